@@ -1,0 +1,122 @@
+//! A member's attributes: a small JSON object.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// Attributes as a frame brings them, before nulls are taken out: top-level keys in byte order.
+pub type AttributeMap = serde_json::Map<String, Value>;
+
+/// A member's attributes as canonical JSON text: no white space, keys in byte order, no top-level
+/// null. Equal attributes are equal texts, clones share one allocation, and sending them copies
+/// text instead of walking a tree.
+///
+/// Numbers are 64-bit integers or IEEE doubles, as in most JSON readers.
+#[derive(Clone, Default)]
+pub struct Attributes(Option<Arc<RawValue>>);
+
+impl Attributes {
+    /// No attributes: `{}`.
+    pub const EMPTY: Self = Self(None);
+
+    /// Attributes that hold what `map` holds, less its null values.
+    #[must_use]
+    pub fn from_map(map: &AttributeMap) -> Self {
+        struct NonNull<'a>(&'a AttributeMap);
+        impl Serialize for NonNull<'_> {
+            fn serialize<S: serde::Serializer>(&self, ser: S) -> Result<S::Ok, S::Error> {
+                ser.collect_map(self.0.iter().filter(|(_, value)| !value.is_null()))
+            }
+        }
+        if map.values().all(Value::is_null) {
+            return Self::EMPTY;
+        }
+        // A map of strings to values always serializes; a failure here would be a bug in serde_json.
+        Self(serde_json::value::to_raw_value(&NonNull(map)).ok().map(Arc::from))
+    }
+
+    /// These attributes with the top-level keys of `patch` written over them; null removes a key.
+    #[must_use]
+    pub fn patched(&self, patch: &AttributeMap) -> Self {
+        let mut map = self.to_map();
+        for (key, value) in patch {
+            map.insert(key.clone(), value.clone());
+        }
+        Self::from_map(&map)
+    }
+
+    /// These attributes without `keys`.
+    #[must_use]
+    pub fn without<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut map = self.to_map();
+        for key in keys {
+            map.remove(key);
+        }
+        Self::from_map(&map)
+    }
+
+    /// The attributes as a map of their top-level keys.
+    #[must_use]
+    pub fn to_map(&self) -> AttributeMap {
+        serde_json::from_str(self.as_str()).unwrap_or_default()
+    }
+
+    /// The canonical JSON text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_deref().map_or("{}", RawValue::get)
+    }
+
+    /// Bytes of the canonical text, which is what the limit on attributes counts.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.as_str().len()
+    }
+}
+
+impl PartialEq for Attributes {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Attributes {}
+
+impl fmt::Debug for Attributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Attributes {
+    fn serialize<S: serde::Serializer>(&self, ser: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(raw) => raw.serialize(ser),
+            None => ser.collect_map::<&str, &str, _>([]),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Attributes {
+    fn deserialize<D: serde::Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
+        AttributeMap::deserialize(de).map(|map| Self::from_map(&map))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Attributes {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Attributes".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "object", "additionalProperties": true })
+    }
+}

@@ -1,0 +1,55 @@
+//! Why the broker ended a connection.
+
+/// The code of a Close frame that the broker sends.
+///
+/// 1002 to 1012 are those of RFC 6455 section 7.4.1 and its registry. 4000–4099: do not reconnect.
+/// 4100–4199: reconnect, with back-off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub enum CloseCode {
+    /// The answer to the client's own Close.
+    Normal = 1000,
+    /// The WebSocket protocol was broken: an unmasked frame, a reserved bit, a stray continuation.
+    Protocol = 1002,
+    /// A binary message: herenow speaks text.
+    Unsupported = 1003,
+    /// A text message that is not UTF-8.
+    InvalidUtf8 = 1007,
+    /// A message over the inbound limit.
+    TooBig = 1009,
+    /// The broker failed.
+    Internal = 1011,
+    /// The broker is shutting down; `goaway` came before and says when to return.
+    Restart = 1012,
+    /// No acceptable identity.
+    Unauthenticated = 4001,
+    /// Far more frames than allowed, or a message begun and not finished in time.
+    Abuse = 4008,
+    /// The socket took nothing for the write timeout, or held back what others need freed.
+    SlowConsumer = 4100,
+    /// No sign of life after a ping.
+    NoPong = 4101,
+}
+
+impl CloseCode {
+    /// Every code, for documentation and tests.
+    pub const ALL: [Self; 11] = [
+        Self::Normal,
+        Self::Protocol,
+        Self::Unsupported,
+        Self::InvalidUtf8,
+        Self::TooBig,
+        Self::Internal,
+        Self::Restart,
+        Self::Unauthenticated,
+        Self::Abuse,
+        Self::SlowConsumer,
+        Self::NoPong,
+    ];
+
+    /// The number on the wire.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        self as u16
+    }
+}

@@ -1,0 +1,79 @@
+//! A server frame as the bytes of one WebSocket text message, header included: server frames are
+//! not masked (RFC 6455 section 5.1), so the same bytes serve every subscriber.
+
+use serde::Serialize;
+
+/// Longest header of an unmasked WebSocket frame, in bytes: two, and eight for the length.
+pub const MAX_HEADER_BYTES: usize = 10;
+
+const FINAL_TEXT: u8 = 0x81;
+
+/// Appends `frame` to `out` as one text message.
+///
+/// The JSON is written behind room for the longest header and then moved up to the real one: the
+/// length is known only afterwards, and a move costs less than writing twice.
+pub fn text_message(frame: &impl Serialize, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + MAX_HEADER_BYTES, 0);
+    let body = out.len();
+    if let Err(error) = serde_json::to_writer(&mut *out, frame) {
+        // Our frames have string keys and finite numbers, so only a bug gets here.
+        debug_assert!(false, "a frame that does not serialize: {error}");
+        out.truncate(start);
+        return;
+    }
+    let (header, length) = header(FINAL_TEXT, out.len() - body);
+    out[start..start + length].copy_from_slice(&header[..length]);
+    out.copy_within(body.., start + length);
+    out.truncate(out.len() - (MAX_HEADER_BYTES - length));
+}
+
+/// Appends a control message: `opcode` 8 (close), 9 (ping) or 10 (pong), at most 125 bytes.
+pub fn control_message(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
+    debug_assert!(opcode >= 8 && payload.len() <= 125);
+    out.extend_from_slice(&[0x80 | opcode, payload.len() as u8]);
+    out.extend_from_slice(payload);
+}
+
+/// The header of an unmasked frame (RFC 6455 section 5.2), and how many of its bytes count.
+fn header(first: u8, payload: usize) -> ([u8; MAX_HEADER_BYTES], usize) {
+    let mut header = [0; MAX_HEADER_BYTES];
+    header[0] = first;
+    if payload < 126 {
+        header[1] = payload as u8;
+        (header, 2)
+    } else if let Ok(short) = u16::try_from(payload) {
+        header[1] = 126;
+        header[2..4].copy_from_slice(&short.to_be_bytes());
+        (header, 4)
+    } else {
+        header[1] = 127;
+        header[2..10].copy_from_slice(&(payload as u64).to_be_bytes());
+        (header, 10)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lengths around which the header changes its size.
+    #[test]
+    fn the_header_fits_the_length() {
+        for (text, size) in [(0, 2), (123, 2), (124, 4), (65_533, 4), (65_534, 10), (100_000, 10)] {
+            let mut out = b"before".to_vec();
+            text_message(&"x".repeat(text), &mut out);
+            let frame = &out[6..];
+            let payload = text + 2; // the quotes
+            assert_eq!(frame.len(), size + payload);
+            assert_eq!(frame[0], FINAL_TEXT);
+            let told = match frame[1] {
+                126 => u64::from(u16::from_be_bytes([frame[2], frame[3]])),
+                127 => u64::from_be_bytes(frame[2..10].try_into().unwrap()),
+                short => u64::from(short),
+            };
+            assert_eq!(told, payload as u64);
+            assert!(frame[size..].starts_with(b"\"") && frame.ends_with(b"\""));
+        }
+    }
+}

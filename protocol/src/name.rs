@@ -1,0 +1,113 @@
+//! Names of channels and users: checked once when they enter, cheap to share ever after.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ErrorCode, Refusal};
+
+/// Longest name of a channel or a user, in bytes of UTF-8.
+pub const MAX_NAME_BYTES: usize = 200;
+
+/// Names that begin with this are the broker's own.
+pub const RESERVED_PREFIX: char = '$';
+
+/// Says what is wrong with a name, or nothing if it is fine.
+fn broken_rule(name: &str) -> Option<&'static str> {
+    if name.is_empty() || name.len() > MAX_NAME_BYTES {
+        Some("must be 1 to 200 bytes of UTF-8")
+    } else if name.chars().any(char::is_control) {
+        Some("must not contain control characters")
+    } else if name.starts_with(RESERVED_PREFIX) {
+        Some("must not begin with \"$\": such names are reserved")
+    } else {
+        None
+    }
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// 1 to [`MAX_NAME_BYTES`] bytes of UTF-8 without control characters, not beginning with
+        /// [`RESERVED_PREFIX`]. Clones share one allocation.
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks `name`; `field` is the frame's field that a refusal names.
+            ///
+            /// # Errors
+            /// `invalid_field` with the rule that the name breaks.
+            pub fn parse(name: &str, field: &'static str) -> Result<Self, Refusal> {
+                match broken_rule(name) {
+                    None => Ok(Self(name.into())),
+                    Some(rule) => Err(Refusal::field(ErrorCode::InvalidField, field, rule)),
+                }
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(de)?;
+                Self::parse(&text, "name").map_err(|r| serde::de::Error::custom(r.message))
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                // maxLength counts characters and our rule counts bytes, so the schema is the looser of the two.
+                schemars::json_schema!({
+                    "type": "string", "minLength": 1, "maxLength": MAX_NAME_BYTES,
+                    "pattern": "^[^$\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u001f\\u007f-\\u009f]*$",
+                })
+            }
+        }
+    };
+}
+
+name_type! {
+    /// The name of a channel.
+    ChannelName
+}
+
+name_type! {
+    /// The stable id of a user.
+    UserId
+}

@@ -1,0 +1,262 @@
+//! The text of a message → [`ClientFrame`], or the [`Refusal`] that says what is wrong with it.
+//!
+//! A frame is read as one flat struct of raw fields, borrowed from the text; then only the fields
+//! that its `type` knows are looked at, one by one, so that a refusal can name the field. Unknown
+//! fields, and fields of other types, are ignored. A field that is null counts as absent.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::attributes::AttributeMap;
+use crate::error::{ErrorCode, Refusal};
+use crate::name::{ChannelName, UserId};
+use crate::request::{ClientFrame, FrameId, Level, MAX_ID_BYTES, Request, Since};
+use crate::shorthand;
+
+/// A message that is no acceptable frame: the refusal, and the `id` if it could be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Echoed by the `error` frame.
+    pub id: Option<FrameId>,
+    /// What is wrong.
+    pub refusal: Refusal,
+}
+
+impl From<Refusal> for Rejected {
+    fn from(refusal: Refusal) -> Self {
+        Self { id: None, refusal }
+    }
+}
+
+/// Reads one message: JSON if it begins with `{`, else the typed shorthand.
+///
+/// # Errors
+/// `bad_json`, `unknown_type`, `missing_field` or `invalid_field`; nothing else. Bounds that depend
+/// on the broker's configuration are checked where the request is applied.
+pub fn parse(text: &str) -> Result<ClientFrame, Rejected> {
+    let text = text.trim();
+    if text.starts_with('{') { parse_json(text) } else { Ok(shorthand::parse(text)?.into()) }
+}
+
+type Raw<'a> = Option<&'a RawValue>;
+
+/// Every field that any frame knows.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Raw<'a>,
+    #[serde(borrow)]
+    id: Raw<'a>,
+    #[serde(borrow)]
+    channel: Raw<'a>,
+    #[serde(borrow)]
+    channels: Raw<'a>,
+    #[serde(borrow)]
+    user: Raw<'a>,
+    #[serde(borrow)]
+    attributes: Raw<'a>,
+    #[serde(borrow)]
+    grace_ms: Raw<'a>,
+    #[serde(borrow)]
+    merge: Raw<'a>,
+    #[serde(borrow)]
+    ttl_ms: Raw<'a>,
+    #[serde(borrow)]
+    level: Raw<'a>,
+    #[serde(borrow)]
+    since: Raw<'a>,
+    #[serde(borrow)]
+    limit: Raw<'a>,
+    #[serde(borrow)]
+    after: Raw<'a>,
+}
+
+fn parse_json(text: &str) -> Result<ClientFrame, Rejected> {
+    let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| {
+        Refusal::new(ErrorCode::BadJson, format!("the message is not a JSON object: {error}"))
+    })?;
+    let id = fields.id.map(frame_id).transpose()?;
+    match fields.request() {
+        Ok(request) => Ok(ClientFrame { id, request }),
+        Err(refusal) => Err(Rejected { id, refusal }),
+    }
+}
+
+impl Fields<'_> {
+    fn request(&self) -> Result<Request, Refusal> {
+        let kind = string(required(self.kind, "type")?, "type")?;
+        Ok(match &*kind {
+            "heartbeat" => {
+                Request::Heartbeat { channels: self.channels.map(channels).transpose()? }
+            }
+            "join" => Request::Join {
+                channel: self.channel()?,
+                attributes: self.attributes.map(attributes).transpose()?,
+                grace_ms: integer(self.grace_ms, "graceMs")?,
+            },
+            "leave" => Request::Leave { channel: self.channel()? },
+            "setAttributes" => Request::SetAttributes {
+                channel: self.channel()?,
+                attributes: attributes(required(self.attributes, "attributes")?)?,
+                merge: self.merge.map(|raw| boolean(raw, "merge")).transpose()?.unwrap_or(false),
+                ttl_ms: integer(self.ttl_ms, "ttlMs")?,
+            },
+            "subscribe" => Request::Subscribe {
+                channel: self.channel()?,
+                level: self.level.map(level).transpose()?.unwrap_or_default(),
+                since: self.since.map(since).transpose()?,
+            },
+            "unsubscribe" => Request::Unsubscribe { channel: self.channel()? },
+            "getMembers" => Request::GetMembers {
+                channel: self.channel()?,
+                limit: integer(self.limit, "limit")?,
+                after: integer(self.after, "after")?,
+            },
+            "getCount" => Request::GetCount { channel: self.channel()? },
+            "getAttributes" => {
+                Request::GetAttributes { channel: self.channel()?, user: self.user()? }
+            }
+            "getChannels" => Request::GetChannels { user: self.user()? },
+            _ => return Err(unknown_type(&kind)),
+        })
+    }
+
+    fn channel(&self) -> Result<ChannelName, Refusal> {
+        let text = string(required(self.channel, "channel")?, "channel")?;
+        ChannelName::parse(&text, "channel")
+    }
+
+    fn user(&self) -> Result<Option<UserId>, Refusal> {
+        self.user.map(|raw| UserId::parse(&string(raw, "user")?, "user")).transpose()
+    }
+}
+
+fn unknown_type(kind: &str) -> Refusal {
+    Refusal {
+        field: Some("type"),
+        ..Refusal::new(
+            ErrorCode::UnknownType,
+            format!("type {:?} is not known here", shorten(kind)),
+        )
+    }
+}
+
+/// The first characters of `text`, for a message that must not echo kilobytes.
+pub(crate) fn shorten(text: &str) -> Cow<'_, str> {
+    const SHOWN: usize = 32;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
+fn required<'a>(raw: Raw<'a>, field: &'static str) -> Result<&'a RawValue, Refusal> {
+    raw.ok_or_else(|| Refusal::missing(field))
+}
+
+/// The text of a JSON string, borrowed unless it holds escapes.
+fn string<'a>(raw: &'a RawValue, field: &'static str) -> Result<Cow<'a, str>, Refusal> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    serde_json::from_str::<Text<'a>>(raw.get())
+        .map(|text| text.0)
+        .map_err(|_| Refusal::invalid(field, "must be a string"))
+}
+
+fn boolean(raw: &RawValue, field: &'static str) -> Result<bool, Refusal> {
+    serde_json::from_str(raw.get()).map_err(|_| Refusal::invalid(field, "must be true or false"))
+}
+
+fn integer(raw: Raw<'_>, field: &'static str) -> Result<Option<u64>, Refusal> {
+    raw.map(|raw| {
+        serde_json::from_str(raw.get())
+            .map_err(|_| Refusal::invalid(field, "must be a whole number, zero or more"))
+    })
+    .transpose()
+}
+
+fn frame_id(raw: &RawValue) -> Result<FrameId, Refusal> {
+    serde_json::from_str(raw.get())
+        .ok()
+        .filter(|id| !matches!(id, FrameId::Text(text) if text.len() > MAX_ID_BYTES))
+        .ok_or_else(|| {
+            Refusal::invalid("id", "must be a 64-bit integer or a string of at most 64 bytes")
+        })
+}
+
+fn channels(raw: &RawValue) -> Result<Vec<ChannelName>, Refusal> {
+    let texts: Vec<&RawValue> = serde_json::from_str(raw.get())
+        .map_err(|_| Refusal::invalid("channels", "must be an array of strings"))?;
+    texts.into_iter().map(|raw| ChannelName::parse(&string(raw, "channels")?, "channels")).collect()
+}
+
+fn attributes(raw: &RawValue) -> Result<AttributeMap, Refusal> {
+    serde_json::from_str(raw.get()).map_err(|error| {
+        if error.is_data() {
+            Refusal::invalid("attributes", "must be an object")
+        } else {
+            // The text as a whole parsed, so this is a number or a nesting that no reader takes.
+            Refusal::invalid("attributes", format_args!("can't be read: {error}"))
+        }
+    })
+}
+
+fn level(raw: &RawValue) -> Result<Level, Refusal> {
+    serde_json::from_str(raw.get())
+        .map_err(|_| Refusal::invalid("level", "must be \"auto\" or \"events\""))
+}
+
+fn since(raw: &RawValue) -> Result<Since, Refusal> {
+    serde_json::from_str(raw.get())
+        .map_err(|_| Refusal::invalid("since", "must be {\"epoch\":string,\"seq\":whole number}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(text: &str) -> Request {
+        parse(text).unwrap().request
+    }
+
+    fn refusal(text: &str) -> (ErrorCode, Option<&'static str>) {
+        let refusal = parse(text).unwrap_err().refusal;
+        (refusal.code, refusal.field)
+    }
+
+    #[test]
+    fn escapes_in_names_and_keys_are_read() {
+        let Request::Join { channel, attributes, .. } =
+            request(r#"{"type":"join","channel":"caf\u00e9","attributes":{"a\"b":1}}"#)
+        else {
+            panic!("not a join")
+        };
+        assert_eq!(channel.as_str(), "café");
+        assert_eq!(attributes.unwrap()["a\"b"], 1);
+    }
+
+    #[test]
+    fn null_is_absent_and_unknown_fields_are_ignored() {
+        assert_eq!(
+            request(r#"{"type":"heartbeat","channels":null,"colour":["red"],"graceMs":"x"}"#),
+            Request::Heartbeat { channels: None }
+        );
+        assert_eq!(
+            refusal(r#"{"type":"join","channel":null}"#),
+            (ErrorCode::MissingField, Some("channel"))
+        );
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_and_keeps_the_id() {
+        let rejected = parse(r#"{"type":"join","id":"a","channel":7}"#).unwrap_err();
+        assert_eq!(rejected.id, Some(FrameId::Text("a".into())));
+        assert_eq!(rejected.refusal.message, "channel must be a string");
+        assert_eq!(refusal(r#"{"id":1.5,"type":"leave"}"#), (ErrorCode::InvalidField, Some("id")));
+        assert_eq!(refusal("{}"), (ErrorCode::MissingField, Some("type")));
+        assert_eq!(refusal("{"), (ErrorCode::BadJson, None));
+    }
+}

@@ -1,0 +1,370 @@
+//! What the broker says: the frames from broker to client, and the events inside them.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::attributes::Attributes;
+use crate::error::{ErrorCode, Refusal};
+use crate::name::{ChannelName, UserId};
+use crate::request::{Epoch, FrameId, Level};
+
+/// One member as observers see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct MemberView {
+    /// Who.
+    pub user: UserId,
+    /// What they set, `{}` if nothing.
+    pub attributes: Attributes,
+    /// When they joined, in milliseconds since 1970 by the broker's wall clock.
+    pub joined_at: u64,
+}
+
+/// Why a member left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum LeaveReason {
+    /// A `leave` frame.
+    Left,
+    /// The client closed its WebSocket with a Close frame.
+    Closed,
+    /// An operator ended the user's connections.
+    Kicked,
+}
+
+/// Why a member was taken for gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum LossReason {
+    /// Nothing was heard for the presence timeout.
+    Heartbeat,
+    /// The connection broke without a Close frame from the client.
+    Connection,
+}
+
+/// Why attributes changed, where it was not their owner's doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum UpdateReason {
+    /// The keys' `ttlMs` ran out.
+    Expired,
+}
+
+/// A change of one member. `at` is in milliseconds since 1970 by the broker's wall clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// The user became a member.
+    Join {
+        /// Who.
+        user: UserId,
+        /// The attributes as they are now.
+        attributes: Attributes,
+        /// The member's `joinedAt`.
+        at: u64,
+    },
+    /// The user is no longer a member, by somebody's decision.
+    Leave {
+        /// Who.
+        user: UserId,
+        /// Whose decision.
+        reason: LeaveReason,
+        /// When.
+        at: u64,
+    },
+    /// The user is no longer a member, because nothing was heard of it.
+    Timeout {
+        /// Who.
+        user: UserId,
+        /// How the silence was noticed.
+        reason: LossReason,
+        /// When the user was last heard.
+        last_seen: u64,
+        /// When the silence had lasted long enough.
+        at: u64,
+    },
+    /// The member's attributes changed.
+    UpdateAttributes {
+        /// Who.
+        user: UserId,
+        /// All attributes as they are now.
+        attributes: Attributes,
+        /// When.
+        at: u64,
+        /// Absent when the user set them.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<UpdateReason>,
+    },
+}
+
+impl Event {
+    /// Whom the event is about.
+    #[must_use]
+    pub fn user(&self) -> &UserId {
+        match self {
+            Self::Join { user, .. }
+            | Self::Leave { user, .. }
+            | Self::Timeout { user, .. }
+            | Self::UpdateAttributes { user, .. } => user,
+        }
+    }
+}
+
+/// Who serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ServerInfo {
+    /// `herenow`.
+    pub name: Cow<'static, str>,
+    /// The broker's version.
+    pub version: Cow<'static, str>,
+}
+
+/// The cadence that keeps a member present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct HeartbeatInfo {
+    /// Send a heartbeat this often, in milliseconds.
+    pub interval_ms: u64,
+    /// Silence of this many milliseconds ends memberships.
+    pub timeout_ms: u64,
+}
+
+/// The bounds that a client has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct LimitsInfo {
+    /// Bytes of one message from the client.
+    pub message_bytes: u64,
+    /// Bytes of a member's attributes, as canonical JSON.
+    pub attribute_bytes: u64,
+    /// Top-level keys of a member's attributes.
+    pub attribute_keys: u64,
+    /// Bytes of a channel's or user's name.
+    pub name_bytes: u64,
+    /// Channels that one connection may have joined or subscribed.
+    pub channels: u64,
+    /// Members of one channel.
+    pub members: u64,
+    /// Frames per second, in the long run.
+    pub frames_per_second: u64,
+    /// Frames at once.
+    pub frames_burst: u64,
+    /// Largest `graceMs`.
+    pub grace_ms: u64,
+    /// Largest `ttlMs`.
+    pub ttl_ms: u64,
+    /// Largest `limit` of `getMembers`.
+    pub list: u64,
+}
+
+/// The answer to a query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub enum Answer {
+    /// To `getMembers`.
+    Members {
+        /// The channel.
+        channel: ChannelName,
+        /// Exact number of members, however many are listed.
+        count: u64,
+        /// Newest first.
+        members: Vec<MemberView>,
+        /// Pass as `after` for the next page; absent on the last.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next: Option<u64>,
+    },
+    /// To `getAttributes`.
+    Attributes {
+        /// The channel.
+        channel: ChannelName,
+        /// Whose.
+        user: UserId,
+        /// `{}` if none are set.
+        attributes: Attributes,
+    },
+    /// To `getCount`.
+    Count {
+        /// The channel.
+        channel: ChannelName,
+        /// Exact number of members.
+        count: u64,
+    },
+    /// To `getChannels`.
+    Channels {
+        /// Whose.
+        user: UserId,
+        /// Where the user is a member, in no particular order.
+        channels: Vec<ChannelName>,
+    },
+}
+
+/// Why a snapshot came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum SnapshotReason {
+    /// A subscription begins (or could not resume).
+    Subscribed,
+    /// The connection was too slow: frames that it lacked are gone.
+    Resync,
+}
+
+/// Which of a connection's own memberships ended without its asking, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum RemovedReason {
+    /// Nothing was heard for the presence timeout. The connection may join again.
+    Heartbeat,
+}
+
+/// One line of `help`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct HelpLine {
+    /// What to type.
+    pub r#type: Cow<'static, str>,
+    /// What it does.
+    pub does: Cow<'static, str>,
+}
+
+/// A frame from the broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ServerFrame {
+    /// The first frame of every connection.
+    Welcome {
+        /// [`crate::PROTOCOL_VERSION`].
+        protocol: u32,
+        /// This connection's id.
+        connection: Cow<'static, str>,
+        /// Who the connection is.
+        user: UserId,
+        /// Who serves.
+        server: ServerInfo,
+        /// The cadence that keeps members present.
+        heartbeat: HeartbeatInfo,
+        /// The bounds that a client has to know.
+        limits: LimitsInfo,
+        /// The broker's wall clock, in milliseconds since 1970.
+        now: u64,
+    },
+    /// An action with an `id` was done.
+    Ok {
+        /// The action's `id`.
+        id: FrameId,
+        /// The action's channel, if it had one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        channel: Option<ChannelName>,
+        /// To `subscribe`: the level in force.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        level: Option<Level>,
+        /// To `subscribe`: whether missed frames follow instead of a snapshot.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resumed: Option<bool>,
+    },
+    /// The answer to a query.
+    Result {
+        /// The query's `id`, if it had one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<FrameId>,
+        /// What was asked.
+        #[serde(flatten)]
+        answer: Answer,
+    },
+    /// A frame was not applied.
+    Error {
+        /// The frame's `id`, if it had one that could be read.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<FrameId>,
+        /// For programs.
+        code: ErrorCode,
+        /// For people.
+        message: Cow<'static, str>,
+        /// The frame's field that is at fault.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        field: Option<Cow<'static, str>>,
+        /// When to try again, in milliseconds from now.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+    },
+    /// A channel's state at `seq`. Replaces what the client knew, once the last part has come.
+    Snapshot {
+        /// The channel.
+        channel: ChannelName,
+        /// The history that `seq` counts in.
+        epoch: Epoch,
+        /// The state is that after this frame.
+        seq: u64,
+        /// Number of members in all parts together.
+        count: u64,
+        /// This part's members, newest first.
+        members: Vec<MemberView>,
+        /// Another part of the same snapshot follows.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        more: bool,
+        /// Why it came.
+        reason: SnapshotReason,
+    },
+    /// What changed since the frame before. A user appears at most once.
+    Presence {
+        /// The channel.
+        channel: ChannelName,
+        /// The seq of the frame before, plus 1.
+        seq: u64,
+        /// Number of members after this frame.
+        count: u64,
+        /// The changes.
+        events: Vec<Event>,
+    },
+    /// Nothing was heard for two thirds of the presence timeout.
+    HeartbeatDue {
+        /// How long until memberships end, in milliseconds.
+        in_ms: u64,
+    },
+    /// This connection's own memberships ended without its asking.
+    Removed {
+        /// Where.
+        channels: Vec<ChannelName>,
+        /// Why.
+        reason: RemovedReason,
+    },
+    /// The broker is about to close this connection; come back.
+    Goaway {
+        /// Wait this long before reconnecting, in milliseconds; differs from connection to
+        /// connection, so that not all come back at once.
+        reconnect_in_ms: u64,
+        /// Why, for a person.
+        reason: Cow<'static, str>,
+    },
+    /// The shorthand, for a person at a terminal.
+    Help {
+        /// One line for each word.
+        commands: Vec<HelpLine>,
+    },
+}
+
+impl ServerFrame {
+    /// The `error` frame that tells `refusal`.
+    #[must_use]
+    pub fn error(id: Option<FrameId>, refusal: Refusal) -> Self {
+        Self::Error {
+            id,
+            code: refusal.code,
+            message: refusal.message,
+            field: refusal.field.map(Cow::Borrowed),
+            retry_after_ms: refusal.retry_after_ms,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What a client asks: the frames from client to broker.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::attributes::AttributeMap;
+use crate::name::{ChannelName, UserId};
+
+/// Longest `id` of a frame when it is a string, in bytes of UTF-8.
+pub const MAX_ID_BYTES: usize = 64;
+
+/// A frame's `id`: asks for exactly one `ok`, `result` or `error` that echoes it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum FrameId {
+    /// An integer of at most 64 bits, signed.
+    Number(i64),
+    /// At most [`MAX_ID_BYTES`] bytes.
+    Text(Box<str>),
+}
+
+/// The id of a channel's unbroken history on one node, random so that no two histories share it.
+/// On the wire a short text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Epoch(u64);
+
+impl Epoch {
+    /// How many bits of the seed are used: enough that two histories never share an epoch by
+    /// chance, few enough that a person can compare two by eye.
+    const BITS: u32 = 40;
+    const DIGITS: &'static [u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+    /// An epoch out of a random number.
+    #[must_use]
+    pub fn from_random(random: u64) -> Self {
+        Self(random & ((1 << Self::BITS) - 1))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let digits = (Self::BITS / 5) as usize;
+        let value = text.bytes().try_fold(0u64, |value, byte| {
+            let digit = Self::DIGITS.iter().position(|&d| d == byte)?;
+            Some((value << 5) | digit as u64)
+        })?;
+        (text.len() == digits).then_some(Self(value))
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for place in (0..Self::BITS / 5).rev() {
+            let digit = Self::DIGITS[((self.0 >> (5 * place)) & 31) as usize];
+            write!(f, "{}", digit as char)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Epoch {
+    fn serialize<S: serde::Serializer>(&self, ser: S) -> Result<S::Ok, S::Error> {
+        ser.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Epoch {
+    /// A text that no broker wrote becomes an epoch that matches no channel: whoever resumes with
+    /// it gets a snapshot, as with any other epoch that is gone.
+    fn deserialize<D: serde::Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(de)?;
+        Ok(Self::parse(&text).unwrap_or(Self(u64::MAX)))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Epoch {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Epoch".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "opaque: compare, never parse" })
+    }
+}
+
+/// Where a subscriber's replica stands: the last frame that it applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Since {
+    /// The epoch of the last snapshot.
+    pub epoch: Epoch,
+    /// The seq of the last snapshot or presence frame.
+    pub seq: u64,
+}
+
+/// How much a subscriber is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Level {
+    /// The broker chooses by the channel's size. In this version that is always `events`.
+    #[default]
+    Auto,
+    /// Every presence frame.
+    Events,
+}
+
+/// What a client asks of the broker.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Request {
+    /// Make this connection's user a member of the channel.
+    Join {
+        /// The channel to be present in.
+        channel: ChannelName,
+        /// The member's attributes; absent: none, or what a living tab of the user set.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        attributes: Option<AttributeMap>,
+        /// How long the member stays when this connection is lost, in milliseconds.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        grace_ms: Option<u64>,
+    },
+    /// End what this connection's join began.
+    Leave {
+        /// The channel to leave.
+        channel: ChannelName,
+    },
+    /// Say that the user is still here.
+    Heartbeat {
+        /// Only these channels; absent: all that this connection joined.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        channels: Option<Vec<ChannelName>>,
+    },
+    /// Write attributes of this connection's member.
+    SetAttributes {
+        /// A channel that this connection joined.
+        channel: ChannelName,
+        /// The new attributes, or the keys to patch; a null value means no such key.
+        attributes: AttributeMap,
+        /// Patch top-level keys instead of replacing all.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        merge: bool,
+        /// How long the written keys live, in milliseconds; absent: as long as the member.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ttl_ms: Option<u64>,
+    },
+    /// Observe a channel.
+    Subscribe {
+        /// The channel to observe.
+        channel: ChannelName,
+        /// How much to be told.
+        #[serde(default)]
+        level: Level,
+        /// Resume after this frame instead of starting from a snapshot.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        since: Option<Since>,
+    },
+    /// Stop observing a channel.
+    Unsubscribe {
+        /// The channel.
+        channel: ChannelName,
+    },
+    /// List the members, newest first.
+    GetMembers {
+        /// The channel.
+        channel: ChannelName,
+        /// At most so many; 200 by default, 1,000 at most.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limit: Option<u64>,
+        /// The `next` of the page before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        after: Option<u64>,
+    },
+    /// Count the members.
+    GetCount {
+        /// The channel.
+        channel: ChannelName,
+    },
+    /// Read one member's attributes.
+    GetAttributes {
+        /// The channel.
+        channel: ChannelName,
+        /// Whose; absent: this connection's user.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user: Option<UserId>,
+    },
+    /// List the channels that a user is present in.
+    GetChannels {
+        /// Whose; absent: this connection's user.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user: Option<UserId>,
+    },
+    /// List the shorthand. Only a person asks this, so it has no JSON form.
+    #[serde(skip)]
+    Help,
+}
+
+/// A request with its optional `id`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ClientFrame {
+    /// Echoed by the answer; without it the success of an action is silent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<FrameId>,
+    /// What is asked.
+    #[serde(flatten)]
+    pub request: Request,
+}
+
+impl From<Request> for ClientFrame {
+    fn from(request: Request) -> Self {
+        Self { id: None, request }
+    }
+}

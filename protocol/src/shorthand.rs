@@ -1,0 +1,198 @@
+//! The same requests as a person types them into `wscat`: a word, a channel, and `key=value` pairs.
+//!
+//! Words are separated by white space; a double-quoted part may hold some (`mood="quite happy"`).
+//! A value that reads as JSON is that JSON (`level=3`, `ready=true`); any other is a string.
+
+use serde_json::Value;
+
+use crate::attributes::AttributeMap;
+use crate::error::{ErrorCode, Refusal};
+use crate::name::{ChannelName, UserId};
+use crate::parse::shorten;
+use crate::reply::HelpLine;
+use crate::request::{Level, Request};
+
+/// Every shorthand: its form, and what it does.
+const COMMANDS: [(&str, &str); 11] = [
+    ("join room mood=happy", "be present in the channel, with attributes if you like"),
+    ("leave room", "be present there no longer"),
+    ("set room mood=sad", "replace your attributes there"),
+    ("hb", "say that you are still here, in all your channels (or: hb room)"),
+    ("sub room", "be told who is there, who comes and who goes"),
+    ("unsub room", "be told no longer"),
+    ("who room", "list the members, newest first"),
+    ("count room", "count the members"),
+    ("get room bob", "read bob's attributes there (or: get room, for your own)"),
+    ("where bob", "list the channels that bob is in (or: where, for your own)"),
+    ("help", "this list"),
+];
+
+/// What `help` answers.
+#[must_use]
+pub fn help() -> Vec<HelpLine> {
+    COMMANDS
+        .iter()
+        .map(|&(r#type, does)| HelpLine { r#type: r#type.into(), does: does.into() })
+        .collect()
+}
+
+/// Reads a typed line.
+///
+/// # Errors
+/// `bad_json` for a line that looks like JSON but is no object, `unknown_type`, `missing_field` or
+/// `invalid_field`.
+pub fn parse(line: &str) -> Result<Request, Refusal> {
+    let words = split(line)?;
+    let mut words = words.iter().map(String::as_str);
+    let command = words.next().unwrap_or_default();
+    let request = match command {
+        "join" => Request::Join {
+            channel: channel(words.next())?,
+            attributes: pairs(&mut words)?,
+            grace_ms: None,
+        },
+        "set" => Request::SetAttributes {
+            channel: channel(words.next())?,
+            attributes: pairs(&mut words)?.unwrap_or_default(),
+            merge: false,
+            ttl_ms: None,
+        },
+        "leave" => Request::Leave { channel: channel(words.next())? },
+        "hb" => {
+            let channels: Vec<_> =
+                words.by_ref().map(|word| channel(Some(word))).collect::<Result<_, _>>()?;
+            Request::Heartbeat { channels: (!channels.is_empty()).then_some(channels) }
+        }
+        "sub" => {
+            Request::Subscribe { channel: channel(words.next())?, level: Level::Auto, since: None }
+        }
+        "unsub" => Request::Unsubscribe { channel: channel(words.next())? },
+        "who" => Request::GetMembers { channel: channel(words.next())?, limit: None, after: None },
+        "count" => Request::GetCount { channel: channel(words.next())? },
+        "get" => {
+            Request::GetAttributes { channel: channel(words.next())?, user: user(words.next())? }
+        }
+        "where" => Request::GetChannels { user: user(words.next())? },
+        "help" => Request::Help,
+        _ => return Err(unknown(command)),
+    };
+    match words.next() {
+        None => Ok(request),
+        Some(extra) => Err(Refusal::new(
+            ErrorCode::InvalidField,
+            format!("{:?} is one word too many for {command}; type help", shorten(extra)),
+        )),
+    }
+}
+
+fn unknown(command: &str) -> Refusal {
+    if command.starts_with(['[', '"', '-']) || command.starts_with(|c: char| c.is_ascii_digit()) {
+        return Refusal::new(ErrorCode::BadJson, "the message is not a JSON object");
+    }
+    Refusal {
+        field: Some("type"),
+        ..Refusal::new(
+            ErrorCode::UnknownType,
+            format!("{:?} is neither a JSON object nor a known word; type help", shorten(command)),
+        )
+    }
+}
+
+/// Splits at white space outside double quotes. The quotes stay: a value needs them to be a string.
+fn split(line: &str) -> Result<Vec<String>, Refusal> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let (mut quoted, mut escaped) = (false, false);
+    for c in line.chars() {
+        if c.is_whitespace() && !quoted {
+            if !word.is_empty() {
+                words.push(std::mem::take(&mut word));
+            }
+            continue;
+        }
+        if c == '"' && !escaped {
+            quoted = !quoted;
+        }
+        escaped = quoted && c == '\\' && !escaped;
+        word.push(c);
+    }
+    if quoted {
+        return Err(Refusal::new(ErrorCode::InvalidField, "a double quote is not closed"));
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    Ok(words)
+}
+
+/// A word without the quotes around it, if it has them.
+fn plain(word: &str) -> String {
+    serde_json::from_str(word).unwrap_or_else(|_| word.to_owned())
+}
+
+fn channel(word: Option<&str>) -> Result<ChannelName, Refusal> {
+    ChannelName::parse(&plain(word.ok_or_else(|| Refusal::missing("channel"))?), "channel")
+}
+
+fn user(word: Option<&str>) -> Result<Option<UserId>, Refusal> {
+    word.map(|word| UserId::parse(&plain(word), "user")).transpose()
+}
+
+fn pairs<'a>(words: impl Iterator<Item = &'a str>) -> Result<Option<AttributeMap>, Refusal> {
+    let mut map = AttributeMap::new();
+    for word in words {
+        let (key, value) =
+            word.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
+                Refusal::invalid(
+                    "attributes",
+                    format_args!("are typed as key=value, not {:?}", shorten(word)),
+                )
+            })?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+        map.insert(key.to_owned(), value);
+    }
+    Ok((!map.is_empty()).then_some(map))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn attributes(line: &str) -> Value {
+        match parse(line).unwrap() {
+            Request::Join { attributes, .. } => json!(attributes),
+            other => panic!("not a join: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn values_are_json_where_they_read_as_json() {
+        assert_eq!(
+            attributes(r#"join room mood="quite happy" n=3 ok=true who=bob url=a=b empty="#),
+            json!({"mood": "quite happy", "n": 3, "ok": true, "who": "bob", "url": "a=b", "empty": ""})
+        );
+        assert_eq!(attributes("join room"), Value::Null);
+        assert_eq!(attributes(r#"join "my room" a="\"""#), json!({"a": "\""}));
+    }
+
+    #[test]
+    fn every_form_that_help_shows_is_read() {
+        for (form, _) in COMMANDS {
+            parse(form).unwrap_or_else(|refusal| panic!("{form}: {refusal:?}"));
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let code = |line| parse(line).unwrap_err().code;
+        assert_eq!(code(""), ErrorCode::UnknownType);
+        assert_eq!(code("hello"), ErrorCode::UnknownType);
+        assert_eq!(code("[1]"), ErrorCode::BadJson);
+        assert_eq!(code("join"), ErrorCode::MissingField);
+        assert_eq!(code("leave room now"), ErrorCode::InvalidField);
+        assert_eq!(code("join room happy"), ErrorCode::InvalidField);
+        assert_eq!(code("join room mood=\"happy"), ErrorCode::InvalidField);
+    }
+}
