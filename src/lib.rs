@@ -1,1 +1,24 @@
+//! herenow: a self-hosted realtime presence broker. Who is here, now?
+//!
+//! The modules, from the core outwards; each knows only those above it:
+//!
+//! - [`presence`]: one channel's members and what observers are told of them; pure.
+//! - [`delivery`]: one connection's way out, and the cursor of each of its subscriptions.
+//! - [`hub`]: all channels; applying commands, the tick that tells subscribers, the timers.
+//! - [`connection`]: one WebSocket: bytes in, frames, commands, replies, liveness, the end.
+//! - [`server`]: the port: HTTP, the upgrade, the demo page, start and shutdown.
+//!
+//! Beside them [`config`], [`limits`] (every bound) and [`clock`] (the only reader of time).
+//! ARCHITECTURE.md walks through them in the order of a change.
 
+pub mod clock;
+pub mod config;
+pub mod connection;
+pub mod delivery;
+pub mod hub;
+pub mod limits;
+pub mod presence;
+pub mod server;
+
+pub use config::Config;
+pub use server::{Broker, start};

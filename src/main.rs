@@ -1,1 +1,124 @@
-fn main() {}
+//! The command line.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use futures_util::StreamExt;
+use herenow::Config;
+use herenow::config::LogFormat;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_stream::wrappers::SignalStream;
+use tracing_subscriber::EnvFilter;
+
+/// Who is here, now? A realtime presence broker in one binary.
+///
+/// Clients hold one WebSocket each, join channels, and are told who else is there: who comes, who
+/// goes, who was lost, and what they set about themselves. `herenow` alone serves, on loopback,
+/// with a demo page.
+#[derive(Parser)]
+#[command(name = "herenow", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    config: Config,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve (what `herenow` alone does too)
+    Serve {
+        #[command(flatten)]
+        config: Config,
+    },
+}
+
+const AFTER_HELP: &str = "\
+Every flag has a twin in the environment: --presence-timeout 30s is HERENOW_PRESENCE_TIMEOUT=30s.
+Times are written as 250ms, 2s or 1m.
+
+Try it:
+  herenow                                        then open http://127.0.0.1:8080 in two tabs
+  npx wscat -c 'ws://127.0.0.1:8080/ws?user=ada'   then type: sub room, join room mood=happy, help";
+
+fn main() -> ExitCode {
+    let config = match Cli::try_parse() {
+        Ok(
+            Cli { command: Some(Command::Serve { config }), .. } | Cli { config, command: None },
+        ) => config,
+        Err(error) => return explain(&error),
+    };
+    match serve(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => fail(&why),
+    }
+}
+
+/// One line on standard error.
+fn fail(why: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "herenow: {why}");
+    ExitCode::FAILURE
+}
+
+/// What clap has to say: help and version as they are, a mistake in one line.
+fn explain(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let first = lines.next().unwrap_or_default();
+    let _ = writeln!(std::io::stderr(), "herenow: {}", first.trim_start_matches("error: "));
+    ExitCode::from(2)
+}
+
+#[tokio::main]
+async fn serve(config: &Config) -> Result<(), String> {
+    start_logging(config)?;
+    let signals = termination()?;
+    let broker = herenow::start(config)?;
+    greet(broker.address()).map_err(|error| format!("standard output: {error}"))?;
+    wait(signals).await;
+    tracing::info!("shutting down");
+    broker.stop().await;
+    Ok(())
+}
+
+fn start_logging(config: &Config) -> Result<(), String> {
+    let filter = EnvFilter::try_new(&config.log)
+        .map_err(|error| format!("--log {}: {error}", config.log))?;
+    // Standard output is for scripts that wait for the first line.
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+    Ok(())
+}
+
+fn greet(address: std::net::SocketAddr) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "listening on http://{address}")?;
+    writeln!(out, "  demo    http://{address}/ in two browser tabs")?;
+    writeln!(out, "  wscat   npx wscat -c 'ws://{address}/ws?user=ada'   then type: help")?;
+    out.flush()
+}
+
+/// Ctrl-c and SIGTERM, as one stream.
+fn termination() -> Result<impl futures_util::Stream<Item = ()>, String> {
+    let stream = |kind| {
+        signal(kind)
+            .map(SignalStream::new)
+            .map_err(|error| format!("can't wait for signals: {error}"))
+    };
+    let (interrupt, terminate) =
+        (stream(SignalKind::interrupt())?, stream(SignalKind::terminate())?);
+    Ok(futures_util::stream::select(interrupt, terminate))
+}
+
+async fn wait(mut signals: impl futures_util::Stream<Item = ()> + Unpin) {
+    signals.next().await;
+}

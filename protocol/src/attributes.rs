@@ -10,6 +10,27 @@ use serde_json::value::RawValue;
 /// Attributes as a frame brings them, before nulls are taken out: top-level keys in byte order.
 pub type AttributeMap = serde_json::Map<String, Value>;
 
+/// How deep attributes may nest, the attributes object itself being the first level.
+///
+/// JSON readers have bounds of their own (64 levels are common), and a frame adds levels around the
+/// attributes: without this bound one member could send what breaks every observer's reader.
+pub const MAX_DEPTH: usize = 32;
+
+/// Whether `map` nests deeper than [`MAX_DEPTH`].
+#[must_use]
+pub fn too_deep(map: &AttributeMap) -> bool {
+    /// Whether `value` has more than `levels` levels. A scalar has none.
+    fn exceeds(value: &Value, levels: usize) -> bool {
+        let inner = |value| exceeds(value, levels - 1);
+        match value {
+            Value::Array(items) => levels == 0 || items.iter().any(inner),
+            Value::Object(map) => levels == 0 || map.values().any(inner),
+            _ => false,
+        }
+    }
+    map.values().any(|value| exceeds(value, MAX_DEPTH - 1))
+}
+
 /// A member's attributes as canonical JSON text: no white space, keys in byte order, no top-level
 /// null. Equal attributes are equal texts, clones share one allocation, and sending them copies
 /// text instead of walking a tree.
@@ -68,6 +89,12 @@ impl Attributes {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_deref().map_or("{}", RawValue::get)
+    }
+
+    /// Number of top-level keys.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.to_map().len()
     }
 
     /// Bytes of the canonical text, which is what the limit on attributes counts.

@@ -6,7 +6,7 @@
 //! - [`name`]: what a channel or a user may be called.
 //! - [`attributes`]: a member's small JSON object, kept as canonical text.
 //! - [`request`]: what a client asks; the types that a client serializes and the broker applies.
-//! - [`parse`]: bytes of a text message → [`ClientFrame`], or the [`Refusal`] that says why not.
+//! - [`mod@parse`]: bytes of a text message → [`ClientFrame`], or the [`Refusal`] that says why not.
 //! - [`shorthand`]: the same requests as a person types them into `wscat`.
 //! - [`reply`]: what the broker sends: [`ServerFrame`] and the [`Event`]s inside it.
 //! - [`error`], [`close`]: the codes of refusals and of ended connections.

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::attributes::AttributeMap;
+use crate::attributes::{AttributeMap, MAX_DEPTH, too_deep};
 use crate::error::{ErrorCode, Refusal};
 use crate::name::{ChannelName, UserId};
 use crate::request::{ClientFrame, FrameId, Level, MAX_ID_BYTES, Request, Since};
@@ -76,7 +76,7 @@ struct Fields<'a> {
 
 fn parse_json(text: &str) -> Result<ClientFrame, Rejected> {
     let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| {
-        Refusal::new(ErrorCode::BadJson, format!("the message is not a JSON object: {error}"))
+        Refusal::new(ErrorCode::BadJson, format!("the message can't be read: {error}"))
     })?;
     let id = fields.id.map(frame_id).transpose()?;
     match fields.request() {
@@ -163,7 +163,17 @@ fn string<'a>(raw: &'a RawValue, field: &'static str) -> Result<Cow<'a, str>, Re
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     serde_json::from_str::<Text<'a>>(raw.get())
         .map(|text| text.0)
-        .map_err(|_| Refusal::invalid(field, "must be a string"))
+        .map_err(|error| not_a(field, "a string", &error))
+}
+
+/// The refusal of a raw field that is no `kind`, or is one that no reader takes: the text as a
+/// whole parsed, but lone surrogates, huge numbers and deep nesting are found out only here.
+fn not_a(field: &'static str, kind: &str, error: &serde_json::Error) -> Refusal {
+    if error.is_data() {
+        Refusal::invalid(field, format_args!("must be {kind}"))
+    } else {
+        Refusal::invalid(field, format_args!("can't be read: {error}"))
+    }
 }
 
 fn boolean(raw: &RawValue, field: &'static str) -> Result<bool, Refusal> {
@@ -194,24 +204,34 @@ fn channels(raw: &RawValue) -> Result<Vec<ChannelName>, Refusal> {
 }
 
 fn attributes(raw: &RawValue) -> Result<AttributeMap, Refusal> {
-    serde_json::from_str(raw.get()).map_err(|error| {
-        if error.is_data() {
-            Refusal::invalid("attributes", "must be an object")
-        } else {
-            // The text as a whole parsed, so this is a number or a nesting that no reader takes.
-            Refusal::invalid("attributes", format_args!("can't be read: {error}"))
-        }
-    })
+    serde_json::from_str(raw.get())
+        .map_err(|error| not_a("attributes", "an object", &error))
+        .and_then(shallow)
 }
 
+/// Refuses attributes that nest too deep.
+pub(crate) fn shallow(map: AttributeMap) -> Result<AttributeMap, Refusal> {
+    if too_deep(&map) {
+        let rule = format_args!("must not nest deeper than {MAX_DEPTH} levels");
+        return Err(Refusal::invalid("attributes", rule));
+    }
+    Ok(map)
+}
+
+/// Goes by the text: derived code would take `{"auto":null}` too.
 fn level(raw: &RawValue) -> Result<Level, Refusal> {
-    serde_json::from_str(raw.get())
-        .map_err(|_| Refusal::invalid("level", "must be \"auto\" or \"events\""))
+    match string(raw, "level").as_deref() {
+        Ok("auto") => Ok(Level::Auto),
+        Ok("events") => Ok(Level::Events),
+        _ => Err(Refusal::invalid("level", "must be \"auto\" or \"events\"")),
+    }
 }
 
 fn since(raw: &RawValue) -> Result<Since, Refusal> {
-    serde_json::from_str(raw.get())
-        .map_err(|_| Refusal::invalid("since", "must be {\"epoch\":string,\"seq\":whole number}"))
+    Some(raw.get())
+        .filter(|text| text.starts_with('{')) // derived code would take ["…",7] too
+        .and_then(|text| serde_json::from_str(text).ok())
+        .ok_or_else(|| Refusal::invalid("since", "must be {\"epoch\":string,\"seq\":whole number}"))
 }
 
 #[cfg(test)]

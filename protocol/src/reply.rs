@@ -246,6 +246,7 @@ pub enum ServerFrame {
     /// The first frame of every connection.
     Welcome {
         /// [`crate::PROTOCOL_VERSION`].
+        #[cfg_attr(feature = "schema", schemars(description = "The protocol's version: 1."))]
         protocol: u32,
         /// This connection's id.
         connection: Cow<'static, str>,

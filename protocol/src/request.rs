@@ -18,7 +18,8 @@ pub enum FrameId {
     /// An integer of at most 64 bits, signed.
     Number(i64),
     /// At most [`MAX_ID_BYTES`] bytes.
-    Text(Box<str>),
+    #[cfg_attr(feature = "schema", schemars(description = "At most 64 bytes of UTF-8."))]
+    Text(#[cfg_attr(feature = "schema", schemars(length(max = MAX_ID_BYTES)))] Box<str>),
 }
 
 /// The id of a channel's unbroken history on one node, random so that no two histories share it.
@@ -151,6 +152,7 @@ pub enum Request {
         attributes: AttributeMap,
         /// Patch top-level keys instead of replacing all.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
         merge: bool,
         /// How long the written keys live, in milliseconds; absent: as long as the member.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,6 +164,7 @@ pub enum Request {
         channel: ChannelName,
         /// How much to be told.
         #[serde(default)]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<Level>"))]
         level: Level,
         /// Resume after this frame instead of starting from a snapshot.
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::attributes::AttributeMap;
 use crate::error::{ErrorCode, Refusal};
 use crate::name::{ChannelName, UserId};
-use crate::parse::shorten;
+use crate::parse::{shallow, shorten};
 use crate::reply::HelpLine;
 use crate::request::{Level, Request};
 
@@ -42,6 +42,9 @@ pub fn help() -> Vec<HelpLine> {
 /// `bad_json` for a line that looks like JSON but is no object, `unknown_type`, `missing_field` or
 /// `invalid_field`.
 pub fn parse(line: &str) -> Result<Request, Refusal> {
+    if looks_like_json(line) {
+        return Err(Refusal::new(ErrorCode::BadJson, "the message is not a JSON object"));
+    }
     let words = split(line)?;
     let mut words = words.iter().map(String::as_str);
     let command = words.next().unwrap_or_default();
@@ -85,10 +88,12 @@ pub fn parse(line: &str) -> Result<Request, Refusal> {
     }
 }
 
+/// Whether a program rather than a person wrote this: no shorthand begins so.
+fn looks_like_json(line: &str) -> bool {
+    line.starts_with(['[', '"', '-']) || line.starts_with(|c: char| c.is_ascii_digit())
+}
+
 fn unknown(command: &str) -> Refusal {
-    if command.starts_with(['[', '"', '-']) || command.starts_with(|c: char| c.is_ascii_digit()) {
-        return Refusal::new(ErrorCode::BadJson, "the message is not a JSON object");
-    }
     Refusal {
         field: Some("type"),
         ..Refusal::new(
@@ -149,9 +154,9 @@ fn pairs<'a>(words: impl Iterator<Item = &'a str>) -> Result<Option<AttributeMap
                 )
             })?;
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
-        map.insert(key.to_owned(), value);
+        map.insert(plain(key), value);
     }
-    Ok((!map.is_empty()).then_some(map))
+    shallow(map).map(|map| (!map.is_empty()).then_some(map))
 }
 
 #[cfg(test)]
@@ -174,6 +179,7 @@ mod tests {
             json!({"mood": "quite happy", "n": 3, "ok": true, "who": "bob", "url": "a=b", "empty": ""})
         );
         assert_eq!(attributes("join room"), Value::Null);
+        assert_eq!(attributes(r#"join room "a b"=1"#), json!({"a b": 1}));
         assert_eq!(attributes(r#"join "my room" a="\"""#), json!({"a": "\""}));
     }
 

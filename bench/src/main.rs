@@ -1,0 +1,77 @@
+//! `herenow-bench`: measures herenow, and the systems that people would pick instead, on the same
+//! work. `bench/README.md` says how to run it and what it found.
+//!
+//! In reading order:
+//!
+//! - [`subject`], [`server`]: which server is measured; its process.
+//! - [`frame`], [`socket`], [`swarm`]: WebSocket clients by the thousand, on one thread.
+//! - [`peer`]: what each system's clients say, and what its answers mean.
+//! - [`crowd`], [`replica`]: who is expected where, and what each client knows of it.
+//! - [`broadcast`], [`histogram`]: who was told of which change, and when.
+//! - [`mode`]: what is measured, one file each. [`floor_server`]: the machine's own limit.
+//! - [`procfs`], [`clock`]: CPU, memory, time.
+//! - [`table`], [`progress`], [`failure`]: what people see.
+
+mod broadcast;
+mod clock;
+mod crowd;
+mod failure;
+mod floor_server;
+mod frame;
+mod histogram;
+mod mode;
+mod peer;
+mod procfs;
+mod progress;
+mod replica;
+mod server;
+mod socket;
+mod subject;
+mod swarm;
+mod table;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::{Context, Result};
+
+/// Load generator for herenow and the systems people would pick instead
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    mode: Mode,
+}
+
+#[derive(Debug, Subcommand)]
+enum Mode {
+    Idle(mode::idle::Idle),
+    Storm(mode::storm::Storm),
+    Fanout(mode::fanout::Fanout),
+    #[command(hide = true)]
+    FloorServer(floor_server::FloorServer),
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // If stderr is closed there is nobody to tell; the exit code remains.
+            let _ = writeln!(io::stderr(), "herenow-bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    // One descriptor for each connection, here and in the server, which inherits the limit.
+    rlimit::increase_nofile_limit(u64::MAX).context(|| "the limit on open files".to_owned())?;
+    match &cli.mode {
+        Mode::Idle(args) => mode::idle::run(args),
+        Mode::Storm(args) => mode::storm::run(args),
+        Mode::Fanout(args) => mode::fanout::run(args),
+        Mode::FloorServer(args) => floor_server::run(args),
+    }
+}

@@ -1,0 +1,229 @@
+//! `idle N`: what a connection costs that is joined, subscribed and silent.
+//!
+//! N connections over C channels are opened at the pace at which the server takes them. When every
+//! one has seen all members of its channel, the server's resident memory is read, less what it had
+//! before the first connection, and divided by N. With `--rounds` all leave and come again.
+//!
+//! How it can mislead: resident memory is the process's alone; each socket costs the kernel some
+//! KiB more, the same for every server. Few connections share the server's fixed costs among
+//! themselves and look dear. An allocator that keeps freed pages looks like a leak in round 2 and
+//! like none in round 3.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use crate::clock;
+use crate::crowd::{Crowd, Population};
+use crate::failure::{Result, fail};
+use crate::procfs::{CpuTime, Memory};
+use crate::server::Server;
+use crate::subject::Subject;
+use crate::swarm::Swarm;
+use crate::table::{Cell, Table, note};
+
+/// How long after the last change the memory is read.
+const SETTLE: Duration = Duration::from_secs(1);
+/// A round longer than this needs heartbeats, lest members time out.
+const HEARTBEAT_AFTER: f64 = 15.0;
+const MIB: f64 = 1024.0 * 1024.0;
+
+const COLUMNS: &[&str] = &[
+    "round",
+    "peer",
+    "connections",
+    "channels",
+    "connect_s",
+    "quiet_s",
+    "baseline_mib",
+    "resident_mib",
+    "bytes_per_connection",
+    "bytes_per_further_subscription",
+    "after_leaving_mib",
+    "server_cpu_s",
+    "generator_cpu_s",
+];
+
+/// Memory of idle connections
+#[derive(Args, Debug)]
+pub(crate) struct Idle {
+    /// How many connections
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    connections: u32,
+
+    /// Over how many channels they spread
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    channels: u32,
+
+    /// How often all of them come and leave
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+
+    /// Further channels that each connection subscribes, after it was measured without
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    further: u32,
+
+    #[command(flatten)]
+    subject: Subject,
+}
+
+/// Runs the mode.
+pub(crate) fn run(args: &Idle) -> Result<()> {
+    if args.channels > args.connections {
+        fail!(
+            "--channels {} is more than {} connections can fill",
+            args.channels,
+            args.connections
+        );
+    }
+    if args.further >= args.channels {
+        fail!("--further {} needs more than {} channels", args.further, args.channels);
+    }
+    let mut server = args.subject.launch()?;
+    let result = rounds(args, &server);
+    let (table, with_all) = server.explain(result)?;
+    table.publish(args.subject.csv.as_deref())?;
+    if let [first, .., last] = with_all.as_slice() {
+        let growth = 100.0 * (last - first) / first;
+        note(&format!(
+            "resident with all connections: {growth:+.1} % from the first round to the last"
+        ))?;
+    }
+    Ok(())
+}
+
+/// All rounds' rows, and the resident bytes with all connections of each.
+fn rounds(args: &Idle, server: &Server) -> Result<(Table, Vec<f64>)> {
+    let mut table = Table::new(COLUMNS);
+    let mut with_all = Vec::new();
+    let mut swarm = Swarm::new(server.address)?;
+    let baseline = Memory::of(server.pid)?.resident as f64;
+    for round in 1..=args.rounds {
+        let population = Population {
+            users: args.connections as usize,
+            channels: args.channels as usize,
+            prefix: "idle".to_owned(),
+        };
+        let dialect = args.subject.peer.dialect(population.channels);
+        let mut crowd = Crowd::new(dialect, population, true);
+        let measured = one_round(args, server, &mut swarm, &mut crowd)?;
+        with_all.push(measured.resident);
+        table.row(row(args, round, baseline, &measured));
+    }
+    Ok((table, with_all))
+}
+
+struct Measured {
+    connect: f64,
+    quiet: f64,
+    resident: f64,
+    with_further: Option<f64>,
+    after_leaving: f64,
+    server_cpu: f64,
+    generator_cpu: f64,
+}
+
+fn one_round(
+    args: &Idle,
+    server: &Server,
+    swarm: &mut Swarm,
+    crowd: &mut Crowd,
+) -> Result<Measured> {
+    let generator = std::process::id();
+    let (server_before, generator_before) = (CpuTime::of(server.pid)?, CpuTime::of(generator)?);
+    let start = clock::now();
+    swarm.connect(args.connections as usize, args.subject.deadline(), crowd)?;
+    let connect = clock::seconds_since(start);
+    let users = crowd.population.users;
+    if !swarm.turn_until(args.subject.deadline(), crowd, |crowd| crowd.complete == users)? {
+        crowd.verify()?;
+        fail!("only {} of {users} connections became complete in time", crowd.complete);
+    }
+    let quiet = clock::seconds_since(start);
+    let server_cpu = CpuTime::of(server.pid)?.since(&server_before);
+    let generator_cpu = CpuTime::of(generator)?.since(&generator_before);
+    keep_alive(start, swarm, crowd)?;
+    swarm.settle(SETTLE, crowd)?;
+    crowd.verify()?;
+    let resident = Memory::of(server.pid)?.resident as f64;
+    let with_further = subscribe_further(args, server, swarm, crowd)?;
+    crowd.leave();
+    swarm.close_all(args.subject.deadline(), crowd)?;
+    swarm.settle(SETTLE, crowd)?;
+    let after_leaving = Memory::of(server.pid)?.resident as f64;
+    Ok(Measured {
+        connect,
+        quiet,
+        resident,
+        with_further,
+        after_leaving,
+        server_cpu,
+        generator_cpu,
+    })
+}
+
+/// Subscribes every connection to its neighbours' channels; the resident bytes after that.
+fn subscribe_further(
+    args: &Idle,
+    server: &Server,
+    swarm: &mut Swarm,
+    crowd: &mut Crowd,
+) -> Result<Option<f64>> {
+    if args.further == 0 {
+        return Ok(None);
+    }
+    let start = clock::now();
+    for who in crowd.all() {
+        let mut frames = Vec::new();
+        for step in 1..=args.further as usize {
+            crowd.dialect.observe(&crowd.population.channel(who + step), &mut frames);
+        }
+        swarm.send(who, crowd, |out| out.extend_from_slice(&frames))?;
+        if who % 100 == 0 {
+            swarm.turn(Duration::ZERO, crowd)?;
+        }
+    }
+    let expected = crowd.population.users * args.further as usize;
+    let deadline = args.subject.deadline();
+    if !swarm.turn_until(deadline, crowd, |crowd| crowd.foreign_snapshots >= expected)? {
+        fail!("only {} of {expected} further snapshots came in time", crowd.foreign_snapshots);
+    }
+    keep_alive(start, swarm, crowd)?;
+    swarm.settle(SETTLE, crowd)?;
+    Ok(Some(Memory::of(server.pid)?.resident as f64))
+}
+
+/// Heartbeats on every connection, if the round has lasted long.
+fn keep_alive(start: Instant, swarm: &mut Swarm, crowd: &mut Crowd) -> Result<()> {
+    if clock::seconds_since(start) < HEARTBEAT_AFTER {
+        return Ok(());
+    }
+    let mut heartbeat = Vec::new();
+    crowd.dialect.heartbeat(&mut heartbeat);
+    for who in 0..swarm.len() {
+        swarm.send(who, crowd, |out| out.extend_from_slice(&heartbeat))?;
+    }
+    Ok(())
+}
+
+fn row(args: &Idle, round: u32, baseline: f64, measured: &Measured) -> Vec<Cell> {
+    let connections = f64::from(args.connections);
+    let further = connections * f64::from(args.further);
+    vec![
+        (round as usize).into(),
+        args.subject.peer.name().into(),
+        (args.connections as usize).into(),
+        (args.channels as usize).into(),
+        Cell::Number(measured.connect, 2),
+        Cell::Number(measured.quiet, 2),
+        Cell::Number(baseline / MIB, 2),
+        Cell::Number(measured.resident / MIB, 2),
+        Cell::Number((measured.resident - baseline) / connections, 0),
+        measured
+            .with_further
+            .map_or(Cell::Nothing, |with| Cell::Number((with - measured.resident) / further, 1)),
+        Cell::Number(measured.after_leaving / MIB, 2),
+        Cell::Number(measured.server_cpu, 2),
+        Cell::Number(measured.generator_cpu, 2),
+    ]
+}

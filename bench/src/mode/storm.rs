@@ -1,0 +1,176 @@
+//! `storm N`: N clients join and subscribe one channel at once; how long until each knows all.
+//!
+//! Connections are opened and welcomed before the clock starts. It stops when the last client's
+//! replica holds all N members; then every replica is checked member by member. herenow's frames
+//! are parsed whole and applied strictly (a gap in seq ends the run); other systems have no seq, so
+//! there a member counts as seen when a message to this client named it.
+//!
+//! How it can mislead: N clients in one process share one processor with each other, so with many
+//! clients the generator is slower than a good server. Its CPU time stands beside the server's, and
+//! a remark says so when it was busy throughout: then the server's CPU time is its own part of the
+//! work, and the wall time is mostly the generator's.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::clock;
+use crate::crowd::{Crowd, Population};
+use crate::failure::{Result, fail};
+use crate::procfs::{self, CpuTime, Memory};
+use crate::progress::Progress;
+use crate::server::Server;
+use crate::subject::Subject;
+use crate::swarm::Swarm;
+use crate::table::{Cell, Table, median, note};
+
+/// After the clock stopped: what is wrong shows in this time.
+const SETTLE: Duration = Duration::from_millis(200);
+/// Clients that send before the generator looks at what came back.
+const BATCH: usize = 100;
+/// A generator that was busy for more than this share of the time held the server up.
+const BUSY_SHARE: f64 = 0.8;
+const MIB: f64 = 1024.0 * 1024.0;
+
+const COLUMNS: &[&str] = &[
+    "repeat",
+    "peer",
+    "clients",
+    "seconds",
+    "mb",
+    "frames",
+    "server_cpu_s",
+    "generator_cpu_s",
+    "server_peak_mib",
+];
+
+/// Many clients join and subscribe one channel at once
+#[derive(Args, Debug)]
+pub(crate) struct Storm {
+    /// How many clients
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    clients: u32,
+
+    /// How often, each time in a new channel with new connections
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    repeats: u32,
+
+    #[command(flatten)]
+    subject: Subject,
+}
+
+/// What one storm took.
+struct Measured {
+    seconds: f64,
+    bytes: u64,
+    frames: u64,
+    server_cpu: f64,
+    generator_cpu: f64,
+    peak: u64,
+}
+
+/// Runs the mode.
+pub(crate) fn run(args: &Storm) -> Result<()> {
+    let mut server = args.subject.launch()?;
+    let result = repeats(args, &server);
+    let measured = server.explain(result)?;
+    let mut table = Table::new(COLUMNS);
+    for (repeat, one) in measured.iter().enumerate() {
+        table.row(row(args, repeat + 1, one));
+    }
+    table.median_row("median");
+    table.publish(args.subject.csv.as_deref())?;
+    note(&format!("{} of {} storms complete, no member missing", measured.len(), args.repeats))?;
+    let mut busy: Vec<f64> = measured.iter().map(|one| one.generator_cpu / one.seconds).collect();
+    let busy = median(&mut busy).unwrap_or(0.0);
+    if busy > BUSY_SHARE {
+        let mut own: Vec<f64> = measured.iter().map(|one| one.server_cpu).collect();
+        note(&format!(
+            "the generator was busy {:.0} % of the time and held the server up: the server's own \
+             part is {:.3} CPU s",
+            100.0 * busy,
+            median(&mut own).unwrap_or(0.0)
+        ))?;
+    }
+    Ok(())
+}
+
+fn repeats(args: &Storm, server: &Server) -> Result<Vec<Measured>> {
+    let mut swarm = Swarm::new(server.address)?;
+    let mut progress = Progress::new("storms", args.repeats as usize);
+    let mut measured = Vec::new();
+    for repeat in 0..args.repeats as usize {
+        let prefix = format!("storm-{repeat}");
+        let population = Population { users: args.clients as usize, channels: 1, prefix };
+        let mut crowd = Crowd::new(args.subject.peer.dialect(1), population, false);
+        measured.push(one_storm(args, server, &mut swarm, &mut crowd)?);
+        progress.at(repeat + 1);
+    }
+    Ok(measured)
+}
+
+fn one_storm(
+    args: &Storm,
+    server: &Server,
+    swarm: &mut Swarm,
+    crowd: &mut Crowd,
+) -> Result<Measured> {
+    let users = crowd.population.users;
+    swarm.connect(users, args.subject.deadline(), crowd)?;
+    if !swarm.turn_until(args.subject.deadline(), crowd, |crowd| crowd.welcomed == users)? {
+        fail!("only {} of {users} clients were welcomed in time", crowd.welcomed);
+    }
+    let requests: Vec<Vec<u8>> = crowd.all().map(|who| request(crowd, who)).collect();
+    procfs::reset_peak(server.pid);
+    let generator = std::process::id();
+    let (server_before, generator_before) = (CpuTime::of(server.pid)?, CpuTime::of(generator)?);
+    let tally_before = swarm.tally;
+    let start = clock::now();
+    for (who, request) in requests.iter().enumerate() {
+        swarm.send(who, crowd, |out| out.extend_from_slice(request))?;
+        if who % BATCH == BATCH - 1 {
+            swarm.turn(Duration::ZERO, crowd)?;
+        }
+    }
+    if !swarm.turn_until(args.subject.deadline(), crowd, |crowd| crowd.complete == users)? {
+        crowd.verify()?;
+        fail!("only {} of {users} clients became complete in time", crowd.complete);
+    }
+    let seconds = clock::seconds_since(start);
+    let tally = swarm.tally.since(tally_before);
+    let server_cpu = CpuTime::of(server.pid)?.since(&server_before);
+    let generator_cpu = CpuTime::of(generator)?.since(&generator_before);
+    swarm.settle(SETTLE, crowd)?;
+    crowd.verify()?;
+    let peak = Memory::of(server.pid)?.peak;
+    crowd.leave();
+    swarm.close_all(args.subject.deadline(), crowd)?;
+    Ok(Measured {
+        seconds,
+        bytes: tally.bytes,
+        frames: tally.frames,
+        server_cpu,
+        generator_cpu,
+        peak,
+    })
+}
+
+fn request(crowd: &Crowd, who: usize) -> Vec<u8> {
+    let mut request = Vec::new();
+    crowd.enter(who, &mut request);
+    request
+}
+
+fn row(args: &Storm, repeat: usize, measured: &Measured) -> Vec<Cell> {
+    vec![
+        repeat.into(),
+        args.subject.peer.name().into(),
+        (args.clients as usize).into(),
+        Cell::Number(measured.seconds, 3),
+        Cell::Number(measured.bytes as f64 / 1e6, 1),
+        (measured.frames as usize).into(),
+        Cell::Number(measured.server_cpu, 3),
+        Cell::Number(measured.generator_cpu, 3),
+        Cell::Number(measured.peak as f64 / MIB, 1),
+    ]
+}

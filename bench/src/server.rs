@@ -1,0 +1,120 @@
+//! The process under test: started here and ended with the run, or found running.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::clock::Deadline;
+use crate::failure::{Context, Failure, Result, fail};
+use crate::procfs::Memory;
+
+const START_TIME: Duration = Duration::from_secs(20);
+const DEATH_TIME: Duration = Duration::from_millis(500);
+const LINES_KEPT: usize = 8;
+
+type LastLines = Arc<Mutex<VecDeque<String>>>;
+
+/// A server that listens.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) pid: u32,
+    child: Option<Child>,
+    said: LastLines,
+}
+
+impl Server {
+    /// Starts `command`, which must listen on `address` soon.
+    pub(crate) fn start(mut command: Command, address: SocketAddr) -> Result<Self> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().context(|| format!("cannot start {program}"))?;
+        let said = LastLines::default();
+        keep_last_lines(child.stdout.take(), &said);
+        keep_last_lines(child.stderr.take(), &said);
+        let mut server = Self { address, pid: child.id(), child: Some(child), said };
+        let deadline = Deadline::after(START_TIME);
+        while TcpStream::connect(address).is_err() {
+            if let Some(death) = server.death() {
+                return Err(Failure::new(format!("{program} did not start: {death}")));
+            }
+            if deadline.passed() {
+                fail!("{program} does not listen on {address} after {START_TIME:?}");
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+
+    /// A server that somebody else started.
+    pub(crate) fn attach(address: SocketAddr, pid: u32) -> Result<Self> {
+        Memory::of(pid).context(|| format!("--pid {pid}"))?;
+        TcpStream::connect(address).context(|| format!("nothing listens on {address}"))?;
+        Ok(Self { address, pid, child: None, said: LastLines::default() })
+    }
+
+    /// Passes a result on; a failure that the server's death explains becomes that death.
+    pub(crate) fn explain<T>(&mut self, result: Result<T>) -> Result<T> {
+        let Err(failure) = result else { return result };
+        // Sockets learn of a death before the parent does.
+        let deadline = Deadline::after(DEATH_TIME);
+        while !deadline.passed() {
+            if let Some(death) = self.death() {
+                fail!("the server died in mid-run ({death}); first noticed: {failure}");
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Err(failure)
+    }
+
+    /// How the server ended, if it has.
+    fn death(&mut self) -> Option<String> {
+        let Some(child) = &mut self.child else {
+            return Memory::of(self.pid).is_err().then(|| "its process is gone".to_owned());
+        };
+        let status = child.try_wait().ok()??;
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = said.iter().rev().find(|line| !line.trim().is_empty());
+        Some(last.map_or(status.to_string(), |line| format!("{status}, last words: {line}")))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // It is ours, it holds nothing worth keeping, and it may hang.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A loopback port that is free now.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+/// A program beside this one, as cargo lays them.
+pub(crate) fn sibling(name: impl AsRef<OsStr>) -> Result<std::path::PathBuf> {
+    let own = std::env::current_exe()?;
+    Ok(own.with_file_name(name.as_ref()))
+}
+
+fn keep_last_lines(stream: Option<impl Read + Send + 'static>, said: &LastLines) {
+    let Some(stream) = stream else { return };
+    let said = Arc::clone(said);
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            said.push_back(line);
+            if said.len() > LINES_KEPT {
+                said.pop_front();
+            }
+        }
+    });
+}

@@ -1,0 +1,134 @@
+//! Which server a run measures: started here, or found running.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::clock::{Deadline, parse_duration};
+use crate::failure::{Context, Result, fail};
+use crate::peer::Peer;
+use crate::server::{Server, free_address, sibling};
+
+/// Flags that every mode has.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Subject {
+    /// The system to measure
+    #[arg(long, value_enum, default_value_t = Peer::Herenow)]
+    pub(crate) peer: Peer,
+
+    /// The broker's binary [default: `herenow` beside this program]
+    #[arg(long, value_name = "PATH", conflicts_with = "url")]
+    server: Option<PathBuf>,
+
+    /// The folder with the other systems' scripts [default: bench/peers near here]
+    #[arg(long, value_name = "PATH")]
+    peers: Option<PathBuf>,
+
+    /// A flag for the server, such as --server-arg=--max-members=20000 (repeatable)
+    #[arg(long, value_name = "FLAG", allow_hyphen_values = true, conflicts_with = "url")]
+    server_arg: Vec<String>,
+
+    /// A running server to measure instead of starting one, such as ws://127.0.0.1:8080
+    #[arg(long, value_name = "URL", requires = "pid")]
+    url: Option<String>,
+
+    /// The running server's process
+    #[arg(long, requires = "url")]
+    pid: Option<u32>,
+
+    /// How long any one step may take
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    timeout: Duration,
+
+    /// Append the rows to this file, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
+}
+
+impl Subject {
+    /// The server, ready for connections.
+    pub(crate) fn launch(&self) -> Result<Server> {
+        if let (Some(url), Some(pid)) = (&self.url, self.pid) {
+            return Server::attach(address_of(url)?, pid);
+        }
+        let address = free_address()?;
+        Server::start(self.command(address)?, address)
+    }
+
+    fn command(&self, address: SocketAddr) -> Result<Command> {
+        let listen = address.to_string();
+        let mut command = match self.peer {
+            Peer::Herenow => {
+                let program = match &self.server {
+                    Some(path) => path.clone(),
+                    None => sibling("herenow")?,
+                };
+                if !program.is_file() {
+                    let program = program.display();
+                    fail!("there is no broker at {program}: build it, or say --server PATH");
+                }
+                let mut command = Command::new(program);
+                command.args(["--listen", &listen]);
+                command
+            }
+            Peer::Floor | Peer::FloorBatched => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(["floor-server", "--listen", &listen]);
+                if self.peer == Peer::FloorBatched {
+                    command.arg("--batched");
+                }
+                command
+            }
+            _ => {
+                let script = peers_folder(self.peers.as_deref())?.join(self.peer.name());
+                let mut command = Command::new("sh");
+                command.arg(script.join("start.sh")).arg(address.port().to_string());
+                command
+            }
+        };
+        command.args(&self.server_arg);
+        Ok(command)
+    }
+
+    /// The moment when the step that begins now has taken too long.
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline::after(self.timeout)
+    }
+
+    /// The same for a step that takes `seconds` at best.
+    pub(crate) fn deadline_after(&self, seconds: f64) -> Deadline {
+        Deadline::after(self.timeout + Duration::from_secs_f64(seconds))
+    }
+}
+
+/// Where the scripts are that start the other systems: as given, else in the source tree that this
+/// program is run in or was built in.
+fn peers_folder(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(folder) = given {
+        if !folder.is_dir() {
+            fail!("--peers {}: no such folder", folder.display());
+        }
+        return Ok(folder.to_owned());
+    }
+    let own = std::env::current_exe()?;
+    let near = [Path::new("."), Path::new("bench")].into_iter().map(Path::to_owned);
+    let above = own.ancestors().map(|folder| folder.join("bench"));
+    match near.chain(above).map(|folder| folder.join("peers")).find(|folder| folder.is_dir()) {
+        Some(folder) => Ok(folder),
+        None => fail!("the folder bench/peers is not near here: say --peers PATH"),
+    }
+}
+
+/// `ws://HOST:PORT/whatever` → the address. The path is the dialect's affair.
+fn address_of(url: &str) -> Result<SocketAddr> {
+    let host = url.strip_prefix("ws://").unwrap_or(url);
+    let host = host.split('/').next().unwrap_or_default();
+    let mut found = host.to_socket_addrs().context(|| format!("--url {url}"))?;
+    match found.find(SocketAddr::is_ipv4) {
+        Some(address) => Ok(address),
+        None => fail!("--url {url}: no IPv4 address"),
+    }
+}

@@ -1,0 +1,293 @@
+//! What holds for any frame, any text and any attributes.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::collections::BTreeMap;
+
+use herenow_protocol::attributes::{MAX_DEPTH, too_deep};
+use herenow_protocol::reply::{MemberView, SnapshotReason};
+use herenow_protocol::{
+    AttributeMap, Attributes, ChannelName, ClientFrame, Epoch, ErrorCode, FrameId, Level, Request,
+    ServerFrame, Since, UserId, parse,
+};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use serde_json::{Value, json};
+
+/// Any text that may be a name: all of Unicode is in reach, controls and `$` are filtered out.
+fn name_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z]{1,8}",
+        "[^$\\p{Cc}][^\\p{Cc}]{0,40}",
+        proptest::string::string_regex("[ -#%-~]{1,200}").unwrap(),
+    ]
+}
+
+fn channel() -> impl Strategy<Value = ChannelName> {
+    name_text().prop_map(|name| ChannelName::parse(&name, "channel").unwrap())
+}
+
+fn user() -> impl Strategy<Value = UserId> {
+    name_text().prop_map(|name| UserId::parse(&name, "user").unwrap())
+}
+
+fn key() -> impl Strategy<Value = String> {
+    // Few short keys, so that writes meet each other; and any text.
+    prop_oneof![3 => "[a-d]", 1 => any::<String>()]
+}
+
+fn number() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        // NaN and the infinities have no JSON; Value makes them null.
+        any::<f64>().prop_map(Value::from),
+        (-180.0..180.0f64).prop_map(Value::from),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let scalar = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        number(),
+        any::<String>().prop_map(Value::from),
+    ];
+    scalar.prop_recursive(4, 16, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            btree_map(key(), inner, 0..4).prop_map(|map| json!(map)),
+        ]
+    })
+}
+
+fn map() -> impl Strategy<Value = AttributeMap> {
+    btree_map(key(), value(), 0..6).prop_map(|map| map.into_iter().collect())
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let epoch = any::<u64>().prop_map(Epoch::from_random);
+    let since = (epoch, any::<u64>()).prop_map(|(epoch, seq)| Since { epoch, seq });
+    let level = prop_oneof![Just(Level::Auto), Just(Level::Events)];
+    let number = || option::of(any::<u64>());
+    prop_oneof![
+        (channel(), option::of(map()), number()).prop_map(|(channel, attributes, grace_ms)| {
+            Request::Join { channel, attributes, grace_ms }
+        }),
+        channel().prop_map(|channel| Request::Leave { channel }),
+        option::of(vec(channel(), 0..4)).prop_map(|channels| Request::Heartbeat { channels }),
+        (channel(), map(), any::<bool>(), number()).prop_map(
+            |(channel, attributes, merge, ttl_ms)| {
+                Request::SetAttributes { channel, attributes, merge, ttl_ms }
+            }
+        ),
+        (channel(), level, option::of(since))
+            .prop_map(|(channel, level, since)| Request::Subscribe { channel, level, since }),
+        channel().prop_map(|channel| Request::Unsubscribe { channel }),
+        (channel(), number(), number()).prop_map(|(channel, limit, after)| Request::GetMembers {
+            channel,
+            limit,
+            after
+        }),
+        channel().prop_map(|channel| Request::GetCount { channel }),
+        (channel(), option::of(user()))
+            .prop_map(|(channel, user)| Request::GetAttributes { channel, user }),
+        option::of(user()).prop_map(|user| Request::GetChannels { user }),
+    ]
+}
+
+fn frame() -> impl Strategy<Value = ClientFrame> {
+    let id = prop_oneof![
+        any::<i64>().prop_map(FrameId::Number),
+        "\\PC{0,16}".prop_map(|text| FrameId::Text(text.into())),
+    ];
+    (option::of(id), request()).prop_map(|(id, request)| ClientFrame { id, request })
+}
+
+/// A frame's text with something done to it that a broken client or a bad line might do.
+fn mutated() -> impl Strategy<Value = String> {
+    let wrong = prop_oneof![
+        value().prop_map(|value| value.to_string()),
+        "[{}\\[\\],:\"\\\\ 0-9eE+.-]{0,4}",
+        any::<String>(),
+        Just("\\ud800".to_owned()),
+        Just("1e999".to_owned()),
+    ];
+    (frame(), any::<[Index; 2]>(), wrong).prop_map(|(frame, cuts, wrong)| {
+        let text: Vec<char> = serde_json::to_string(&frame).unwrap().chars().collect();
+        let mut cuts = cuts.map(|cut| cut.index(text.len() + 1));
+        cuts.sort_unstable();
+        let (before, after) = (&text[..cuts[0]], &text[cuts[1]..]);
+        before.iter().copied().chain(wrong.chars()).chain(after.iter().copied()).collect()
+    })
+}
+
+/// `parse` answers, and a refusal is one of those that its documentation promises.
+fn is_answered(text: &str) {
+    let Err(rejected) = parse(text) else { return };
+    let refusal = rejected.refusal;
+    let by_field = match refusal.code {
+        ErrorCode::BadJson => refusal.field.is_none(),
+        ErrorCode::UnknownType => refusal.field == Some("type"),
+        ErrorCode::MissingField => refusal.field.is_some(),
+        ErrorCode::InvalidField => true,
+        _ => false,
+    };
+    assert!(by_field, "{refusal:?}");
+    assert_eq!(refusal.retry_after_ms, None);
+    assert!(!refusal.message.is_empty() && refusal.message.len() < 600, "{refusal:?}");
+}
+
+/// What attributes are, by a plain map.
+type Model = BTreeMap<String, Value>;
+
+fn model(map: &AttributeMap) -> Model {
+    map.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn check(attributes: &Attributes, model: &Model) {
+    assert_eq!(attributes.to_map().into_iter().collect::<Model>(), *model);
+    assert!(attributes.to_map().values().all(|value| !value.is_null()));
+    // Canonical: what a sorted map writes, to the byte, and the same again when read back.
+    assert_eq!(attributes.as_str(), serde_json::to_string(model).unwrap());
+    assert_eq!(attributes.bytes(), attributes.as_str().len());
+    assert_eq!(Attributes::from_map(&attributes.to_map()), *attributes);
+    assert_eq!(serde_json::to_string(attributes).unwrap(), attributes.as_str());
+    assert_eq!(serde_json::from_str::<Attributes>(attributes.as_str()).unwrap(), *attributes);
+}
+
+/// The text of an object with its keys, at every depth, in the order that `turn` makes of them.
+fn turned(value: &Value, turn: usize) -> String {
+    match value {
+        Value::Object(map) => {
+            let mut pairs: Vec<_> = map
+                .iter()
+                .map(|(key, value)| format!("{}:{}", json!(key), turned(value, turn)))
+                .collect();
+            let middle = turn % pairs.len().max(1);
+            pairs.rotate_left(middle);
+            if turn % 2 == 1 {
+                pairs.reverse();
+            }
+            format!("{{{}}}", pairs.join(" , "))
+        }
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(|item| turned(item, turn)).collect();
+            format!("[{}]", items.join(", "))
+        }
+        scalar => scalar.to_string(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..<_>::default() })]
+
+    #[test]
+    fn what_a_client_writes_the_parser_reads(frame in frame()) {
+        let text = serde_json::to_string(&frame).unwrap();
+        prop_assert_eq!(parse(&text).unwrap(), frame);
+    }
+
+    #[test]
+    fn any_text_is_answered(text in any::<String>()) {
+        is_answered(&text);
+    }
+
+    #[test]
+    fn any_line_is_answered(line in "(join|set|hb|sub|who|get|where|help)( [ -~]{0,8}){0,4}") {
+        is_answered(&line);
+    }
+
+    #[test]
+    fn any_broken_frame_is_answered(text in mutated()) {
+        is_answered(&text);
+    }
+
+    #[test]
+    fn attributes_are_a_map(start in map(), patch in map(), removed in vec(key(), 0..3)) {
+        let mut model_now = model(&start);
+        let attributes = Attributes::from_map(&start);
+        check(&attributes, &model_now);
+
+        let attributes = attributes.patched(&patch);
+        for (key, value) in &patch {
+            if value.is_null() {
+                model_now.remove(key);
+            } else {
+                model_now.insert(key.clone(), value.clone());
+            }
+        }
+        check(&attributes, &model_now);
+
+        let attributes = attributes.without(removed.iter().map(String::as_str));
+        model_now.retain(|key, _| !removed.contains(key));
+        check(&attributes, &model_now);
+    }
+
+    #[test]
+    fn equal_attributes_are_equal_texts(map in map(), other in map(), turn in any::<usize>()) {
+        let attributes = Attributes::from_map(&map);
+        let again: Attributes = serde_json::from_str(&turned(&map.clone().into(), turn)).unwrap();
+        prop_assert_eq!(again.as_str(), attributes.as_str());
+        let equal = model(&map) == model(&other);
+        prop_assert_eq!(Attributes::from_map(&other) == attributes, equal);
+    }
+
+    #[test]
+    fn a_typed_join_is_the_json_join(
+        channel in channel(),
+        // An equals sign ends the key of a pair, quoted or not.
+        attributes in btree_map("[^=]{0,8}", value(), 1..4),
+    ) {
+        let mut line = format!("join {}", json!(channel));
+        for (key, value) in &attributes {
+            line += &format!(" {}={value}", json!(key));
+        }
+        let frame = json!({ "type": "join", "channel": channel, "attributes": attributes });
+        prop_assert_eq!(parse(&line).unwrap(), parse(&frame.to_string()).unwrap());
+    }
+
+    /// A JSON reader with the usual bounds reads whatever a member may set.
+    #[test]
+    fn attributes_at_the_bound_are_read_by_observers(arrays in vec(any::<bool>(), 0..150)) {
+        let mut inner = json!({});
+        for array in &arrays {
+            inner = if *array { json!([inner]) } else { json!({ "a": inner }) };
+        }
+        let map: AttributeMap = [("a".to_owned(), inner)].into_iter().collect();
+        let levels = arrays.len() + 2;
+        prop_assert_eq!(too_deep(&map), levels > MAX_DEPTH);
+        if too_deep(&map) {
+            return Ok(());
+        }
+        let member = MemberView {
+            user: UserId::parse("ada", "user").unwrap(),
+            attributes: Attributes::from_map(&map),
+            joined_at: 0,
+        };
+        let snapshot = ServerFrame::Snapshot {
+            channel: ChannelName::parse("room", "channel").unwrap(),
+            epoch: Epoch::from_random(1),
+            seq: 0,
+            count: 1,
+            members: vec![member],
+            more: false,
+            reason: SnapshotReason::Subscribed,
+        };
+        let text = serde_json::to_string(&snapshot).unwrap();
+        prop_assert_eq!(serde_json::from_str::<ServerFrame>(&text).unwrap(), snapshot);
+    }
+}
+
+/// A double and an integer are different values, whatever the reader on the other side thinks.
+#[test]
+fn numbers_keep_their_kind() {
+    let text = |text: &str| serde_json::from_str::<Attributes>(text).unwrap().as_str().to_owned();
+    assert_eq!(text(r#"{"a": 1, "b": 1.0, "c": 1e2}"#), r#"{"a":1,"b":1.0,"c":100.0}"#);
+    assert_eq!(text(r#"{"a": 18446744073709551615}"#), r#"{"a":18446744073709551615}"#);
+    assert_eq!(text(r#"{"a": 18446744073709551616}"#), r#"{"a":1.8446744073709552e+19}"#);
+    // Read without care, this one comes out as …944.
+    assert_eq!(text(r#"{"a": 121.48791951161945}"#), r#"{"a":121.48791951161945}"#);
+}

@@ -1,0 +1,132 @@
+//! What an operator sets: flags, each with its `HERENOW_…` twin in the environment.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, Parser, ValueEnum};
+
+use crate::limits::Limits;
+
+/// How logs look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// Everything that an operator sets. [`Config::default`] is what `herenow` without flags does.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// Address and port to listen on; port 0 picks a free one
+    #[arg(long, env = "HERENOW_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// Let anyone be anyone, even from other machines
+    ///
+    /// Without tokens a client is whoever its ?user= says. That is fine on loopback; beyond it the
+    /// broker refuses to start unless told so.
+    #[arg(long, env = "HERENOW_INSECURE_OPEN")]
+    pub insecure_open: bool,
+
+    /// Silence after which a member is gone
+    #[arg(long, env = "HERENOW_PRESENCE_TIMEOUT", value_name = "TIME", default_value = "60s",
+          value_parser = positive_duration, next_line_help = false)]
+    pub presence_timeout: Duration,
+
+    /// How often clients are told to send a heartbeat [default: half of the timeout]
+    #[arg(long, env = "HERENOW_HEARTBEAT_INTERVAL", value_name = "TIME",
+          value_parser = positive_duration)]
+    pub heartbeat_interval: Option<Duration>,
+
+    /// How often the broker pings each WebSocket
+    #[arg(long, env = "HERENOW_PING_INTERVAL", value_name = "TIME", default_value = "25s",
+          value_parser = positive_duration)]
+    pub ping_interval: Duration,
+
+    /// How long it waits for a sign of life after a ping
+    #[arg(long, env = "HERENOW_PONG_TIMEOUT", value_name = "TIME", default_value = "10s",
+          value_parser = positive_duration)]
+    pub pong_timeout: Duration,
+
+    /// How long a shutdown waits for clients to go
+    #[arg(long, env = "HERENOW_DRAIN_TIMEOUT", value_name = "TIME", default_value = "5s",
+          value_parser = duration)]
+    pub drain_timeout: Duration,
+
+    /// What to log: error, warn, info, debug, trace, or per module as in herenow::hub=debug
+    #[arg(long, env = "HERENOW_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+
+    /// How logs look
+    #[arg(long, env = "HERENOW_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// The bounds.
+    #[command(flatten)]
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    /// The defaults (and the environment): stated once, on the flags.
+    fn default() -> Self {
+        #[derive(Parser)]
+        struct Flags {
+            #[command(flatten)]
+            config: Config,
+        }
+        Flags::parse_from(["herenow"]).config
+    }
+}
+
+impl Config {
+    /// How often clients are told to send a heartbeat.
+    #[must_use]
+    pub fn heartbeat_interval(&self) -> Duration {
+        self.heartbeat_interval.unwrap_or(self.presence_timeout / 2)
+    }
+
+    /// Checks what no flag alone can be checked for.
+    ///
+    /// # Errors
+    /// One line that names the flag.
+    pub fn check(&self) -> Result<(), String> {
+        if !self.listen.ip().is_loopback() && !self.insecure_open {
+            return Err(format!(
+                "--listen {}: without tokens anyone who can reach this address could be anyone; \
+                 listen on 127.0.0.1, or say --insecure-open if that is what you want",
+                self.listen
+            ));
+        }
+        let interval = self.heartbeat_interval();
+        if interval >= self.presence_timeout {
+            return Err(format!(
+                "--heartbeat-interval {}: must be shorter than --presence-timeout {}",
+                humantime::format_duration(interval),
+                humantime::format_duration(self.presence_timeout)
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Longest duration of any flag: a year, so that sums of times cannot overflow.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Reads `250ms`, `2s`, `1m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration <= LONGEST => Ok(duration),
+        Ok(_) => Err("must be at most a year".into()),
+        Err(_) => Err("write a time as 250ms, 2s or 1m".into()),
+    }
+}
+
+/// Reads a duration that must not be too short to be meant.
+pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        short if short < Duration::from_millis(10) => Err("must be at least 10ms".into()),
+        long => Ok(long),
+    }
+}

@@ -1,0 +1,80 @@
+//! How many frames a client may still send: a token bucket in thousandths of a frame.
+
+/// What one more frame comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// Within the allowance.
+    Fine,
+    /// Over it: refuse, and say when to try again.
+    Limited {
+        /// When there is an allowance for one frame again, if nothing more comes until then.
+        retry_after_ms: u64,
+    },
+    /// Over it by another whole burst: nobody sends that many by mistake.
+    Abuse,
+}
+
+/// The rate that a client may keep up, and what it may send at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// Frames per second; also thousandths of a frame per millisecond.
+    pub per_second: u32,
+    /// Frames at once.
+    pub burst: u32,
+}
+
+/// A token bucket. Refused frames are charged too, so that whoever goes on regardless is found.
+#[derive(Debug)]
+pub struct Allowance {
+    level: i64,
+    at_ms: u64,
+}
+
+const FRAME: i64 = 1_000;
+
+impl Allowance {
+    /// A full bucket.
+    #[must_use]
+    pub fn new(rate: Rate, now_ms: u64) -> Self {
+        Self { level: i64::from(rate.burst) * FRAME, at_ms: now_ms }
+    }
+
+    /// Charges one frame.
+    pub fn charge(&mut self, rate: Rate, now_ms: u64) -> Charge {
+        let burst = i64::from(rate.burst) * FRAME;
+        let elapsed = now_ms.saturating_sub(self.at_ms) as i64;
+        let gained = elapsed.saturating_mul(i64::from(rate.per_second));
+        self.level = self.level.saturating_add(gained).min(burst) - FRAME;
+        self.at_ms = now_ms;
+        if self.level >= 0 {
+            Charge::Fine
+        } else if self.level >= -burst {
+            let lacking = self.level.unsigned_abs();
+            Charge::Limited { retry_after_ms: lacking.div_ceil(u64::from(rate.per_second)) }
+        } else {
+            Charge::Abuse
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_then_the_rate_then_abuse() {
+        let rate = Rate { per_second: 50, burst: 3 };
+        let mut allowance = Allowance::new(rate, 0);
+        let mut at = |now_ms| allowance.charge(rate, now_ms);
+        assert_eq!([at(0), at(0), at(0)], [Charge::Fine; 3]);
+        assert_eq!(at(0), Charge::Limited { retry_after_ms: 20 });
+        assert_eq!(at(40), Charge::Fine, "20 ms repay the refused frame, 20 ms are one more");
+        assert_eq!(at(60), Charge::Fine);
+        assert_eq!(at(1_000_000), Charge::Fine, "the bucket holds no more than a burst");
+        assert_eq!([at(1_000_000), at(1_000_000)], [Charge::Fine; 2]);
+        for _ in 0..3 {
+            assert!(matches!(at(1_000_000), Charge::Limited { .. }));
+        }
+        assert_eq!(at(1_000_000), Charge::Abuse);
+    }
+}

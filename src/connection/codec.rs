@@ -1,0 +1,285 @@
+//! Bytes from a client → WebSocket messages (RFC 6455 sections 5 and 7), or the Close code that
+//! they deserve.
+//!
+//! Header parsing is tungstenite's. The rest is ours, because its message reader keeps a buffer for
+//! each connection, hides empty continuation frames from whoever counts frames, and sends no Close
+//! on most errors. Here a connection between messages holds one null pointer, every frame is
+//! handed on to be counted, and text is borrowed from the buffer that it was read into.
+
+use std::io::Cursor;
+
+use herenow_protocol::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{
+    CloseCode as WireCloseCode, Control, Data, OpCode,
+};
+
+/// One frame's worth of news from a client.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Incoming<'a> {
+    /// A whole text message.
+    Text(&'a str),
+    /// A part of a message, kept until the rest comes.
+    Part,
+    /// A ping: its payload is owed back.
+    Ping(&'a [u8]),
+    /// A pong.
+    Pong,
+    /// The client closes, and this is its code (1005 if it gave none).
+    Close(u16),
+}
+
+/// Why the connection has to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// What the Close frame says.
+    pub code: CloseCode,
+    /// The same in words: the Close frame's reason.
+    pub reason: &'static str,
+}
+
+impl Violation {
+    fn protocol(reason: &'static str) -> Self {
+        Self { code: CloseCode::Protocol, reason }
+    }
+}
+
+/// Whether to go on decoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The next frame, please.
+    More,
+    /// Keep the rest for later.
+    Pause,
+    /// The rest no longer matters.
+    Stop,
+}
+
+/// Decodes what a client sends. Bounded by one message, one header and what was read at once.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    kept: Option<Box<Kept>>,
+}
+
+/// What has to be kept between two reads; a connection at rest keeps nothing.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Bytes that are not decoded yet: a cut frame, or whatever came while paused.
+    raw: Vec<u8>,
+    /// The parts of an unfinished message, unmasked.
+    message: Option<Vec<u8>>,
+    /// When the unfinished message or frame began; none if it is the broker that paused.
+    since_ms: Option<u64>,
+}
+
+impl Decoder {
+    /// Decodes `input`, and what was kept before it, frame by frame into `sink`.
+    ///
+    /// # Errors
+    /// The violation that the connection has to be closed for. What came before it was handed on.
+    pub fn feed(
+        &mut self,
+        input: &mut [u8],
+        limit: usize,
+        now_ms: u64,
+        mut sink: impl FnMut(Incoming<'_>) -> Next,
+    ) -> Result<(), Violation> {
+        let Some(mut kept) = self.kept.take() else {
+            let mut message = None;
+            let used = decode_all(input, &mut message, limit, &mut sink)?;
+            if used.bytes < input.len() || message.is_some() {
+                let raw = input[used.bytes..].to_vec();
+                let since_ms = (!used.paused).then_some(now_ms);
+                self.kept = Some(Box::new(Kept { raw, message, since_ms }));
+            }
+            return Ok(());
+        };
+        kept.raw.extend_from_slice(input);
+        let used = decode_all(&mut kept.raw, &mut kept.message, limit, &mut sink)?;
+        kept.raw.drain(..used.bytes);
+        let began_ms = kept.since_ms.filter(|_| !used.finished_message).unwrap_or(now_ms);
+        kept.since_ms = (!used.paused).then_some(began_ms);
+        if !kept.raw.is_empty() || kept.message.is_some() {
+            self.kept = Some(kept);
+        }
+        Ok(())
+    }
+
+    /// Whether bytes wait to be decoded.
+    #[must_use]
+    pub fn has_kept_bytes(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| !kept.raw.is_empty())
+    }
+
+    /// Since when a message has been under way that the client has not finished.
+    #[must_use]
+    pub fn unfinished_since(&self) -> Option<u64> {
+        self.kept.as_ref().and_then(|kept| kept.since_ms)
+    }
+}
+
+struct Used {
+    bytes: usize,
+    finished_message: bool,
+    paused: bool,
+}
+
+fn decode_all(
+    buffer: &mut [u8],
+    message: &mut Option<Vec<u8>>,
+    limit: usize,
+    sink: &mut impl FnMut(Incoming<'_>) -> Next,
+) -> Result<Used, Violation> {
+    let mut used = Used { bytes: 0, finished_message: false, paused: false };
+    while let Some(frame) = next_frame(&mut buffer[used.bytes..], limit)? {
+        used.bytes += frame.length;
+        used.finished_message |= frame.is_final && matches!(frame.opcode, OpCode::Data(_));
+        let next = match frame.opcode {
+            OpCode::Control(control) => sink(control_frame(control, &frame)?),
+            OpCode::Data(data) => data_frame(data, &frame, message, limit, sink)?,
+        };
+        match next {
+            Next::More => {}
+            Next::Pause => {
+                used.paused = true;
+                break;
+            }
+            Next::Stop => {
+                used.bytes = buffer.len();
+                break;
+            }
+        }
+    }
+    Ok(used)
+}
+
+/// A whole frame, unmasked in place.
+struct Frame<'a> {
+    opcode: OpCode,
+    is_final: bool,
+    payload: &'a [u8],
+    /// Header and payload, in bytes.
+    length: usize,
+}
+
+/// The next frame, `None` if it is not whole yet. What is wrong with it shows as early as it can.
+fn next_frame(buffer: &mut [u8], limit: usize) -> Result<Option<Frame<'_>>, Violation> {
+    let mut cursor = Cursor::new(&*buffer);
+    let parsed = FrameHeader::parse(&mut cursor)
+        .map_err(|_| Violation::protocol("the opcode is reserved"))?;
+    let start = cursor.position() as usize;
+    let Some((header, length)) = parsed else { return Ok(None) };
+    check_header(&header, length, limit)?;
+    // The limit was checked, so this is small.
+    let end = start + length as usize;
+    let (Some(mask), Some(payload)) = (header.mask, buffer.get_mut(start..end)) else {
+        return Ok(None);
+    };
+    unmask(payload, mask);
+    Ok(Some(Frame { opcode: header.opcode, is_final: header.is_final, payload, length: end }))
+}
+
+fn check_header(header: &FrameHeader, length: u64, limit: usize) -> Result<(), Violation> {
+    if header.rsv1 || header.rsv2 || header.rsv3 {
+        return Err(Violation::protocol("a reserved bit is set"));
+    }
+    if header.mask.is_none() {
+        return Err(Violation::protocol("frames from a client must be masked"));
+    }
+    match header.opcode {
+        OpCode::Control(_) if !header.is_final => {
+            Err(Violation::protocol("control frames must not be fragmented"))
+        }
+        OpCode::Control(_) if length > 125 => {
+            Err(Violation::protocol("control frames carry at most 125 bytes"))
+        }
+        OpCode::Data(Data::Binary) => Err(Violation {
+            code: CloseCode::Unsupported,
+            reason: "herenow speaks text, not binary",
+        }),
+        _ if length > limit as u64 => Err(too_big()),
+        _ => Ok(()),
+    }
+}
+
+fn too_big() -> Violation {
+    Violation { code: CloseCode::TooBig, reason: "the message is larger than the limit" }
+}
+
+/// RFC 6455 section 5.3.
+fn unmask(payload: &mut [u8], mask: [u8; 4]) {
+    let mut words = payload.chunks_exact_mut(4);
+    for word in &mut words {
+        for (byte, mask) in word.iter_mut().zip(mask) {
+            *byte ^= mask;
+        }
+    }
+    for (byte, mask) in words.into_remainder().iter_mut().zip(mask) {
+        *byte ^= mask;
+    }
+}
+
+fn data_frame(
+    data: Data,
+    frame: &Frame<'_>,
+    message: &mut Option<Vec<u8>>,
+    limit: usize,
+    sink: &mut impl FnMut(Incoming<'_>) -> Next,
+) -> Result<Next, Violation> {
+    let text = |bytes| {
+        std::str::from_utf8(bytes).map_err(|_| Violation {
+            code: CloseCode::InvalidUtf8,
+            reason: "the message is not UTF-8",
+        })
+    };
+    match (data, message.as_mut()) {
+        (Data::Continue, None) => Err(Violation::protocol("nothing to continue")),
+        (Data::Continue, Some(parts)) => {
+            if parts.len() + frame.payload.len() > limit {
+                return Err(too_big());
+            }
+            parts.extend_from_slice(frame.payload);
+            if !frame.is_final {
+                return Ok(sink(Incoming::Part));
+            }
+            let whole = message.take().unwrap_or_default();
+            Ok(sink(Incoming::Text(text(&whole)?)))
+        }
+        (_, Some(_)) => Err(Violation::protocol("a message began inside another")),
+        (_, None) if frame.is_final => Ok(sink(Incoming::Text(text(frame.payload)?))),
+        (_, None) => {
+            *message = Some(frame.payload.to_vec());
+            Ok(sink(Incoming::Part))
+        }
+    }
+}
+
+fn control_frame<'a>(control: Control, frame: &Frame<'a>) -> Result<Incoming<'a>, Violation> {
+    Ok(match control {
+        Control::Ping => Incoming::Ping(frame.payload),
+        Control::Pong => Incoming::Pong,
+        // Reserved opcodes do not get past the header.
+        Control::Close | Control::Reserved(_) => Incoming::Close(close_code(frame.payload)?),
+    })
+}
+
+/// RFC 6455 sections 5.5.1 and 7.4: nothing, or a code that may be sent and a reason in UTF-8.
+fn close_code(payload: &[u8]) -> Result<u16, Violation> {
+    const NO_STATUS: u16 = 1005;
+    let Some((code, reason)) = payload.split_first_chunk() else {
+        return match payload {
+            [] => Ok(NO_STATUS),
+            _ => Err(Violation::protocol("a Close code has two bytes")),
+        };
+    };
+    let code = u16::from_be_bytes(*code);
+    if !WireCloseCode::from(code).is_allowed() {
+        return Err(Violation::protocol("that Close code may not be sent"));
+    }
+    match std::str::from_utf8(reason) {
+        Ok(_) => Ok(code),
+        Err(_) => {
+            Err(Violation { code: CloseCode::InvalidUtf8, reason: "the Close reason is not UTF-8" })
+        }
+    }
+}

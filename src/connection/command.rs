@@ -1,0 +1,304 @@
+//! A request → what it does, and what is replied.
+//!
+//! Runs with the connection's lock held, so that replies come in the order of the requests, and
+//! before the frames of their own effect.
+
+use std::sync::Arc;
+
+use herenow_protocol::reply::{Answer, SnapshotReason};
+use herenow_protocol::{
+    AttributeMap, ChannelName, ClientFrame, ErrorCode, FrameId, LeaveReason, Level, Refusal,
+    Request, ServerFrame, Since, UserId, shorthand,
+};
+
+use super::place::{Places, Subscribed};
+use super::task::Rules;
+use crate::delivery::{Cursor, Flow, Outlet, Sending, Subscription};
+use crate::hub::{Channel, Hub, Room};
+use crate::limits::{LIST_DEFAULT, LIST_MAX, RESULT_BYTES};
+use crate::presence::{Command, Now};
+
+/// What a connection's requests act on and with.
+#[derive(Debug)]
+pub struct Client {
+    pub(super) hub: Arc<Hub>,
+    pub(super) rules: Arc<Rules>,
+    pub(super) outlet: Arc<Outlet>,
+    pub(super) user: UserId,
+    pub(super) places: Places,
+    /// When a frame last spoke for all places, in milliseconds of the broker's clock.
+    pub(super) heard_ms: u64,
+    /// A deadline may have come nearer.
+    pub(super) retime: bool,
+    /// A subscription resumed: its missed frames are to follow its `ok`.
+    pub(super) resumed: bool,
+}
+
+/// What is replied to a request that was done.
+enum Done {
+    /// To an action.
+    Quiet(Option<ChannelName>),
+    /// To `subscribe`.
+    Subscribed { channel: ChannelName, resumed: bool },
+    /// To a query.
+    Answer(Answer),
+    /// To `help`.
+    Help,
+}
+
+impl Client {
+    /// Acts on one text message.
+    pub(super) fn act(
+        &mut self,
+        sending: &mut Sending<'_>,
+        text: &str,
+        limited: Option<Refusal>,
+        now: Now,
+    ) {
+        let parsed = herenow_protocol::parse(text);
+        // Whatever was sent, somebody is there. Only a heartbeat that names channels speaks for
+        // those alone.
+        if !matches!(
+            &parsed,
+            Ok(ClientFrame { request: Request::Heartbeat { channels: Some(_) }, .. })
+        ) {
+            self.heard_ms = now.mono_ms;
+        }
+        let (id, outcome) = match (parsed, limited) {
+            (Ok(frame), None) => (frame.id, self.apply(sending, frame.request, now)),
+            (Ok(frame), Some(refusal)) => (frame.id, Err(refusal)),
+            (Err(rejected), limited) => (rejected.id, Err(limited.unwrap_or(rejected.refusal))),
+        };
+        if let Some(reply) = reply(id, outcome) {
+            sending.reply(&reply);
+        }
+    }
+
+    fn apply(
+        &mut self,
+        sending: &mut Sending<'_>,
+        request: Request,
+        now: Now,
+    ) -> Result<Done, Refusal> {
+        match request {
+            Request::Heartbeat { channels } => Ok(self.heartbeat(channels, now)),
+            Request::Join { channel, attributes, grace_ms } => {
+                self.join(channel, attributes, grace_ms.unwrap_or(0), now)
+            }
+            Request::Leave { channel } => Ok(self.leave(channel, now)),
+            Request::SetAttributes { channel, attributes, merge, ttl_ms } => {
+                self.set_attributes(channel, attributes, merge, ttl_ms, now)
+            }
+            Request::Subscribe { channel, level: Level::Auto | Level::Events, since } => {
+                self.subscribe(sending, channel, since)
+            }
+            Request::Unsubscribe { channel } => Ok(self.unsubscribe(sending, channel)),
+            Request::GetMembers { channel, limit, after } => {
+                self.get_members(channel, limit, after)
+            }
+            Request::GetCount { channel } => {
+                let count = self.look(&channel, |room| room.presence.count()).unwrap_or(0);
+                Ok(Done::Answer(Answer::Count { channel, count: count as u64 }))
+            }
+            Request::GetAttributes { channel, user } => self.get_attributes(channel, user),
+            Request::GetChannels { user } => {
+                let user = user.unwrap_or_else(|| self.user.clone());
+                let channels = self.hub.channels_of(&user);
+                Ok(Done::Answer(Answer::Channels { user, channels }))
+            }
+            Request::Help => Ok(Done::Help),
+        }
+    }
+
+    /// Reads a channel, if there is one.
+    fn look<T>(&self, name: &ChannelName, read: impl FnOnce(&Room) -> T) -> Option<T> {
+        self.hub.find(name).map(|channel| read(&channel.lock()))
+    }
+
+    fn heartbeat(&mut self, channels: Option<Vec<ChannelName>>, now: Now) -> Done {
+        for name in channels.into_iter().flatten() {
+            if let Some(place) = self.places.find(&name) {
+                place.heard_ms = now.mono_ms;
+            }
+        }
+        Done::Quiet(None)
+    }
+
+    fn join(
+        &mut self,
+        name: ChannelName,
+        attributes: Option<AttributeMap>,
+        grace_ms: u64,
+        now: Now,
+    ) -> Result<Done, Refusal> {
+        check_at_most("graceMs", grace_ms, self.rules.max_grace_ms)?;
+        self.places.check_room(&name, self.rules.max_channels)?;
+        let (user, source) = (self.user.clone(), self.outlet.id());
+        let command = Command::Join { user, source, attributes, grace_ms };
+        let Self { hub, places, .. } = self;
+        hub.enter(&name, |channel, room| {
+            hub.apply(channel, room, command, now)?;
+            places.get_or_add(channel).joined = true;
+            Ok(())
+        })?;
+        self.retime = true;
+        Ok(Done::Quiet(Some(name)))
+    }
+
+    fn leave(&mut self, name: ChannelName, now: Now) -> Done {
+        let (user, source) = (self.user.clone(), self.outlet.id());
+        let Self { hub, places, .. } = self;
+        if let Some(place) = places.find(&name).filter(|place| place.joined) {
+            place.joined = false;
+            let command = Command::Leave { user, source, reason: LeaveReason::Left };
+            hub.apply_kept(&place.channel, command, now);
+            places.tidy();
+        }
+        Done::Quiet(Some(name))
+    }
+
+    fn set_attributes(
+        &mut self,
+        name: ChannelName,
+        attributes: AttributeMap,
+        merge: bool,
+        ttl_ms: Option<u64>,
+        now: Now,
+    ) -> Result<Done, Refusal> {
+        if let Some(ttl_ms) = ttl_ms {
+            check_at_most("ttlMs", ttl_ms, self.rules.max_ttl_ms)?;
+        }
+        let (user, source) = (self.user.clone(), self.outlet.id());
+        let Self { hub, places, .. } = self;
+        let Some(place) = places.find(&name).filter(|place| place.joined) else {
+            return Err(not_joined());
+        };
+        let command = Command::SetAttributes { user, source, attributes, merge, ttl_ms };
+        let channel = &place.channel;
+        hub.enter_kept(channel, |room| hub.apply(channel, room, command, now))?;
+        Ok(Done::Quiet(Some(name)))
+    }
+
+    fn subscribe(
+        &mut self,
+        sending: &mut Sending<'_>,
+        name: ChannelName,
+        since: Option<Since>,
+    ) -> Result<Done, Refusal> {
+        self.places.check_room(&name, self.rules.max_channels)?;
+        let Self { hub, places, outlet, .. } = self;
+        let resumed = hub.enter(&name, |channel, room| {
+            let subscription = subscription(places, channel, room, outlet);
+            let next = since.and_then(|since| room.presence.resume(since));
+            let cursor = next.map_or(Cursor::Want(SnapshotReason::Subscribed), Cursor::Next);
+            sending.set_cursor(&subscription, cursor);
+            // A choked connection asks once it has caught up: no snapshots for nobody.
+            if next.is_none() && sending.flow() == Flow::Flowing {
+                room.want_snapshot(subscription);
+            }
+            next.is_some()
+        });
+        self.resumed |= resumed;
+        Ok(Done::Subscribed { channel: name, resumed })
+    }
+
+    fn unsubscribe(&mut self, sending: &Sending<'_>, name: ChannelName) -> Done {
+        let Self { hub, places, .. } = self;
+        if let Some(place) = places.find(&name)
+            && let Some(Subscribed { subscription, slot }) = place.subscribed.take()
+        {
+            sending.set_cursor(&subscription, Cursor::Dead);
+            hub.enter_kept(&place.channel, |room| room.remove_subscriber(slot));
+            places.tidy();
+        }
+        Done::Quiet(Some(name))
+    }
+
+    fn get_members(
+        &self,
+        channel: ChannelName,
+        limit: Option<u64>,
+        after: Option<u64>,
+    ) -> Result<Done, Refusal> {
+        let limit = limit.unwrap_or(LIST_DEFAULT as u64);
+        check_at_most("limit", limit, LIST_MAX as u64)?;
+        if limit == 0 {
+            return Err(Refusal::invalid("limit", "must be at least 1"));
+        }
+        let read =
+            |room: &Room| (room.presence.count(), room.presence.members(limit as usize, after));
+        let Some((count, page)) = self.look(&channel, read) else {
+            let members = Vec::new();
+            return Ok(Done::Answer(Answer::Members { channel, count: 0, members, next: None }));
+        };
+        // Bounded in bytes too: whoever asks and reads slowly costs memory until it has read.
+        let mut bytes = 0;
+        let fitting = page.members.iter().take_while(|member| {
+            let first = bytes == 0;
+            bytes += member.user.as_str().len() + member.attributes.bytes() + 64;
+            first || bytes <= RESULT_BYTES
+        });
+        let shown: Vec<_> = fitting.collect();
+        let cut = shown.len() < page.members.len();
+        let next = if cut { shown.last().map(|member| member.number) } else { page.next };
+        let members = shown.into_iter().map(|member| member.view()).collect();
+        Ok(Done::Answer(Answer::Members { channel, count: count as u64, members, next }))
+    }
+
+    fn get_attributes(&self, channel: ChannelName, user: Option<UserId>) -> Result<Done, Refusal> {
+        let user = user.unwrap_or_else(|| self.user.clone());
+        let member = self.look(&channel, |room| room.presence.member(&user).cloned()).flatten();
+        let Some(member) = member else {
+            let rule = "is not a member of the channel";
+            return Err(Refusal::field(ErrorCode::NotFound, "user", rule));
+        };
+        let attributes = member.attributes.clone();
+        Ok(Done::Answer(Answer::Attributes { channel, user, attributes }))
+    }
+}
+
+/// The connection's subscription of the channel, made if there is none.
+fn subscription(
+    places: &mut Places,
+    channel: &Arc<Channel>,
+    room: &mut Room,
+    outlet: &Arc<Outlet>,
+) -> Arc<Subscription> {
+    let subscribed = places.get_or_add(channel).subscribed.get_or_insert_with(|| {
+        let subscription = Subscription::new(Arc::clone(outlet));
+        let slot = room.add_subscriber(Arc::clone(&subscription));
+        Subscribed { subscription, slot }
+    });
+    Arc::clone(&subscribed.subscription)
+}
+
+fn reply(id: Option<FrameId>, outcome: Result<Done, Refusal>) -> Option<ServerFrame> {
+    match outcome {
+        Ok(Done::Quiet(channel)) => {
+            id.map(|id| ServerFrame::Ok { id, channel, level: None, resumed: None })
+        }
+        Ok(Done::Subscribed { channel, resumed }) => id.map(|id| ServerFrame::Ok {
+            id,
+            channel: Some(channel),
+            level: Some(Level::Events),
+            resumed: Some(resumed),
+        }),
+        Ok(Done::Answer(answer)) => Some(ServerFrame::Result { id, answer }),
+        Ok(Done::Help) => Some(ServerFrame::Help { commands: shorthand::help() }),
+        Err(refusal) => Some(ServerFrame::error(id, refusal)),
+    }
+}
+
+fn not_joined() -> Refusal {
+    Refusal {
+        field: Some("channel"),
+        ..Refusal::new(ErrorCode::NotJoined, "channel must be joined before its attributes are set")
+    }
+}
+
+fn check_at_most(field: &'static str, value: u64, most: u64) -> Result<(), Refusal> {
+    if value <= most {
+        return Ok(());
+    }
+    Err(Refusal::invalid(field, format_args!("must be at most {most}")))
+}

@@ -1,0 +1,103 @@
+//! The channels that a connection joined or subscribed. Its task alone owns the list.
+
+use std::sync::Arc;
+
+use herenow_protocol::{ChannelName, ErrorCode, Refusal};
+
+use crate::delivery::Subscription;
+use crate::hub::Channel;
+
+/// A subscription and its slot in the channel.
+#[derive(Debug)]
+pub struct Subscribed {
+    /// Shared with the channel.
+    pub subscription: Arc<Subscription>,
+    /// Where the channel keeps it.
+    pub slot: u32,
+}
+
+/// A channel that the connection joined, subscribed, or both. Holding the channel is sound as long
+/// as one of the two is true: such a channel is never reaped.
+#[derive(Debug)]
+pub struct Place {
+    /// The channel.
+    pub channel: Arc<Channel>,
+    /// Set while subscribed.
+    pub subscribed: Option<Subscribed>,
+    /// Whether the connection is a source of its user's membership here.
+    pub joined: bool,
+    /// When a heartbeat last named this channel, in milliseconds of the broker's clock.
+    pub heard_ms: u64,
+    /// The last sign of life after which the client was nudged: one silence, one nudge.
+    pub nudged_ms: Option<u64>,
+}
+
+/// A connection's places, at most as many as the limit on channels.
+#[derive(Debug, Default)]
+pub struct Places(Vec<Place>);
+
+impl Places {
+    /// The place of that channel. A scan: there are few, and they lie side by side.
+    pub fn find(&mut self, name: &ChannelName) -> Option<&mut Place> {
+        self.0.iter_mut().find(|place| place.channel.name() == name)
+    }
+
+    /// Whether the connection has anything to do with that channel.
+    #[must_use]
+    pub fn contains(&self, name: &ChannelName) -> bool {
+        self.0.iter().any(|place| place.channel.name() == name)
+    }
+
+    /// Refuses one more channel than `limit`.
+    ///
+    /// # Errors
+    /// `too_many_channels`.
+    pub fn check_room(&self, name: &ChannelName, limit: usize) -> Result<(), Refusal> {
+        if self.contains(name) || self.0.len() < limit {
+            return Ok(());
+        }
+        Err(Refusal::field(
+            ErrorCode::TooManyChannels,
+            "channel",
+            format_args!("would be one more than the {limit} that a connection may have"),
+        ))
+    }
+
+    /// The place of that channel, made if there is none.
+    pub fn get_or_add(&mut self, channel: &Arc<Channel>) -> &mut Place {
+        let found = self.0.iter().position(|place| Arc::ptr_eq(&place.channel, channel));
+        let index = found.unwrap_or_else(|| {
+            // Exactly: most connections have one or two.
+            self.0.reserve_exact(1);
+            self.0.push(Place {
+                channel: Arc::clone(channel),
+                subscribed: None,
+                joined: false,
+                heard_ms: 0,
+                nudged_ms: None,
+            });
+            self.0.len() - 1
+        });
+        &mut self.0[index]
+    }
+
+    /// Forgets places that are neither joined nor subscribed.
+    pub fn tidy(&mut self) {
+        self.0.retain(|place| place.joined || place.subscribed.is_some());
+    }
+
+    /// All places.
+    pub fn iter(&self) -> impl Iterator<Item = &Place> {
+        self.0.iter()
+    }
+
+    /// All places, to change them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Place> {
+        self.0.iter_mut()
+    }
+
+    /// Takes all places out.
+    pub fn take(&mut self) -> Vec<Place> {
+        std::mem::take(&mut self.0)
+    }
+}

@@ -1,0 +1,437 @@
+//! One connection's socket, and the lock that orders everything written to it.
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Waker};
+
+use herenow_protocol::{ServerFrame, encode};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
+
+use super::blob::Blob;
+use super::subscription::{Cursor, Subscription};
+use crate::limits::TAIL_COPY_BYTES;
+
+/// Whether a connection's socket takes what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Nothing is owed: passes write to the socket directly.
+    Flowing,
+    /// The socket was full: only the connection's own task writes, until it has caught up.
+    Choked,
+    /// The connection ended, or must end: nothing is written any more.
+    Closed,
+}
+
+/// Why a connection's task is woken, apart from its socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Wake {
+    /// A deadline of the connection may have come.
+    Timer = 1,
+    /// The broker shuts down.
+    Drain = 2,
+}
+
+/// The part of a connection that others may touch: passes write through it, timers wake it.
+pub struct Outlet {
+    id: u64,
+    socket: OwnedWriteHalf,
+    /// The [`Wake`]s that the task has not looked at yet.
+    wakes: AtomicU8,
+    /// When the wheel will wake the task, in milliseconds of the broker's clock.
+    pub(crate) armed_ms: AtomicU64,
+    state: Mutex<State>,
+}
+
+struct State {
+    flow: Flow,
+    /// The rest of a frame that was cut.
+    tail: Tail,
+    /// Replies, pongs and a Close that are not written yet. Never an incomplete frame at its start
+    /// unless `tail` is empty and its beginning is already out.
+    replies: Vec<u8>,
+    /// Wakes the connection's task. Cleared at the end, since a waker keeps its task alive.
+    waker: Option<Waker>,
+    /// Bytes that the socket took in all.
+    sent: u64,
+    /// A revoked reader is closed for being slow, not for being gone.
+    revoked: bool,
+}
+
+enum Tail {
+    None,
+    /// Few bytes: copied.
+    Own(Box<[u8]>, usize),
+    /// Many: shared with everyone who gets them.
+    Shared(Arc<Blob>, usize),
+}
+
+impl Tail {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::None => &[],
+            Self::Own(bytes, sent) => &bytes[*sent..],
+            Self::Shared(blob, sent) => &blob.bytes()[*sent..],
+        }
+    }
+
+    fn advance(&mut self, written: usize) {
+        match self {
+            Self::None => {}
+            Self::Own(_, sent) | Self::Shared(_, sent) => *sent += written,
+        }
+        if self.bytes().is_empty() {
+            *self = Self::None;
+        }
+    }
+}
+
+/// How much of some bytes a socket took.
+enum Written {
+    All,
+    Cut(usize),
+    Nothing,
+    Failed,
+}
+
+/// What a step of catching up came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sweep {
+    /// Everything offered was taken.
+    Done,
+    /// The socket is full again.
+    Full,
+    /// The socket is gone.
+    Broken,
+}
+
+impl Outlet {
+    /// Not armed: no wake-up is on its way.
+    pub(crate) const NEVER: u64 = u64::MAX;
+
+    /// The way out of connection `id`.
+    #[must_use]
+    pub fn new(id: u64, socket: OwnedWriteHalf) -> Arc<Self> {
+        let state = State {
+            flow: Flow::Flowing,
+            tail: Tail::None,
+            replies: Vec::new(),
+            waker: None,
+            sent: 0,
+            revoked: false,
+        };
+        let armed_ms = AtomicU64::new(Self::NEVER);
+        Arc::new(Self { id, socket, wakes: AtomicU8::new(0), armed_ms, state: Mutex::new(state) })
+    }
+
+    /// The connection's number, never used twice.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The socket, for waiting until it takes bytes.
+    #[must_use]
+    pub fn socket(&self) -> &TcpStream {
+        self.socket.as_ref()
+    }
+
+    /// Takes the connection's lock: whoever holds the result is the only one who writes.
+    #[must_use]
+    pub fn lock(self: &Arc<Self>) -> Sending<'_> {
+        Sending { outlet: self, state: self.state.lock() }
+    }
+
+    /// Registers the connection's task to be woken, and tells how things stand.
+    pub fn register(&self, cx: &Context<'_>) -> Flow {
+        let mut state = self.state.lock();
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        state.flow
+    }
+
+    /// Wakes the connection's task for `reason`.
+    pub fn wake(&self, reason: Wake) {
+        self.wakes.fetch_or(reason as u8, Ordering::Relaxed);
+        // Through the lock: the task registers its waker under it before it looks at the reasons.
+        self.state.lock().wake();
+    }
+
+    /// Whether the task was woken for `reason` since it last asked.
+    #[must_use]
+    pub fn take_wake(&self, reason: Wake) -> bool {
+        self.wakes.load(Ordering::Relaxed) & reason as u8 != 0
+            && self.wakes.fetch_and(!(reason as u8), Ordering::Relaxed) & reason as u8 != 0
+    }
+
+    /// Whether the connection was closed because it kept memory that others needed freed.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        self.state.lock().revoked
+    }
+
+    /// Part of a pass: writes `blob`, the frames `first_seq..next_seq` of a channel, if that is
+    /// what the subscriber lacks next and its socket is free.
+    pub fn visit(
+        self: &Arc<Self>,
+        sub: &Subscription,
+        first_seq: u64,
+        next_seq: u64,
+        blob: &Arc<Blob>,
+    ) {
+        let mut sending = self.lock();
+        if sending.state.flow == Flow::Flowing && sub.cursor() == Cursor::Next(first_seq) {
+            sending.write_shared(sub, next_seq, blob);
+        }
+    }
+
+    /// Writes a snapshot after which `next_seq` is next, if the subscriber (still) wants one for
+    /// this `reason` and its socket is free.
+    pub fn visit_with_snapshot(
+        self: &Arc<Self>,
+        sub: &Subscription,
+        wanted: Cursor,
+        next_seq: u64,
+        blob: &Arc<Blob>,
+    ) {
+        let mut sending = self.lock();
+        if sending.state.flow == Flow::Flowing && sub.cursor() == wanted {
+            sending.write_shared(sub, next_seq, blob);
+        }
+    }
+
+    /// Lets the connection go if it still has a part of `blob` to send.
+    pub(super) fn give_up(&self, blob: &Arc<Blob>) {
+        let mut state = self.state.lock();
+        if matches!(&state.tail, Tail::Shared(held, _) if Arc::ptr_eq(held, blob)) {
+            state.revoked = true;
+            state.close();
+            state.wake();
+        }
+    }
+
+    fn write(&self, sent: &mut u64, bytes: &[u8]) -> Written {
+        match self.socket.try_write(bytes) {
+            Ok(written) => {
+                *sent += written as u64;
+                if written == bytes.len() { Written::All } else { Written::Cut(written) }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Written::Nothing,
+            Err(_) => Written::Failed,
+        }
+    }
+}
+
+impl State {
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn close(&mut self) {
+        self.flow = Flow::Closed;
+        self.tail = Tail::None;
+        self.replies = Vec::new();
+    }
+}
+
+/// A connection's lock, held.
+pub struct Sending<'a> {
+    outlet: &'a Arc<Outlet>,
+    state: MutexGuard<'a, State>,
+}
+
+impl Sending<'_> {
+    /// How things stand.
+    #[must_use]
+    pub fn flow(&self) -> Flow {
+        self.state.flow
+    }
+
+    /// Queues a reply; [`Sending::flush_replies`] sends it.
+    pub fn reply(&mut self, frame: &ServerFrame) {
+        if self.state.flow != Flow::Closed {
+            encode::text_message(frame, &mut self.state.replies);
+        }
+    }
+
+    /// Queues a ping, pong or Close among the replies, so that it cuts no frame.
+    pub fn control(&mut self, opcode: u8, payload: &[u8]) {
+        if self.state.flow != Flow::Closed {
+            encode::control_message(opcode, payload, &mut self.state.replies);
+        }
+    }
+
+    /// Bytes of replies that are not sent yet.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.state.replies.len()
+    }
+
+    /// Bytes that the socket took in all: a slow reader that takes some makes progress.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.state.sent
+    }
+
+    /// Where a subscription of this connection stands.
+    #[must_use]
+    pub fn cursor(&self, sub: &Subscription) -> Cursor {
+        sub.cursor()
+    }
+
+    /// Moves a subscription of this connection.
+    pub fn set_cursor(&self, sub: &Subscription, cursor: Cursor) {
+        sub.set_cursor(cursor);
+    }
+
+    /// Sends the replies if nothing older is waiting.
+    pub fn flush_replies(&mut self) {
+        if self.state.flow == Flow::Flowing && self.resume_replies() == Sweep::Full {
+            self.state.flow = Flow::Choked;
+        }
+    }
+
+    /// Keeps passes away until the connection has caught up.
+    pub fn hold_passes(&mut self) {
+        if self.state.flow == Flow::Flowing {
+            self.state.flow = Flow::Choked;
+        }
+    }
+
+    /// First steps of catching up: the rest of the cut frame, then the replies.
+    pub fn resume(&mut self) -> Sweep {
+        match self.resume_tail() {
+            Sweep::Done => self.resume_replies(),
+            not_done => not_done,
+        }
+    }
+
+    fn resume_tail(&mut self) -> Sweep {
+        let state = &mut *self.state;
+        while !state.tail.bytes().is_empty() {
+            match self.outlet.write(&mut state.sent, state.tail.bytes()) {
+                Written::All => state.tail = Tail::None,
+                Written::Cut(written) => state.tail.advance(written),
+                Written::Nothing => return Sweep::Full,
+                Written::Failed => return self.broken(),
+            }
+        }
+        Sweep::Done
+    }
+
+    fn resume_replies(&mut self) -> Sweep {
+        let state = &mut *self.state;
+        while !state.replies.is_empty() {
+            match self.outlet.write(&mut state.sent, &state.replies) {
+                // Given back rather than kept: most connections have nothing to say for long.
+                Written::All => state.replies = Vec::new(),
+                Written::Cut(written) => {
+                    state.replies.drain(..written);
+                }
+                Written::Nothing => return Sweep::Full,
+                Written::Failed => return self.broken(),
+            }
+        }
+        Sweep::Done
+    }
+
+    /// A later step of catching up: `frames` of a channel, after which `next_seq` is next.
+    pub fn catch_up(&mut self, sub: &Subscription, next_seq: u64, frames: &[u8]) -> Sweep {
+        match self.outlet.write(&mut self.state.sent, frames) {
+            Written::All => {
+                sub.set_cursor(Cursor::Next(next_seq));
+                Sweep::Done
+            }
+            Written::Cut(written) => {
+                sub.set_cursor(Cursor::Next(next_seq));
+                self.state.tail = Tail::Own(frames[written..].into(), 0);
+                self.state.flow = Flow::Choked;
+                Sweep::Full
+            }
+            Written::Nothing => {
+                self.state.flow = Flow::Choked;
+                Sweep::Full
+            }
+            Written::Failed => self.broken(),
+        }
+    }
+
+    /// The end of catching up: nothing is owed, so passes may write again.
+    pub fn flowing(&mut self) {
+        if self.state.flow == Flow::Choked {
+            self.state.flow = Flow::Flowing;
+        }
+    }
+
+    /// Ends all sending, with a Close frame (`payload`: code and reason) if the socket takes one
+    /// now and no frame is cut by it. Whether it does is not the caller's to wait for.
+    pub fn close(&mut self, payload: Option<&[u8]>) {
+        if let Some(payload) = payload
+            && self.state.flow != Flow::Closed
+        {
+            self.control(CLOSE, payload);
+            let _ = self.resume();
+        }
+        self.state.close();
+        self.state.waker = None;
+    }
+
+    fn write_shared(&mut self, sub: &Subscription, next_seq: u64, blob: &Arc<Blob>) {
+        match self.outlet.write(&mut self.state.sent, blob.bytes()) {
+            Written::All => {}
+            Written::Cut(written) => {
+                let rest = &blob.bytes()[written..];
+                self.state.tail = if rest.len() <= TAIL_COPY_BYTES {
+                    Tail::Own(rest.into(), 0)
+                } else {
+                    blob.held_by(self.outlet);
+                    Tail::Shared(Arc::clone(blob), written)
+                };
+                self.choke();
+            }
+            Written::Nothing => return self.choke(),
+            Written::Failed => {
+                self.broken();
+                return self.state.wake();
+            }
+        }
+        sub.set_cursor(Cursor::Next(next_seq));
+    }
+
+    fn choke(&mut self) {
+        self.state.flow = Flow::Choked;
+        self.state.wake();
+    }
+
+    fn broken(&mut self) -> Sweep {
+        self.state.close();
+        Sweep::Broken
+    }
+}
+
+/// Opcode of a Close frame.
+pub const CLOSE: u8 = 8;
+/// Opcode of a ping.
+pub const PING: u8 = 9;
+/// Opcode of a pong.
+pub const PONG: u8 = 10;
+
+impl fmt::Debug for Outlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outlet").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Sending<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sending").field("flow", &self.state.flow).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,173 @@
+//! One channel as connections and flushers share it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+
+use herenow_protocol::{ChannelName, Epoch};
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::delivery::{Blob, Outlet, Subscription};
+use crate::limits::{PASS_BATCH, PINNED_BLOBS};
+use crate::presence;
+
+/// A channel: its name, and everything else behind its lock.
+#[derive(Debug)]
+pub struct Channel {
+    name: ChannelName,
+    room: Mutex<Room>,
+}
+
+impl Channel {
+    pub(super) fn new(name: ChannelName, epoch: Epoch) -> Self {
+        let room = Room {
+            presence: presence::Channel::new(epoch),
+            slots: Vec::new(),
+            free: Vec::new(),
+            waiting: Vec::new(),
+            pinned: VecDeque::new(),
+            armed_ms: Outlet::NEVER,
+            running: false,
+            dead: false,
+        };
+        Self { name, room: Mutex::new(room) }
+    }
+
+    /// The channel's name.
+    #[must_use]
+    pub fn name(&self) -> &ChannelName {
+        &self.name
+    }
+
+    /// Takes the channel's lock. Whoever changes something goes through [`Hub::enter`] instead.
+    ///
+    /// [`Hub::enter`]: super::Hub::enter
+    pub fn lock(&self) -> MutexGuard<'_, Room> {
+        self.room.lock()
+    }
+}
+
+/// What a channel's lock guards.
+#[derive(Debug)]
+pub struct Room {
+    /// The members, and the frames that told of them.
+    pub presence: presence::Channel,
+    /// The subscribers. A slot is freed by its owner only and nothing moves, so that a pass can let
+    /// go of the lock between batches. Bounded by connections.
+    slots: Vec<Option<Arc<Subscription>>>,
+    free: Vec<u32>,
+    /// Subscribers that get a snapshot at the next tick. One may be in here twice, so whoever
+    /// serves them looks at the cursor.
+    waiting: Vec<Arc<Subscription>>,
+    /// Large frames and snapshots that slow readers have not taken whole, oldest first.
+    pinned: VecDeque<Weak<Blob>>,
+    /// When the wheel will look at this channel.
+    armed_ms: u64,
+    /// A flusher runs.
+    running: bool,
+    /// Removed from the map: whoever still finds it must look again.
+    dead: bool,
+}
+
+impl Room {
+    /// Adds a subscriber; the result is its slot.
+    pub fn add_subscriber(&mut self, sub: Arc<Subscription>) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            self.slots[slot as usize] = Some(sub);
+            return slot;
+        }
+        self.slots.push(Some(sub));
+        (self.slots.len() - 1) as u32
+    }
+
+    /// Frees a subscriber's slot.
+    pub fn remove_subscriber(&mut self, slot: u32) {
+        self.slots[slot as usize] = None;
+        self.free.push(slot);
+        if self.free.len() == self.slots.len() {
+            (self.slots, self.free) = (Vec::new(), Vec::new());
+        }
+    }
+
+    /// Number of subscribers.
+    #[must_use]
+    pub fn subscribers(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Has the subscriber sent a snapshot at the next tick.
+    pub fn want_snapshot(&mut self, sub: Arc<Subscription>) {
+        self.waiting.push(sub);
+    }
+
+    pub(super) fn take_waiting(&mut self) -> Vec<Arc<Subscription>> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// The next subscribers from slot `from` on, into `batch`; the slot to go on from.
+    pub(super) fn next_batch(&self, from: usize, batch: &mut Vec<Arc<Subscription>>) -> usize {
+        let mut slot = from;
+        while let Some(entry) = self.slots.get(slot) {
+            slot += 1;
+            batch.extend(entry.iter().cloned());
+            if batch.len() == PASS_BATCH {
+                break;
+            }
+        }
+        slot
+    }
+
+    /// Remembers `blob` if slow readers keep it; the blobs to revoke because they are too many.
+    pub(super) fn pin(&mut self, blob: &Arc<Blob>) -> Vec<Arc<Blob>> {
+        self.pinned.retain(|kept| kept.strong_count() > 0);
+        if Arc::strong_count(blob) > 1 {
+            self.pinned.push_back(Arc::downgrade(blob));
+        }
+        let excess = self.pinned.len().saturating_sub(PINNED_BLOBS);
+        self.pinned.drain(..excess).filter_map(|kept| kept.upgrade()).collect()
+    }
+
+    /// Whether there is something to tell.
+    pub(super) fn has_news(&self) -> bool {
+        self.presence.has_news() || !self.waiting.is_empty()
+    }
+
+    /// Whether a flusher has to be started now.
+    pub(super) fn start_flusher(&mut self) -> bool {
+        let start = !self.running && self.has_news();
+        self.running |= start;
+        start
+    }
+
+    pub(super) fn flusher_ended(&mut self) {
+        self.running = false;
+    }
+
+    /// When the wheel has to look at this channel, if nobody has told it yet.
+    pub(super) fn arm(&mut self) -> Option<u64> {
+        let due_ms = self.presence.deadline().filter(|&due_ms| due_ms < self.armed_ms)?;
+        self.armed_ms = due_ms;
+        Some(due_ms)
+    }
+
+    /// Whether the timer that fired is the one that was last armed; others are stale.
+    pub(super) fn disarm(&mut self, due_ms: u64) -> bool {
+        let armed = self.armed_ms == due_ms;
+        if armed {
+            self.armed_ms = Outlet::NEVER;
+        }
+        armed
+    }
+
+    /// Neither member nor subscriber, and nobody at work: nothing may remain.
+    pub(super) fn is_vain(&self) -> bool {
+        !self.running && !self.dead && self.presence.count() == 0 && self.subscribers() == 0
+    }
+
+    pub(super) fn bury(&mut self) {
+        self.dead = true;
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead
+    }
+}

@@ -1,0 +1,268 @@
+//! All channels: finding one by its name, applying commands under its lock, and telling what came
+//! of them.
+//!
+//! - [`channel`]: one channel shared: its state, its subscribers, its lock.
+//! - [`tick`]: the flusher, which turns changes into frames and writes them to every subscriber.
+//! - [`users`]: which channels a user is in.
+//! - [`timers`], [`wheel`]: what happens because time passes.
+//!
+//! Lock order: a connection's, a shard of the map of channels, a channel's, a user's entry. At most
+//! one of each kind at a time, and never across an await: nothing here that locks is async, except
+//! the flusher between its steps.
+
+pub mod channel;
+pub mod tick;
+pub mod timers;
+pub mod users;
+pub mod wheel;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use dashmap::DashMap;
+use herenow_protocol::{ChannelName, Epoch, Refusal, UserId};
+use tokio::runtime::Handle;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::delivery::{Outlet, Wake};
+use crate::presence::{Bounds, Change, Command, Now};
+
+pub use channel::{Channel, Room};
+
+use timers::Timers;
+use users::Users;
+
+/// All channels of this broker, and all connections.
+#[derive(Debug)]
+pub struct Hub {
+    channels: DashMap<ChannelName, Arc<Channel>>,
+    users: Users,
+    connections: DashMap<u64, Arc<Outlet>>,
+    next_connection: AtomicU64,
+    timers: Timers,
+    bounds: Bounds,
+    clock: Clock,
+    /// Where flushers run. They are spawned from synchronous code, which has no runtime of its own.
+    runtime: Handle,
+    draining: AtomicBool,
+}
+
+impl Hub {
+    /// An empty hub whose flushers and timers run on `runtime`.
+    #[must_use]
+    pub fn new(config: &Config, clock: Clock, runtime: Handle) -> Arc<Self> {
+        let bounds = Bounds {
+            members: config.limits.max_members as usize,
+            attribute_bytes: config.limits.max_attribute_bytes as usize,
+            attribute_keys: config.limits.max_attribute_keys as usize,
+        };
+        let hub = Arc::new(Self {
+            channels: DashMap::new(),
+            users: Users::default(),
+            connections: DashMap::new(),
+            next_connection: AtomicU64::new(1),
+            timers: Timers::new(clock.now().mono_ms),
+            bounds,
+            clock,
+            runtime,
+            draining: AtomicBool::new(false),
+        });
+        hub.runtime.spawn(timers::run(Arc::downgrade(&hub)));
+        hub
+    }
+
+    /// The broker's clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The timers.
+    #[must_use]
+    pub fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    /// The channel of that name, if it has a member or a subscriber.
+    #[must_use]
+    pub fn find(&self, name: &ChannelName) -> Option<Arc<Channel>> {
+        self.channels.get(name).map(|entry| Arc::clone(entry.value()))
+    }
+
+    /// Runs `act` on the channel of that name, under its lock, making the channel if there is none.
+    /// Whatever became of it is then told to subscribers, timers and the index of users.
+    pub fn enter<T>(
+        self: &Arc<Self>,
+        name: &ChannelName,
+        act: impl FnOnce(&Arc<Channel>, &mut Room) -> T,
+    ) -> T {
+        loop {
+            let channel = self.find(name).unwrap_or_else(|| self.create(name));
+            let mut room = channel.lock();
+            // Reaped between finding and locking: the next look finds none, or a new one.
+            if room.is_dead() {
+                continue;
+            }
+            let result = act(&channel, &mut room);
+            self.settle(&channel, room);
+            return result;
+        }
+    }
+
+    /// As [`Hub::enter`], for a channel that cannot vanish because the caller keeps it: it joined
+    /// or subscribed it.
+    pub fn enter_kept<T>(
+        self: &Arc<Self>,
+        channel: &Arc<Channel>,
+        act: impl FnOnce(&mut Room) -> T,
+    ) -> T {
+        let mut room = channel.lock();
+        let result = act(&mut room);
+        self.settle(channel, room);
+        result
+    }
+
+    fn create(&self, name: &ChannelName) -> Arc<Channel> {
+        let entry = self.channels.entry(name.clone()).or_insert_with(|| {
+            Arc::new(Channel::new(name.clone(), Epoch::from_random(fastrand::u64(..))))
+        });
+        Arc::clone(entry.value())
+    }
+
+    /// Applies a command: the only way to change a channel, for connections, timers and (later)
+    /// other nodes alike. `room` is the channel of that name, locked.
+    ///
+    /// # Errors
+    /// As [`presence::Channel::apply`](crate::presence::Channel::apply).
+    pub fn apply(
+        &self,
+        channel: &Channel,
+        room: &mut Room,
+        command: Command,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let user = match &command {
+            Command::Join { user, .. }
+            | Command::Leave { user, .. }
+            | Command::Lose { user, .. }
+            | Command::SetAttributes { user, .. } => user.clone(),
+        };
+        match room.presence.apply(command, now, &self.bounds)? {
+            Change::Appeared => self.users.appeared(&user, channel.name()),
+            Change::Vanished => self.users.vanished(&user, channel.name()),
+            Change::Stayed => {}
+        }
+        Ok(())
+    }
+
+    /// Applies a command that is never refused (leaving, losing) to a channel that the caller
+    /// keeps.
+    pub fn apply_kept(self: &Arc<Self>, channel: &Arc<Channel>, command: Command, now: Now) {
+        let applied = self.enter_kept(channel, |room| self.apply(channel, room, command, now));
+        debug_assert!(applied.is_ok());
+    }
+
+    /// Ends what ends by itself in a channel whose timer fired.
+    fn expire(self: &Arc<Self>, channel: &Arc<Channel>, due_ms: u64, now: Now) {
+        let mut room = channel.lock();
+        if room.is_dead() || !room.disarm(due_ms) {
+            return;
+        }
+        for user in room.presence.expire(now) {
+            self.users.vanished(&user, channel.name());
+        }
+        self.settle(channel, room);
+    }
+
+    /// After a channel was touched: someone has to tell, someone has to wake it in time, and
+    /// nothing may remain of an empty one.
+    fn settle(
+        self: &Arc<Self>,
+        channel: &Arc<Channel>,
+        mut room: parking_lot::MutexGuard<'_, Room>,
+    ) {
+        if room.start_flusher() {
+            self.runtime.spawn(tick::flush(Arc::clone(self), Arc::clone(channel)));
+        }
+        if let Some(due_ms) = room.arm() {
+            self.timers.watch_channel(channel, due_ms);
+        }
+        let vain = room.is_vain();
+        drop(room);
+        if vain {
+            self.reap(channel);
+        }
+    }
+
+    /// Removes a channel that is empty: looked at again under the shard's lock, so that nobody can
+    /// be on the way in.
+    fn reap(&self, channel: &Arc<Channel>) {
+        self.channels.remove_if(channel.name(), |_, found| {
+            Arc::ptr_eq(found, channel) && {
+                let mut room = found.lock();
+                let vain = room.is_vain();
+                if vain {
+                    room.bury();
+                }
+                vain
+            }
+        });
+    }
+
+    /// The channels that a user is in.
+    #[must_use]
+    pub fn channels_of(&self, user: &UserId) -> Vec<ChannelName> {
+        self.users.channels_of(user)
+    }
+
+    /// A number for a new connection.
+    #[must_use]
+    pub fn number_connection(&self) -> u64 {
+        self.next_connection.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Registers a connection, so that a shutdown reaches it.
+    pub fn connected(&self, outlet: &Arc<Outlet>) {
+        self.connections.insert(outlet.id(), Arc::clone(outlet));
+        // One that registers while the others are being told is told by itself.
+        if self.is_draining() {
+            outlet.wake(Wake::Drain);
+        }
+    }
+
+    /// Forgets a connection.
+    pub fn disconnected(&self, outlet: &Outlet) {
+        self.connections.remove(&outlet.id());
+        if self.connections.is_empty() {
+            self.connections.shrink_to_fit();
+        }
+    }
+
+    /// Number of WebSockets that are connected.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Number of channels with a member or a subscriber.
+    #[must_use]
+    pub fn channel_count(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Tells every connection to go. From here on nobody is told of leaves: it is the broker that
+    /// goes, not its members.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+        for entry in &self.connections {
+            entry.value().wake(Wake::Drain);
+        }
+    }
+
+    /// Whether the broker is shutting down.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+}

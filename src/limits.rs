@@ -1,0 +1,149 @@
+//! Every bound, in one place: those that an operator may set, and those that belong to the
+//! machinery. `presence::log` and `presence::snapshot` hold the sizes of their own buffers.
+
+use std::time::Duration;
+
+use clap::Args;
+
+/// The bounds that an operator may set.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Limits")]
+pub struct Limits {
+    /// Bytes of one message from a client
+    #[arg(long, env = "HERENOW_MAX_MESSAGE_BYTES", value_name = "BYTES", default_value = "16384",
+          value_parser = clap::value_parser!(u32).range(256..=1 << 20))]
+    pub max_message_bytes: u32,
+
+    /// Members of one channel
+    #[arg(long, env = "HERENOW_MAX_MEMBERS", value_name = "N", default_value = "100000",
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub max_members: u32,
+
+    /// Bytes of a member's attributes, as JSON without white space
+    #[arg(long, env = "HERENOW_MAX_ATTRIBUTE_BYTES", value_name = "BYTES", default_value = "4096",
+          value_parser = clap::value_parser!(u32).range(2..=1 << 20))]
+    pub max_attribute_bytes: u32,
+
+    /// Top-level keys of a member's attributes
+    #[arg(long, env = "HERENOW_MAX_ATTRIBUTE_KEYS", value_name = "N", default_value = "64",
+          value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub max_attribute_keys: u32,
+
+    /// Channels that one connection may have joined or subscribed
+    #[arg(long, env = "HERENOW_MAX_CHANNELS", value_name = "N", default_value = "128",
+          value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub max_channels: u32,
+
+    /// Frames per second that one connection may send in the long run
+    #[arg(long, env = "HERENOW_MAX_FRAMES_PER_SECOND", value_name = "N", default_value = "50",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_frames_per_second: u32,
+
+    /// Frames that one connection may send at once
+    #[arg(long, env = "HERENOW_MAX_FRAMES_BURST", value_name = "N", default_value = "300",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_frames_burst: u32,
+
+    /// Longest grace that a join may ask for
+    #[arg(long, env = "HERENOW_MAX_GRACE", value_name = "TIME", default_value = "60s",
+          value_parser = crate::config::duration)]
+    pub max_grace: Duration,
+
+    /// Longest life that attributes may be given
+    #[arg(long, env = "HERENOW_MAX_TTL", value_name = "TIME", default_value = "1h",
+          value_parser = crate::config::duration)]
+    pub max_ttl: Duration,
+
+    /// Time in which an HTTP request or WebSocket handshake must have come whole
+    #[arg(long, env = "HERENOW_MAX_HANDSHAKE", value_name = "TIME", default_value = "5s",
+          value_parser = crate::config::positive_duration)]
+    pub max_handshake: Duration,
+
+    /// Time in which a message that was begun must be finished
+    #[arg(long, env = "HERENOW_MAX_MESSAGE_TIME", value_name = "TIME", default_value = "10s",
+          value_parser = crate::config::positive_duration)]
+    pub max_message_time: Duration,
+
+    /// Time in which a slow reader must take at least a byte
+    #[arg(long, env = "HERENOW_MAX_WRITE_TIME", value_name = "TIME", default_value = "10s",
+          value_parser = crate::config::positive_duration)]
+    pub max_write_time: Duration,
+
+    /// Connections in all [default: what the limit on open files allows]
+    #[arg(long, env = "HERENOW_MAX_CONNECTIONS", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: Option<u32>,
+
+    /// Connections from one address [default: as many as in all]
+    #[arg(long, env = "HERENOW_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections_per_address: Option<u32>,
+}
+
+/// Bytes read from a socket at once: one buffer for each thread, not for each connection.
+pub const READ_BYTES: usize = 64 * 1024;
+
+/// Replies that a slow reader has not taken: above this the broker stops reading from it.
+pub const REPLIES_PAUSE_BYTES: usize = 16 * 1024;
+
+/// Members of one result take about so many bytes at most; `next` leads to the rest.
+pub const RESULT_BYTES: usize = 64 * 1024;
+
+/// Members of one result, unless `limit` asks for fewer or more.
+pub const LIST_DEFAULT: usize = 200;
+
+/// Largest `limit`.
+pub const LIST_MAX: usize = 1_000;
+
+/// What a slow reader is caught up by in one go, before others get their turn.
+pub const SWEEP_BYTES: usize = 64 * 1024;
+
+/// A cut frame's rest is copied up to this size; a larger one stays shared, and counts as pinned.
+pub const TAIL_COPY_BYTES: usize = 16 * 1024;
+
+/// Distinct large frames or snapshots of one channel that slow readers may keep in memory. Beyond
+/// it the readers of the oldest are closed.
+pub const PINNED_BLOBS: usize = 8;
+
+/// Subscribers that a pass takes in one go, before others get their turn.
+pub const PASS_BATCH: usize = 64;
+
+/// After a pass the flusher rests for this share of what the pass cost: measured to leave small
+/// channels a p99 of a few milliseconds beside a storm in a channel of 10,000.
+pub const REST_SHARE: f64 = 0.25;
+
+/// Longest rest, and so the longest that a change waits to be told.
+pub const REST_MAX: Duration = Duration::from_secs(1);
+
+/// SO_SNDBUF of every socket (the kernel doubles it): small enough that a slow reader shows.
+pub const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Bytes of an HTTP request's head.
+pub const HEADER_BYTES: usize = 16 * 1024;
+
+/// Sockets that the kernel may keep waiting to be accepted.
+pub const BACKLOG: i32 = 4096;
+
+/// Open files that are not connections: the listener, epoll, logs, and some air.
+pub const RESERVED_FILES: u64 = 64;
+
+/// How long accepting rests when no descriptor is left.
+pub const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
+
+/// How long the socket of a connection that the broker closed is still read, so that the client
+/// gets the Close frame and no reset instead.
+pub const LINGER: Duration = Duration::from_secs(1);
+
+/// Resolution of the timers.
+pub const TIMER_SLOT_MS: u64 = 250;
+
+/// Slots of the timers' wheel: two minutes ahead; what is due later goes round.
+pub const TIMER_SLOTS: usize = 512;
+
+/// Timers that fire in one go, before others get their turn.
+pub const TIMER_BATCH: usize = 1024;
+
+/// `goaway` spreads reconnects over this time.
+pub const RECONNECT_SPREAD: Duration = Duration::from_secs(5);
+
+const _: () = assert!(RESULT_BYTES >= REPLIES_PAUSE_BYTES && LIST_DEFAULT <= LIST_MAX);

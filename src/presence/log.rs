@@ -1,0 +1,143 @@
+//! The last frames of a channel as contiguous bytes, so that all that a subscriber lacks is one
+//! write.
+
+use std::collections::VecDeque;
+
+/// Most frames that a log holds.
+pub const MAX_FRAMES: usize = 256;
+/// Most bytes that a log holds.
+pub const MAX_BYTES: usize = 64 * 1024;
+/// A frame older than this is dropped: long enough for a reconnect, short enough that a quiet
+/// channel soon costs nothing.
+pub const MAX_AGE_MS: u64 = 120_000;
+
+/// One frame in the log.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// Where the frame ends, in bytes since the log began.
+    end: u64,
+    at_ms: u64,
+}
+
+/// A ring of frames: at most [`MAX_FRAMES`], [`MAX_BYTES`], none older than [`MAX_AGE_MS`].
+#[derive(Debug)]
+pub struct Log {
+    /// Bytes from `origin` on; those before `start` are evicted and await compaction.
+    bytes: Vec<u8>,
+    origin: u64,
+    start: u64,
+    entries: VecDeque<Entry>,
+    /// The seq that the next frame gets.
+    next_seq: u64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        // Seq 0 is the state before the first frame, so the first frame is 1.
+        Self { bytes: Vec::new(), origin: 0, start: 0, entries: VecDeque::new(), next_seq: 1 }
+    }
+}
+
+impl Log {
+    /// The seq that the next frame gets.
+    #[must_use]
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// Appends the frame with seq [`Log::next_seq`]. One larger than the log evicts itself.
+    pub fn append(&mut self, frame: &[u8], now_ms: u64) {
+        self.bytes.extend_from_slice(frame);
+        let end = self.origin + self.bytes.len() as u64;
+        self.entries.push_back(Entry { end, at_ms: now_ms });
+        self.next_seq += 1;
+        while self.entries.len() > MAX_FRAMES || end - self.start > MAX_BYTES as u64 {
+            self.evict_first();
+        }
+        self.trim(now_ms);
+    }
+
+    /// Drops frames that are too old, and the memory of those dropped.
+    pub fn trim(&mut self, now_ms: u64) {
+        while self.entries.front().is_some_and(|first| first.at_ms + MAX_AGE_MS <= now_ms) {
+            self.evict_first();
+        }
+        let dead = (self.start - self.origin) as usize;
+        if self.entries.is_empty() {
+            (self.bytes, self.entries, self.origin) = (Vec::new(), VecDeque::new(), self.start);
+        } else if dead > self.bytes.len() / 2 {
+            self.bytes.drain(..dead);
+            self.origin = self.start;
+        }
+    }
+
+    fn evict_first(&mut self) {
+        if let Some(first) = self.entries.pop_front() {
+            self.start = first.end;
+        }
+    }
+
+    /// When [`Log::trim`] has something to do.
+    #[must_use]
+    pub fn deadline(&self) -> Option<u64> {
+        self.entries.front().map(|first| first.at_ms + MAX_AGE_MS)
+    }
+
+    /// The frames from `seq` on: empty at the head, `None` if they are gone (or never were).
+    #[must_use]
+    pub fn since(&self, seq: u64) -> Option<&[u8]> {
+        let lacking = usize::try_from(self.next_seq.checked_sub(seq)?).ok()?;
+        let first = self.entries.len().checked_sub(lacking)?;
+        let from = match first.checked_sub(1) {
+            Some(before) => self.entries[before].end,
+            None => self.start,
+        };
+        Some(&self.bytes[(from - self.origin) as usize..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lacking_is_contiguous_or_gone() {
+        let mut log = Log::default();
+        assert_eq!(log.since(1), Some(&b""[..]), "the head always resumes");
+        assert_eq!(log.since(0), None);
+        log.append(b"one", 0);
+        log.append(b"two", 5);
+        assert_eq!(log.since(1), Some(&b"onetwo"[..]));
+        assert_eq!(log.since(2), Some(&b"two"[..]));
+        assert_eq!(log.since(3), Some(&b""[..]));
+        assert_eq!(log.since(4), None, "from the future");
+        log.trim(MAX_AGE_MS);
+        assert_eq!((log.since(1), log.since(2)), (None, Some(&b"two"[..])));
+        log.trim(MAX_AGE_MS + 5);
+        assert_eq!((log.since(2), log.since(3)), (None, Some(&b""[..])));
+        assert_eq!(log.deadline(), None);
+    }
+
+    #[test]
+    fn a_frame_larger_than_the_log_evicts_itself() {
+        let mut log = Log::default();
+        log.append(b"small", 0);
+        log.append(&vec![b'x'; MAX_BYTES + 1], 0);
+        assert_eq!((log.since(1), log.since(2), log.since(3)), (None, None, Some(&b""[..])));
+        log.append(b"next", 0);
+        assert_eq!(log.since(3), Some(&b"next"[..]));
+    }
+
+    #[test]
+    fn it_stays_within_its_bounds() {
+        let mut log = Log::default();
+        for n in 0..10_000u64 {
+            log.append(&vec![b'x'; (n % 700) as usize + 1], n);
+            assert!(log.entries.len() <= MAX_FRAMES);
+            assert!(log.bytes.len() <= 2 * MAX_BYTES + 700);
+            let held = log.entries.len() as u64;
+            let all = log.since(log.next_seq() - held).unwrap();
+            assert!(all.len() <= MAX_BYTES);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Accepts connections, within bounds.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::{Shared, routes};
+use crate::config::Config;
+use crate::limits::{ACCEPT_BACK_OFF, BACKLOG, HEADER_BYTES, RESERVED_FILES, SEND_BUFFER_BYTES};
+
+/// Bounds of what is accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    connections: usize,
+    per_address: usize,
+    handshake: Duration,
+}
+
+impl Limits {
+    /// The bounds that `config` sets. Raises the limit on open files as far as allowed, since that
+    /// is the limit on connections.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+        let possible = files.saturating_sub(RESERVED_FILES).max(1);
+        let connections = config.limits.max_connections.map_or(possible, u64::from) as usize;
+        let per_address = config.limits.max_connections_per_address;
+        Self {
+            connections,
+            per_address: per_address.map_or(connections, |limit| limit as usize),
+            handshake: config.limits.max_handshake,
+        }
+    }
+}
+
+/// Listens on `address`.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restarted broker must not wait for the old one's connections to be forgotten.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Why `address` can't be listened on, in one line that names the flag.
+#[must_use]
+pub fn explain(address: SocketAddr, error: &io::Error) -> String {
+    let why = match error.kind() {
+        io::ErrorKind::AddrInUse => "another program listens there already".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+        io::ErrorKind::PermissionDenied => "listening there is not permitted".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("--listen {address}: {why}")
+}
+
+/// Connections that are open now.
+#[derive(Debug, Default)]
+struct Open {
+    all: AtomicUsize,
+    by_address: DashMap<IpAddr, usize>,
+}
+
+/// One open connection, counted until this is dropped.
+#[derive(Debug)]
+pub struct Counted {
+    open: Arc<Open>,
+    address: IpAddr,
+}
+
+impl Open {
+    fn count(self: &Arc<Self>, address: IpAddr, limits: &Limits) -> Option<Counted> {
+        self.all.fetch_add(1, Ordering::Relaxed);
+        let here = {
+            let mut here = self.by_address.entry(address).or_insert(0);
+            *here += 1;
+            *here
+        };
+        let counted = Counted { open: Arc::clone(self), address };
+        let fits =
+            self.all.load(Ordering::Relaxed) <= limits.connections && here <= limits.per_address;
+        fits.then_some(counted)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.open.all.fetch_sub(1, Ordering::Relaxed);
+        if let Some(mut here) = self.open.by_address.get_mut(&self.address) {
+            *here -= 1;
+        }
+        self.open.by_address.remove_if(&self.address, |_, here| *here == 0);
+    }
+}
+
+/// Accepts until told to stop. A connection over the bounds is closed at once: it costs nothing,
+/// and its client hears of it sooner than from a full backlog.
+pub async fn accept(
+    listener: TcpListener,
+    limits: Limits,
+    shared: Shared,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let open = Arc::new(Open::default());
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.wait_for(|&stop| stop) => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => match open.count(peer.ip(), &limits) {
+                Some(counted) => serve(stream, counted, &limits, shared.clone()),
+                None => tracing::warn!(%peer, "refused: too many connections"),
+            },
+            // No descriptor or no memory: those who close make room.
+            Err(error) => {
+                tracing::warn!(%error, "can't accept");
+                tokio::time::sleep(ACCEPT_BACK_OFF).await;
+            }
+        }
+    }
+}
+
+/// Serves HTTP on a socket; a WebSocket handshake takes the socket away from here.
+fn serve(stream: TcpStream, counted: Counted, limits: &Limits, shared: Shared) {
+    // Both only make things better: a socket without them still works.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
+    let router = routes::router(shared, Arc::new(counted));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.handshake)
+        .max_buf_size(HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades();
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "an HTTP connection ended");
+        }
+    });
+}

@@ -1,0 +1,94 @@
+//! The port: HTTP and WebSocket behind one listener, from start to shutdown.
+//!
+//! - [`listener`]: accepts, counts, backs off.
+//! - [`routes`]: what is served over HTTP, the demo page among it.
+//! - [`upgrade`]: the WebSocket handshake, and the bare socket handed to its connection.
+//! - [`demo`]: the page, compiled in.
+
+pub mod demo;
+pub mod listener;
+pub mod routes;
+pub mod upgrade;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::connection::Rules;
+use crate::hub::Hub;
+
+/// What every request and connection works with.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// All channels and connections.
+    pub hub: Arc<Hub>,
+    /// What holds for every connection.
+    pub rules: Arc<Rules>,
+}
+
+/// A broker that runs.
+#[derive(Debug)]
+pub struct Broker {
+    address: SocketAddr,
+    hub: Arc<Hub>,
+    drain_timeout: Duration,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+}
+
+/// Starts a broker on the current runtime; it listens when this returns.
+///
+/// # Errors
+/// One line that names the flag: a configuration that contradicts itself, or an address that can't
+/// be listened on.
+pub fn start(config: &Config) -> Result<Broker, String> {
+    config.check()?;
+    let listener =
+        listener::bind(config.listen).map_err(|error| listener::explain(config.listen, &error))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let shared = Shared {
+        hub: Hub::new(config, Clock::start(), Handle::current()),
+        rules: Rules::new(config),
+    };
+    let hub = Arc::clone(&shared.hub);
+    let (stop, stopped) = watch::channel(false);
+    let limits = listener::Limits::new(config);
+    let accepting = tokio::spawn(listener::accept(listener, limits, shared, stopped));
+    Ok(Broker { address, hub, drain_timeout: config.drain_timeout, stop, accepting })
+}
+
+impl Broker {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// All channels and connections, for looking at them.
+    #[must_use]
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Stops accepting, tells every client to come back later, and waits for them to go: at most
+    /// for the drain timeout.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let _ = self.accepting.await;
+        self.hub.drain();
+        let gone = async {
+            while self.hub.connection_count() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(self.drain_timeout, gone).await.is_err() {
+            tracing::warn!(left = self.hub.connection_count(), "the drain timeout is over");
+        }
+    }
+}

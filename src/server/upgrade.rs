@@ -1,0 +1,92 @@
+//! The WebSocket handshake. tungstenite checks it, hyper answers it, and then the bare socket goes
+//! to its connection: nothing of HTTP remains in memory.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::SEC_WEBSOCKET_PROTOCOL;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use herenow_protocol::{Refusal, SUBPROTOCOL, UserId};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+
+use super::Shared;
+use super::listener::Counted;
+use crate::connection;
+
+/// What a handshake works with.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What every connection works with.
+    pub shared: Shared,
+    /// Keeps this connection counted.
+    pub counted: Arc<Counted>,
+}
+
+/// Answers `GET /ws`.
+pub async fn websocket(State(entry): State<Entry>, mut request: Request) -> Response {
+    let user = user_of(request.uri().query());
+    let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+        return not_a_handshake("the request asks for no upgrade");
+    };
+    let request = request.map(|_| ());
+    let mut response = match create_response_with_body(&request, Body::empty) {
+        Ok(response) => response,
+        Err(error) => return not_a_handshake(&error.to_string()),
+    };
+    if offers_our_protocol(request.headers()) {
+        let name = HeaderValue::from_static(SUBPROTOCOL);
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
+    }
+    tokio::spawn(connect(entry, upgrade, user));
+    response
+}
+
+fn not_a_handshake(why: &str) -> Response {
+    let text = format!("this is the WebSocket endpoint: {why}\n");
+    (StatusCode::BAD_REQUEST, text).into_response()
+}
+
+fn offers_our_protocol(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|name| name.trim() == SUBPROTOCOL)
+}
+
+/// Waits for the upgrade, and runs the connection in a task of its own: the one that waited for
+/// HTTP is larger than a connection needs.
+async fn connect(entry: Entry, upgrade: OnUpgrade, user: Result<UserId, Refusal>) {
+    let Ok(upgraded) = upgrade.await else { return };
+    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+        tracing::error!("an upgraded connection is no TcpStream");
+        return;
+    };
+    let (stream, early) = (parts.io.into_inner(), Vec::from(parts.read_buf));
+    let Entry { shared: Shared { hub, rules }, counted } = entry;
+    tokio::spawn(async move {
+        connection::run(hub, rules, stream, early, user).await;
+        drop(counted);
+    });
+}
+
+/// Whoever `?user=` says, or a guest. Open mode: the name is taken at its word.
+fn user_of(query: Option<&str>) -> Result<UserId, Refusal> {
+    let given = form_value(query.unwrap_or_default(), "user").filter(|name| !name.is_empty());
+    match given {
+        Some(name) => UserId::parse(&name, "user"),
+        None => UserId::parse(&format!("guest-{:08x}", fastrand::u32(..)), "user"),
+    }
+}
+
+/// The value of a key in a query string, decoded.
+fn form_value(query: &str, key: &str) -> Option<String> {
+    let (_, value) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == key)?;
+    Some(value.into_owned())
+}
