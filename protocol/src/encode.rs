@@ -13,10 +13,19 @@ const FINAL_TEXT: u8 = 0x81;
 /// The JSON is written behind room for the longest header and then moved up to the real one: the
 /// length is known only afterwards, and a move costs less than writing twice.
 pub fn text_message(frame: &impl Serialize, out: &mut Vec<u8>) {
+    message(out, |out| serde_json::to_writer(out, frame));
+}
+
+/// As [`text_message`], with the JSON spread over lines: for frames that a person reads.
+pub fn readable_text_message(frame: &impl Serialize, out: &mut Vec<u8>) {
+    message(out, |out| serde_json::to_writer_pretty(out, frame));
+}
+
+fn message(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>) {
     let start = out.len();
     out.resize(start + MAX_HEADER_BYTES, 0);
     let body = out.len();
-    if let Err(error) = serde_json::to_writer(&mut *out, frame) {
+    if let Err(error) = write(out) {
         // Our frames have string keys and finite numbers, so only a bug gets here.
         debug_assert!(false, "a frame that does not serialize: {error}");
         out.truncate(start);

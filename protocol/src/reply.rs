@@ -228,16 +228,6 @@ pub enum RemovedReason {
     Heartbeat,
 }
 
-/// One line of `help`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct HelpLine {
-    /// What to type.
-    pub r#type: Cow<'static, str>,
-    /// What it does.
-    pub does: Cow<'static, str>,
-}
-
 /// A frame from the broker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -351,8 +341,8 @@ pub enum ServerFrame {
     },
     /// The shorthand, for a person at a terminal.
     Help {
-        /// One line for each word.
-        commands: Vec<HelpLine>,
+        /// One line for each word: what to type, and what it does.
+        commands: Vec<Cow<'static, str>>,
     },
 }
 

@@ -3,13 +3,14 @@
 //! Words are separated by white space; a double-quoted part may hold some (`mood="quite happy"`).
 //! A value that reads as JSON is that JSON (`level=3`, `ready=true`); any other is a string.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::attributes::AttributeMap;
 use crate::error::{ErrorCode, Refusal};
 use crate::name::{ChannelName, UserId};
 use crate::parse::{shallow, shorten};
-use crate::reply::HelpLine;
 use crate::request::{Level, Request};
 
 /// Every shorthand: its form, and what it does.
@@ -27,13 +28,10 @@ const COMMANDS: [(&str, &str); 11] = [
     ("help", "this list"),
 ];
 
-/// What `help` answers.
+/// What `help` answers: a line for each word, aligned for reading.
 #[must_use]
-pub fn help() -> Vec<HelpLine> {
-    COMMANDS
-        .iter()
-        .map(|&(r#type, does)| HelpLine { r#type: r#type.into(), does: does.into() })
-        .collect()
+pub fn help() -> Vec<Cow<'static, str>> {
+    COMMANDS.iter().map(|(form, does)| format!("{form:<22}{does}").into()).collect()
 }
 
 /// Reads a typed line.

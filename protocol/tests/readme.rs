@@ -124,40 +124,66 @@ fn every_code_is_in_its_table() {
     }
 }
 
+/// The prose and tables under the heading `### kind`, without the examples.
+fn section(readme: &str, kind: &str) -> String {
+    let heading = format!("\n### {kind}\n");
+    let (_, after) = readme.split_once(&heading).unwrap_or_else(|| panic!("no section for {kind}"));
+    let section = after.split("\n#").next().unwrap_or_default();
+    section.split("```").step_by(2).collect()
+}
+
 #[test]
-fn every_frame_has_a_section_and_every_word_is_explained() {
+fn every_frame_has_a_section_that_names_its_fields() {
     let readme = read("README.md");
     for file in ["schema/client.schema.json", "schema/server.schema.json"] {
-        let schema = schema(file);
-        for kind in kinds(&schema, "type") {
-            assert!(readme.contains(&format!("\n### {kind}\n")), "no section for {kind}");
-        }
-        walk(&schema, &mut |map| {
-            let constant = map.get("const").and_then(Value::as_str);
-            let properties = map.get("properties").and_then(Value::as_object);
-            let names = properties.into_iter().flat_map(|map| map.keys().map(String::as_str));
-            for word in constant.into_iter().chain(names) {
-                assert!(is_explained(&readme, word), "{word} of {file} is not explained");
+        walk(&schema(file), &mut |variant| {
+            let Some(properties) = variant.get("properties").and_then(Value::as_object) else {
+                return;
+            };
+            let kind = properties.get("type").and_then(|property| property.get("const"));
+            let Some(kind) = kind.and_then(Value::as_str) else { return };
+            let section = section(&readme, kind);
+            // What every frame has is explained once, for all of them.
+            let is_common = |field: &str| field == "type" || field == "id" && kind != "ok";
+            for field in properties.keys().filter(|field| !is_common(field)) {
+                assert!(names(&section, field), "{field} of {kind} is not in its section");
             }
         });
     }
 }
 
-/// Whether `word` stands somewhere outside of the examples: as code, or as a field in a table.
-fn is_explained(readme: &str, word: &str) -> bool {
-    [format!("`{word}`"), format!("`\"{word}\"`"), format!("limits.{word}`")]
-        .iter()
-        .any(|form| readme.contains(form))
-        || readme
-            .lines()
-            .filter(|line| line.starts_with('|'))
-            .any(|row| row.split(|c: char| !c.is_alphanumeric()).any(|part| part == word))
+/// Whatever is nested in a frame, and every value of a fixed set.
+#[test]
+fn every_word_is_explained() {
+    let readme = read("README.md");
+    let prose: String = readme.split("```").step_by(2).collect();
+    for file in ["schema/client.schema.json", "schema/server.schema.json"] {
+        walk(&schema(file), &mut |map| {
+            let constant = map.get("const").and_then(Value::as_str);
+            let properties = map.get("properties").and_then(Value::as_object);
+            let fields = properties.into_iter().flat_map(|map| map.keys().map(String::as_str));
+            for word in constant.into_iter().chain(fields) {
+                assert!(names(&prose, word), "{word} of {file} is not explained");
+            }
+        });
+    }
+}
+
+/// Whether `text` says `word` as code, or in a row of a table.
+fn names(text: &str, word: &str) -> bool {
+    let is_code = |form: String| text.contains(&form);
+    let is_word = |row: &str| row.split(|c: char| !c.is_alphanumeric()).any(|part| part == word);
+    is_code(format!("`{word}`"))
+        || is_code(format!("`\"{word}\"`"))
+        || text.lines().any(|line| line.starts_with('|') && is_word(line))
 }
 
 #[test]
 fn every_shorthand_is_in_its_table() {
     let readme = read("README.md");
     for line in shorthand::help() {
-        assert!(readme.contains(&format!("`{}`", line.r#type)), "{} is missing", line.r#type);
+        let form = line.split("  ").next().unwrap_or_default();
+        let row = format!("\n| `{form}`");
+        assert!(readme.contains(&row), "no row of the shorthand for {form:?}");
     }
 }

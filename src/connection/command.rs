@@ -12,7 +12,7 @@ use herenow_protocol::{
 };
 
 use super::place::{Places, Subscribed};
-use super::task::Rules;
+use super::rules::Rules;
 use crate::delivery::{Cursor, Flow, Outlet, Sending, Subscription};
 use crate::hub::{Channel, Hub, Room};
 use crate::limits::{LIST_DEFAULT, LIST_MAX, RESULT_BYTES};
@@ -131,7 +131,7 @@ impl Client {
         grace_ms: u64,
         now: Now,
     ) -> Result<Done, Refusal> {
-        check_at_most("graceMs", grace_ms, self.rules.max_grace_ms)?;
+        check_between("graceMs", grace_ms, 0, self.rules.max_grace_ms)?;
         self.places.check_room(&name, self.rules.max_channels)?;
         let (user, source) = (self.user.clone(), self.outlet.id());
         let command = Command::Join { user, source, attributes, grace_ms };
@@ -166,7 +166,7 @@ impl Client {
         now: Now,
     ) -> Result<Done, Refusal> {
         if let Some(ttl_ms) = ttl_ms {
-            check_at_most("ttlMs", ttl_ms, self.rules.max_ttl_ms)?;
+            check_between("ttlMs", ttl_ms, 1, self.rules.max_ttl_ms)?;
         }
         let (user, source) = (self.user.clone(), self.outlet.id());
         let Self { hub, places, .. } = self;
@@ -181,7 +181,7 @@ impl Client {
 
     fn subscribe(
         &mut self,
-        sending: &mut Sending<'_>,
+        sending: &Sending<'_>,
         name: ChannelName,
         since: Option<Since>,
     ) -> Result<Done, Refusal> {
@@ -221,10 +221,7 @@ impl Client {
         after: Option<u64>,
     ) -> Result<Done, Refusal> {
         let limit = limit.unwrap_or(LIST_DEFAULT as u64);
-        check_at_most("limit", limit, LIST_MAX as u64)?;
-        if limit == 0 {
-            return Err(Refusal::invalid("limit", "must be at least 1"));
-        }
+        check_between("limit", limit, 1, LIST_MAX as u64)?;
         let read =
             |room: &Room| (room.presence.count(), room.presence.members(limit as usize, after));
         let Some((count, page)) = self.look(&channel, read) else {
@@ -296,9 +293,9 @@ fn not_joined() -> Refusal {
     }
 }
 
-fn check_at_most(field: &'static str, value: u64, most: u64) -> Result<(), Refusal> {
-    if value <= most {
+fn check_between(field: &'static str, value: u64, least: u64, most: u64) -> Result<(), Refusal> {
+    if (least..=most).contains(&value) {
         return Ok(());
     }
-    Err(Refusal::invalid(field, format_args!("must be at most {most}")))
+    Err(Refusal::invalid(field, format_args!("must be a whole number from {least} to {most}")))
 }

@@ -1,20 +1,28 @@
 //! One WebSocket, from its first byte to its last: one task that reads, acts and catches up.
 //!
+//! - [`task`]: all of it in the order in which things happen.
 //! - [`codec`]: bytes → messages, or the Close code that they deserve.
 //! - [`allowance`]: how many frames a client may still send.
-//! - [`place`]: the channels that the connection joined or subscribed.
 //! - [`command`]: a request → what it does and what is replied.
-//! - [`liveness`]: pings, silence, deadlines.
-//! - [`task`]: all of it in the order in which things happen.
+//! - [`place`]: the channels that the connection joined or subscribed.
+//! - [`catch_up`]: what it is owed once a full socket takes bytes again.
+//! - [`liveness`], [`silence`]: pings; members that are not heard.
+//! - [`ending`]: how it ends, and what becomes of its memberships.
+//! - [`rules`]: what holds for every connection.
 //!
 //! An idle connection holds its task, its socket and a few words for each place: bytes are read
 //! into a buffer of the thread, and replies are given back as soon as they are out.
 
 pub mod allowance;
+pub mod catch_up;
 pub mod codec;
 pub mod command;
+pub mod ending;
 pub mod liveness;
 pub mod place;
+pub mod rules;
+pub mod silence;
 pub mod task;
 
-pub use task::{Rules, run};
+pub use rules::Rules;
+pub use task::run;

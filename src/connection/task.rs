@@ -3,114 +3,26 @@
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use herenow_protocol::reply::{
-    HeartbeatInfo, LimitsInfo, RemovedReason, ServerInfo, SnapshotReason,
-};
-use herenow_protocol::{
-    ChannelName, CloseCode, ErrorCode, LeaveReason, LossReason, Refusal, ServerFrame, UserId,
-};
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use herenow_protocol::{CloseCode, ErrorCode, Refusal, UserId};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
-use super::allowance::{Allowance, Charge, Rate};
-use super::codec::{Decoder, Incoming, Next, Violation};
+use super::allowance::{Allowance, Charge};
+use super::catch_up::CaughtUp;
+use super::codec::{Decoder, Incoming, Next};
 use super::command::Client;
-use super::liveness::{Heart, PingRules, Pulse};
-use super::place::{Place, Places};
-use crate::config::Config;
+use super::ending::{End, linger, turn_away};
+use super::liveness::{Heart, Pulse};
+use super::place::Places;
+use super::rules::Rules;
 use crate::delivery::outlet::{PING, PONG};
-use crate::delivery::{Cursor, Flow, Outlet, Sending, Sweep, Wake};
+use crate::delivery::{Flow, Outlet, Sending, Wake};
 use crate::hub::Hub;
-use crate::limits::{
-    LINGER, LIST_MAX, READ_BYTES, RECONNECT_SPREAD, REPLIES_PAUSE_BYTES, SWEEP_BYTES,
-};
-use crate::presence::expiry::{Patience, Verdict};
-use crate::presence::{Command, Now};
-
-/// What holds for every connection.
-#[derive(Debug)]
-pub struct Rules {
-    pub(super) patience: Patience,
-    pub(super) ping: PingRules,
-    pub(super) rate: Rate,
-    pub(super) message_bytes: usize,
-    pub(super) message_time_ms: u64,
-    pub(super) max_channels: usize,
-    pub(super) max_grace_ms: u64,
-    pub(super) max_ttl_ms: u64,
-    heartbeat: HeartbeatInfo,
-    limits: LimitsInfo,
-}
-
-impl Rules {
-    /// The rules that `config` sets.
-    #[must_use]
-    pub fn new(config: &Config) -> Arc<Self> {
-        let ms = |duration: std::time::Duration| duration.as_millis() as u64;
-        let limits = &config.limits;
-        let timeout_ms = ms(config.presence_timeout);
-        Arc::new(Self {
-            patience: Patience { timeout_ms },
-            ping: PingRules {
-                interval_ms: ms(config.ping_interval),
-                timeout_ms: ms(config.pong_timeout),
-                write_timeout_ms: ms(limits.max_write_time),
-            },
-            rate: Rate { per_second: limits.max_frames_per_second, burst: limits.max_frames_burst },
-            message_bytes: limits.max_message_bytes as usize,
-            message_time_ms: ms(limits.max_message_time),
-            max_channels: limits.max_channels as usize,
-            max_grace_ms: ms(limits.max_grace),
-            max_ttl_ms: ms(limits.max_ttl),
-            heartbeat: HeartbeatInfo { interval_ms: ms(config.heartbeat_interval()), timeout_ms },
-            limits: LimitsInfo {
-                message_bytes: limits.max_message_bytes.into(),
-                attribute_bytes: limits.max_attribute_bytes.into(),
-                attribute_keys: limits.max_attribute_keys.into(),
-                name_bytes: herenow_protocol::name::MAX_NAME_BYTES as u64,
-                channels: limits.max_channels.into(),
-                members: limits.max_members.into(),
-                frames_per_second: limits.max_frames_per_second.into(),
-                frames_burst: limits.max_frames_burst.into(),
-                grace_ms: ms(limits.max_grace),
-                ttl_ms: ms(limits.max_ttl),
-                list: LIST_MAX as u64,
-            },
-        })
-    }
-
-    fn welcome(&self, connection: u64, user: &UserId, now: Now) -> ServerFrame {
-        ServerFrame::Welcome {
-            protocol: herenow_protocol::PROTOCOL_VERSION,
-            connection: format!("c{connection}").into(),
-            user: user.clone(),
-            server: ServerInfo {
-                name: env!("CARGO_PKG_NAME").into(),
-                version: env!("CARGO_PKG_VERSION").into(),
-            },
-            heartbeat: self.heartbeat,
-            limits: self.limits,
-            now: now.unix_ms,
-        }
-    }
-}
-
-/// How a connection ends.
-#[derive(Debug)]
-enum End {
-    /// The client sent a Close frame with this code.
-    Closed(u16),
-    /// The socket broke, or ended without a Close frame.
-    Lost,
-    /// The broker closes it.
-    Refused(Violation),
-    /// The broker shuts down.
-    Drain,
-}
+use crate::limits::{READ_BYTES, REPLIES_PAUSE_BYTES};
+use crate::presence::Now;
 
 /// Serves a WebSocket on `stream`, whose handshake is done, until it ends. `early` is what the
 /// client sent behind its handshake.
@@ -132,46 +44,13 @@ pub async fn run(
             task.finish(&end)
         }
         Err(refusal) => {
-            refuse(&outlet, refusal);
+            turn_away(&outlet, refusal);
             Some(reader)
         }
     };
     if let Some(reader) = reader {
         linger(reader).await;
     }
-}
-
-fn refuse(outlet: &Arc<Outlet>, refusal: Refusal) {
-    let mut sending = outlet.lock();
-    let reason = refusal.message.to_string();
-    sending
-        .reply(&ServerFrame::error(None, Refusal { code: ErrorCode::Unauthenticated, ..refusal }));
-    sending.close(Some(&close_payload(CloseCode::Unauthenticated.number(), &reason)));
-    shut_down(outlet);
-}
-
-/// Reads on until the client closes too, for a while: closing a socket with unread bytes would
-/// reset it and take the Close frame along.
-async fn linger(mut reader: OwnedReadHalf) {
-    let drained = async {
-        let mut scratch = [0; 1024];
-        while reader.read(&mut scratch).await.is_ok_and(|read| read > 0) {}
-    };
-    let _ = tokio::time::timeout(LINGER, drained).await;
-}
-
-fn shut_down(outlet: &Outlet) {
-    // An error means that it is down already.
-    let _ = socket2::SockRef::from(outlet.socket()).shutdown(std::net::Shutdown::Write);
-}
-
-/// RFC 6455 section 5.5: a control frame carries 125 bytes, two of them the code.
-fn close_payload(code: u16, reason: &str) -> Vec<u8> {
-    let mut end = reason.len().min(123);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    [&code.to_be_bytes(), &reason.as_bytes()[..end]].concat()
 }
 
 struct Task {
@@ -261,10 +140,7 @@ impl Task {
             let ready = self.client.outlet.socket().poll_write_ready(cx);
             if let Poll::Ready(ready) = ready {
                 ready.map_err(|_| End::Lost)?;
-                if let Step::Yield = self.catch_up(now)? {
-                    return Ok(Step::Yield);
-                }
-                return Ok(Step::Again);
+                return self.catch_up(now);
             }
         }
         let timer = self.client.outlet.take_wake(Wake::Timer);
@@ -279,7 +155,7 @@ impl Task {
     }
 
     fn why_closed(&self) -> End {
-        if self.client.outlet.is_revoked() { End::Refused(too_slow()) } else { End::Lost }
+        if self.client.outlet.is_revoked() { End::too_slow() } else { End::Lost }
     }
 
     /// Reads what has come, into the thread's buffer, and acts on it.
@@ -321,7 +197,7 @@ impl Task {
         });
         if std::mem::take(&mut client.resumed) {
             sending.hold_passes();
-            sweep(client, &mut sending);
+            client.catch_up(&mut sending);
         } else {
             sending.flush_replies();
         }
@@ -337,7 +213,7 @@ impl Task {
     fn catch_up(&mut self, now: Now) -> Result<Step, End> {
         let outlet = Arc::clone(&self.client.outlet);
         let mut sending = outlet.lock();
-        let step = sweep(&mut self.client, &mut sending);
+        let caught_up = self.client.catch_up(&mut sending);
         match sending.flow() {
             Flow::Flowing => self.heart.flowing(now.mono_ms),
             Flow::Choked => self.heart.full(sending.sent(), now.mono_ms),
@@ -351,7 +227,7 @@ impl Task {
                 self.receive(&mut [], now)?;
             }
         }
-        Ok(step)
+        Ok(if caught_up == CaughtUp::NotYet { Step::Yield } else { Step::Again })
     }
 
     /// Does what is due, and arms the connection's timer for what is due next.
@@ -381,10 +257,9 @@ impl Task {
                     self.heart.pinged(now.mono_ms);
                 }
                 Pulse::NoPong => {
-                    let reason = "no sign of life after a ping";
-                    return Err(End::Refused(Violation { code: CloseCode::NoPong, reason }));
+                    return Err(End::refused(CloseCode::NoPong, "no sign of life after a ping"));
                 }
-                Pulse::Stuck => return Err(End::Refused(too_slow())),
+                Pulse::Stuck => return Err(End::too_slow()),
             }
         }
     }
@@ -397,38 +272,14 @@ impl Task {
         if now.mono_ms < due_ms {
             return Ok(due_ms);
         }
-        let reason = "a message was begun and not finished";
-        Err(End::Refused(Violation { code: CloseCode::Abuse, reason }))
+        Err(End::refused(CloseCode::Abuse, "a message was begun and not finished"))
     }
 
-    /// Ends the connection: says so to the client, and gives up its places.
+    /// Ends the connection. What is left is the socket's other half, to read it empty, unless it
+    /// is broken.
     fn finish(&mut self, end: &End) -> Option<OwnedReadHalf> {
         self.finished = true;
-        let client = &mut self.client;
-        let outlet = Arc::clone(&client.outlet);
-        let mut sending = outlet.lock();
-        for place in client.places.iter().filter_map(|place| place.subscribed.as_ref()) {
-            sending.set_cursor(&place.subscription, Cursor::Dead);
-        }
-        match end {
-            End::Closed(code) => sending.close(Some(&close_answer(*code))),
-            End::Lost => sending.close(None),
-            End::Refused(Violation { code, reason }) => {
-                sending.close(Some(&close_payload(code.number(), reason)));
-            }
-            End::Drain => {
-                let spread = RECONNECT_SPREAD.as_millis() as u64;
-                let reconnect_in_ms = fastrand::u64(..spread);
-                let reason = "the broker is shutting down";
-                sending.reply(&ServerFrame::Goaway { reconnect_in_ms, reason: reason.into() });
-                sending.close(Some(&close_payload(CloseCode::Restart.number(), reason)));
-            }
-        }
-        drop(sending);
-        shut_down(&outlet);
-        client.give_up_places(matches!(end, End::Closed(_)));
-        client.hub.disconnected(&outlet);
-        tracing::debug!(connection = outlet.id(), user = %client.user, ?end, "disconnected");
+        self.client.end(end);
         self.reader.take().filter(|_| !matches!(end, End::Lost))
     }
 }
@@ -437,8 +288,7 @@ impl Drop for Task {
     /// A task that panicked, or that the runtime dropped, leaves no ghosts either.
     fn drop(&mut self) {
         if !self.finished {
-            let (code, reason) = (CloseCode::Internal, "the broker failed");
-            self.finish(&End::Refused(Violation { code, reason }));
+            self.finish(&End::refused(CloseCode::Internal, "the broker failed"));
         }
     }
 }
@@ -453,15 +303,6 @@ enum Step {
     Wait,
 }
 
-fn too_slow() -> Violation {
-    Violation { code: CloseCode::SlowConsumer, reason: "the connection reads too slowly" }
-}
-
-/// The answer to a Close: the same code (1005 stands for none, and is never sent).
-fn close_answer(code: u16) -> Vec<u8> {
-    if code == 1005 { Vec::new() } else { close_payload(code, "") }
-}
-
 /// Acts on one frame.
 fn take(
     client: &mut Client,
@@ -474,8 +315,7 @@ fn take(
         Charge::Fine => None,
         Charge::Limited { retry_after_ms } => Some(retry_after_ms),
         Charge::Abuse => {
-            let (code, reason) = (CloseCode::Abuse, "far more frames than allowed");
-            return Err(End::Refused(Violation { code, reason }));
+            return Err(End::refused(CloseCode::Abuse, "far more frames than allowed"));
         }
     };
     match incoming {
@@ -500,141 +340,4 @@ fn pause_if_unread(sending: &mut Sending<'_>, paused: &mut bool) -> Next {
         *paused = sending.queued() > REPLIES_PAUSE_BYTES;
     }
     if *paused { Next::Pause } else { Next::More }
-}
-
-/// Sends what is owed: the rest of a cut frame, the replies, then each channel's missed frames from
-/// its cursor on. The connection's lock is held throughout: a frame appended before the last look
-/// is sent here, one appended later finds its pass waiting for that lock.
-fn sweep(client: &mut Client, sending: &mut Sending<'_>) -> Step {
-    thread_local! {
-        static MISSED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    }
-    if sending.resume() != Sweep::Done {
-        return Step::Again;
-    }
-    let mut bytes = 0;
-    for subscribed in
-        client.places.iter().filter_map(|p| Some((&p.channel, p.subscribed.as_ref()?)))
-    {
-        let (channel, sub) = (subscribed.0, &subscribed.1.subscription);
-        let Cursor::Next(seq) = sending.cursor(sub) else { continue };
-        let done = MISSED.with_borrow_mut(|missed| {
-            missed.clear();
-            let room = channel.lock();
-            let next_seq = room.presence.next_seq();
-            match room.presence.since(seq) {
-                Some([]) => return Sweep::Done,
-                Some(frames) => missed.extend_from_slice(frames),
-                None => {
-                    sending.set_cursor(sub, Cursor::Want(SnapshotReason::Resync));
-                    return Sweep::Done;
-                }
-            }
-            drop(room);
-            bytes += missed.len();
-            sending.catch_up(sub, next_seq, missed)
-        });
-        if done != Sweep::Done {
-            return Step::Again;
-        }
-        if bytes >= SWEEP_BYTES {
-            return Step::Yield;
-        }
-    }
-    sending.flowing();
-    client.ask_for_snapshots(sending);
-    Step::Again
-}
-
-impl Client {
-    /// Those that fell off a log, or subscribed while the socket was full, ask only now: a snapshot
-    /// taken earlier would have been for nobody.
-    fn ask_for_snapshots(&self, sending: &Sending<'_>) {
-        for place in self.places.iter() {
-            let Some(subscribed) = &place.subscribed else { continue };
-            if let Cursor::Want(_) = sending.cursor(&subscribed.subscription) {
-                let subscription = Arc::clone(&subscribed.subscription);
-                self.hub.enter_kept(&place.channel, |room| room.want_snapshot(subscription));
-            }
-        }
-    }
-
-    /// Ends memberships that were silent for too long, nudges those that soon will be; the result
-    /// is when to look again.
-    fn tend_presence(&mut self, sending: &mut Sending<'_>, now: Now) -> u64 {
-        let mut due_ms = u64::MAX;
-        let mut nudge_in_ms = None;
-        let mut silent = Vec::new();
-        for place in self.places.iter_mut().filter(|place| place.joined) {
-            let heard_ms = self.heard_ms.max(place.heard_ms);
-            match self.rules.patience.judge(heard_ms, now.mono_ms) {
-                Verdict::Fresh { until_ms } => due_ms = due_ms.min(until_ms),
-                Verdict::Due { in_ms } => {
-                    due_ms = due_ms.min(now.mono_ms + in_ms);
-                    if place.nudged_ms.replace(heard_ms) != Some(heard_ms) {
-                        nudge_in_ms = Some(nudge_in_ms.unwrap_or(in_ms).min(in_ms));
-                    }
-                }
-                Verdict::Silent => {
-                    place.joined = false;
-                    let name = lose(&self.hub, &self.user, place, &self.outlet, heard_ms, now);
-                    silent.push(name);
-                }
-            }
-        }
-        if let Some(in_ms) = nudge_in_ms {
-            sending.reply(&ServerFrame::HeartbeatDue { in_ms });
-        }
-        if !silent.is_empty() {
-            self.places.tidy();
-            let reason = RemovedReason::Heartbeat;
-            sending.reply(&ServerFrame::Removed { channels: silent, reason });
-        }
-        due_ms
-    }
-
-    /// Frees the slots and ends the memberships of a connection that is gone.
-    fn give_up_places(&mut self, closed: bool) {
-        let now = self.hub.clock().now();
-        let (user, source) = (&self.user, self.outlet.id());
-        // It is the broker that goes, not its members: nobody is told that they left.
-        let keep_members = self.hub.is_draining();
-        for place in self.places.take() {
-            let last_seen = now.unix_at(self.heard_ms.max(place.heard_ms));
-            let user = user.clone();
-            let command = if closed {
-                Command::Leave { user, source, reason: LeaveReason::Closed }
-            } else {
-                Command::Lose { user, source, reason: LossReason::Connection, last_seen }
-            };
-            self.hub.enter_kept(&place.channel, |room| {
-                if let Some(subscribed) = &place.subscribed {
-                    room.remove_subscriber(subscribed.slot);
-                }
-                if place.joined && !keep_members {
-                    // Neither leaving nor losing is ever refused.
-                    let _ = self.hub.apply(&place.channel, room, command, now);
-                }
-            });
-        }
-        self.outlet.armed_ms.store(Outlet::NEVER, Ordering::Relaxed);
-    }
-}
-
-fn lose(
-    hub: &Arc<Hub>,
-    user: &UserId,
-    place: &Place,
-    outlet: &Outlet,
-    heard_ms: u64,
-    now: Now,
-) -> ChannelName {
-    let command = Command::Lose {
-        user: user.clone(),
-        source: outlet.id(),
-        reason: LossReason::Heartbeat,
-        last_seen: now.unix_at(heard_ms),
-    };
-    hub.apply_kept(&place.channel, command, now);
-    place.channel.name().clone()
 }

@@ -257,9 +257,14 @@ impl Sending<'_> {
 
     /// Queues a reply; [`Sending::flush_replies`] sends it.
     pub fn reply(&mut self, frame: &ServerFrame) {
-        if self.state.flow != Flow::Closed {
-            encode::text_message(frame, &mut self.state.replies);
+        if self.state.flow == Flow::Closed {
+            return;
         }
+        let encode = match frame {
+            ServerFrame::Help { .. } => encode::readable_text_message,
+            _ => encode::text_message,
+        };
+        encode(frame, &mut self.state.replies);
     }
 
     /// Queues a ping, pong or Close among the replies, so that it cuts no frame.

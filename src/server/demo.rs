@@ -5,21 +5,63 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
-/// Name, content type, text.
-const FILES: &[(&str, &str, &str)] =
-    &[("index.html", "text/html; charset=utf-8", include_str!("../../web-demo/index.html"))];
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+
+/// A file: its name, its content type, its text.
+macro_rules! files {
+    ($($name:literal: $kind:expr),* $(,)?) => {
+        &[$(($name, $kind, include_str!(concat!("../../web-demo/", $name)))),*]
+    };
+}
+
+const FILES: &[(&str, &str, &str)] = files! {
+    "index.html": HTML,
+    "style.css": CSS,
+    "app.js": JS,
+    "dom.js": JS,
+    "view-connection.js": JS,
+    "view-feed.js": JS,
+    "view-log.js": JS,
+    "view-members.js": JS,
+    "view-you.js": JS,
+    "wire.js": JS,
+    "wire-link.js": JS,
+    "wire-replica.js": JS,
+    "words.js": JS,
+};
 
 /// One of the files by its path.
-#[expect(clippy::unused_async, reason = "handlers are async")]
 pub async fn file(Path(name): Path<String>) -> Response {
     page(&name)
 }
 
 /// One of the files by its name.
+#[must_use]
 pub fn page(name: &str) -> Response {
     let Some((_, kind, text)) = FILES.iter().find(|(file, ..)| *file == name) else {
         return (StatusCode::NOT_FOUND, "not found\n").into_response();
     };
     // Asked for anew each time: a page older than its broker would puzzle people.
     ([(CONTENT_TYPE, *kind), (CACHE_CONTROL, "no-cache")], *text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that is forgotten here is a page that does not load.
+    #[test]
+    fn every_file_of_the_folder_is_served() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/web-demo");
+        let mut names: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        let mut served: Vec<_> = FILES.iter().map(|(name, ..)| (*name).to_owned()).collect();
+        served.sort();
+        assert_eq!(served, names);
+    }
 }

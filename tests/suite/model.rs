@@ -1,1 +1,557 @@
+//! Random histories of the presence core, held against a model so simple that one sees it is right:
+//! what observers were told last is kept beside what is true now, and a tick tells the difference.
 
+use std::collections::BTreeMap;
+
+use herenow::presence::{Bounds, Change, Channel, Command, Now, SourceId};
+use herenow_protocol::reply::UpdateReason;
+use herenow_protocol::{
+    AttributeMap, Attributes, ChannelName, Epoch, Event, LeaveReason, LossReason, ServerFrame,
+    Since, UserId,
+};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::{Value, json};
+
+use crate::seed::seed;
+
+const CASES: u32 = 10_000;
+const USERS: usize = 3;
+/// Connections at a time; slot n is user n modulo [`USERS`]. A lost one is replaced by a new one.
+const SLOTS: usize = 6;
+const MAX_MEMBERS: usize = 2;
+const MAX_KEYS: usize = 2;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Join { slot: usize, attributes: Option<AttributeMap>, grace_ms: u64 },
+    Leave { slot: usize },
+    Close { slot: usize },
+    Drop { slot: usize },
+    Silence { slot: usize },
+    Set { slot: usize, attributes: AttributeMap, merge: bool, ttl_ms: Option<u64> },
+    Pass { ms: u64 },
+    StepWallClock { ms: i64 },
+    Tick,
+}
+
+fn attributes() -> impl Strategy<Value = AttributeMap> {
+    let value = prop_oneof![Just(json!(1)), Just(json!("x")), Just(Value::Null)];
+    prop::collection::btree_map("[abc]", value, 0..4).prop_map(|map| map.into_iter().collect())
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let slot = 0..SLOTS;
+    prop_oneof![
+        4 => (slot.clone(), prop::option::of(attributes()), prop::sample::select(vec![0, 0, 500, 2_000]))
+            .prop_map(|(slot, attributes, grace_ms)| Op::Join { slot, attributes, grace_ms }),
+        2 => slot.clone().prop_map(|slot| Op::Leave { slot }),
+        1 => slot.clone().prop_map(|slot| Op::Close { slot }),
+        2 => slot.clone().prop_map(|slot| Op::Drop { slot }),
+        1 => slot.clone().prop_map(|slot| Op::Silence { slot }),
+        4 => (slot, attributes(), any::<bool>(), prop::option::of(prop::sample::select(vec![300, 1_500])))
+            .prop_map(|(slot, attributes, merge, ttl_ms)| Op::Set { slot, attributes, merge, ttl_ms }),
+        3 => prop::sample::select(vec![1, 299, 300, 500, 1_000, 130_000]).prop_map(|ms| Op::Pass { ms }),
+        1 => (-7_200_000i64..7_200_000).prop_map(|ms| Op::StepWallClock { ms }),
+        4 => Just(Op::Tick),
+    ]
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Cause {
+    Own,
+    Expired,
+    Left(LeaveReason),
+    Lost(LossReason, u64),
+}
+
+#[derive(Clone, Debug)]
+struct ModelSource {
+    id: SourceId,
+    grace_ms: u64,
+    /// In grace: when it ends, and when it was last heard.
+    lost: Option<(u64, u64)>,
+}
+
+#[derive(Clone, Debug)]
+struct ModelMember {
+    attributes: BTreeMap<String, Value>,
+    deadlines: BTreeMap<String, u64>,
+    sources: Vec<ModelSource>,
+    joined_at: u64,
+    /// Position in the order of joins.
+    number: u64,
+}
+
+/// What observers know of a member.
+#[derive(Clone, Debug, PartialEq)]
+struct Told {
+    attributes: BTreeMap<String, Value>,
+    joined_at: u64,
+    number: u64,
+}
+
+struct Model {
+    members: BTreeMap<UserId, ModelMember>,
+    told: BTreeMap<UserId, Told>,
+    causes: BTreeMap<UserId, (Cause, u64)>,
+    next_number: u64,
+    now: Now,
+}
+
+impl Model {
+    fn caused(&mut self, user: &UserId, cause: Cause) {
+        self.causes.insert(user.clone(), (cause, self.now.unix_ms));
+    }
+
+    /// Whether the join is accepted.
+    fn join(
+        &mut self,
+        user: &UserId,
+        id: SourceId,
+        brought: Option<&AttributeMap>,
+        grace_ms: u64,
+    ) -> bool {
+        let brought = brought.map(without_nulls);
+        if brought.as_ref().is_some_and(|map| map.len() > MAX_KEYS) {
+            return false;
+        }
+        let source = ModelSource { id, grace_ms, lost: None };
+        if let Some(member) = self.members.get_mut(user) {
+            let only_grace = member.sources.iter().all(|s| s.lost.is_some());
+            member.sources.retain(|s| s.lost.is_none() && s.id != id);
+            member.sources.push(source);
+            let new = if only_grace { Some(brought.unwrap_or_default()) } else { brought };
+            if let Some(new) = new {
+                member.deadlines.clear();
+                if member.attributes != new {
+                    member.attributes = new;
+                    self.caused(user, Cause::Own);
+                }
+            }
+            return true;
+        }
+        if self.members.len() == MAX_MEMBERS {
+            return false;
+        }
+        // Whoever observers never saw leave has been there all the time.
+        let (joined_at, number) = match self.told.get(user) {
+            Some(told) => (told.joined_at, told.number),
+            None => {
+                self.next_number += 1;
+                (self.now.unix_ms, self.next_number)
+            }
+        };
+        let (attributes, deadlines) = (brought.unwrap_or_default(), BTreeMap::new());
+        let member =
+            ModelMember { attributes, deadlines, sources: vec![source], joined_at, number };
+        self.members.insert(user.clone(), member);
+        self.caused(user, Cause::Own);
+        true
+    }
+
+    fn remove_source(&mut self, user: &UserId, id: SourceId, cause: Cause) {
+        let Some(member) = self.members.get_mut(user) else { return };
+        let before = member.sources.len();
+        member.sources.retain(|s| s.id != id);
+        if member.sources.len() < before && member.sources.is_empty() {
+            self.members.remove(user);
+            self.caused(user, cause);
+        }
+    }
+
+    fn drop_connection(&mut self, user: &UserId, id: SourceId, last_seen: u64) {
+        let ends = self.now.mono_ms;
+        if let Some(member) = self.members.get_mut(user)
+            && let Some(source) = member.sources.iter_mut().find(|s| s.id == id)
+            && source.grace_ms > 0
+        {
+            source.lost = Some((ends + source.grace_ms, last_seen));
+            return;
+        }
+        self.remove_source(user, id, Cause::Lost(LossReason::Connection, last_seen));
+    }
+
+    /// Whether the write is accepted.
+    fn set(
+        &mut self,
+        user: &UserId,
+        id: SourceId,
+        written: &AttributeMap,
+        merge: bool,
+        ttl_ms: Option<u64>,
+    ) -> bool {
+        let deadline = ttl_ms.map(|ttl_ms| self.now.mono_ms + ttl_ms);
+        let Some(member) = self.members.get_mut(user) else { return false };
+        if !member.sources.iter().any(|s| s.id == id && s.lost.is_none()) {
+            return false;
+        }
+        let mut new = if merge { member.attributes.clone() } else { BTreeMap::new() };
+        for (key, value) in written {
+            if value.is_null() {
+                new.remove(key)
+            } else {
+                new.insert(key.clone(), value.clone())
+            };
+        }
+        if new.len() > MAX_KEYS {
+            return false;
+        }
+        if !merge {
+            member.deadlines.clear();
+        }
+        for (key, value) in written {
+            match deadline {
+                Some(deadline) if !value.is_null() => {
+                    member.deadlines.insert(key.clone(), deadline)
+                }
+                _ => member.deadlines.remove(key),
+            };
+        }
+        if member.attributes != new {
+            member.attributes = new;
+            self.caused(user, Cause::Own);
+        }
+        true
+    }
+
+    fn expire(&mut self) {
+        let now_ms = self.now.mono_ms;
+        for user in self.members.keys().cloned().collect::<Vec<_>>() {
+            let Some(member) = self.members.get_mut(&user) else { continue };
+            let over = |s: &ModelSource| s.lost.filter(|&(ends, _)| ends <= now_ms);
+            let last_seen = member.sources.iter().filter_map(over).map(|(_, seen)| seen).max();
+            member.sources.retain(|s| over(s).is_none());
+            if member.sources.is_empty() {
+                self.members.remove(&user);
+                let last_seen = last_seen.expect("a source ended");
+                self.caused(&user, Cause::Lost(LossReason::Connection, last_seen));
+                continue;
+            }
+            let due = |deadline: &u64| *deadline <= now_ms;
+            let before = member.attributes.len();
+            let deadlines = std::mem::take(&mut member.deadlines);
+            member.attributes.retain(|key, _| !deadlines.get(key).is_some_and(due));
+            member.deadlines =
+                deadlines.into_iter().filter(|(_, deadline)| !due(deadline)).collect();
+            if member.attributes.len() < before {
+                self.caused(&user, Cause::Expired);
+            }
+        }
+    }
+
+    /// What the tick has to say of each user, and from now on has said.
+    fn tick(&mut self) -> BTreeMap<UserId, Event> {
+        let mut events = BTreeMap::new();
+        for user in (0..USERS).map(user) {
+            let (cause, at) = self.causes.get(&user).copied().unwrap_or((Cause::Own, 0));
+            let event = match (self.told.get(&user), self.members.get(&user)) {
+                (None, Some(member)) => Event::Join {
+                    user: user.clone(),
+                    attributes: as_attributes(&member.attributes),
+                    at: member.joined_at,
+                },
+                (Some(_), None) => match cause {
+                    Cause::Left(reason) => Event::Leave { user: user.clone(), reason, at },
+                    Cause::Lost(reason, last_seen) => {
+                        Event::Timeout { user: user.clone(), reason, last_seen, at }
+                    }
+                    Cause::Own | Cause::Expired => panic!("{user} went without a cause"),
+                },
+                (Some(told), Some(member)) if told.attributes != member.attributes => {
+                    Event::UpdateAttributes {
+                        user: user.clone(),
+                        attributes: as_attributes(&member.attributes),
+                        at,
+                        reason: (cause == Cause::Expired).then_some(UpdateReason::Expired),
+                    }
+                }
+                _ => continue,
+            };
+            events.insert(user, event);
+        }
+        self.causes.clear();
+        let told = |(user, member): (&UserId, &ModelMember)| {
+            let ModelMember { attributes, joined_at, number, .. } = member.clone();
+            (user.clone(), Told { attributes, joined_at, number })
+        };
+        self.told = self.members.iter().map(told).collect();
+        events
+    }
+}
+
+fn user(n: usize) -> UserId {
+    UserId::parse(&format!("user-{}", n % USERS), "user").unwrap()
+}
+
+fn without_nulls(map: &AttributeMap) -> BTreeMap<String, Value> {
+    map.iter().filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn as_attributes(map: &BTreeMap<String, Value>) -> Attributes {
+    Attributes::from_map(&map.clone().into_iter().collect())
+}
+
+/// The frames of one or more unmasked WebSocket text messages.
+fn frames(mut bytes: &[u8]) -> Vec<ServerFrame> {
+    let mut frames = Vec::new();
+    while let [0x81, length, rest @ ..] = bytes {
+        let (length, rest) = match length {
+            126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
+            127 => (u64::from_be_bytes(rest[..8].try_into().unwrap()) as usize, &rest[8..]),
+            short => (usize::from(*short), rest),
+        };
+        frames.push(serde_json::from_slice(&rest[..length]).unwrap());
+        bytes = &rest[length..];
+    }
+    assert!(bytes.is_empty(), "a message does not end where its header says");
+    frames
+}
+
+/// The core and the model, side by side, and an observer who only hears the frames.
+struct Pair {
+    core: Channel,
+    model: Model,
+    epoch: Epoch,
+    name: ChannelName,
+    sources: [SourceId; SLOTS],
+    next_source: SourceId,
+    seq: u64,
+    replica: BTreeMap<UserId, (Attributes, u64)>,
+    /// Every frame since the beginning, and when it was told.
+    history: Vec<(Vec<u8>, u64)>,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let now = Now { mono_ms: 1_000, unix_ms: 1_795_348_641_000 };
+        let epoch = Epoch::from_random(7);
+        Self {
+            core: Channel::new(epoch),
+            model: Model {
+                members: BTreeMap::new(),
+                told: BTreeMap::new(),
+                causes: BTreeMap::new(),
+                next_number: 0,
+                now,
+            },
+            epoch,
+            name: ChannelName::parse("room", "channel").unwrap(),
+            sources: std::array::from_fn(|slot| slot as SourceId),
+            next_source: SLOTS as SourceId,
+            seq: 0,
+            replica: BTreeMap::new(),
+            history: Vec::new(),
+        }
+    }
+
+    fn run(&mut self, op: Op) {
+        match op {
+            Op::Join { slot, attributes, grace_ms } => {
+                let (user, source) = (user(slot), self.sources[slot]);
+                let expected = self.model.join(&user, source, attributes.as_ref(), grace_ms);
+                let command = Command::Join { user, source, attributes, grace_ms };
+                assert_eq!(self.apply(command), expected);
+            }
+            Op::Leave { slot } => {
+                self.leave(slot, LeaveReason::Left);
+            }
+            Op::Close { slot } => {
+                self.leave(slot, LeaveReason::Closed);
+                self.replace_connection(slot);
+            }
+            Op::Drop { slot } => {
+                let last_seen = self.model.now.unix_ms - 5;
+                let (user, source) = (user(slot), self.sources[slot]);
+                self.model.drop_connection(&user, source, last_seen);
+                let reason = LossReason::Connection;
+                self.apply(Command::Lose { user, source, reason, last_seen });
+                self.replace_connection(slot);
+            }
+            Op::Silence { slot } => {
+                let last_seen = self.model.now.unix_ms - 9;
+                let (user, source, reason) =
+                    (user(slot), self.sources[slot], LossReason::Heartbeat);
+                self.model.remove_source(&user, source, Cause::Lost(reason, last_seen));
+                self.apply(Command::Lose { user, source, reason, last_seen });
+            }
+            Op::Set { slot, attributes, merge, ttl_ms } => {
+                let (user, source) = (user(slot), self.sources[slot]);
+                let expected = self.model.set(&user, source, &attributes, merge, ttl_ms);
+                let command = Command::SetAttributes { user, source, attributes, merge, ttl_ms };
+                assert_eq!(self.apply(command), expected);
+            }
+            Op::Pass { ms } => self.pass(ms),
+            Op::StepWallClock { ms } => {
+                self.model.now.unix_ms = self.model.now.unix_ms.saturating_add_signed(ms);
+            }
+            Op::Tick => self.tick(),
+        }
+        self.compare_reads();
+    }
+
+    /// Whether the core accepted it; and that it told truly what became of the member.
+    fn apply(&mut self, command: Command) -> bool {
+        let bounds =
+            Bounds { members: MAX_MEMBERS, attribute_bytes: 100, attribute_keys: MAX_KEYS };
+        let before = self.core.count();
+        let result = self.core.apply(command, self.model.now, &bounds);
+        let expected = match self.core.count() as i64 - before as i64 {
+            1 => Change::Appeared,
+            -1 => Change::Vanished,
+            _ => Change::Stayed,
+        };
+        assert_eq!(result.as_ref().ok().copied().unwrap_or(Change::Stayed), expected);
+        result.is_ok()
+    }
+
+    fn leave(&mut self, slot: usize, reason: LeaveReason) {
+        let (user, source) = (user(slot), self.sources[slot]);
+        self.model.remove_source(&user, source, Cause::Left(reason));
+        self.apply(Command::Leave { user, source, reason });
+    }
+
+    fn replace_connection(&mut self, slot: usize) {
+        self.sources[slot] = self.next_source;
+        self.next_source += 1;
+    }
+
+    /// Time passes. The core is called only when it asked to be, so a deadline that it forgot shows.
+    fn pass(&mut self, ms: u64) {
+        self.model.now.mono_ms += ms;
+        self.model.now.unix_ms += ms;
+        let before: Vec<_> = self.model.members.keys().cloned().collect();
+        self.model.expire();
+        if self.core.deadline().is_some_and(|due_ms| due_ms <= self.model.now.mono_ms) {
+            let mut vanished = self.core.expire(self.model.now);
+            vanished.sort();
+            let gone = |user: &UserId| !self.model.members.contains_key(user);
+            assert_eq!(vanished, before.into_iter().filter(gone).collect::<Vec<_>>());
+        }
+        let due_ms = self.core.deadline();
+        assert!(due_ms.is_none_or(|due_ms| due_ms > self.model.now.mono_ms), "due after expiring");
+    }
+
+    fn tick(&mut self) {
+        let expected = self.model.tick();
+        let bundle = self.core.tick(&self.name, self.model.now);
+        assert!(!self.core.has_news());
+        let Some(bundle) = bundle else {
+            assert!(expected.is_empty(), "untold: {expected:?}");
+            return;
+        };
+        assert_eq!(bundle.first_seq, self.seq + 1);
+        let told = frames(&bundle.bytes);
+        assert_eq!(bundle.next_seq, self.seq + 1 + told.len() as u64);
+        assert_eq!(told.len(), 1, "so few events fit one frame");
+        for frame in told {
+            self.hear(frame, &expected);
+        }
+        self.history.push((bundle.bytes, self.model.now.mono_ms));
+    }
+
+    fn hear(&mut self, frame: ServerFrame, expected: &BTreeMap<UserId, Event>) {
+        let ServerFrame::Presence { channel, seq, count, events } = frame else {
+            panic!("a tick told {frame:?}")
+        };
+        assert_eq!((&channel, seq), (&self.name, self.seq + 1));
+        self.seq = seq;
+        let by_user: BTreeMap<_, _> =
+            events.iter().map(|e| (e.user().clone(), e.clone())).collect();
+        assert_eq!(by_user.len(), events.len(), "a user appears twice in {events:?}");
+        assert_eq!(&by_user, expected);
+        for event in events {
+            self.replicate(event);
+        }
+        assert_eq!(count, self.replica.len() as u64);
+    }
+
+    fn replicate(&mut self, event: Event) {
+        match event {
+            Event::Join { user, attributes, at } => {
+                assert!(self.replica.insert(user, (attributes, at)).is_none(), "joined twice");
+            }
+            Event::Leave { user, .. } | Event::Timeout { user, .. } => {
+                assert!(self.replica.remove(&user).is_some(), "ended twice");
+            }
+            Event::UpdateAttributes { user, attributes, .. } => {
+                self.replica.get_mut(&user).expect("an update of nobody").0 = attributes;
+            }
+        }
+    }
+
+    /// Reads show the applied state; a view taken right after a tick is what observers know.
+    fn compare_reads(&self) {
+        let mut expected: Vec<_> = self.model.members.iter().collect();
+        expected.sort_by_key(|(_, member)| std::cmp::Reverse(member.number));
+        let view = self.core.view();
+        assert_eq!((self.core.count(), view.members.len()), (expected.len(), expected.len()));
+        for (shown, (user, member)) in view.members.iter().zip(&expected) {
+            assert_eq!(&shown.user, *user);
+            assert_eq!(shown.attributes, as_attributes(&member.attributes));
+            assert_eq!(shown.joined_at, member.joined_at);
+            assert_eq!(self.core.member(user), Some(shown));
+        }
+        let mut paged = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.core.members(1, after);
+            paged.extend(page.members);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(paged, view.members);
+        if !self.core.has_news() {
+            let known: BTreeMap<_, _> = view
+                .members
+                .iter()
+                .map(|m| (m.user.clone(), (m.attributes.clone(), m.joined_at)))
+                .collect();
+            assert_eq!((view.seq, known), (self.seq, self.replica.clone()));
+        }
+        self.compare_log();
+    }
+
+    /// Whatever the log resumes is byte for byte what was told, and it forgets nothing too early.
+    fn compare_log(&self) {
+        let young = |(_, at): &&(Vec<u8>, u64)| at + 120_000 > self.model.now.mono_ms;
+        let kept = self.history.iter().rev().take_while(young).count() as u64;
+        for seq in self.seq - kept..=self.seq {
+            let next = self.core.resume(Since { epoch: self.epoch, seq }).expect("young enough");
+            let told: Vec<_> = self.history[seq as usize..].iter().map(|(b, _)| &b[..]).collect();
+            assert_eq!(self.core.since(next), Some(&*told.concat()));
+        }
+        let foreign = Since { epoch: Epoch::from_random(8), seq: self.seq };
+        assert_eq!(self.core.resume(foreign), None);
+    }
+}
+
+#[test]
+fn random_histories_agree_with_the_model() {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed("random_histories_agree_with_the_model").to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let histories = prop::collection::vec(op(), 1..60);
+    runner
+        .run(&histories, |ops| {
+            let mut pair = Pair::new();
+            for op in ops {
+                pair.run(op);
+            }
+            // Everybody goes: nothing remains, and each join has had its one end.
+            for slot in 0..SLOTS {
+                pair.run(Op::Close { slot });
+            }
+            pair.run(Op::Pass { ms: 130_000 });
+            pair.run(Op::Tick);
+            assert!(pair.replica.is_empty() && pair.core.count() == 0);
+            pair.run(Op::Pass { ms: 130_000 });
+            assert_eq!(pair.core.deadline(), None);
+            Ok(())
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+}

@@ -1,0 +1,135 @@
+//! How a connection ends: what the client is told, and what becomes of its memberships.
+
+use std::net::Shutdown;
+use std::sync::Arc;
+
+use herenow_protocol::{CloseCode, ErrorCode, LeaveReason, LossReason, Refusal, ServerFrame};
+use tokio::io::AsyncReadExt;
+use tokio::net::tcp::OwnedReadHalf;
+
+use super::codec::Violation;
+use super::command::Client;
+use crate::delivery::{Cursor, Outlet, Sending};
+use crate::limits::{LINGER, RECONNECT_SPREAD};
+use crate::presence::Command;
+
+/// How a connection ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The client sent a Close frame with this code.
+    Closed(u16),
+    /// The socket broke, or ended without a Close frame.
+    Lost,
+    /// The broker closes it.
+    Refused(Violation),
+    /// The broker shuts down.
+    Drain,
+}
+
+impl End {
+    pub(super) fn refused(code: CloseCode, reason: &'static str) -> Self {
+        Self::Refused(Violation { code, reason })
+    }
+
+    pub(super) fn too_slow() -> Self {
+        Self::refused(CloseCode::SlowConsumer, "the connection reads too slowly")
+    }
+}
+
+/// Turns away a client without an acceptable identity. After the handshake rather than in it,
+/// because browsers do not show pages what a refused handshake said.
+pub(super) fn turn_away(outlet: &Arc<Outlet>, refusal: Refusal) {
+    let mut sending = outlet.lock();
+    let reason = refusal.message.to_string();
+    sending
+        .reply(&ServerFrame::error(None, Refusal { code: ErrorCode::Unauthenticated, ..refusal }));
+    sending.close(Some(&close_payload(CloseCode::Unauthenticated.number(), &reason)));
+    shut_down(outlet);
+}
+
+/// Reads on until the client closes too, for a while: closing a socket with unread bytes would
+/// reset it and take the Close frame along.
+pub(super) async fn linger(mut reader: OwnedReadHalf) {
+    let drained = async {
+        let mut scratch = [0; 1024];
+        while reader.read(&mut scratch).await.is_ok_and(|read| read > 0) {}
+    };
+    let _ = tokio::time::timeout(LINGER, drained).await;
+}
+
+fn shut_down(outlet: &Outlet) {
+    // An error means that it is down already.
+    let _ = socket2::SockRef::from(outlet.socket()).shutdown(Shutdown::Write);
+}
+
+/// RFC 6455 section 5.5: a control frame carries 125 bytes, two of them the code.
+fn close_payload(code: u16, reason: &str) -> Vec<u8> {
+    let mut end = reason.len().min(123);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    [&code.to_be_bytes(), &reason.as_bytes()[..end]].concat()
+}
+
+impl Client {
+    /// Says goodbye, and gives up the connection's places.
+    pub(super) fn end(&mut self, end: &End) {
+        let outlet = Arc::clone(&self.outlet);
+        let mut sending = outlet.lock();
+        for subscribed in self.places.iter().filter_map(|place| place.subscribed.as_ref()) {
+            sending.set_cursor(&subscribed.subscription, Cursor::Dead);
+        }
+        say_goodbye(&mut sending, end);
+        drop(sending);
+        shut_down(&outlet);
+        self.give_up_places(matches!(end, End::Closed(_)));
+        self.hub.disconnected(&outlet);
+        tracing::debug!(connection = outlet.id(), user = %self.user, ?end, "disconnected");
+    }
+
+    /// Frees the slots and ends the memberships of a connection that is gone.
+    fn give_up_places(&mut self, closed: bool) {
+        let now = self.hub.clock().now();
+        // It is the broker that goes, not its members: nobody is told that they left.
+        let keep_members = self.hub.is_draining();
+        for place in self.places.take() {
+            let (user, source) = (self.user.clone(), self.outlet.id());
+            let last_seen = now.unix_at(self.heard_ms.max(place.heard_ms));
+            let command = if closed {
+                Command::Leave { user, source, reason: LeaveReason::Closed }
+            } else {
+                Command::Lose { user, source, reason: LossReason::Connection, last_seen }
+            };
+            self.hub.enter_kept(&place.channel, |room| {
+                if let Some(subscribed) = &place.subscribed {
+                    room.remove_subscriber(subscribed.slot);
+                }
+                if place.joined && !keep_members {
+                    // Neither leaving nor losing is ever refused.
+                    let _ = self.hub.apply(&place.channel, room, command, now);
+                }
+            });
+        }
+    }
+}
+
+fn say_goodbye(sending: &mut Sending<'_>, end: &End) {
+    match end {
+        End::Closed(code) => sending.close(Some(&close_answer(*code))),
+        End::Lost => sending.close(None),
+        End::Refused(Violation { code, reason }) => {
+            sending.close(Some(&close_payload(code.number(), reason)));
+        }
+        End::Drain => {
+            let reconnect_in_ms = fastrand::u64(..RECONNECT_SPREAD.as_millis() as u64);
+            let reason = "the broker is shutting down";
+            sending.reply(&ServerFrame::Goaway { reconnect_in_ms, reason: reason.into() });
+            sending.close(Some(&close_payload(CloseCode::Restart.number(), reason)));
+        }
+    }
+}
+
+/// The answer to a Close: the same code (1005 stands for none, and is never sent).
+fn close_answer(code: u16) -> Vec<u8> {
+    if code == 1005 { Vec::new() } else { close_payload(code, "") }
+}

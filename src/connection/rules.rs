@@ -1,0 +1,83 @@
+//! What holds for every connection, and what `welcome` tells of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use herenow_protocol::reply::{HeartbeatInfo, LimitsInfo, ServerInfo};
+use herenow_protocol::{ServerFrame, UserId};
+
+use super::allowance::Rate;
+use super::liveness::PingRules;
+use crate::config::Config;
+use crate::limits::LIST_MAX;
+use crate::presence::Now;
+use crate::presence::expiry::Patience;
+
+/// What holds for every connection.
+#[derive(Debug)]
+pub struct Rules {
+    pub(super) patience: Patience,
+    pub(super) ping: PingRules,
+    pub(super) rate: Rate,
+    pub(super) message_bytes: usize,
+    pub(super) message_time_ms: u64,
+    pub(super) max_channels: usize,
+    pub(super) max_grace_ms: u64,
+    pub(super) max_ttl_ms: u64,
+    heartbeat: HeartbeatInfo,
+    limits: LimitsInfo,
+}
+
+impl Rules {
+    /// The rules that `config` sets.
+    #[must_use]
+    pub fn new(config: &Config) -> Arc<Self> {
+        let ms = |duration: Duration| duration.as_millis() as u64;
+        let limits = &config.limits;
+        let timeout_ms = ms(config.presence_timeout);
+        Arc::new(Self {
+            patience: Patience { timeout_ms },
+            ping: PingRules {
+                interval_ms: ms(config.ping_interval),
+                timeout_ms: ms(config.pong_timeout),
+                write_timeout_ms: ms(limits.max_write_time),
+            },
+            rate: Rate { per_second: limits.max_frames_per_second, burst: limits.max_frames_burst },
+            message_bytes: limits.max_message_bytes as usize,
+            message_time_ms: ms(limits.max_message_time),
+            max_channels: limits.max_channels as usize,
+            max_grace_ms: ms(limits.max_grace),
+            max_ttl_ms: ms(limits.max_ttl),
+            heartbeat: HeartbeatInfo { interval_ms: ms(config.heartbeat_interval()), timeout_ms },
+            limits: LimitsInfo {
+                message_bytes: limits.max_message_bytes.into(),
+                attribute_bytes: limits.max_attribute_bytes.into(),
+                attribute_keys: limits.max_attribute_keys.into(),
+                name_bytes: herenow_protocol::name::MAX_NAME_BYTES as u64,
+                channels: limits.max_channels.into(),
+                members: limits.max_members.into(),
+                frames_per_second: limits.max_frames_per_second.into(),
+                frames_burst: limits.max_frames_burst.into(),
+                grace_ms: ms(limits.max_grace),
+                ttl_ms: ms(limits.max_ttl),
+                list: LIST_MAX as u64,
+            },
+        })
+    }
+
+    /// The first frame of a connection.
+    pub(super) fn welcome(&self, connection: u64, user: &UserId, now: Now) -> ServerFrame {
+        ServerFrame::Welcome {
+            protocol: herenow_protocol::PROTOCOL_VERSION,
+            connection: format!("c{connection}").into(),
+            user: user.clone(),
+            server: ServerInfo {
+                name: env!("CARGO_PKG_NAME").into(),
+                version: env!("CARGO_PKG_VERSION").into(),
+            },
+            heartbeat: self.heartbeat,
+            limits: self.limits,
+            now: now.unix_ms,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Members that are not heard: nudged once, then removed.
+
+use std::sync::Arc;
+
+use herenow_protocol::reply::RemovedReason;
+use herenow_protocol::{ChannelName, LossReason, ServerFrame, UserId};
+
+use super::command::Client;
+use super::place::Place;
+use crate::delivery::{Outlet, Sending};
+use crate::hub::Hub;
+use crate::presence::expiry::Verdict;
+use crate::presence::{Command, Now};
+
+impl Client {
+    /// Ends memberships that were silent for too long, nudges those that soon will be; the result
+    /// is when to look again.
+    pub(super) fn tend_presence(&mut self, sending: &mut Sending<'_>, now: Now) -> u64 {
+        let mut due_ms = u64::MAX;
+        let mut nudge_in_ms = None;
+        let mut silent = Vec::new();
+        for place in self.places.iter_mut().filter(|place| place.joined) {
+            let heard_ms = self.heard_ms.max(place.heard_ms);
+            match self.rules.patience.judge(heard_ms, now.mono_ms) {
+                Verdict::Fresh { until_ms } => due_ms = due_ms.min(until_ms),
+                Verdict::Due { in_ms } => {
+                    due_ms = due_ms.min(now.mono_ms + in_ms);
+                    if place.nudged_ms.replace(heard_ms) != Some(heard_ms) {
+                        nudge_in_ms = Some(nudge_in_ms.unwrap_or(in_ms).min(in_ms));
+                    }
+                }
+                Verdict::Silent => {
+                    place.joined = false;
+                    let name = lose(&self.hub, &self.user, place, &self.outlet, heard_ms, now);
+                    silent.push(name);
+                }
+            }
+        }
+        if let Some(in_ms) = nudge_in_ms {
+            sending.reply(&ServerFrame::HeartbeatDue { in_ms });
+        }
+        if !silent.is_empty() {
+            self.places.tidy();
+            let reason = RemovedReason::Heartbeat;
+            sending.reply(&ServerFrame::Removed { channels: silent, reason });
+        }
+        due_ms
+    }
+}
+
+fn lose(
+    hub: &Arc<Hub>,
+    user: &UserId,
+    place: &Place,
+    outlet: &Outlet,
+    heard_ms: u64,
+    now: Now,
+) -> ChannelName {
+    let command = Command::Lose {
+        user: user.clone(),
+        source: outlet.id(),
+        reason: LossReason::Heartbeat,
+        last_seen: now.unix_at(heard_ms),
+    };
+    hub.apply_kept(&place.channel, command, now);
+    place.channel.name().clone()
+}

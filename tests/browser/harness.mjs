@@ -1,0 +1,195 @@
+/** What the browser tests stand on: a broker, a browser, and a wire that can be cut. */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import net from 'node:net';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const BROKER = process.env.HERENOW_BIN
+  ?? fileURLToPath(new URL('../../target/debug/herenow', import.meta.url));
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+
+/** Nothing here takes long; what does is broken. */
+const PATIENCE_MS = 10_000;
+
+/** A broker of our own, on a free port unless told which. */
+export async function startBroker(port = 0) {
+  const child = spawn(BROKER, ['--listen', `127.0.0.1:${port}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, HERENOW_LOG: 'warn' },
+  });
+  const url = await listeningUrl(child);
+  return {
+    url,
+    port: Number(new URL(url).port),
+    /** @param {NodeJS.Signals} signal */
+    async stop(signal = 'SIGTERM') {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill(signal);
+      await once(child, 'exit');
+    },
+  };
+}
+
+/** @param {import('node:child_process').ChildProcess} child @returns {Promise<string>} */
+async function listeningUrl(child) {
+  return new Promise((resolve, reject) => {
+    const lines = createInterface({ input: child.stdout });
+    lines.once('line', (line) => {
+      const [, url] = /^listening on (http:\S+)/.exec(line) ?? [];
+      if (url) resolve(url);
+      else reject(new Error(`the broker began with ${JSON.stringify(line)}`));
+    });
+    child.once('error', reject);
+    child.once('exit', (code) => reject(new Error(`the broker ended with ${code}`)));
+  });
+}
+
+export async function launchBrowser() {
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    headless: true,
+    args: [
+      '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync',
+    ],
+  });
+}
+
+/**
+ * A context with its own tabs. `complaints` collects whatever a page's console or a script's death
+ * had to say.
+ * @param {import('playwright-core').Browser} browser
+ * @param {import('playwright-core').BrowserContextOptions} [options]
+ */
+export async function newTabs(browser, options) {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(PATIENCE_MS);
+  /** @type {string[]} */
+  const complaints = [];
+  context.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
+  });
+  context.on('weberror', (error) => complaints.push(String(error.error())));
+  return { context, complaints };
+}
+
+/**
+ * A wire between page and broker that can be cut without a goodbye, as a lost network does it.
+ * @param {number} brokerPort
+ */
+export async function startCuttableWire(brokerPort) {
+  /** @type {Set<net.Socket>} */
+  const sockets = new Set();
+  const server = net.createServer((near) => {
+    const far = net.connect(brokerPort, '127.0.0.1');
+    near.pipe(far).pipe(near);
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on('error', () => socket.destroy());
+      socket.on('close', () => sockets.delete(socket));
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = /** @type {net.AddressInfo} */ (server.address());
+  const cut = () => sockets.forEach((socket) => socket.resetAndDestroy());
+  return {
+    url: `http://127.0.0.1:${port}`,
+    cut,
+    async stop() {
+      cut();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+/** The page as a person sees it. */
+export class Demo {
+  /** @param {import('playwright-core').Page} page */
+  constructor(page) {
+    this.page = page;
+  }
+
+  /**
+   * A tab in the channel, under this name, not joined yet.
+   * @param {import('playwright-core').BrowserContext} context
+   * @param {string} url
+   * @param {{name?: string, channel: string}} who
+   */
+  static async open(context, url, { name, channel }) {
+    const demo = new Demo(await context.newPage());
+    await demo.page.goto(`${url}/#${encodeURIComponent(channel)}`);
+    await demo.connected();
+    if (name !== undefined) await demo.rename(name);
+    return demo;
+  }
+
+  /** @param {string} id */
+  get(id) {
+    return this.page.getByTestId(id);
+  }
+
+  /** Welcomed, and told who is here. */
+  async connected() {
+    await this.get('connection-title').filter({ hasText: /^Connected$/ }).waitFor();
+    await this.get('count').filter({ hasText: /^\d+$/ }).waitFor();
+  }
+
+  /** @param {string} name */
+  async rename(name) {
+    await this.get('name').fill(name);
+    await this.get('name').blur();
+    await this.logged('in', `"user":${JSON.stringify(name)}`);
+    await this.connected();
+  }
+
+  async join() {
+    await this.get('join').click();
+    await this.get('leave').filter({ hasText: /^Leave$/ }).waitFor();
+  }
+
+  async leave() {
+    await this.get('leave').click();
+    await this.get('join').waitFor();
+  }
+
+  /** @param {string} user */
+  row(user) {
+    return this.page.locator(`[data-testid=member][data-user=${JSON.stringify(user)}]`);
+  }
+
+  /** Waits until exactly these are shown, newest first, and counted. @param {string[]} users */
+  async shows(...users) {
+    await this.page.waitForFunction((expected) => {
+      const rows = [...document.querySelectorAll('[data-testid=member]')];
+      const shown = rows.map((row) => /** @type {HTMLElement} */ (row).dataset.user);
+      const count = document.querySelector('[data-testid=count]')?.textContent;
+      return JSON.stringify(shown) === JSON.stringify(expected) && count === String(expected.length);
+    }, users);
+  }
+
+  /** Waits for a line of activity. @param {string | RegExp} words */
+  async told(words) {
+    await this.get('feed-item').filter({ hasText: words }).first().waitFor();
+  }
+
+  /** Waits for a frame in the log. @param {'in' | 'out'} direction @param {string | RegExp} text */
+  async logged(direction, text) {
+    await this.get(`log-${direction}`).filter({ hasText: text }).first().waitFor({ state: 'attached' });
+  }
+
+  /** @param {string} line */
+  async type(line) {
+    await this.get('typed').fill(line);
+    await this.get('typed').press('Enter');
+  }
+
+  /** By how many pixels the page is wider than its window. */
+  async overflow() {
+    return this.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  }
+}

@@ -1,0 +1,200 @@
+//! What an observer must be able to build from what it is told.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use herenow_protocol::reply::MemberView;
+use herenow_protocol::{Epoch, Event, ServerFrame, Since, UserId};
+
+use crate::client::Client;
+
+/// What an observer knows of a channel. Panics on whatever a broker must not tell.
+#[derive(Clone, Debug)]
+pub(crate) struct Replica {
+    channel: String,
+    epoch: Option<Epoch>,
+    seq: u64,
+    members: BTreeMap<UserId, MemberView>,
+    /// The parts of a snapshot whose last has not come: seq, count, members.
+    parts: Option<(u64, u64, Vec<MemberView>)>,
+}
+
+impl Replica {
+    /// Knows nothing until the first snapshot.
+    pub(crate) fn new(channel: &str) -> Self {
+        let channel = channel.to_owned();
+        Self { channel, epoch: None, seq: 0, members: BTreeMap::new(), parts: None }
+    }
+
+    /// Applies a frame of this channel; others are none of its business.
+    pub(crate) fn apply(&mut self, frame: &ServerFrame) {
+        match frame {
+            ServerFrame::Snapshot { channel, epoch, seq, count, members, more, .. }
+                if channel.as_str() == self.channel =>
+            {
+                self.snapshot(*epoch, *seq, *count, members, *more);
+            }
+            ServerFrame::Presence { channel, seq, count, events }
+                if channel.as_str() == self.channel =>
+            {
+                self.presence(*seq, *count, events);
+            }
+            _ => {}
+        }
+    }
+
+    fn snapshot(&mut self, epoch: Epoch, seq: u64, count: u64, members: &[MemberView], more: bool) {
+        if self.epoch == Some(epoch) {
+            assert!(seq >= self.seq, "a snapshot at {seq} after frame {}", self.seq);
+        }
+        if self.parts.is_some() {
+            assert_eq!(self.epoch, Some(epoch), "parts of two histories");
+        }
+        let parts = self.parts.get_or_insert_with(|| (seq, count, Vec::new()));
+        assert_eq!((parts.0, parts.1), (seq, count), "parts of two snapshots");
+        parts.2.extend_from_slice(members);
+        self.epoch = Some(epoch);
+        if more {
+            return;
+        }
+        let (seq, count, members) = self.parts.take().unwrap();
+        self.seq = seq;
+        self.members.clear();
+        for member in members {
+            let before = self.members.insert(member.user.clone(), member);
+            assert!(before.is_none(), "a snapshot tells of {before:?} twice");
+        }
+        assert_eq!(self.members.len() as u64, count, "the count of a snapshot is wrong");
+    }
+
+    fn presence(&mut self, seq: u64, count: u64, events: &[Event]) {
+        assert!(self.is_whole(), "frame {seq} came before the snapshot was whole");
+        assert_eq!(seq, self.seq + 1, "a gap in {}", self.channel);
+        assert!(!events.is_empty(), "frame {seq} tells nothing");
+        self.seq = seq;
+        let mut users: Vec<_> = events.iter().map(Event::user).collect();
+        users.sort();
+        users.dedup();
+        assert_eq!(users.len(), events.len(), "a user appears twice in frame {seq}: {events:?}");
+        for event in events {
+            self.tell(event);
+        }
+        assert_eq!(self.members.len() as u64, count, "the count of frame {seq} is wrong");
+    }
+
+    fn tell(&mut self, event: &Event) {
+        match event.clone() {
+            Event::Join { user, attributes, at } => {
+                let member = MemberView { user: user.clone(), attributes, joined_at: at };
+                let before = self.members.insert(user, member);
+                assert!(before.is_none(), "joined while present: {before:?}");
+            }
+            Event::Leave { user, .. } | Event::Timeout { user, .. } => {
+                assert!(self.members.remove(&user).is_some(), "{user} ended and was not there");
+            }
+            Event::UpdateAttributes { user, attributes, .. } => {
+                let member = self.members.get_mut(&user);
+                let member = member.unwrap_or_else(|| panic!("an update of {user}, who is absent"));
+                assert_ne!(member.attributes, attributes, "an update of {user} changes nothing");
+                member.attributes = attributes;
+            }
+        }
+    }
+
+    /// Whether there was a snapshot, and none is under way.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.epoch.is_some() && self.parts.is_none()
+    }
+
+    /// The last frame that was applied: what `subscribe` resumes from.
+    pub(crate) fn since(&self) -> Since {
+        Since { epoch: self.epoch.expect("a snapshot"), seq: self.seq }
+    }
+
+    /// The members by name.
+    pub(crate) fn members(&self) -> &BTreeMap<UserId, MemberView> {
+        &self.members
+    }
+
+    /// The names of the members, sorted.
+    pub(crate) fn users(&self) -> Vec<&str> {
+        self.members.keys().map(UserId::as_str).collect()
+    }
+
+    /// Whether it equals the broker's own list.
+    pub(crate) fn assert_equals(&self, truth: &[MemberView]) {
+        let truth: BTreeMap<_, _> = truth.iter().map(|m| (m.user.clone(), m.clone())).collect();
+        assert_eq!(self.members, truth, "the replica of {} is not the truth", self.channel);
+    }
+}
+
+/// A client that observes one channel. Every frame it takes goes through its replica.
+pub(crate) struct Observer {
+    channel: String,
+    pub(crate) client: Client,
+    pub(crate) replica: Replica,
+}
+
+impl Observer {
+    /// A user called `observer` who observes `channel` from now on.
+    pub(crate) async fn of(address: SocketAddr, channel: &str) -> Self {
+        let mut client = Client::connect(address, "observer").await;
+        let replica = client.observe(channel).await;
+        Self { channel: channel.to_owned(), client, replica }
+    }
+
+    /// The events of the next frame, which must be a `presence` frame of the channel.
+    pub(crate) async fn events(&mut self) -> Vec<Event> {
+        let frame = self.client.next().await;
+        self.replica.apply(&frame);
+        match frame {
+            ServerFrame::Presence { channel, events, .. } if channel.as_str() == self.channel => {
+                events
+            }
+            other => panic!("no presence frame of {}: {other:?}", self.channel),
+        }
+    }
+
+    /// The only event of the next frame.
+    pub(crate) async fn event(&mut self) -> Event {
+        let mut events = self.events().await;
+        assert_eq!(events.len(), 1, "not one event: {events:?}");
+        events.remove(0)
+    }
+
+    /// The only event of the next frame in short: `join ada {"mood":"happy"}`, `leave ada closed`,
+    /// `timeout ada connection`, `update ada {}`, `expired ada {}`.
+    pub(crate) async fn told(&mut self) -> String {
+        short(&self.event().await)
+    }
+
+    /// Nothing was told that was not taken: what this observer itself does next is told next.
+    pub(crate) async fn told_nothing(&mut self) {
+        let channel = self.channel.clone();
+        self.client.send(format!("join {channel}")).await;
+        assert_eq!(self.told().await, "join observer {}");
+        self.client.send(format!("leave {channel}")).await;
+        assert_eq!(self.told().await, "leave observer left");
+    }
+
+    /// The replica is what the broker itself says.
+    pub(crate) async fn agrees(&mut self) {
+        let truth = self.client.members(&self.channel).await;
+        self.replica.assert_equals(&truth);
+    }
+}
+
+/// An event in short, without its times.
+pub(crate) fn short(event: &Event) -> String {
+    let json = serde_json::to_value(event).unwrap();
+    let reason = json["reason"].as_str().unwrap_or_default();
+    match event {
+        Event::Join { user, attributes, .. } => format!("join {user} {}", attributes.as_str()),
+        Event::Leave { user, .. } => format!("leave {user} {reason}"),
+        Event::Timeout { user, .. } => format!("timeout {user} {reason}"),
+        Event::UpdateAttributes { user, attributes, .. } => {
+            let what = if reason.is_empty() { "update" } else { reason };
+            format!("{what} {user} {}", attributes.as_str())
+        }
+    }
+}

@@ -1,0 +1,63 @@
+/** The few things that every view does with the document. */
+
+/**
+ * The element with this id, which index.html has.
+ * @template {HTMLElement} [E=HTMLElement]
+ * @param {string} id
+ * @returns {E}
+ */
+export function byId(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`index.html lacks #${id}`);
+  return /** @type {E} */ (found);
+}
+
+/**
+ * An element with a class and children. Strings become text, never markup: names and moods come
+ * from strangers.
+ * @param {string} tag
+ * @param {string} className
+ * @param {...(Node | string)} children
+ */
+export function make(tag, className, ...children) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.append(...children);
+  return element;
+}
+
+/**
+ * A name, fenced off so that its writing direction ends where it ends.
+ * @param {string} name
+ */
+export function nameElement(name) {
+  const element = make('bdi', 'name', name);
+  element.title = name;
+  return element;
+}
+
+/**
+ * Sets text only if it differs: a screen reader speaks a live region whenever it is written to.
+ * @param {Element} element
+ * @param {string} text
+ */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
+ * Calls `draw` before the next paint, once, however often it is asked.
+ * @param {() => void} draw
+ * @returns {() => void}
+ */
+export function oncePerFrame(draw) {
+  let asked = false;
+  return () => {
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(() => {
+      asked = false;
+      draw();
+    });
+  };
+}
