@@ -20,47 +20,64 @@ pub enum LogFormat {
 #[derive(Args, Clone, Debug)]
 pub struct Config {
     /// Address and port to listen on; port 0 picks a free one
-    #[arg(long, env = "HERENOW_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(
+        long,
+        env = "HERENOW_LISTEN",
+        hide_env = true,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080"
+    )]
     pub listen: SocketAddr,
 
-    /// Let anyone be anyone, even from other machines
-    ///
-    /// Without tokens a client is whoever its ?user= says. That is fine on loopback; beyond it the
-    /// broker refuses to start unless told so.
-    #[arg(long, env = "HERENOW_INSECURE_OPEN")]
+    /// Listen beyond loopback although anyone can be anyone there: a client is whoever its
+    /// `?user=` says
+    #[arg(long, env = "HERENOW_INSECURE_OPEN", hide_env = true)]
     pub insecure_open: bool,
 
     /// Silence after which a member is gone
-    #[arg(long, env = "HERENOW_PRESENCE_TIMEOUT", value_name = "TIME", default_value = "60s",
-          value_parser = positive_duration, next_line_help = false)]
+    #[arg(long, env = "HERENOW_PRESENCE_TIMEOUT", hide_env = true, value_name = "TIME", default_value = "60s",
+          value_parser = positive_duration)]
     pub presence_timeout: Duration,
 
-    /// How often clients are told to send a heartbeat [default: half of the timeout]
-    #[arg(long, env = "HERENOW_HEARTBEAT_INTERVAL", value_name = "TIME",
+    /// How often clients are told to send a heartbeat [default: half of the presence timeout]
+    #[arg(long, env = "HERENOW_HEARTBEAT_INTERVAL", hide_env = true, value_name = "TIME",
           value_parser = positive_duration)]
     pub heartbeat_interval: Option<Duration>,
 
     /// How often the broker pings each WebSocket
-    #[arg(long, env = "HERENOW_PING_INTERVAL", value_name = "TIME", default_value = "25s",
+    #[arg(long, env = "HERENOW_PING_INTERVAL", hide_env = true, value_name = "TIME", default_value = "25s",
           value_parser = positive_duration)]
     pub ping_interval: Duration,
 
     /// How long it waits for a sign of life after a ping
-    #[arg(long, env = "HERENOW_PONG_TIMEOUT", value_name = "TIME", default_value = "10s",
+    #[arg(long, env = "HERENOW_PONG_TIMEOUT", hide_env = true, value_name = "TIME", default_value = "10s",
           value_parser = positive_duration)]
     pub pong_timeout: Duration,
 
     /// How long a shutdown waits for clients to go
-    #[arg(long, env = "HERENOW_DRAIN_TIMEOUT", value_name = "TIME", default_value = "5s",
+    #[arg(long, env = "HERENOW_DRAIN_TIMEOUT", hide_env = true, value_name = "TIME", default_value = "5s",
           value_parser = duration)]
     pub drain_timeout: Duration,
 
-    /// What to log: error, warn, info, debug, trace, or per module as in herenow::hub=debug
-    #[arg(long, env = "HERENOW_LOG", value_name = "FILTER", default_value = "info")]
+    /// What to log: error, warn, info, debug, trace, or by module as in herenow::hub=debug
+    #[arg(
+        long,
+        env = "HERENOW_LOG",
+        hide_env = true,
+        value_name = "FILTER",
+        default_value = "info"
+    )]
     pub log: String,
 
     /// How logs look
-    #[arg(long, env = "HERENOW_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        env = "HERENOW_LOG_FORMAT",
+        hide_env = true,
+        value_name = "text|json",
+        default_value = "text",
+        hide_possible_values = true
+    )]
     pub log_format: LogFormat,
 
     /// The bounds.

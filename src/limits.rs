@@ -10,72 +10,72 @@ use clap::Args;
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
     /// Bytes of one message from a client
-    #[arg(long, env = "HERENOW_MAX_MESSAGE_BYTES", value_name = "BYTES", default_value = "16384",
+    #[arg(long, env = "HERENOW_MAX_MESSAGE_BYTES", hide_env = true, value_name = "BYTES", default_value = "16384",
           value_parser = clap::value_parser!(u32).range(256..=1 << 20))]
     pub max_message_bytes: u32,
 
     /// Members of one channel
-    #[arg(long, env = "HERENOW_MAX_MEMBERS", value_name = "N", default_value = "100000",
+    #[arg(long, env = "HERENOW_MAX_MEMBERS", hide_env = true, value_name = "N", default_value = "100000",
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub max_members: u32,
 
     /// Bytes of a member's attributes, as JSON without white space
-    #[arg(long, env = "HERENOW_MAX_ATTRIBUTE_BYTES", value_name = "BYTES", default_value = "4096",
+    #[arg(long, env = "HERENOW_MAX_ATTRIBUTE_BYTES", hide_env = true, value_name = "BYTES", default_value = "4096",
           value_parser = clap::value_parser!(u32).range(2..=1 << 20))]
     pub max_attribute_bytes: u32,
 
     /// Top-level keys of a member's attributes
-    #[arg(long, env = "HERENOW_MAX_ATTRIBUTE_KEYS", value_name = "N", default_value = "64",
+    #[arg(long, env = "HERENOW_MAX_ATTRIBUTE_KEYS", hide_env = true, value_name = "N", default_value = "64",
           value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub max_attribute_keys: u32,
 
     /// Channels that one connection may have joined or subscribed
-    #[arg(long, env = "HERENOW_MAX_CHANNELS", value_name = "N", default_value = "128",
+    #[arg(long, env = "HERENOW_MAX_CHANNELS", hide_env = true, value_name = "N", default_value = "128",
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub max_channels: u32,
 
     /// Frames per second that one connection may send in the long run
-    #[arg(long, env = "HERENOW_MAX_FRAMES_PER_SECOND", value_name = "N", default_value = "50",
+    #[arg(long, env = "HERENOW_MAX_FRAMES_PER_SECOND", hide_env = true, value_name = "N", default_value = "50",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_frames_per_second: u32,
 
     /// Frames that one connection may send at once
-    #[arg(long, env = "HERENOW_MAX_FRAMES_BURST", value_name = "N", default_value = "300",
+    #[arg(long, env = "HERENOW_MAX_FRAMES_BURST", hide_env = true, value_name = "N", default_value = "300",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_frames_burst: u32,
 
     /// Longest grace that a join may ask for
-    #[arg(long, env = "HERENOW_MAX_GRACE", value_name = "TIME", default_value = "60s",
+    #[arg(long, env = "HERENOW_MAX_GRACE", hide_env = true, value_name = "TIME", default_value = "60s",
           value_parser = crate::config::duration)]
     pub max_grace: Duration,
 
     /// Longest life that attributes may be given
-    #[arg(long, env = "HERENOW_MAX_TTL", value_name = "TIME", default_value = "1h",
+    #[arg(long, env = "HERENOW_MAX_TTL", hide_env = true, value_name = "TIME", default_value = "1h",
           value_parser = crate::config::duration)]
     pub max_ttl: Duration,
 
     /// Time in which an HTTP request or WebSocket handshake must have come whole
-    #[arg(long, env = "HERENOW_MAX_HANDSHAKE", value_name = "TIME", default_value = "5s",
+    #[arg(long, env = "HERENOW_MAX_HANDSHAKE", hide_env = true, value_name = "TIME", default_value = "5s",
           value_parser = crate::config::positive_duration)]
     pub max_handshake: Duration,
 
     /// Time in which a message that was begun must be finished
-    #[arg(long, env = "HERENOW_MAX_MESSAGE_TIME", value_name = "TIME", default_value = "10s",
+    #[arg(long, env = "HERENOW_MAX_MESSAGE_TIME", hide_env = true, value_name = "TIME", default_value = "10s",
           value_parser = crate::config::positive_duration)]
     pub max_message_time: Duration,
 
     /// Time in which a slow reader must take at least a byte
-    #[arg(long, env = "HERENOW_MAX_WRITE_TIME", value_name = "TIME", default_value = "10s",
+    #[arg(long, env = "HERENOW_MAX_WRITE_TIME", hide_env = true, value_name = "TIME", default_value = "10s",
           value_parser = crate::config::positive_duration)]
     pub max_write_time: Duration,
 
     /// Connections in all [default: what the limit on open files allows]
-    #[arg(long, env = "HERENOW_MAX_CONNECTIONS", value_name = "N",
+    #[arg(long, env = "HERENOW_MAX_CONNECTIONS", hide_env = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
 
     /// Connections from one address [default: as many as in all]
-    #[arg(long, env = "HERENOW_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N",
+    #[arg(long, env = "HERENOW_MAX_CONNECTIONS_PER_ADDRESS", hide_env = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections_per_address: Option<u32>,
 }

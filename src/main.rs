@@ -12,13 +12,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::SignalStream;
 use tracing_subscriber::EnvFilter;
 
-/// Who is here, now? A realtime presence broker in one binary.
-///
-/// Clients hold one WebSocket each, join channels, and are told who else is there: who comes, who
-/// goes, who was lost, and what they set about themselves. `herenow` alone serves, on loopback,
-/// with a demo page.
+/// Who is here, now? A realtime presence broker in one binary. Clients hold one WebSocket each,
+/// join channels, and are told who else is there: who comes, who goes, who was lost, and what they
+/// set about themselves.
 #[derive(Parser)]
 #[command(name = "herenow", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
     config: Config,
@@ -36,12 +35,13 @@ enum Command {
 }
 
 const AFTER_HELP: &str = "\
-Every flag has a twin in the environment: --presence-timeout 30s is HERENOW_PRESENCE_TIMEOUT=30s.
+Each flag has a twin in the environment: --presence-timeout 30s is HERENOW_PRESENCE_TIMEOUT=30s.
 Times are written as 250ms, 2s or 1m.
 
 Try it:
-  herenow                                        then open http://127.0.0.1:8080 in two tabs
-  npx wscat -c 'ws://127.0.0.1:8080/ws?user=ada'   then type: sub room, join room mood=happy, help";
+  herenow                   then open http://127.0.0.1:8080 in two browser tabs
+  npx wscat -c 'ws://127.0.0.1:8080/ws?user=ada'
+                            then type: sub room, join room mood=happy, help";
 
 fn main() -> ExitCode {
     let config = match Cli::try_parse() {

@@ -20,6 +20,7 @@ export class LogView {
   #paused = false;
   /** Somebody who scrolled up is reading: new lines then must not take the old ones away. */
   #follows = true;
+  #lastTop = 0;
   /** Not shown yet. @type {Line[]} */
   #waiting = [];
   #draw = oncePerFrame(() => this.#drawNow());
@@ -27,10 +28,7 @@ export class LogView {
   constructor() {
     this.#pause.addEventListener('click', () => this.#setPaused(!this.#paused));
     byId('log-clear').addEventListener('click', () => this.#clear());
-    this.#scroller.addEventListener('scroll', () => {
-      const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
-      this.#follows = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
-    });
+    this.#scroller.addEventListener('scroll', () => this.#scrolled());
     // The window, or an error below, can make the log smaller without any scrolling.
     new ResizeObserver(() => this.#follow()).observe(this.#scroller);
   }
@@ -68,6 +66,14 @@ export class LogView {
     this.#follow();
   }
 
+  /** Only a person scrolls up. Not being at the end may also mean that the log has just shrunk. */
+  #scrolled() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
+    if (scrollHeight - scrollTop - clientHeight < NEAR_END_PX) this.#follows = true;
+    else if (scrollTop < this.#lastTop) this.#follows = false;
+    this.#lastTop = scrollTop;
+  }
+
   #follow() {
     if (this.#follows) this.#scroller.scrollTop = this.#scroller.scrollHeight;
   }
@@ -86,7 +92,7 @@ function lineElement({ direction, text, at }) {
   return item;
 }
 
-const TOKENS = /("type":|"event":)("(?:[^"\\]|\\.)*")|"(?:[^"\\]|\\.)*"(?=:)/g;
+const TOKENS = /("type": *|"event": *)("(?:[^"\\]|\\.)*")|"(?:[^"\\]|\\.)*"(?=:)/g;
 
 /**
  * The text, its keys quiet and its frame type loud. Together the pieces are the text, unchanged.

@@ -1,7 +1,7 @@
 /** Who you are, where, in which mood: the form that the person at this page fills in. */
 
 import { byId, make, setText } from './dom.js';
-import { MOODS, moodHue, moodOf } from './words.js';
+import { MOODS, membershipWords, moodHue, moodOf } from './words.js';
 
 /** @typedef {import('./wire.js').Membership} Membership */
 
@@ -19,7 +19,7 @@ export class YouView {
   #moodText = /** @type {HTMLInputElement} */ (byId('mood-text'));
   #join = /** @type {HTMLButtonElement} */ (byId('join'));
   #leave = /** @type {HTMLButtonElement} */ (byId('leave'));
-  #hint = byId('fields-hint');
+  #membership = byId('membership');
   /** @type {HTMLButtonElement[]} */
   #chips = [];
   #mood = '';
@@ -56,10 +56,9 @@ export class YouView {
     const focused = document.activeElement === (out ? this.#leave : this.#join);
     this.#name.readOnly = !out;
     this.#channel.readOnly = !out;
-    this.#hint.hidden = out;
     this.#join.hidden = !out;
     this.#leave.hidden = out;
-    setText(this.#leave, membership === 'in' ? 'Leave' : connected ? 'Joining…' : 'Rejoining when connected…');
+    setText(this.#membership, membershipWords(membership, connected));
     // One button takes the other's place: the keyboard must not fall off the page.
     if (focused) (out ? this.#join : this.#leave).focus();
   }

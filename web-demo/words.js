@@ -183,6 +183,13 @@ function lossWords({ code, reason }) {
   return LOSSES[code] ?? reason;
 }
 
+/** Whether you are in. @param {import('./wire.js').Membership} membership @param {boolean} connected */
+export function membershipWords(membership, connected) {
+  if (membership === 'out') return '';
+  if (membership === 'in') return 'You are in. Leave to change your name or the channel.';
+  return connected ? 'Joining…' : 'You will be back in once connected.';
+}
+
 /** A refusal, as a sentence. @param {Problem} problem */
 export function problemWords({ message, retryAfterMs }) {
   const sentence = message.charAt(0).toUpperCase() + message.slice(1);

@@ -48,13 +48,15 @@ pub(super) fn turn_away(outlet: &Arc<Outlet>, refusal: Refusal) {
 }
 
 /// Reads on until the client closes too, for a while: closing a socket with unread bytes would
-/// reset it and take the Close frame along.
-pub(super) async fn linger(mut reader: OwnedReadHalf) {
+/// reset it and take the Close frame along. A task of its own, so that connections at rest need no
+/// room for it. `kept` is dropped at the end.
+pub(super) async fn linger(mut reader: OwnedReadHalf, kept: impl Send) {
     let drained = async {
         let mut scratch = [0; 1024];
         while reader.read(&mut scratch).await.is_ok_and(|read| read > 0) {}
     };
     let _ = tokio::time::timeout(LINGER, drained).await;
+    drop(kept);
 }
 
 fn shut_down(outlet: &Outlet) {
@@ -83,7 +85,6 @@ impl Client {
         drop(sending);
         shut_down(&outlet);
         self.give_up_places(matches!(end, End::Closed(_)));
-        self.hub.disconnected(&outlet);
         tracing::debug!(connection = outlet.id(), user = %self.user, ?end, "disconnected");
     }
 

@@ -1,6 +1,7 @@
 //! One connection's task: reads, acts, catches up, looks at its deadlines, and ends.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -25,31 +26,61 @@ use crate::limits::{READ_BYTES, REPLIES_PAUSE_BYTES};
 use crate::presence::Now;
 
 /// Serves a WebSocket on `stream`, whose handshake is done, until it ends. `early` is what the
-/// client sent behind its handshake.
+/// client sent behind its handshake; `guard` is kept until the socket is closed.
 ///
 /// A user that is no acceptable name gets an `error` and a Close instead.
-pub async fn run(
+///
+/// Begins at once and returns the rest as a future, which so holds the task and nothing that only
+/// its beginning needed: thousands of these lie in memory.
+pub fn run(
     hub: Arc<Hub>,
     rules: Arc<Rules>,
     stream: TcpStream,
     early: Vec<u8>,
     user: Result<UserId, Refusal>,
-) {
+    guard: impl Send + 'static,
+) -> impl Future<Output = ()> + Send + 'static {
     let (reader, writer) = stream.into_split();
     let outlet = Outlet::new(hub.number_connection(), writer);
-    let reader = match user {
-        Ok(user) => {
-            let mut task = Task::begin(hub, rules, reader, outlet, user);
-            let end = task.serve(early).await;
-            task.finish(&end)
-        }
+    let kept = (Registered::new(&hub, &outlet), guard);
+    let mut begun = match user {
+        Ok(user) => Ok(Task::begin(hub, rules, reader, outlet, user, early)),
         Err(refusal) => {
             turn_away(&outlet, refusal);
-            Some(reader)
+            Err(Some(reader))
         }
     };
-    if let Some(reader) = reader {
-        linger(reader).await;
+    async move {
+        let reader = match &mut begun {
+            Ok(task) => {
+                let end = poll_fn(|cx| task.poll(cx)).await;
+                task.finish(&end)
+            }
+            Err(reader) => reader.take(),
+        };
+        if let Some(reader) = reader {
+            tokio::spawn(linger(reader, kept));
+        }
+    }
+}
+
+/// Known to the hub for as long as this lives, so that a shutdown reaches the connection and waits
+/// until its Close frame is out.
+struct Registered {
+    hub: Arc<Hub>,
+    connection: u64,
+}
+
+impl Registered {
+    fn new(hub: &Arc<Hub>, outlet: &Arc<Outlet>) -> Self {
+        hub.connected(outlet);
+        Self { hub: Arc::clone(hub), connection: outlet.id() }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.hub.disconnected(self.connection);
     }
 }
 
@@ -62,6 +93,8 @@ struct Task {
     client: Client,
     /// Too many replies are unread: no more is read until the client has taken some.
     paused: bool,
+    /// What came behind the handshake may have ended the connection already.
+    begun: Result<(), End>,
     finished: bool,
 }
 
@@ -72,10 +105,11 @@ impl Task {
         reader: OwnedReadHalf,
         outlet: Arc<Outlet>,
         user: UserId,
+        mut early: Vec<u8>,
     ) -> Self {
         let now = hub.clock().now();
-        hub.connected(&outlet);
-        Self {
+        let welcome = rules.welcome(outlet.id(), &user, now);
+        let mut task = Self {
             reader: Some(reader),
             decoder: Decoder::default(),
             allowance: Allowance::new(rules.rate, now.mono_ms),
@@ -91,25 +125,14 @@ impl Task {
                 resumed: false,
             },
             paused: false,
+            begun: Ok(()),
             finished: false,
-        }
-    }
-
-    async fn serve(&mut self, mut early: Vec<u8>) -> End {
-        let now = self.client.hub.clock().now();
-        let outlet = Arc::clone(&self.client.outlet);
-        {
-            let mut sending = outlet.lock();
-            sending.reply(&self.client.rules.welcome(outlet.id(), &self.client.user, now));
-            sending.flush_replies();
-        }
-        if !early.is_empty()
-            && let Err(end) = self.receive(&mut early, now)
-        {
-            return end;
-        }
-        drop(early);
-        std::future::poll_fn(|cx| self.poll(cx)).await
+        };
+        let outlet = Arc::clone(&task.client.outlet);
+        outlet.lock().reply(&welcome);
+        // Sends the welcome too, and what it comes to is the first thing that the task looks at.
+        task.begun = task.receive(&mut early, now);
+        task
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -128,6 +151,7 @@ impl Task {
 
     /// Looks at everything that may have happened, once.
     fn step(&mut self, cx: &mut Context<'_>) -> Result<Step, End> {
+        std::mem::replace(&mut self.begun, Ok(()))?;
         let flow = self.client.outlet.register(cx);
         let now = self.client.hub.clock().now();
         if self.client.outlet.take_wake(Wake::Drain) {

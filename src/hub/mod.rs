@@ -232,8 +232,8 @@ impl Hub {
     }
 
     /// Forgets a connection.
-    pub fn disconnected(&self, outlet: &Outlet) {
-        self.connections.remove(&outlet.id());
+    pub fn disconnected(&self, connection: u64) {
+        self.connections.remove(&connection);
         if self.connections.is_empty() {
             self.connections.shrink_to_fit();
         }

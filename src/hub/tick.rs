@@ -20,9 +20,7 @@ pub(super) async fn flush(hub: Arc<Hub>, channel: Arc<Channel>) {
     let running = Running { hub: &hub, channel: &channel };
     let mut rest = Rest::default();
     while let Some(round) = Round::begin(&channel, hub.clock.now()) {
-        let began = hub.clock.elapsed();
-        round.serve_snapshots(&channel);
-        rest.add(hub.clock.elapsed() - began);
+        round.serve_snapshots(&hub, &channel, &mut rest).await;
         round.pass(&hub, &channel, &mut rest).await;
         rest.take().await;
     }
@@ -54,21 +52,25 @@ impl Round {
 
     /// Sends everyone who waits the same snapshot: encoded once, without the channel's lock, so
     /// that a giant's snapshot stalls nobody.
-    fn serve_snapshots(&self, channel: &Channel) {
+    async fn serve_snapshots(&self, hub: &Hub, channel: &Channel, rest: &mut Rest) {
         let Some(view) = &self.view else { return };
         for reason in [SnapshotReason::Subscribed, SnapshotReason::Resync] {
             let wanted = Cursor::Want(reason);
-            let mut asking = self
-                .waiting
-                .iter()
-                .filter(|sub| sub.outlet().lock().cursor(sub) == wanted)
-                .peekable();
-            if asking.peek().is_none() {
+            let wants = |sub: &&Arc<Subscription>| sub.outlet().lock().cursor(sub) == wanted;
+            let asking: Vec<_> = self.waiting.iter().filter(wants).collect();
+            if asking.is_empty() {
                 continue;
             }
+            let began = hub.clock.elapsed();
             let blob = Blob::new(view.encode(channel.name(), reason));
-            for sub in asking {
-                sub.outlet().visit_with_snapshot(sub, wanted, view.seq + 1, &blob);
+            rest.add(hub.clock.elapsed() - began);
+            for batch in asking.chunks(PASS_BATCH) {
+                let began = hub.clock.elapsed();
+                for sub in batch {
+                    sub.outlet().visit_with_snapshot(sub, wanted, view.seq + 1, &blob);
+                }
+                rest.add(hub.clock.elapsed() - began);
+                tokio::task::yield_now().await;
             }
             pin(channel, &blob);
         }

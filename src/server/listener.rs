@@ -6,8 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use dashmap::DashMap;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -117,6 +121,7 @@ pub async fn accept(
     mut stopped: watch::Receiver<bool>,
 ) {
     let open = Arc::new(Open::default());
+    let routes = routes::router(shared);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -124,7 +129,7 @@ pub async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => match open.count(peer.ip(), &limits) {
-                Some(counted) => serve(stream, counted, &limits, shared.clone()),
+                Some(counted) => serve(stream, counted, &limits, routes.clone()),
                 None => tracing::warn!(%peer, "refused: too many connections"),
             },
             // No descriptor or no memory: those who close make room.
@@ -137,20 +142,39 @@ pub async fn accept(
 }
 
 /// Serves HTTP on a socket; a WebSocket handshake takes the socket away from here.
-fn serve(stream: TcpStream, counted: Counted, limits: &Limits, shared: Shared) {
+fn serve(stream: TcpStream, counted: Counted, limits: &Limits, routes: Router) {
     // Both only make things better: a socket without them still works.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
-    let router = routes::router(shared, Arc::new(counted));
+    let service =
+        CountedService { counted: Arc::new(counted), routes: TowerToHyperService::new(routes) };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.handshake)
         .max_buf_size(HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "an HTTP connection ended");
         }
     });
+}
+
+/// The routes, with each request carrying the connection's [`Counted`], which an upgrade takes
+/// along.
+struct CountedService {
+    counted: Arc<Counted>,
+    routes: TowerToHyperService<Router>,
+}
+
+impl Service<Request<Incoming>> for CountedService {
+    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(Arc::clone(&self.counted));
+        self.routes.call(request)
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::SEC_WEBSOCKET_PROTOCOL;
@@ -18,17 +19,12 @@ use super::Shared;
 use super::listener::Counted;
 use crate::connection;
 
-/// What a handshake works with.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// What every connection works with.
-    pub shared: Shared,
-    /// Keeps this connection counted.
-    pub counted: Arc<Counted>,
-}
-
 /// Answers `GET /ws`.
-pub async fn websocket(State(entry): State<Entry>, mut request: Request) -> Response {
+pub async fn websocket(
+    State(shared): State<Shared>,
+    Extension(counted): Extension<Arc<Counted>>,
+    mut request: Request,
+) -> Response {
     let user = user_of(request.uri().query());
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return not_a_handshake("the request asks for no upgrade");
@@ -42,7 +38,7 @@ pub async fn websocket(State(entry): State<Entry>, mut request: Request) -> Resp
         let name = HeaderValue::from_static(SUBPROTOCOL);
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
     }
-    tokio::spawn(connect(entry, upgrade, user));
+    tokio::spawn(connect(shared, counted, upgrade, user));
     response
 }
 
@@ -62,18 +58,20 @@ fn offers_our_protocol(headers: &HeaderMap) -> bool {
 
 /// Waits for the upgrade, and runs the connection in a task of its own: the one that waited for
 /// HTTP is larger than a connection needs.
-async fn connect(entry: Entry, upgrade: OnUpgrade, user: Result<UserId, Refusal>) {
+async fn connect(
+    shared: Shared,
+    counted: Arc<Counted>,
+    upgrade: OnUpgrade,
+    user: Result<UserId, Refusal>,
+) {
     let Ok(upgraded) = upgrade.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
         tracing::error!("an upgraded connection is no TcpStream");
         return;
     };
     let (stream, early) = (parts.io.into_inner(), Vec::from(parts.read_buf));
-    let Entry { shared: Shared { hub, rules }, counted } = entry;
-    tokio::spawn(async move {
-        connection::run(hub, rules, stream, early, user).await;
-        drop(counted);
-    });
+    let Shared { hub, rules } = shared;
+    tokio::spawn(connection::run(hub, rules, stream, early, user, counted));
 }
 
 /// Whoever `?user=` says, or a guest. Open mode: the name is taken at its word.
