@@ -76,7 +76,7 @@ impl Client {
 
     fn apply(
         &mut self,
-        sending: &mut Sending<'_>,
+        sending: &Sending<'_>,
         request: Request,
         now: Now,
     ) -> Result<Done, Refusal> {

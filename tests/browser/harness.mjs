@@ -33,7 +33,7 @@ export async function startBroker(port = 0) {
   };
 }
 
-/** @param {import('node:child_process').ChildProcess} child @returns {Promise<string>} */
+/** @param {import('node:child_process').ChildProcessByStdio<null, import('node:stream').Readable, null>} child @returns {Promise<string>} */
 async function listeningUrl(child) {
   return new Promise((resolve, reject) => {
     const lines = createInterface({ input: child.stdout });
@@ -149,7 +149,12 @@ export class Demo {
 
   async join() {
     await this.get('join').click();
-    await this.get('leave').filter({ hasText: /^Leave$/ }).waitFor();
+    await this.isIn();
+  }
+
+  /** Present, as far as the page knows. */
+  async isIn() {
+    await this.get('membership').filter({ hasText: /^You are in/ }).waitFor();
   }
 
   async leave() {

@@ -2,20 +2,25 @@
 //!
 //! - `model`: random histories of the presence core against a simple model of it.
 //! - `house`: which module may know which, and what the core must not touch.
-//! - `rules`: the rules of presence, over real sockets.
+//! - `rules`, `attributes`: the rules of presence, over real sockets.
 //! - `liveness`: silence, pings, deadlines.
 //! - `lifecycle`: the binary from its flags to its shutdown, and the port.
+//! - `readme`: the session that the README shows.
 //!
 //! Beside them `broker` (brokers to test), `client` and `raw` (clients, decent and not), `replica`
 //! (what an observer knows) and `seed` (where randomness comes from).
 
 #![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
 
+mod attributes;
 mod broker;
 mod client;
 mod house;
+mod lifecycle;
+mod liveness;
 mod model;
 mod raw;
+mod readme;
 mod replica;
 mod rules;
 mod seed;
