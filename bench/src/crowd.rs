@@ -144,8 +144,7 @@ impl Crowd {
     /// What connection `who` sends to join and observe its channel.
     pub(crate) fn enter(&self, who: usize, out: &mut Vec<u8>) {
         let channel = self.population.channel(who);
-        self.dialect.join(&Population::user(who), &channel, out);
-        self.dialect.observe(&channel, out);
+        self.dialect.enter(&Population::user(who), &channel, out);
     }
 
     pub(crate) fn all(&self) -> Range<usize> {
@@ -219,7 +218,7 @@ impl Driver for Crowd {
     }
 
     fn message(&mut self, who: usize, payload: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        match self.dialect.read(payload, out)? {
+        match self.dialect.read(who, payload, out)? {
             Note::Nothing => return Ok(()),
             Note::Welcomed => {
                 self.welcome(who, out);

@@ -65,7 +65,10 @@ mod tests {
     fn a_bucket_holds_its_values() {
         for value in (0..100_000).chain([1 << 40, (1 << 40) + 12_345]) {
             let upper = upper(bucket(value) as u64);
-            assert!(upper >= value && upper as f64 <= value as f64 * 1.033 + 1.0, "{value} {upper}");
+            assert!(
+                upper >= value && upper as f64 <= value as f64 * 1.033 + 1.0,
+                "{value} {upper}"
+            );
         }
     }
 

@@ -50,6 +50,10 @@ enum Mode {
     Idle(mode::idle::Idle),
     Storm(mode::storm::Storm),
     Fanout(mode::fanout::Fanout),
+    Heartbeat(mode::heartbeat::Heartbeat),
+    Slow(mode::slow::Slow),
+    Floor(mode::floor::Floor),
+    Compare(mode::compare::Compare),
     #[command(hide = true)]
     FloorServer(floor_server::FloorServer),
 }
@@ -72,6 +76,10 @@ fn run(cli: &Cli) -> Result<()> {
         Mode::Idle(args) => mode::idle::run(args),
         Mode::Storm(args) => mode::storm::run(args),
         Mode::Fanout(args) => mode::fanout::run(args),
+        Mode::Heartbeat(args) => mode::heartbeat::run(args),
+        Mode::Slow(args) => mode::slow::run(args),
+        Mode::Floor(args) => mode::floor::run(args),
+        Mode::Compare(args) => mode::compare::run(args),
         Mode::FloorServer(args) => floor_server::run(args),
     }
 }

@@ -15,6 +15,7 @@ use crate::procfs::Memory;
 
 const START_TIME: Duration = Duration::from_secs(20);
 const DEATH_TIME: Duration = Duration::from_millis(500);
+const LAST_WORDS_TIME: Duration = Duration::from_millis(100);
 const LINES_KEPT: usize = 8;
 
 type LastLines = Arc<Mutex<VecDeque<String>>>;
@@ -29,11 +30,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `command`, which must listen on `address` soon.
-    pub(crate) fn start(mut command: Command, address: SocketAddr) -> Result<Self> {
-        let program = command.get_program().to_string_lossy().into_owned();
+    /// Starts `command`, which must listen on `address` soon. `name` is for errors.
+    pub(crate) fn start(name: &str, mut command: Command, address: SocketAddr) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().context(|| format!("cannot start {program}"))?;
+        let mut child = command.spawn().context(|| format!("cannot start {name}"))?;
         let said = LastLines::default();
         keep_last_lines(child.stdout.take(), &said);
         keep_last_lines(child.stderr.take(), &said);
@@ -41,10 +41,10 @@ impl Server {
         let deadline = Deadline::after(START_TIME);
         while TcpStream::connect(address).is_err() {
             if let Some(death) = server.death() {
-                return Err(Failure::new(format!("{program} did not start: {death}")));
+                return Err(Failure::new(format!("{name} did not start: {death}")));
             }
             if deadline.passed() {
-                fail!("{program} does not listen on {address} after {START_TIME:?}");
+                fail!("{name} does not listen on {address} after {START_TIME:?}");
             }
             thread::sleep(Duration::from_millis(20));
         }
@@ -78,6 +78,8 @@ impl Server {
             return Memory::of(self.pid).is_err().then(|| "its process is gone".to_owned());
         };
         let status = child.try_wait().ok()??;
+        // What it said last may still be on its way through the pipe.
+        thread::sleep(LAST_WORDS_TIME);
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let last = said.iter().rev().find(|line| !line.trim().is_empty());
         Some(last.map_or(status.to_string(), |line| format!("{status}, last words: {line}")))

@@ -12,32 +12,39 @@ use crate::failure::{Context, Result, fail};
 use crate::peer::Peer;
 use crate::server::{Server, free_address, sibling};
 
-/// Flags that every mode has.
+/// What a mode measures.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Subject {
     /// The system to measure
     #[arg(long, value_enum, default_value_t = Peer::Herenow)]
     pub(crate) peer: Peer,
 
-    /// The broker's binary [default: `herenow` beside this program]
-    #[arg(long, value_name = "PATH", conflicts_with = "url")]
-    server: Option<PathBuf>,
-
-    /// The folder with the other systems' scripts [default: bench/peers near here]
-    #[arg(long, value_name = "PATH")]
-    peers: Option<PathBuf>,
-
-    /// A flag for the server, such as --server-arg=--max-members=20000 (repeatable)
-    #[arg(long, value_name = "FLAG", allow_hyphen_values = true, conflicts_with = "url")]
-    server_arg: Vec<String>,
-
     /// A running server to measure instead of starting one, such as ws://127.0.0.1:8080
-    #[arg(long, value_name = "URL", requires = "pid")]
+    #[arg(long, value_name = "URL", requires = "pid", conflicts_with_all = ["server", "server_arg"])]
     url: Option<String>,
 
     /// The running server's process
     #[arg(long, requires = "url")]
     pid: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Flags that every mode has.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Common {
+    /// The broker's binary [default: `herenow` beside this program]
+    #[arg(long, value_name = "PATH")]
+    server: Option<PathBuf>,
+
+    /// A flag for the server, such as --server-arg=--max-members=20000 (repeatable)
+    #[arg(long, value_name = "FLAG", allow_hyphen_values = true)]
+    server_arg: Vec<String>,
+
+    /// The folder with the other systems' scripts [default: bench/peers near here]
+    #[arg(long, value_name = "PATH")]
+    peers_folder: Option<PathBuf>,
 
     /// How long any one step may take
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
@@ -49,20 +56,29 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
+    /// A system that is started here, with the broker's flags if it is the broker.
+    pub(crate) fn new(peer: Peer, common: &Common) -> Self {
+        let mut common = common.clone();
+        if peer != Peer::Herenow {
+            common.server_arg.clear();
+        }
+        Self { peer, url: None, pid: None, common }
+    }
+
     /// The server, ready for connections.
     pub(crate) fn launch(&self) -> Result<Server> {
         if let (Some(url), Some(pid)) = (&self.url, self.pid) {
             return Server::attach(address_of(url)?, pid);
         }
         let address = free_address()?;
-        Server::start(self.command(address)?, address)
+        Server::start(self.peer.name(), self.command(address)?, address)
     }
 
     fn command(&self, address: SocketAddr) -> Result<Command> {
         let listen = address.to_string();
         let mut command = match self.peer {
             Peer::Herenow => {
-                let program = match &self.server {
+                let program = match &self.common.server {
                     Some(path) => path.clone(),
                     None => sibling("herenow")?,
                 };
@@ -83,24 +99,25 @@ impl Subject {
                 command
             }
             _ => {
-                let script = peers_folder(self.peers.as_deref())?.join(self.peer.name());
+                let script =
+                    peers_folder(self.common.peers_folder.as_deref())?.join(self.peer.name());
                 let mut command = Command::new("sh");
                 command.arg(script.join("start.sh")).arg(address.port().to_string());
                 command
             }
         };
-        command.args(&self.server_arg);
+        command.args(&self.common.server_arg);
         Ok(command)
     }
 
     /// The moment when the step that begins now has taken too long.
     pub(crate) fn deadline(&self) -> Deadline {
-        Deadline::after(self.timeout)
+        Deadline::after(self.common.timeout)
     }
 
     /// The same for a step that takes `seconds` at best.
     pub(crate) fn deadline_after(&self, seconds: f64) -> Deadline {
-        Deadline::after(self.timeout + Duration::from_secs_f64(seconds))
+        Deadline::after(self.common.timeout + Duration::from_secs_f64(seconds))
     }
 }
 
@@ -109,7 +126,7 @@ impl Subject {
 fn peers_folder(given: Option<&Path>) -> Result<PathBuf> {
     if let Some(folder) = given {
         if !folder.is_dir() {
-            fail!("--peers {}: no such folder", folder.display());
+            fail!("--peers-folder {}: no such folder", folder.display());
         }
         return Ok(folder.to_owned());
     }
@@ -118,7 +135,7 @@ fn peers_folder(given: Option<&Path>) -> Result<PathBuf> {
     let above = own.ancestors().map(|folder| folder.join("bench"));
     match near.chain(above).map(|folder| folder.join("peers")).find(|folder| folder.is_dir()) {
         Some(folder) => Ok(folder),
-        None => fail!("the folder bench/peers is not near here: say --peers PATH"),
+        None => fail!("the folder bench/peers is not near here: say --peers-folder PATH"),
     }
 }
 

@@ -49,7 +49,7 @@ impl Allowance {
         if self.level >= 0 {
             Charge::Fine
         } else if self.level >= -burst {
-            let lacking = self.level.unsigned_abs();
+            let lacking = (FRAME - self.level).unsigned_abs();
             Charge::Limited { retry_after_ms: lacking.div_ceil(u64::from(rate.per_second)) }
         } else {
             Charge::Abuse
@@ -67,7 +67,7 @@ mod tests {
         let mut allowance = Allowance::new(rate, 0);
         let mut at = |now_ms| allowance.charge(rate, now_ms);
         assert_eq!([at(0), at(0), at(0)], [Charge::Fine; 3]);
-        assert_eq!(at(0), Charge::Limited { retry_after_ms: 20 });
+        assert_eq!(at(0), Charge::Limited { retry_after_ms: 40 });
         assert_eq!(at(40), Charge::Fine, "20 ms repay the refused frame, 20 ms are one more");
         assert_eq!(at(60), Charge::Fine);
         assert_eq!(at(1_000_000), Charge::Fine, "the bucket holds no more than a burst");

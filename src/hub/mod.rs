@@ -186,7 +186,7 @@ impl Hub {
             self.runtime.spawn(tick::flush(Arc::clone(self), Arc::clone(channel)));
         }
         if let Some(due_ms) = room.arm() {
-            self.timers.watch_channel(channel, due_ms);
+            self.timers.watch_channel(channel.name(), due_ms);
         }
         let vain = room.is_vain();
         drop(room);
@@ -236,6 +236,16 @@ impl Hub {
         self.connections.remove(&connection);
         if self.connections.is_empty() {
             self.connections.shrink_to_fit();
+        }
+    }
+
+    /// A connection's timer fired. Only the one that was armed last counts; others are stale.
+    fn wake_connection(&self, number: u64, due_ms: u64) {
+        let outlet = self.connections.get(&number).map(|entry| Arc::clone(entry.value()));
+        let Some(outlet) = outlet else { return };
+        let (armed, order) = (&outlet.armed_ms, Ordering::Relaxed);
+        if armed.compare_exchange(due_ms, Outlet::NEVER, order, order).is_ok() {
+            outlet.wake(Wake::Timer);
         }
     }
 

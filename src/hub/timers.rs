@@ -7,20 +7,21 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use herenow_protocol::ChannelName;
 use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
 use super::Hub;
-use super::channel::Channel;
 use super::wheel::Wheel;
-use crate::delivery::{Outlet, Wake};
+use crate::delivery::Outlet;
 use crate::limits::{TIMER_BATCH, TIMER_SLOT_MS};
 
-/// Whom to tell. Weak: a timer keeps nothing alive.
+/// Whom to tell, by number and by name: a timer keeps nothing in memory, and finds nobody when who
+/// armed it is gone.
 #[derive(Debug)]
 enum Timer {
-    Connection(Weak<Outlet>),
-    Channel(Weak<Channel>),
+    Connection(u64),
+    Channel(ChannelName),
 }
 
 /// The wheel, shared. A leaf lock.
@@ -33,15 +34,15 @@ impl Timers {
     }
 
     /// Wakes the connection's task at `due_ms`, unless it is woken earlier anyway.
-    pub fn watch_connection(&self, outlet: &Arc<Outlet>, due_ms: u64) {
+    pub fn watch_connection(&self, outlet: &Outlet, due_ms: u64) {
         if due_ms < outlet.armed_ms.load(Ordering::Relaxed) {
             outlet.armed_ms.store(due_ms, Ordering::Relaxed);
-            self.0.lock().add(due_ms, Timer::Connection(Arc::downgrade(outlet)));
+            self.0.lock().add(due_ms, Timer::Connection(outlet.id()));
         }
     }
 
-    pub(super) fn watch_channel(&self, channel: &Arc<Channel>, due_ms: u64) {
-        self.0.lock().add(due_ms, Timer::Channel(Arc::downgrade(channel)));
+    pub(super) fn watch_channel(&self, name: &ChannelName, due_ms: u64) {
+        self.0.lock().add(due_ms, Timer::Channel(name.clone()));
     }
 }
 
@@ -68,17 +69,11 @@ fn fire_due(hub: &Arc<Hub>) -> usize {
     let count = due.len();
     for (due_ms, timer) in due {
         match timer {
-            Timer::Connection(outlet) => {
-                let Some(outlet) = outlet.upgrade() else { continue };
-                // Only the timer that was armed last counts; the others are stale.
-                let (armed, order) = (&outlet.armed_ms, Ordering::Relaxed);
-                if armed.compare_exchange(due_ms, Outlet::NEVER, order, order).is_ok() {
-                    outlet.wake(Wake::Timer);
+            Timer::Connection(number) => hub.wake_connection(number, due_ms),
+            Timer::Channel(name) => {
+                if let Some(channel) = hub.find(&name) {
+                    hub.expire(&channel, due_ms, now);
                 }
-            }
-            Timer::Channel(channel) => {
-                let Some(channel) = channel.upgrade() else { continue };
-                hub.expire(&channel, due_ms, now);
             }
         }
     }

@@ -100,9 +100,7 @@ impl Load {
                 let deadline = subject.deadline_after(updates as f64 / rate);
                 all.open_loop(swarm, updates, rate, deadline)
             }
-            None => {
-                all.closed_loop(swarm, updates, self.outstanding as usize, subject.deadline())
-            }
+            None => all.closed_loop(swarm, updates, self.outstanding as usize, subject.deadline()),
         }
     }
 
@@ -128,10 +126,27 @@ pub(crate) struct Measured {
     pub(crate) peak: u64,
 }
 
+impl Measured {
+    /// CPU seconds of the server for a million deliveries.
+    pub(crate) fn server_cpu_per_million(&self) -> f64 {
+        self.server_cpu / self.deliveries.max(1.0) * 1e6
+    }
+
+    /// CPU seconds of the generator for a million deliveries.
+    pub(crate) fn generator_cpu_per_million(&self) -> f64 {
+        self.generator_cpu / self.deliveries.max(1.0) * 1e6
+    }
+
+    /// Bytes on the wire for each delivery.
+    pub(crate) fn bytes_per_delivery(&self) -> f64 {
+        self.bytes / self.deliveries.max(1.0)
+    }
+}
+
 /// Runs the mode.
 pub(crate) fn run(args: &Fanout) -> Result<()> {
     let table = measure(args)?;
-    table.publish(args.subject.csv.as_deref())
+    table.publish(args.subject.common.csv.as_deref())
 }
 
 /// The table of all repeats, with their median if there are several.
@@ -147,15 +162,20 @@ pub(crate) fn measure(args: &Fanout) -> Result<Table> {
     }
     let mut table = Table::new(COLUMNS);
     for repeat in 1..=args.load.repeats as usize {
-        let mut server = args.subject.launch()?;
-        let result = one_run(&args.load, &args.subject, &server);
-        let measured = server.explain(result)?;
+        let measured = measure_once(&args.load, &args.subject)?;
         table.row(row(args, repeat, &measured));
     }
     if args.load.repeats > 1 {
         table.median_row("median");
     }
     Ok(table)
+}
+
+/// One measurement, on a server of its own.
+pub(crate) fn measure_once(load: &Load, subject: &Subject) -> Result<Measured> {
+    let mut server = subject.launch()?;
+    let result = one_run(load, subject, &server);
+    server.explain(result)
 }
 
 fn one_run(load: &Load, subject: &Subject, server: &Server) -> Result<Measured> {
@@ -199,8 +219,6 @@ pub(crate) fn measure_load(
 }
 
 fn row(args: &Fanout, repeat: usize, measured: &Measured) -> Vec<Cell> {
-    let deliveries = measured.deliveries.max(1.0);
-    let millions = deliveries / 1e6;
     vec![
         repeat.into(),
         args.subject.peer.name().into(),
@@ -213,10 +231,10 @@ fn row(args: &Fanout, repeat: usize, measured: &Measured) -> Vec<Cell> {
         Cell::Number(measured.latency.quantile_ms(0.5), 2),
         Cell::Number(measured.latency.quantile_ms(0.99), 2),
         Cell::Number(measured.latency.max_ms(), 2),
-        Cell::Number(measured.server_cpu / millions, 2),
-        Cell::Number(measured.generator_cpu / millions, 2),
-        Cell::Number(measured.bytes / deliveries, 1),
-        Cell::Number(measured.frames / deliveries, 3),
+        Cell::Number(measured.server_cpu_per_million(), 2),
+        Cell::Number(measured.generator_cpu_per_million(), 2),
+        Cell::Number(measured.bytes_per_delivery(), 1),
+        Cell::Number(measured.frames / measured.deliveries.max(1.0), 3),
         Cell::Number(measured.peak as f64 / f64::from(1 << 20), 1),
     ]
 }

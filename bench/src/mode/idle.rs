@@ -49,26 +49,46 @@ const COLUMNS: &[&str] = &[
 pub(crate) struct Idle {
     /// How many connections
     #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    connections: u32,
+    pub(crate) connections: u32,
 
     /// Over how many channels they spread
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    channels: u32,
+    pub(crate) channels: u32,
 
     /// How often all of them come and leave
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    rounds: u32,
+    pub(crate) rounds: u32,
 
     /// Further channels that each connection subscribes, after it was measured without
     #[arg(long, value_name = "K", default_value_t = 0)]
-    further: u32,
+    pub(crate) further: u32,
 
     #[command(flatten)]
-    subject: Subject,
+    pub(crate) subject: Subject,
 }
 
 /// Runs the mode.
 pub(crate) fn run(args: &Idle) -> Result<()> {
+    let (baseline, rounds) = measure(args)?;
+    let mut table = Table::new(COLUMNS);
+    for (round, measured) in rounds.iter().enumerate() {
+        table.row(row(args, round + 1, baseline, measured));
+    }
+    table.publish(args.subject.common.csv.as_deref())?;
+    if let [first, .., last] = rounds.as_slice() {
+        let growth = 100.0 * (last.resident / first.resident - 1.0);
+        note(&format!(
+            "resident with all connections: {growth:+.1} % from the first round to the last"
+        ))?;
+    }
+    Ok(())
+}
+
+/// The resident bytes before the first connection, and all rounds on one server.
+pub(crate) fn measure(args: &Idle) -> Result<(f64, Vec<Measured>)> {
+    if !args.subject.peer.has_presence() {
+        fail!("{} has no members to be", args.subject.peer.name());
+    }
     if args.channels > args.connections {
         fail!(
             "--channels {} is more than {} connections can fill",
@@ -80,25 +100,15 @@ pub(crate) fn run(args: &Idle) -> Result<()> {
         fail!("--further {} needs more than {} channels", args.further, args.channels);
     }
     let mut server = args.subject.launch()?;
-    let result = rounds(args, &server);
-    let (table, with_all) = server.explain(result)?;
-    table.publish(args.subject.csv.as_deref())?;
-    if let [first, .., last] = with_all.as_slice() {
-        let growth = 100.0 * (last - first) / first;
-        note(&format!(
-            "resident with all connections: {growth:+.1} % from the first round to the last"
-        ))?;
-    }
-    Ok(())
+    let result = all_rounds(args, &server);
+    server.explain(result)
 }
 
-/// All rounds' rows, and the resident bytes with all connections of each.
-fn rounds(args: &Idle, server: &Server) -> Result<(Table, Vec<f64>)> {
-    let mut table = Table::new(COLUMNS);
-    let mut with_all = Vec::new();
+fn all_rounds(args: &Idle, server: &Server) -> Result<(f64, Vec<Measured>)> {
     let mut swarm = Swarm::new(server.address)?;
     let baseline = Memory::of(server.pid)?.resident as f64;
-    for round in 1..=args.rounds {
+    let mut measured = Vec::new();
+    for _ in 0..args.rounds {
         let population = Population {
             users: args.connections as usize,
             channels: args.channels as usize,
@@ -106,18 +116,18 @@ fn rounds(args: &Idle, server: &Server) -> Result<(Table, Vec<f64>)> {
         };
         let dialect = args.subject.peer.dialect(population.channels);
         let mut crowd = Crowd::new(dialect, population, true);
-        let measured = one_round(args, server, &mut swarm, &mut crowd)?;
-        with_all.push(measured.resident);
-        table.row(row(args, round, baseline, &measured));
+        measured.push(one_round(args, server, &mut swarm, &mut crowd)?);
     }
-    Ok((table, with_all))
+    Ok((baseline, measured))
 }
 
-struct Measured {
-    connect: f64,
+/// What one round found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    pub(crate) connect: f64,
     quiet: f64,
-    resident: f64,
-    with_further: Option<f64>,
+    pub(crate) resident: f64,
+    pub(crate) with_further: Option<f64>,
     after_leaving: f64,
     server_cpu: f64,
     generator_cpu: f64,
@@ -176,7 +186,8 @@ fn subscribe_further(
     for who in crowd.all() {
         let mut frames = Vec::new();
         for step in 1..=args.further as usize {
-            crowd.dialect.observe(&crowd.population.channel(who + step), &mut frames);
+            let channel = crowd.population.channel(who + step);
+            crowd.dialect.observe(&Population::user(who), &channel, &mut frames);
         }
         swarm.send(who, crowd, |out| out.extend_from_slice(&frames))?;
         if who % 100 == 0 {
@@ -206,11 +217,11 @@ fn keep_alive(start: Instant, swarm: &mut Swarm, crowd: &mut Crowd) -> Result<()
     Ok(())
 }
 
-fn row(args: &Idle, round: u32, baseline: f64, measured: &Measured) -> Vec<Cell> {
+fn row(args: &Idle, round: usize, baseline: f64, measured: &Measured) -> Vec<Cell> {
     let connections = f64::from(args.connections);
     let further = connections * f64::from(args.further);
     vec![
-        (round as usize).into(),
+        round.into(),
         args.subject.peer.name().into(),
         (args.connections as usize).into(),
         (args.channels as usize).into(),

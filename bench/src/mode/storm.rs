@@ -49,37 +49,36 @@ const COLUMNS: &[&str] = &[
 pub(crate) struct Storm {
     /// How many clients
     #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100_000))]
-    clients: u32,
+    pub(crate) clients: u32,
 
     /// How often, each time in a new channel with new connections
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    repeats: u32,
+    pub(crate) repeats: u32,
 
     #[command(flatten)]
-    subject: Subject,
+    pub(crate) subject: Subject,
 }
 
 /// What one storm took.
-struct Measured {
-    seconds: f64,
-    bytes: u64,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    pub(crate) seconds: f64,
+    pub(crate) bytes: u64,
     frames: u64,
-    server_cpu: f64,
-    generator_cpu: f64,
-    peak: u64,
+    pub(crate) server_cpu: f64,
+    pub(crate) generator_cpu: f64,
+    pub(crate) peak: u64,
 }
 
 /// Runs the mode.
 pub(crate) fn run(args: &Storm) -> Result<()> {
-    let mut server = args.subject.launch()?;
-    let result = repeats(args, &server);
-    let measured = server.explain(result)?;
+    let measured = measure(args)?;
     let mut table = Table::new(COLUMNS);
     for (repeat, one) in measured.iter().enumerate() {
         table.row(row(args, repeat + 1, one));
     }
     table.median_row("median");
-    table.publish(args.subject.csv.as_deref())?;
+    table.publish(args.subject.common.csv.as_deref())?;
     note(&format!("{} of {} storms complete, no member missing", measured.len(), args.repeats))?;
     let mut busy: Vec<f64> = measured.iter().map(|one| one.generator_cpu / one.seconds).collect();
     let busy = median(&mut busy).unwrap_or(0.0);
@@ -93,6 +92,16 @@ pub(crate) fn run(args: &Storm) -> Result<()> {
         ))?;
     }
     Ok(())
+}
+
+/// All repeats, on one server.
+pub(crate) fn measure(args: &Storm) -> Result<Vec<Measured>> {
+    if !args.subject.peer.has_presence() {
+        fail!("{} has no members to know", args.subject.peer.name());
+    }
+    let mut server = args.subject.launch()?;
+    let result = repeats(args, &server);
+    server.explain(result)
 }
 
 fn repeats(args: &Storm, server: &Server) -> Result<Vec<Measured>> {

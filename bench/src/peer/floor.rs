@@ -31,7 +31,7 @@ impl Dialect for Floor {
 
     fn join(&self, _: &str, _: &str, _: &mut Vec<u8>) {}
 
-    fn observe(&self, _: &str, out: &mut Vec<u8>) {
+    fn observe(&self, _: &str, _: &str, out: &mut Vec<u8>) {
         frame::text(SUBSCRIBE, out);
     }
 
@@ -45,7 +45,7 @@ impl Dialect for Floor {
         frame::text(r#"{"type":"heartbeat"}"#, out);
     }
 
-    fn read(&mut self, payload: &[u8], _: &mut Vec<u8>) -> Result<Note> {
+    fn read(&mut self, _: usize, payload: &[u8], _: &mut Vec<u8>) -> Result<Note> {
         Ok(if payload == b"ok" { Note::Entered } else { Note::Nothing })
     }
 }

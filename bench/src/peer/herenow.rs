@@ -119,7 +119,7 @@ impl Dialect for Herenow {
         send(channel, out, |channel| Request::Join { channel, attributes: None, grace_ms: None });
     }
 
-    fn observe(&self, channel: &str, out: &mut Vec<u8>) {
+    fn observe(&self, _: &str, channel: &str, out: &mut Vec<u8>) {
         send(channel, out, |channel| Request::Subscribe {
             channel,
             level: Level::Events,
@@ -130,8 +130,9 @@ impl Dialect for Herenow {
     fn update(&self, _: &str, channel: &str, mark: &str, out: &mut Vec<u8>) {
         let attributes = attributes(mark);
         // The hot path of a run, so without a walk through the types.
-        let text =
-            format!(r#"{{"type":"setAttributes","channel":"{channel}","attributes":{attributes}}}"#);
+        let text = format!(
+            r#"{{"type":"setAttributes","channel":"{channel}","attributes":{attributes}}}"#
+        );
         frame::text(&text, out);
     }
 
@@ -139,7 +140,7 @@ impl Dialect for Herenow {
         frame::text(r#"{"type":"heartbeat"}"#, out);
     }
 
-    fn read(&mut self, payload: &[u8], _: &mut Vec<u8>) -> Result<Note> {
+    fn read(&mut self, _: usize, payload: &[u8], _: &mut Vec<u8>) -> Result<Note> {
         if payload.starts_with(br#"{"type":"welcome""#) {
             return Ok(Note::Welcomed);
         }
@@ -197,7 +198,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Note> {
-        Herenow::new(2).read(text.as_bytes(), &mut Vec::new())
+        Herenow::new(2).read(0, text.as_bytes(), &mut Vec::new())
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod herenow;
 mod mosquitto;
 mod nats;
 mod socketio;
+mod sockudo;
 mod ws;
 
 use std::rc::Rc;
@@ -34,9 +35,22 @@ pub(crate) enum Peer {
     Ws,
     /// NATS over WebSocket (fan-out only)
     Nats,
+    /// A presence channel of Pusher's protocol
+    Sockudo,
 }
 
 impl Peer {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Herenow,
+        Self::Floor,
+        Self::FloorBatched,
+        Self::Mosquitto,
+        Self::Socketio,
+        Self::Ws,
+        Self::Nats,
+        Self::Sockudo,
+    ];
+
     /// As flags and tables write it; also its folder under `peers/`.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -47,6 +61,7 @@ impl Peer {
             Self::Socketio => "socketio",
             Self::Ws => "ws",
             Self::Nats => "nats",
+            Self::Sockudo => "sockudo",
         }
     }
 
@@ -64,6 +79,7 @@ impl Peer {
             Self::Socketio => Box::new(socketio::SocketIo),
             Self::Ws => Box::new(ws::Ws),
             Self::Nats => Box::new(nats::Nats),
+            Self::Sockudo => Box::new(sockudo::Sockudo::default()),
         }
     }
 }
@@ -95,7 +111,13 @@ pub(crate) trait Dialect {
     fn join(&self, user: &str, channel: &str, out: &mut Vec<u8>);
 
     /// Observes a channel: all members now, and every change.
-    fn observe(&self, channel: &str, out: &mut Vec<u8>);
+    fn observe(&self, user: &str, channel: &str, out: &mut Vec<u8>);
+
+    /// Does both.
+    fn enter(&self, user: &str, channel: &str, out: &mut Vec<u8>) {
+        self.join(user, channel, out);
+        self.observe(user, channel, out);
+    }
 
     /// Changes the member's attributes to ones that hold `mark`.
     fn update(&self, user: &str, channel: &str, mark: &str, out: &mut Vec<u8>);
@@ -103,19 +125,17 @@ pub(crate) trait Dialect {
     /// Says that the client is still here.
     fn heartbeat(&self, out: &mut Vec<u8>);
 
-    /// Reads a message. What is appended to `out` is the answer that the protocol demands.
+    /// Reads a message to connection `who`. What is appended to `out` is the answer that the protocol demands.
     ///
     /// # Errors
     /// If the server refused something or broke its protocol.
-    fn read(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<Note>;
+    fn read(&mut self, who: usize, payload: &[u8], out: &mut Vec<u8>) -> Result<Note>;
 }
 
 /// The event that systems without a presence format of their own are given to carry: as long as
 /// herenow's.
 fn event(kind: &str, user: &str, attributes: &str) -> String {
-    format!(
-        r#"{{"event":"{kind}","user":"{user}","attributes":{attributes},"at":1795348641000}}"#
-    )
+    format!(r#"{{"event":"{kind}","user":"{user}","attributes":{attributes},"at":1795348641000}}"#)
 }
 
 /// The attributes of an update.

@@ -39,7 +39,7 @@ impl Dialect for Mosquitto {
         publish(user, channel, &event("join", user, "{}"), out);
     }
 
-    fn observe(&self, channel: &str, out: &mut Vec<u8>) {
+    fn observe(&self, _: &str, channel: &str, out: &mut Vec<u8>) {
         let mut body = vec![0, 1];
         field(topic(channel, "+").as_bytes(), &mut body);
         body.push(0);
@@ -54,7 +54,7 @@ impl Dialect for Mosquitto {
         packet(PINGREQ, &[], out);
     }
 
-    fn read(&mut self, payload: &[u8], _: &mut Vec<u8>) -> Result<Note> {
+    fn read(&mut self, _: usize, payload: &[u8], _: &mut Vec<u8>) -> Result<Note> {
         Ok(match payload {
             [CONNACK, _, _, 0, ..] => Note::Welcomed,
             [CONNACK, ..] => fail!("mosquitto refused a client: {payload:?}"),

@@ -17,7 +17,7 @@ impl Dialect for Nats {
 
     fn join(&self, _: &str, _: &str, _: &mut Vec<u8>) {}
 
-    fn observe(&self, channel: &str, out: &mut Vec<u8>) {
+    fn observe(&self, _: &str, channel: &str, out: &mut Vec<u8>) {
         send(&format!("SUB {channel} 1\r\nPING\r\n"), out);
     }
 
@@ -30,7 +30,7 @@ impl Dialect for Nats {
         send("PING\r\n", out);
     }
 
-    fn read(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<Note> {
+    fn read(&mut self, _: usize, payload: &[u8], out: &mut Vec<u8>) -> Result<Note> {
         if payload.starts_with(b"INFO") {
             send("CONNECT {\"verbose\":false,\"pedantic\":false}\r\n", out);
             return Ok(Note::Welcomed);

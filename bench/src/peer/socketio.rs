@@ -22,7 +22,7 @@ impl Dialect for SocketIo {
         frame::text(&format!(r#"42["join","{channel}"]"#), out);
     }
 
-    fn observe(&self, channel: &str, out: &mut Vec<u8>) {
+    fn observe(&self, _: &str, channel: &str, out: &mut Vec<u8>) {
         frame::text(&format!(r#"42["subscribe","{channel}"]"#), out);
     }
 
@@ -35,7 +35,7 @@ impl Dialect for SocketIo {
         frame::text(r#"42["heartbeat"]"#, out);
     }
 
-    fn read(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<Note> {
+    fn read(&mut self, _: usize, payload: &[u8], out: &mut Vec<u8>) -> Result<Note> {
         Ok(match payload {
             b"2" => {
                 frame::text("3", out);

@@ -18,14 +18,13 @@ impl Dialect for Ws {
         frame::text(&format!(r#"{{"type":"join","channel":"{channel}"}}"#), out);
     }
 
-    fn observe(&self, channel: &str, out: &mut Vec<u8>) {
+    fn observe(&self, _: &str, channel: &str, out: &mut Vec<u8>) {
         frame::text(&format!(r#"{{"type":"subscribe","channel":"{channel}"}}"#), out);
     }
 
     fn update(&self, _: &str, channel: &str, mark: &str, out: &mut Vec<u8>) {
         let attributes = attributes(mark);
-        let text =
-            format!(r#"{{"type":"set","channel":"{channel}","attributes":{attributes}}}"#);
+        let text = format!(r#"{{"type":"set","channel":"{channel}","attributes":{attributes}}}"#);
         frame::text(&text, out);
     }
 
@@ -33,7 +32,7 @@ impl Dialect for Ws {
         frame::text(r#"{"type":"heartbeat"}"#, out);
     }
 
-    fn read(&mut self, payload: &[u8], _: &mut Vec<u8>) -> Result<Note> {
+    fn read(&mut self, _: usize, payload: &[u8], _: &mut Vec<u8>) -> Result<Note> {
         Ok(if payload.starts_with(br#"{"type":"welcome""#) {
             Note::Welcomed
         } else if payload.starts_with(br#"{"type":"state""#) {

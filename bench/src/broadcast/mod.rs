@@ -6,19 +6,22 @@
 //! system makes of it. A subscriber that sees a later update of a publisher without an earlier one
 //! was spared a folded change: it counts as told, but not as a delivery.
 
+mod told;
+
 use std::time::{Duration, Instant};
 
 use crate::clock::{self, Deadline};
-use crate::crowd::{Population, update_mark, updates_in};
+use crate::crowd::{Population, update_mark};
 use crate::failure::{Result, fail};
 use crate::histogram::Histogram;
-use crate::peer::{Dialect, Note};
+use crate::peer::Dialect;
 use crate::progress::Progress;
 use crate::replica::Bits;
-use crate::socket::Upgrade;
-use crate::swarm::{Driver, Swarm, TURN};
+use crate::swarm::{Swarm, TURN};
 
 const CHANNEL: &str = "fanout-0";
+/// How often a crawling reader reads.
+const SIP: Duration = Duration::from_millis(100);
 
 /// What subscribers were told since [`Broadcast::start_counting`].
 #[derive(Clone, Debug, Default)]
@@ -44,6 +47,11 @@ pub(crate) struct Broadcast {
     seen: Vec<u32>,
     /// Subscribers that don't read, or are catching up: nobody waits for them.
     aside: Bits,
+    /// Bytes that each of those reads every [`SIP`]; 0: none, they stand still.
+    sip_bytes: usize,
+    next_sip: Instant,
+    /// Those of them whom the server let go.
+    pub(crate) let_go: usize,
     told: Told,
     now: Instant,
 }
@@ -61,6 +69,9 @@ impl Broadcast {
             settled: 0,
             seen: vec![0; publishers * subscribers],
             aside: Bits::default(),
+            sip_bytes: 0,
+            next_sip: clock::now(),
+            let_go: 0,
             told: Told::default(),
             now: clock::now(),
         }
@@ -131,17 +142,38 @@ impl Broadcast {
                 self.update(swarm, due)?;
             }
             swarm.turn(wait, self)?;
+            self.sip(swarm)?;
             progress.at(self.settled);
             self.check(deadline, goal)?;
         }
         Ok(())
     }
 
-    /// Takes the first `count` subscribers aside: they stop reading and nobody waits for them.
-    pub(crate) fn stop_readers(&mut self, swarm: &mut Swarm, count: usize) -> Result<()> {
+    /// Takes the first `count` subscribers aside: nobody waits for them, and they read no more than
+    /// `bytes_per_second` each.
+    pub(crate) fn stop_readers(
+        &mut self,
+        swarm: &mut Swarm,
+        count: usize,
+        bytes_per_second: usize,
+    ) -> Result<()> {
+        self.sip_bytes = bytes_per_second / (1000 / SIP.as_millis() as usize);
         for subscriber in 0..count {
             self.aside.add(subscriber);
             swarm.pause(self.publishers + subscriber, true, self)?;
+        }
+        Ok(())
+    }
+
+    fn sip(&mut self, swarm: &mut Swarm) -> Result<()> {
+        let now = clock::now();
+        if self.sip_bytes == 0 || self.aside.count() == 0 || now < self.next_sip {
+            return Ok(());
+        }
+        self.next_sip = now + SIP;
+        let crawling = (0..self.subscribers).filter(|&one| self.aside.holds(one));
+        for subscriber in crawling.collect::<Vec<_>>() {
+            swarm.sip(self.publishers + subscriber, self.sip_bytes, self)?;
         }
         Ok(())
     }
@@ -151,13 +183,14 @@ impl Broadcast {
     pub(crate) fn resume_readers(&mut self, swarm: &mut Swarm, deadline: Deadline) -> Result<f64> {
         let stopped: Vec<usize> =
             (0..self.subscribers).filter(|&subscriber| self.aside.holds(subscriber)).collect();
+        self.sip_bytes = 0;
         let start = clock::now();
         for &subscriber in &stopped {
             swarm.pause(self.publishers + subscriber, false, self)?;
         }
-        let up_to_date = |all: &Self| stopped.iter().all(|&subscriber| all.is_up_to_date(subscriber));
-        if !swarm.turn_until(deadline, self, up_to_date)? {
-            let behind = stopped.iter().filter(|&&one| !self.is_up_to_date(one)).count();
+        let behind = |all: &Self| stopped.iter().filter(|&&one| !all.is_up_to_date(one)).count();
+        if !swarm.turn_until(deadline, self, |all| behind(all) <= all.let_go)? {
+            let behind = behind(self) - self.let_go;
             fail!("{behind} of {} resumed readers did not reach the truth in time", stopped.len());
         }
         let seconds = clock::seconds_since(start);
@@ -191,89 +224,6 @@ impl Broadcast {
         let user = Population::user(publisher);
         self.dialect.update(&user, CHANNEL, &update_mark(number), &mut frame);
         swarm.send(publisher, self, |out| out.extend_from_slice(&frame))
-    }
-
-    /// Subscriber `subscriber` saw update `number`, and so the state after all earlier ones of the
-    /// same publisher.
-    fn saw(&mut self, subscriber: usize, number: usize) {
-        let publisher = number % self.publishers;
-        let place = subscriber * self.publishers + publisher;
-        let last = self.seen[place] as usize;
-        if number < last || number >= self.due.len() {
-            return;
-        }
-        self.seen[place] = number as u32 + 1;
-        if self.aside.holds(subscriber) {
-            return;
-        }
-        let next = if last == 0 { publisher } else { last - 1 + self.publishers };
-        for skipped in (next..number).step_by(self.publishers) {
-            self.told.folded += 1;
-            self.settle_one(skipped);
-        }
-        self.told.deliveries += 1;
-        self.told.latency.add(self.now.saturating_duration_since(self.due[number]));
-        self.settle_one(number);
-    }
-
-    fn settle_one(&mut self, number: usize) {
-        // An update made while a reader was aside never waited for it.
-        self.lacking[number] = self.lacking[number].saturating_sub(1);
-        self.settled += usize::from(self.lacking[number] == 0);
-    }
-}
-
-impl Driver for Broadcast {
-    fn upgrade(&self, who: usize) -> Option<Upgrade> {
-        self.dialect.upgrade(&Population::user(who))
-    }
-
-    fn opened(&mut self, who: usize, out: &mut Vec<u8>) -> Result<()> {
-        self.dialect.hello(&Population::user(who), CHANNEL, out);
-        if self.upgrade(who).is_none() {
-            self.place(who, out);
-        }
-        Ok(())
-    }
-
-    fn message(&mut self, who: usize, payload: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        let Some(subscriber) = who.checked_sub(self.publishers) else {
-            if let Note::Welcomed = self.dialect.read(payload, out)? {
-                self.place(who, out);
-            }
-            return Ok(());
-        };
-        if self.entered.holds(subscriber) {
-            self.now = clock::now();
-            let mut any = false;
-            for number in updates_in(payload) {
-                any = true;
-                self.saw(subscriber, number);
-            }
-            if any {
-                return Ok(());
-            }
-        }
-        match self.dialect.read(payload, out)? {
-            Note::Welcomed => self.place(who, out),
-            Note::Entered | Note::Frame(_) => {
-                self.entered.add(subscriber);
-            }
-            Note::Nothing | Note::Members => {}
-        }
-        Ok(())
-    }
-}
-
-impl Broadcast {
-    /// Publishers join, subscribers observe.
-    fn place(&mut self, who: usize, out: &mut Vec<u8>) {
-        self.welcomed += 1;
-        if who < self.publishers {
-            self.dialect.join(&Population::user(who), CHANNEL, out);
-        } else {
-            self.dialect.observe(CHANNEL, out);
-        }
     }
 }
 

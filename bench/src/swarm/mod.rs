@@ -1,6 +1,8 @@
 //! All connections of the generator, on one thread: one epoll, one read buffer, no task, no wake-up
 //! and no allocation per message. Knows WebSocket framing and no protocol above it.
 
+mod intake;
+
 use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,13 +14,15 @@ use crate::failure::{Context, Result, fail};
 use crate::frame;
 use crate::procfs;
 use crate::progress::Progress;
-use crate::socket::{Socket, Stage, Upgrade, upgraded};
+use crate::socket::{Socket, Stage, Upgrade};
 
 /// Connections that are being opened at the same time: below the backlog of any server's listener,
 /// because a SYN that is dropped comes again only after a second.
 const RAMP: usize = 100;
 const READ_BUFFER: usize = 256 << 10;
 const EVENTS: usize = 1024;
+/// Descriptors for all that is no connection.
+const RESERVED_FILES: usize = 32;
 /// How long a loop looks at the sockets before it looks at its deadline again.
 pub(crate) const TURN: Duration = Duration::from_millis(50);
 
@@ -97,6 +101,10 @@ impl Swarm {
         driver: &mut impl Driver,
     ) -> Result<()> {
         let goal = self.sockets.len() + count;
+        let (limit, _) = rlimit::Resource::NOFILE.get()?;
+        if (goal + RESERVED_FILES) as u64 > limit {
+            fail!("{goal} connections need as many descriptors, and the hard limit is {limit}");
+        }
         let mut progress = Progress::new("connections", goal);
         while self.sockets.len() < goal || self.opening > 0 {
             while self.sockets.len() < goal && self.opening < RAMP {
@@ -262,127 +270,5 @@ impl Swarm {
             Ok(()) => Ok(()),
             Err(error) => self.lost(who, &error.to_string(), driver),
         }
-    }
-
-    /// Reads what is there. A read that does not fill the buffer has emptied the socket, so a
-    /// second one that says so is spared, unless the end of the stream waits behind (`ending`).
-    fn readable(&mut self, who: usize, ending: bool, driver: &mut impl Driver) -> Result<()> {
-        let mut buffer = mem::take(&mut self.buffer);
-        let result = self.read_all(who, ending, &mut buffer, driver);
-        self.buffer = buffer;
-        result
-    }
-
-    fn read_all(
-        &mut self,
-        who: usize,
-        ending: bool,
-        buffer: &mut [u8],
-        driver: &mut impl Driver,
-    ) -> Result<()> {
-        loop {
-            let socket = &mut self.sockets[who];
-            if socket.paused || matches!(socket.stage, Stage::Connecting | Stage::Closed) {
-                return Ok(());
-            }
-            match socket.read(buffer) {
-                Ok(None) => return Ok(()),
-                Ok(Some(0)) => return self.lost(who, "end of stream without a Close", driver),
-                Ok(Some(taken)) => {
-                    self.tally.bytes += taken as u64;
-                    self.digest(who, &buffer[..taken], driver)?;
-                    if taken < buffer.len() && !ending {
-                        return Ok(());
-                    }
-                }
-                Err(error) => return self.lost(who, &error.to_string(), driver),
-            }
-        }
-    }
-
-    /// Takes the whole messages out of what came, behind what was left over from before.
-    fn digest(&mut self, who: usize, fresh: &[u8], driver: &mut impl Driver) -> Result<()> {
-        let mut joined = mem::take(&mut self.sockets[who].partial);
-        let bytes = if joined.is_empty() {
-            fresh
-        } else {
-            joined.extend_from_slice(fresh);
-            &joined
-        };
-        let mut used = 0;
-        if self.sockets[who].stage == Stage::Upgrading
-            && let Some(end) = upgraded(bytes)?
-        {
-            used = end;
-            self.open(who, driver)?;
-        }
-        while !matches!(self.sockets[who].stage, Stage::Upgrading | Stage::Closed) {
-            let Some(header) = frame::header(&bytes[used..]) else { break };
-            let start = used + header.size;
-            let Some(payload) = bytes.get(start..start + header.payload) else { break };
-            used = start + header.payload;
-            self.take_frame(who, header, payload, driver)?;
-        }
-        let socket = &mut self.sockets[who];
-        if joined.is_empty() {
-            socket.partial = fresh[used..].to_vec();
-        } else {
-            joined.drain(..used);
-            socket.partial = joined;
-        }
-        if socket.out.is_empty() { Ok(()) } else { self.flush(who, driver) }
-    }
-
-    fn take_frame(
-        &mut self,
-        who: usize,
-        header: frame::Header,
-        payload: &[u8],
-        driver: &mut impl Driver,
-    ) -> Result<()> {
-        let socket = &mut self.sockets[who];
-        match header.opcode {
-            frame::TEXT | frame::BINARY if header.last => {
-                self.tally.frames += 1;
-                driver.message(who, payload, &mut socket.out)
-            }
-            frame::PING => {
-                frame::message(frame::PONG, payload, &mut socket.out);
-                Ok(())
-            }
-            frame::PONG => Ok(()),
-            frame::CLOSE => self.lost(who, &frame::close_reason(payload), driver),
-            frame::TEXT | frame::BINARY | frame::CONTINUATION => {
-                fail!("connection {who}: fragmented messages are not understood here")
-            }
-            opcode => fail!("connection {who}: the server sent a frame of unknown kind {opcode}"),
-        }
-    }
-
-    /// The server let go of a connection: as we asked it to, or not.
-    fn lost(&mut self, who: usize, why: &str, driver: &mut impl Driver) -> Result<()> {
-        let stage = self.sockets[who].stage;
-        self.drop_socket(who);
-        match stage {
-            Stage::Closing | Stage::Closed => Ok(()),
-            Stage::Connecting | Stage::Upgrading => {
-                fail!("connection {who} was refused: {why}")
-            }
-            Stage::Open => driver.ended(who, why),
-        }
-    }
-
-    fn drop_socket(&mut self, who: usize) {
-        let socket = &mut self.sockets[who];
-        if socket.stage == Stage::Closed {
-            return;
-        }
-        socket.stage = Stage::Closed;
-        socket.partial = Vec::new();
-        socket.out = Vec::new();
-        // Both fail only if the server was faster, which is as good.
-        let _ = self.poll.registry().deregister(&mut socket.stream);
-        let _ = socket.stream.shutdown(std::net::Shutdown::Both);
-        self.gone += 1;
     }
 }

@@ -1,0 +1,159 @@
+//! `compare`: the same work for every system, in one run, and herenow's figures beside their bounds.
+//!
+//! Systems take turns within each repeat, so that a noisy minute hits all of them; the tables show
+//! medians. Every measurement has a server of its own. A system that can't be started, or breaks in
+//! mid-work, is told on stderr, has a dash in the tables, and makes the run fail in the end.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
+
+use clap::Args;
+
+use crate::failure::{Context, Result, fail};
+use crate::mode::bounds;
+use crate::mode::work::{Scale, Work};
+use crate::peer::Peer;
+use crate::subject::{Common, Subject};
+use crate::table::{Cell, Table, median, note};
+
+/// Every system on the same work, and herenow's figures beside their bounds
+#[derive(Args, Debug)]
+pub(crate) struct Compare {
+    /// The systems to compare
+    #[arg(long, value_name = "A,B", value_enum, value_delimiter = ',', default_values_t = Peer::ALL)]
+    only: Vec<Peer>,
+
+    /// The works to compare them on
+    #[arg(long, value_name = "A,B", value_enum, value_delimiter = ',', default_values_t = Work::ALL)]
+    works: Vec<Work>,
+
+    /// How often to measure each
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repeats: u32,
+
+    /// A tenth of the load: whether all works, not what it costs
+    #[arg(long)]
+    quick: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+/// One number that was measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    work: Work,
+    peer: Peer,
+    repeat: u32,
+    metric: &'static str,
+    value: f64,
+}
+
+/// All numbers of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Samples(Vec<Sample>);
+
+impl Samples {
+    /// The median over the repeats.
+    pub(crate) fn median(&self, work: Work, peer: Peer, metric: &str) -> Option<f64> {
+        let matching = self
+            .0
+            .iter()
+            .filter(|sample| sample.work == work && sample.peer == peer && sample.metric == metric);
+        median(&mut matching.map(|sample| sample.value).collect::<Vec<_>>())
+    }
+
+    fn write_csv(&self, path: &Path) -> io::Result<()> {
+        let mut text = "work,peer,repeat,metric,value\n".to_owned();
+        for Sample { work, peer, repeat, metric, value } in &self.0 {
+            text += &format!("{},{},{repeat},{metric},{value}\n", work.name(), peer.name());
+        }
+        OpenOptions::new().create(true).append(true).open(path)?.write_all(text.as_bytes())
+    }
+}
+
+/// Runs the mode.
+pub(crate) fn run(args: &Compare) -> Result<()> {
+    let mut samples = Samples::default();
+    let mut failed: Vec<(Work, Peer)> = Vec::new();
+    for &work in &args.works {
+        for repeat in 1..=args.repeats {
+            for &peer in args.only.iter().filter(|&&peer| work.suits(peer)) {
+                if failed.contains(&(work, peer)) {
+                    continue;
+                }
+                tell(&format!("{}, {}, {repeat} of {}", work.name(), peer.name(), args.repeats));
+                match one(args, work, peer, &samples) {
+                    Ok(values) => {
+                        samples.0.extend(values.into_iter().map(|(metric, value)| Sample {
+                            work,
+                            peer,
+                            repeat,
+                            metric,
+                            value,
+                        }))
+                    }
+                    Err(failure) => {
+                        tell(&format!("{} on {}: {failure}", peer.name(), work.name()));
+                        failed.push((work, peer));
+                        samples.0.retain(|sample| sample.work != work || sample.peer != peer);
+                    }
+                }
+            }
+        }
+    }
+    publish(args, &samples)?;
+    if let Some((work, peer)) = failed.first() {
+        let (work, peer) = (work.name(), peer.name());
+        fail!("{} measurements are missing, {peer} on {work} first: see above", failed.len());
+    }
+    Ok(())
+}
+
+fn one(
+    args: &Compare,
+    work: Work,
+    peer: Peer,
+    samples: &Samples,
+) -> Result<Vec<(&'static str, f64)>> {
+    let scale = if args.quick { Scale::Quick } else { Scale::Full };
+    let subject = Subject::new(peer, &args.common);
+    // The floor writes what herenow writes for one delivery of the same work.
+    let frame_bytes = samples.median(work, Peer::Herenow, "bytes_per_delivery");
+    work.measure(subject, scale, frame_bytes)
+}
+
+/// A line for whoever waits.
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "herenow-bench: {line}");
+}
+
+fn publish(args: &Compare, samples: &Samples) -> Result<()> {
+    for &work in &args.works {
+        note(&format!("\n{}: {}", work.name(), work.what()))?;
+        work_table(args, work, samples).publish(None)?;
+    }
+    note("\nherenow's figures and their bounds")?;
+    bounds::table(samples).publish(None)?;
+    if args.quick {
+        note("--quick: these figures only show that everything works")?;
+    }
+    let Some(csv) = &args.common.csv else { return Ok(()) };
+    samples.write_csv(csv).context(|| format!("--csv {}", csv.display()))
+}
+
+fn work_table(args: &Compare, work: Work, samples: &Samples) -> Table {
+    let mut table = Table::new(work.columns());
+    for &peer in args.only.iter().filter(|&&peer| work.suits(peer)) {
+        let mut cells: Vec<Cell> = vec![peer.name().into()];
+        for metric in &work.columns()[1..] {
+            let value = samples.median(work, peer, metric);
+            cells.push(value.map_or(Cell::Nothing, |value| {
+                Cell::Number(value, if value.abs() < 10.0 { 3 } else { 1 })
+            }));
+        }
+        table.row(cells);
+    }
+    table
+}
