@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 
+use crate::duration;
 use crate::limits::Limits;
 
 /// How logs look.
@@ -36,27 +37,27 @@ pub struct Config {
 
     /// Silence after which a member is gone
     #[arg(long, env = "HERENOW_PRESENCE_TIMEOUT", hide_env = true, value_name = "TIME", default_value = "60s",
-          value_parser = positive_duration)]
+          value_parser = duration::positive)]
     pub presence_timeout: Duration,
 
     /// How often clients are told to send a heartbeat [default: half of the presence timeout]
     #[arg(long, env = "HERENOW_HEARTBEAT_INTERVAL", hide_env = true, value_name = "TIME",
-          value_parser = positive_duration)]
+          value_parser = duration::positive)]
     pub heartbeat_interval: Option<Duration>,
 
     /// How often the broker pings each WebSocket
     #[arg(long, env = "HERENOW_PING_INTERVAL", hide_env = true, value_name = "TIME", default_value = "25s",
-          value_parser = positive_duration)]
+          value_parser = duration::positive)]
     pub ping_interval: Duration,
 
     /// How long it waits for a sign of life after a ping
     #[arg(long, env = "HERENOW_PONG_TIMEOUT", hide_env = true, value_name = "TIME", default_value = "10s",
-          value_parser = positive_duration)]
+          value_parser = duration::positive)]
     pub pong_timeout: Duration,
 
     /// How long a shutdown waits for clients to go
     #[arg(long, env = "HERENOW_DRAIN_TIMEOUT", hide_env = true, value_name = "TIME", default_value = "5s",
-          value_parser = duration)]
+          value_parser = duration::any)]
     pub drain_timeout: Duration,
 
     /// What to log: error, warn, info, debug, trace, or by module as in herenow::hub=debug
@@ -125,25 +126,5 @@ impl Config {
             ));
         }
         Ok(())
-    }
-}
-
-/// Longest duration of any flag: a year, so that sums of times cannot overflow.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// Reads `250ms`, `2s`, `1m`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(duration) if duration <= LONGEST => Ok(duration),
-        Ok(_) => Err("must be at most a year".into()),
-        Err(_) => Err("write a time as 250ms, 2s or 1m".into()),
-    }
-}
-
-/// Reads a duration that must not be too short to be meant.
-pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        short if short < Duration::from_millis(10) => Err("must be at least 10ms".into()),
-        long => Ok(long),
     }
 }

@@ -15,6 +15,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod delivery;
+mod duration;
 pub mod hub;
 pub mod limits;
 pub mod presence;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::duration;
+
 /// The bounds that an operator may set.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Limits")]
@@ -46,27 +48,27 @@ pub struct Limits {
 
     /// Longest grace that a join may ask for
     #[arg(long, env = "HERENOW_MAX_GRACE", hide_env = true, value_name = "TIME", default_value = "60s",
-          value_parser = crate::config::duration)]
+          value_parser = duration::any)]
     pub max_grace: Duration,
 
     /// Longest life that attributes may be given
     #[arg(long, env = "HERENOW_MAX_TTL", hide_env = true, value_name = "TIME", default_value = "1h",
-          value_parser = crate::config::duration)]
+          value_parser = duration::any)]
     pub max_ttl: Duration,
 
     /// Time in which an HTTP request or WebSocket handshake must have come whole
     #[arg(long, env = "HERENOW_MAX_HANDSHAKE", hide_env = true, value_name = "TIME", default_value = "5s",
-          value_parser = crate::config::positive_duration)]
+          value_parser = duration::positive)]
     pub max_handshake: Duration,
 
     /// Time in which a message that was begun must be finished
     #[arg(long, env = "HERENOW_MAX_MESSAGE_TIME", hide_env = true, value_name = "TIME", default_value = "10s",
-          value_parser = crate::config::positive_duration)]
+          value_parser = duration::positive)]
     pub max_message_time: Duration,
 
     /// Time in which a slow reader must take at least a byte
     #[arg(long, env = "HERENOW_MAX_WRITE_TIME", hide_env = true, value_name = "TIME", default_value = "10s",
-          value_parser = crate::config::positive_duration)]
+          value_parser = duration::positive)]
     pub max_write_time: Duration,
 
     /// Connections in all [default: what the limit on open files allows]

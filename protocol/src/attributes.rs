@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::error::Refusal;
+
 /// Attributes as a frame brings them, before nulls are taken out: top-level keys in byte order.
 pub type AttributeMap = serde_json::Map<String, Value>;
 
@@ -29,6 +31,15 @@ pub fn too_deep(map: &AttributeMap) -> bool {
         }
     }
     map.values().any(|value| exceeds(value, MAX_DEPTH - 1))
+}
+
+/// Refuses attributes that nest too deep.
+pub(crate) fn shallow(map: AttributeMap) -> Result<AttributeMap, Refusal> {
+    if too_deep(&map) {
+        let rule = format_args!("must not nest deeper than {MAX_DEPTH} levels");
+        return Err(Refusal::invalid("attributes", rule));
+    }
+    Ok(map)
 }
 
 /// A member's attributes as canonical JSON text: no white space, keys in byte order, no top-level

@@ -94,3 +94,12 @@ impl Refusal {
         Self::field(ErrorCode::InvalidField, field, rule)
     }
 }
+
+/// The first characters of `text`, for a message that must not echo kilobytes.
+pub(crate) fn shorten(text: &str) -> Cow<'_, str> {
+    const SHOWN: usize = 32;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}

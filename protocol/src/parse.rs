@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::attributes::{AttributeMap, MAX_DEPTH, too_deep};
-use crate::error::{ErrorCode, Refusal};
+use crate::attributes::{AttributeMap, shallow};
+use crate::error::{ErrorCode, Refusal, shorten};
 use crate::name::{ChannelName, UserId};
 use crate::request::{ClientFrame, FrameId, Level, MAX_ID_BYTES, Request, Since};
 use crate::shorthand;
@@ -144,15 +144,6 @@ fn unknown_type(kind: &str) -> Refusal {
     }
 }
 
-/// The first characters of `text`, for a message that must not echo kilobytes.
-pub(crate) fn shorten(text: &str) -> Cow<'_, str> {
-    const SHOWN: usize = 32;
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]).into(),
-        None => text.into(),
-    }
-}
-
 fn required<'a>(raw: Raw<'a>, field: &'static str) -> Result<&'a RawValue, Refusal> {
     raw.ok_or_else(|| Refusal::missing(field))
 }
@@ -207,15 +198,6 @@ fn attributes(raw: &RawValue) -> Result<AttributeMap, Refusal> {
     serde_json::from_str(raw.get())
         .map_err(|error| not_a("attributes", "an object", &error))
         .and_then(shallow)
-}
-
-/// Refuses attributes that nest too deep.
-pub(crate) fn shallow(map: AttributeMap) -> Result<AttributeMap, Refusal> {
-    if too_deep(&map) {
-        let rule = format_args!("must not nest deeper than {MAX_DEPTH} levels");
-        return Err(Refusal::invalid("attributes", rule));
-    }
-    Ok(map)
 }
 
 /// Goes by the text: derived code would take `{"auto":null}` too.

@@ -7,10 +7,9 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::attributes::AttributeMap;
-use crate::error::{ErrorCode, Refusal};
+use crate::attributes::{AttributeMap, shallow};
+use crate::error::{ErrorCode, Refusal, shorten};
 use crate::name::{ChannelName, UserId};
-use crate::parse::{shallow, shorten};
 use crate::request::{Level, Request};
 
 /// Every shorthand: its form, and what it does.

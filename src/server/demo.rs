@@ -2,7 +2,9 @@
 
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::response::{IntoResponse, Response};
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -43,8 +45,15 @@ pub fn page(name: &str) -> Response {
     let Some((_, kind, text)) = FILES.iter().find(|(file, ..)| *file == name) else {
         return (StatusCode::NOT_FOUND, "not found\n").into_response();
     };
-    // Asked for anew each time: a page older than its broker would puzzle people.
-    ([(CONTENT_TYPE, *kind), (CACHE_CONTROL, "no-cache")], *text).into_response()
+    let headers = [
+        (CONTENT_TYPE, *kind),
+        // Asked for anew each time: a page older than its broker would puzzle people.
+        (CACHE_CONTROL, "no-cache"),
+        // The page says the rest of its policy itself; this part only a header can.
+        (CONTENT_SECURITY_POLICY, "frame-ancestors 'none'"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, *text).into_response()
 }
 
 #[cfg(test)]

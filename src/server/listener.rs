@@ -1,13 +1,11 @@
 //! Accepts connections, within bounds.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use dashmap::DashMap;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -18,34 +16,9 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use super::census::{Census, Counted, Limits};
 use super::{Shared, routes};
-use crate::config::Config;
-use crate::limits::{ACCEPT_BACK_OFF, BACKLOG, HEADER_BYTES, RESERVED_FILES, SEND_BUFFER_BYTES};
-
-/// Bounds of what is accepted.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    connections: usize,
-    per_address: usize,
-    handshake: Duration,
-}
-
-impl Limits {
-    /// The bounds that `config` sets. Raises the limit on open files as far as allowed, since that
-    /// is the limit on connections.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
-        let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-        let possible = files.saturating_sub(RESERVED_FILES).max(1);
-        let connections = config.limits.max_connections.map_or(possible, u64::from) as usize;
-        let per_address = config.limits.max_connections_per_address;
-        Self {
-            connections,
-            per_address: per_address.map_or(connections, |limit| limit as usize),
-            handshake: config.limits.max_handshake,
-        }
-    }
-}
+use crate::limits::{ACCEPT_BACK_OFF, BACKLOG, HEADER_BYTES, SEND_BUFFER_BYTES};
 
 /// Listens on `address`.
 ///
@@ -73,54 +46,16 @@ pub fn explain(address: SocketAddr, error: &io::Error) -> String {
     format!("--listen {address}: {why}")
 }
 
-/// Connections that are open now.
-#[derive(Debug, Default)]
-struct Open {
-    all: AtomicUsize,
-    by_address: DashMap<IpAddr, usize>,
-}
-
-/// One open connection, counted until this is dropped.
-#[derive(Debug)]
-pub struct Counted {
-    open: Arc<Open>,
-    address: IpAddr,
-}
-
-impl Open {
-    fn count(self: &Arc<Self>, address: IpAddr, limits: &Limits) -> Option<Counted> {
-        self.all.fetch_add(1, Ordering::Relaxed);
-        let here = {
-            let mut here = self.by_address.entry(address).or_insert(0);
-            *here += 1;
-            *here
-        };
-        let counted = Counted { open: Arc::clone(self), address };
-        let fits =
-            self.all.load(Ordering::Relaxed) <= limits.connections && here <= limits.per_address;
-        fits.then_some(counted)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.open.all.fetch_sub(1, Ordering::Relaxed);
-        if let Some(mut here) = self.open.by_address.get_mut(&self.address) {
-            *here -= 1;
-        }
-        self.open.by_address.remove_if(&self.address, |_, here| *here == 0);
-    }
-}
-
 /// Accepts until told to stop. A connection over the bounds is closed at once: it costs nothing,
 /// and its client hears of it sooner than from a full backlog.
 pub async fn accept(
     listener: TcpListener,
     limits: Limits,
+    handshake: Duration,
     shared: Shared,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let open = Arc::new(Open::default());
+    let census = Arc::new(Census::default());
     let routes = routes::router(shared);
     loop {
         let accepted = tokio::select! {
@@ -128,8 +63,8 @@ pub async fn accept(
             _ = stopped.wait_for(|&stop| stop) => return,
         };
         match accepted {
-            Ok((stream, peer)) => match open.count(peer.ip(), &limits) {
-                Some(counted) => serve(stream, counted, &limits, routes.clone()),
+            Ok((stream, peer)) => match census.count(peer.ip(), &limits) {
+                Some(counted) => serve(stream, counted, handshake, routes.clone()),
                 None => tracing::warn!(%peer, "refused: too many connections"),
             },
             // No descriptor or no memory: those who close make room.
@@ -142,7 +77,7 @@ pub async fn accept(
 }
 
 /// Serves HTTP on a socket; a WebSocket handshake takes the socket away from here.
-fn serve(stream: TcpStream, counted: Counted, limits: &Limits, routes: Router) {
+fn serve(stream: TcpStream, counted: Counted, handshake: Duration, routes: Router) {
     // Both only make things better: a socket without them still works.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
@@ -150,7 +85,7 @@ fn serve(stream: TcpStream, counted: Counted, limits: &Limits, routes: Router) {
         CountedService { counted: Arc::new(counted), routes: TowerToHyperService::new(routes) };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.handshake)
+        .header_read_timeout(handshake)
         .max_buf_size(HEADER_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();

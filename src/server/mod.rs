@@ -1,10 +1,12 @@
 //! The port: HTTP and WebSocket behind one listener, from start to shutdown.
 //!
-//! - [`listener`]: accepts, counts, backs off.
+//! - [`listener`]: accepts, and backs off.
+//! - [`census`]: how many connections are open.
 //! - [`routes`]: what is served over HTTP, the demo page among it.
 //! - [`upgrade`]: the WebSocket handshake, and the bare socket handed to its connection.
 //! - [`demo`]: the page, compiled in.
 
+pub mod census;
 pub mod demo;
 pub mod listener;
 pub mod routes;
@@ -58,8 +60,8 @@ pub fn start(config: &Config) -> Result<Broker, String> {
     };
     let hub = Arc::clone(&shared.hub);
     let (stop, stopped) = watch::channel(false);
-    let limits = listener::Limits::new(config);
-    let accepting = tokio::spawn(listener::accept(listener, limits, shared, stopped));
+    let (limits, handshake) = (census::Limits::new(config), config.limits.max_handshake);
+    let accepting = tokio::spawn(listener::accept(listener, limits, handshake, shared, stopped));
     Ok(Broker { address, hub, drain_timeout: config.drain_timeout, stop, accepting })
 }
 

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::Shared;
-use super::listener::Counted;
+use super::census::Counted;
 use crate::connection;
 
 /// Answers `GET /ws`.

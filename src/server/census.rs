@@ -1,0 +1,71 @@
+//! How many connections are open, in all and from each address.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+
+use crate::config::Config;
+use crate::limits::RESERVED_FILES;
+
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    connections: usize,
+    per_address: usize,
+}
+
+impl Limits {
+    /// The bounds that `config` sets. Raises the limit on open files as far as allowed, since that
+    /// is the limit on connections.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+        let possible = files.saturating_sub(RESERVED_FILES).max(1);
+        let connections = config.limits.max_connections.map_or(possible, u64::from) as usize;
+        let per_address = config.limits.max_connections_per_address;
+        Self { connections, per_address: per_address.map_or(connections, |limit| limit as usize) }
+    }
+}
+
+/// Connections that are open now.
+#[derive(Debug, Default)]
+pub struct Census {
+    all: AtomicUsize,
+    by_address: DashMap<IpAddr, usize>,
+}
+
+/// One open connection, counted until this is dropped.
+#[derive(Debug)]
+pub struct Counted {
+    census: Arc<Census>,
+    address: IpAddr,
+}
+
+impl Census {
+    /// Counts one more connection from `address`, if that is within `limits`.
+    #[must_use]
+    pub fn count(self: &Arc<Self>, address: IpAddr, limits: &Limits) -> Option<Counted> {
+        self.all.fetch_add(1, Ordering::Relaxed);
+        let here = {
+            let mut here = self.by_address.entry(address).or_insert(0);
+            *here += 1;
+            *here
+        };
+        let counted = Counted { census: Arc::clone(self), address };
+        let fits =
+            self.all.load(Ordering::Relaxed) <= limits.connections && here <= limits.per_address;
+        fits.then_some(counted)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.census.all.fetch_sub(1, Ordering::Relaxed);
+        if let Some(mut here) = self.census.by_address.get_mut(&self.address) {
+            *here -= 1;
+        }
+        self.census.by_address.remove_if(&self.address, |_, here| *here == 0);
+    }
+}
