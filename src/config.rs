@@ -32,7 +32,8 @@ pub struct Config {
 
     /// Listen beyond loopback although anyone can be anyone there: a client is whoever its
     /// `?user=` says
-    #[arg(long, env = "HERENOW_INSECURE_OPEN", hide_env = true)]
+    #[arg(long, env = "HERENOW_INSECURE_OPEN", hide_env = true,
+          value_parser = clap::builder::FalseyValueParser::new())]
     pub insecure_open: bool,
 
     /// Silence after which a member is gone

@@ -27,6 +27,12 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// How long it took since `clock` was started, seen from a broker that counts whole milliseconds:
+/// what it waited for lies in here, never before.
+pub(crate) fn took(clock: Clock) -> Duration {
+    clock.elapsed() + Duration::from_millis(1)
+}
+
 /// A broker on the test's own runtime, gone with it.
 pub(crate) struct Broker(herenow::Broker);
 
@@ -38,8 +44,7 @@ impl Broker {
 
     /// A broker with the defaults less what `change` changes.
     pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::default();
-        config.listen = ([127, 0, 0, 1], 0).into();
+        let mut config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
         change(&mut config);
         Self(herenow::start(&config).unwrap())
     }

@@ -19,8 +19,9 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 pub(crate) use crate::replica::Replica;
 
-/// How long a test waits for what must come. Only a failure ever takes so long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test waits for what must come. Only a failure ever takes so long. Less than from one
+/// ping to the next, since whatever comes begins the wait anew.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a client sends: a text message.
 pub(crate) struct Say(String);
@@ -123,6 +124,8 @@ impl Client {
         path: &str,
         protocols: Option<&str>,
     ) -> Result<(Self, Response<Option<Vec<u8>>>), Error> {
+        // Small writes go out at once, as a browser's do.
+        stream.set_nodelay(true).unwrap();
         let address = stream.peer_addr().unwrap();
         let mut request = format!("ws://{address}{path}").into_client_request()?;
         if let Some(protocols) = protocols {
@@ -169,19 +172,17 @@ impl Client {
         }
     }
 
+    /// A frame that came while something else was awaited, if there is one.
+    pub(crate) fn already(&mut self) -> Option<ServerFrame> {
+        self.early.pop_front()
+    }
+
     /// The next frame, which must be a `presence` frame: its events.
     pub(crate) async fn events(&mut self) -> Vec<Event> {
         match self.next().await {
             ServerFrame::Presence { events, .. } => events,
             other => panic!("no presence frame: {other:?}"),
         }
-    }
-
-    /// The next frame, which must be a `presence` frame of one event.
-    pub(crate) async fn event(&mut self) -> Event {
-        let mut events = self.events().await;
-        assert_eq!(events.len(), 1, "not one event: {events:?}");
-        events.remove(0)
     }
 
     /// The next frame from the socket; `None` once the connection has ended.
@@ -217,9 +218,12 @@ impl Client {
 
     /// Waits for the connection to end. What comes before stays for [`Client::next`].
     pub(crate) async fn ended(&mut self) -> End {
-        while let Some(frame) = self.receive().await {
-            self.early.push_back(frame);
-        }
+        let rest = async {
+            while let Some(frame) = self.receive().await {
+                self.early.push_back(frame);
+            }
+        };
+        timeout(PATIENCE, rest).await.expect("it does not end");
         self.end.clone().unwrap()
     }
 
@@ -284,6 +288,24 @@ impl Client {
         }
     }
 
+    /// All of a channel's members, newest first, page by page as the broker has them now.
+    pub(crate) async fn all_members(&mut self, channel: &str) -> Vec<MemberView> {
+        let mut all = Vec::new();
+        let mut after = Value::Null;
+        loop {
+            let query = json!({"type": "getMembers", "channel": channel, "limit": 1_000,
+                               "after": after});
+            let Answer::Members { members, next, .. } = self.answer(query).await else {
+                panic!("no members")
+            };
+            all.extend(members);
+            match next {
+                Some(next) => after = json!(next),
+                None => return all,
+            }
+        }
+    }
+
     /// The number of members as the broker has it now.
     pub(crate) async fn count(&mut self, channel: &str) -> u64 {
         match self.answer(json!({"type": "getCount", "channel": channel})).await {
@@ -319,7 +341,9 @@ impl Client {
     }
 
     /// Ends the socket without a Close frame, as a process that dies does.
-    pub(crate) fn kill(self) {}
+    pub(crate) fn kill(self) {
+        drop(self);
+    }
 
     /// Resets the socket: unread and unsent bytes are thrown away.
     pub(crate) fn reset(self) {

@@ -6,15 +6,23 @@
 //! - `liveness`: silence, pings, deadlines.
 //! - `lifecycle`: the binary from its flags to its shutdown, and the port.
 //! - `readme`: the session that the README shows.
+//! - `errors`, `closes`: every error code and every close code, provoked; floods.
+//! - `shorthand`: a session typed by hand, to the letter.
+//! - `delivery`, `slow`: what a subscriber gets and in which order; readers that stop and crawl.
+//! - `concurrent`: many at once, who all know the same in the end.
 //!
-//! Beside them `broker` (brokers to test), `client` and `raw` (clients, decent and not), `replica`
-//! (what an observer knows) and `seed` (where randomness comes from).
+//! Beside them `broker` (brokers to test), `client`, `raw` and `wire` (clients, decent and not),
+//! `replica` (what an observer knows) and `seed` (where randomness comes from).
 
 #![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
 
 mod attributes;
 mod broker;
 mod client;
+mod closes;
+mod concurrent;
+mod delivery;
+mod errors;
 mod house;
 mod lifecycle;
 mod liveness;
@@ -24,3 +32,6 @@ mod readme;
 mod replica;
 mod rules;
 mod seed;
+mod shorthand;
+mod slow;
+mod wire;

@@ -1,7 +1,6 @@
 //! A socket for what no decent client does: bytes as the test writes them, nothing answered.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -50,7 +49,9 @@ pub(crate) struct Raw {
 impl Raw {
     /// Connected; nothing is sent yet.
     pub(crate) async fn open(address: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), bytes: Vec::new() }
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, bytes: Vec::new() }
     }
 
     /// A WebSocket of `user`, the handshake done and the welcome taken.
@@ -70,6 +71,11 @@ impl Raw {
              {headers}\r\n"
         );
         self.write(request.as_bytes()).await;
+        self.head().await
+    }
+
+    /// The head of the answer to an HTTP request.
+    pub(crate) async fn head(&mut self) -> String {
         loop {
             if let Some(end) = self.bytes.windows(4).position(|four| four == b"\r\n\r\n") {
                 let head = self.bytes.drain(..end + 4).collect();
@@ -82,6 +88,11 @@ impl Raw {
     /// Writes bytes, all at once.
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// Writes bytes to a broker that may have closed.
+    pub(crate) async fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).await
     }
 
     /// Sends a text message.
@@ -132,6 +143,10 @@ impl Raw {
 
     /// How the connection ends; frames before the end are skipped.
     pub(crate) async fn ended(&mut self) -> End {
+        timeout(PATIENCE, self.until_end()).await.expect("it does not end")
+    }
+
+    async fn until_end(&mut self) -> End {
         while let Some((first, payload)) = self.next().await {
             if first == CLOSE {
                 return match payload.split_first_chunk() {
@@ -150,11 +165,6 @@ impl Raw {
     pub(crate) async fn rest(&mut self) -> String {
         while self.read().await {}
         String::from_utf8_lossy(&self.bytes).into_owned()
-    }
-
-    /// Whether nothing comes within `time`.
-    pub(crate) async fn is_silent_for(&mut self, time: Duration) -> bool {
-        self.bytes.is_empty() && timeout(time, self.stream.readable()).await.is_err()
     }
 }
 

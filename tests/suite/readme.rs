@@ -29,7 +29,8 @@ fn blanked(line: &str) -> Value {
 #[tokio::test]
 async fn the_session_gives_the_output_that_it_shows() {
     let readme = include_str!("../../README.md");
-    let (_, session) = readme.split_once("$ npx wscat -c 'ws://127.0.0.1:8080/ws?user=ada'\n").unwrap();
+    let (_, session) =
+        readme.split_once("$ npx wscat -c 'ws://127.0.0.1:8080/ws?user=ada'\n").unwrap();
     let (session, _) = session.split_once("```").unwrap();
     let broker = Broker::start();
     let mut ada = Raw::open(broker.address()).await;

@@ -2,6 +2,7 @@
 
 /// The seed of a random test: `HERENOW_SEED` if set, else a new one. Printed, so that a failure can
 /// be repeated with `HERENOW_SEED=… cargo test NAME`.
+#[expect(clippy::print_stdout, reason = "cargo shows it when the test fails")]
 pub(crate) fn seed(test: &str) -> u64 {
     let seed = std::env::var("HERENOW_SEED")
         .ok()

@@ -1,0 +1,256 @@
+//! Readers that stop, crawl and come back: what they miss, what they get, and that nobody else
+//! notices.
+
+use std::time::Duration;
+
+use herenow::limits::PINNED_BLOBS;
+use herenow_protocol::reply::{MemberView, SnapshotReason};
+use herenow_protocol::{CloseCode, ServerFrame};
+use serde_json::json;
+
+use crate::broker::{Broker, until};
+use crate::client::{Client, Replica};
+use crate::seed::seed;
+use crate::wire::{Got, Wire, small_socket};
+
+/// A broker that counts no frames and is patient with slow readers.
+fn broker() -> Broker {
+    Broker::with(|config| {
+        config.limits.max_frames_burst = 1_000_000;
+        config.limits.max_frames_per_second = 1_000_000;
+        config.limits.max_write_time = Duration::from_secs(60);
+        config.limits.max_message_bytes = 1 << 20;
+        config.limits.max_attribute_bytes = 1 << 19;
+    })
+}
+
+/// Writes `text` of so many bytes, marked by a number.
+async fn write(client: &mut Client, channel: &str, n: usize, bytes: usize) {
+    let attributes = json!({"n": n, "text": "x".repeat(bytes)});
+    client.ok(json!({"type": "setAttributes", "channel": channel, "attributes": attributes})).await;
+}
+
+/// A reader that sleeps through thousands of changes gets what was on its way, and then a snapshot
+/// instead of what it missed. Its neighbour gets every frame.
+#[tokio::test]
+async fn a_reader_that_slept_is_resynced() {
+    let broker = broker();
+    let mut slow = Client::over(small_socket(broker.address()).await, "slow").await;
+    let mut asleep = slow.observe("room").await;
+    let mut fast = broker.connect("fast").await;
+    let mut awake = fast.observe("room").await;
+    let fast = tokio::spawn(async move {
+        let mut frames = 0;
+        while !awake.users().contains(&"bob") {
+            let frame = fast.next().await;
+            assert!(matches!(frame, ServerFrame::Presence { .. }), "disturbed: {frame:?}");
+            awake.apply(&frame);
+            frames += 1;
+        }
+        (fast, awake, frames)
+    });
+    let mut ada = broker.connect("ada").await;
+    ada.ok("join room").await;
+    for n in 0..3_000 {
+        write(&mut ada, "room", n, 500).await;
+        // Others come and go meanwhile.
+        if n % 500 == 0 {
+            let mut guest = broker.connect(&format!("guest-{n}")).await;
+            guest.ok("join room").await;
+            if n % 1_000 == 0 {
+                guest.close(1000).await;
+            } else {
+                guest.kill();
+            }
+        }
+    }
+    let mut bob = broker.connect("bob").await;
+    bob.ok("join room last=1").await;
+    let (mut fast, mut awake, frames) = fast.await.unwrap();
+    assert!(frames > 1_000, "only {frames} frames");
+    awake.assert_equals(&fast.members("room").await);
+
+    let mut resyncs = 0;
+    let mut heard = 0;
+    while asleep.since() != awake.since() || !asleep.is_whole() {
+        let frame = slow.next().await;
+        if let ServerFrame::Snapshot { reason, .. } = &frame {
+            assert_eq!(*reason, SnapshotReason::Resync);
+            resyncs += 1;
+        }
+        asleep.apply(&frame);
+        heard += 1;
+    }
+    assert!(resyncs >= 1 && heard < frames, "{heard} of {frames} frames, {resyncs} resyncs");
+    assert_eq!(asleep.members(), awake.members());
+    // Both go on as if nothing had been.
+    ada.ok("set room awake=1").await;
+    asleep.apply(&slow.next().await);
+    awake.apply(&fast.next().await);
+    assert_eq!((asleep.since(), asleep.members()), (awake.since(), awake.members()));
+    slow.expect_quiet().await;
+}
+
+/// Someone who takes a few bytes at a time, of two channels, replies and pongs.
+struct Crawler {
+    wire: Wire,
+    random: fastrand::Rng,
+    replicas: [Replica; 2],
+    resyncs: [usize; 2],
+    asked: u64,
+    answered: u64,
+    pinged: u64,
+    ponged: u64,
+}
+
+const CRAWLED: [&str; 2] = ["east", "west"];
+
+impl Crawler {
+    /// Asks something now and then.
+    async fn ask(&mut self) {
+        if self.random.u8(..) < 64 {
+            let id = self.asked;
+            let query = json!({"type": "getCount", "channel": CRAWLED[0], "id": id});
+            self.wire.say(&query.to_string()).await;
+            self.asked += 1;
+        }
+        if self.random.u8(..) < 64 {
+            self.wire.ping(&self.pinged.to_be_bytes()).await;
+            self.pinged += 1;
+        }
+    }
+
+    /// Takes a frame, whatever it is.
+    async fn take(&mut self) {
+        let frame: ServerFrame = match self.wire.next().await {
+            Got::Text(text) => serde_json::from_str(&text).unwrap(),
+            Got::Pong(payload) => {
+                assert_eq!(payload, self.ponged.to_be_bytes());
+                self.ponged += 1;
+                return;
+            }
+            Got::Ping(_) => return,
+            other => panic!("{other:?}"),
+        };
+        if let ServerFrame::Result { .. } = frame {
+            assert_eq!(json!(frame)["id"], self.answered);
+            self.answered += 1;
+        }
+        for (n, its) in CRAWLED.iter().enumerate() {
+            self.replicas[n].apply(&frame);
+            let ServerFrame::Snapshot { channel, reason, .. } = &frame else { continue };
+            let resync = channel.as_str() == *its && *reason == SnapshotReason::Resync;
+            self.resyncs[n] += usize::from(resync);
+        }
+    }
+
+    /// Whether it has its answers, and knows of the last change of each channel.
+    fn has_all(&self, last: usize) -> bool {
+        let knows = |replica: &Replica| {
+            let written = |member: &MemberView| member.attributes.to_map()["n"] == json!(last);
+            replica.is_whole() && replica.members().values().any(written)
+        };
+        self.replicas.iter().all(knows) && (self.answered, self.ponged) == (self.asked, self.pinged)
+    }
+}
+
+/// No frame is ever cut by another, and each channel stays in order.
+#[tokio::test]
+async fn frames_never_interleave_on_a_crawling_connection() {
+    const CHANGES: usize = 400;
+    let mut random = fastrand::Rng::with_seed(seed("frames_never_interleave"));
+    let broker = broker();
+    let wire = Wire::connect_small(broker.address(), "crawler").await;
+    let replicas = CRAWLED.map(Replica::new);
+    let (resyncs, asked, answered, pinged, ponged) = ([0, 0], 0, 0, 0, 0);
+    let forked = random.fork();
+    let mut crawler =
+        Crawler { wire, random: forked, replicas, resyncs, asked, answered, pinged, ponged };
+    let mut writers = Vec::new();
+    for channel in CRAWLED {
+        let mut writer = broker.connect(&format!("{channel}-writer")).await;
+        writer.ok(format!("join {channel} n=none")).await;
+        let bytes: Vec<usize> = (0..CHANGES).map(|_| random.usize(0..12_000)).collect();
+        writers.push(tokio::spawn(async move {
+            for (n, bytes) in bytes.into_iter().enumerate() {
+                write(&mut writer, channel, n, bytes).await;
+            }
+            writer
+        }));
+        crawler.wire.say(&format!("sub {channel}")).await;
+    }
+    while !crawler.has_all(CHANGES - 1) {
+        if writers.iter().any(|writer| !writer.is_finished()) {
+            crawler.wire.sip(random.usize(1..60));
+            crawler.ask().await;
+        } else {
+            crawler.wire.sip(5_000);
+        }
+        crawler.take().await;
+    }
+    assert!(crawler.resyncs.iter().all(|&n| n > 0), "it never lagged: {:?}", crawler.resyncs);
+    assert!(crawler.asked > 0 && crawler.pinged > 0);
+    for ((writer, replica), channel) in writers.into_iter().zip(&crawler.replicas).zip(CRAWLED) {
+        replica.assert_equals(&writer.await.unwrap().members(channel).await);
+    }
+}
+
+/// Snapshots that stopped readers keep in memory are bounded: beyond the bound the readers of the
+/// oldest are let go, and only they.
+#[tokio::test]
+async fn stopped_readers_keep_only_so_many_snapshots() {
+    const TOO_MANY: usize = 4;
+    let broker = broker();
+    let mut giants = Vec::new();
+    for n in 0..3 {
+        let mut giant = broker.connect(&format!("giant-{n}")).await;
+        giant.ok("join room").await;
+        write(&mut giant, "room", n, 200_000).await;
+        giants.push(giant);
+    }
+    let mut stopped = Vec::new();
+    let mut dwarfs = Vec::new();
+    for n in 0..PINNED_BLOBS + TOO_MANY {
+        let mut reader = Wire::connect_small(broker.address(), &format!("reader-{n}")).await;
+        reader.say("sub room").await;
+        // Its snapshot begins to come, and nobody reads it.
+        reader.readable().await;
+        stopped.push(reader);
+        // The next one gets another.
+        let mut dwarf = broker.connect(&format!("dwarf-{n}")).await;
+        dwarf.ok("join room").await;
+        dwarfs.push(dwarf);
+    }
+    let truth = giants[0].all_members("room").await;
+    for (n, reader) in stopped.iter_mut().enumerate() {
+        let mut replica = Replica::new("room");
+        let end = loop {
+            match reader.next().await {
+                Got::Text(text) => replica.apply(&serde_json::from_str(&text).unwrap()),
+                Got::Ping(_) => {}
+                end => break Some(end),
+            }
+            if replica.is_whole() && replica.users().len() == giants.len() + dwarfs.len() {
+                break None;
+            }
+        };
+        if n < TOO_MANY {
+            let told = |end: &Got| matches!(end, Got::Close(code, _) if *code == CloseCode::SlowConsumer.number());
+            assert!(end.as_ref().is_some_and(|end| *end == Got::Cut || told(end)), "{n}: {end:?}");
+            assert!(!replica.is_whole(), "{n} had its snapshot whole");
+        } else {
+            assert_eq!(end, None, "reader {n}");
+            replica.assert_equals(&truth);
+        }
+    }
+    let alive = giants.len() + dwarfs.len() + PINNED_BLOBS;
+    until("the readers of the oldest are gone", || broker.hub().connection_count() == alive).await;
+    // The others are served as ever.
+    giants[0].ok("set room small=1").await;
+    for reader in &mut stopped[TOO_MANY..] {
+        let Some(ServerFrame::Presence { events, .. }) = reader.frame().await else {
+            panic!("no frame")
+        };
+        assert_eq!(events[0].user().as_str(), "giant-0");
+    }
+}

@@ -1,0 +1,248 @@
+//! A WebSocket by hand, for clients that send while they are being closed, and readers that stop,
+//! crawl and look at every byte. Panics on whatever RFC 6455 does not let a server send.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use herenow_protocol::ServerFrame;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+use crate::client::PATIENCE;
+use crate::raw::{CLOSE, PING, PONG, TEXT, frame};
+
+/// Receive buffer of a reader that is to be slow: small enough to show soon, large enough not to
+/// look like a lost wake-up.
+const SMALL_BUFFER: u32 = 8 * 1024;
+
+/// The header of a masked frame of any length, less the mask: a promise that nobody need keep.
+pub(crate) fn header(first: u8, length: u64) -> Vec<u8> {
+    [&[first, 0x80 | 127][..], &length.to_be_bytes()].concat()
+}
+
+/// A Close frame of a client.
+pub(crate) fn close_frame(code: u16) -> Vec<u8> {
+    frame(CLOSE, &code.to_be_bytes())
+}
+
+/// What came.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Got {
+    Text(String),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Close(u16, String),
+    /// The broker ended the socket, between frames.
+    End,
+    /// The broker ended the socket in the middle of a frame, or reset it.
+    Cut,
+}
+
+/// A socket whose receive buffer is small, so that the kernel hides little.
+pub(crate) async fn small_socket(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(SMALL_BUFFER).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+/// A WebSocket by hand, its handshake done.
+pub(crate) struct Wire {
+    reader: OwnedReadHalf,
+    writer: Option<OwnedWriteHalf>,
+    /// Read, and not looked at yet.
+    buffer: Vec<u8>,
+    /// How many bytes a read takes at most.
+    sip: usize,
+}
+
+impl Wire {
+    /// Connects as `user`, and takes the welcome.
+    pub(crate) async fn connect(address: SocketAddr, user: &str) -> Self {
+        Self::open(address, user).await.welcomed().await
+    }
+
+    /// As [`Wire::connect`], over a socket that hides little from the broker.
+    pub(crate) async fn connect_small(address: SocketAddr, user: &str) -> Self {
+        Self::over(small_socket(address).await, user).await.welcomed().await
+    }
+
+    /// Connects as `user`, percent-encoded, and leaves whatever comes to be read.
+    pub(crate) async fn open(address: SocketAddr, user: &str) -> Self {
+        Self::over(TcpStream::connect(address).await.unwrap(), user).await
+    }
+
+    async fn welcomed(mut self) -> Self {
+        assert_eq!(self.json().await["type"], "welcome");
+        self
+    }
+
+    async fn over(stream: TcpStream, user: &str) -> Self {
+        let (reader, mut writer) = stream.into_split();
+        let request = format!(
+            "GET /ws?user={user} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        writer.write_all(request.as_bytes()).await.unwrap();
+        let mut raw = Self { reader, writer: Some(writer), buffer: Vec::new(), sip: 64 * 1024 };
+        loop {
+            if let Some(end) = raw.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                let head = String::from_utf8(raw.buffer.drain(..end + 4).collect()).unwrap();
+                assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+                // RFC 6455 section 1.3 has this answer to this key.
+                assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
+                return raw;
+            }
+            assert!(raw.read().await, "no handshake");
+        }
+    }
+
+    /// From now on each read takes at most so many bytes.
+    pub(crate) fn sip(&mut self, bytes: usize) {
+        self.sip = bytes;
+    }
+
+    /// Sends bytes.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
+        let writer = self.writer.as_mut().unwrap();
+        timeout(PATIENCE, writer.write_all(bytes))
+            .await
+            .expect("the broker reads nothing")
+            .unwrap();
+    }
+
+    /// Sends bytes beside everything else, until the socket breaks.
+    pub(crate) fn write_on(&mut self, bytes: Vec<u8>) {
+        let mut writer = self.writer.take().unwrap();
+        tokio::spawn(async move {
+            let _ = writer.write_all(&bytes).await;
+            // Dropping it would end the socket.
+            std::future::pending::<()>().await;
+        });
+    }
+
+    /// Sends the same bytes every so often, until the socket breaks.
+    pub(crate) fn write_again_and_again(&mut self, bytes: Vec<u8>, every: Duration) {
+        let mut writer = self.writer.take().unwrap();
+        tokio::spawn(async move {
+            while writer.write_all(&bytes).await.is_ok() {
+                tokio::time::sleep(every).await;
+            }
+        });
+    }
+
+    /// The writing half alone.
+    pub(crate) fn writer(&mut self) -> &mut OwnedWriteHalf {
+        self.writer.as_mut().unwrap()
+    }
+
+    /// Sends a text message.
+    pub(crate) async fn say(&mut self, text: &str) {
+        self.write(&frame(TEXT, text.as_bytes())).await;
+    }
+
+    /// Sends a ping.
+    pub(crate) async fn ping(&mut self, payload: &[u8]) {
+        self.write(&frame(PING, payload)).await;
+    }
+
+    /// Waits until something has come, and leaves it.
+    pub(crate) async fn readable(&self) {
+        assert!(self.buffer.is_empty());
+        timeout(PATIENCE, self.reader.readable()).await.expect("nothing comes").unwrap();
+    }
+
+    /// Reads some bytes; whether there were any.
+    async fn read(&mut self) -> bool {
+        let start = self.buffer.len();
+        self.buffer.resize(start + self.sip, 0);
+        let read = timeout(PATIENCE, self.reader.read(&mut self.buffer[start..])).await;
+        let read = read.unwrap_or_else(|_| panic!("nothing comes behind {start} bytes"));
+        let read = read.unwrap_or(0);
+        self.buffer.truncate(start + read);
+        read > 0
+    }
+
+    /// The next frame. Panics on whatever RFC 6455 does not let a server send.
+    pub(crate) async fn next(&mut self) -> Got {
+        loop {
+            if let Some(got) = self.take_frame() {
+                return got;
+            }
+            if !self.read().await {
+                return if self.buffer.is_empty() { Got::End } else { Got::Cut };
+            }
+        }
+    }
+
+    fn take_frame(&mut self) -> Option<Got> {
+        let [first, second, rest @ ..] = self.buffer.as_slice() else { return None };
+        let (first, second) = (*first, *second);
+        assert_eq!(second & 0x80, 0, "a masked frame");
+        let (length, extra) = match second {
+            126 => (u64::from(u16::from_be_bytes(*rest.first_chunk()?)), 2),
+            127 => (u64::from_be_bytes(*rest.first_chunk()?), 8),
+            short => (u64::from(short), 0),
+        };
+        let least = [0, 126, 0x1_0000][[0, 2, 8].iter().position(|&size| size == extra).unwrap()];
+        assert!(length >= least, "a length of {length} in {extra} bytes");
+        let start = 2 + extra;
+        let end = start + usize::try_from(length).unwrap();
+        if self.buffer.len() < end {
+            return None;
+        }
+        let payload: Vec<u8> = self.buffer.drain(..end).skip(start).collect();
+        Some(match first {
+            TEXT => Got::Text(String::from_utf8(payload).unwrap()),
+            PING => Got::Ping(payload),
+            PONG => Got::Pong(payload),
+            CLOSE => match payload.split_first_chunk() {
+                None => Got::Close(1005, String::new()),
+                Some((code, reason)) => {
+                    let reason = String::from_utf8(reason.to_vec()).unwrap();
+                    Got::Close(u16::from_be_bytes(*code), reason)
+                }
+            },
+            other => panic!("a frame that begins with {other:#04x}"),
+        })
+    }
+
+    /// The next text message, as JSON.
+    pub(crate) async fn json(&mut self) -> Value {
+        match self.next().await {
+            Got::Text(text) => serde_json::from_str(&text).unwrap(),
+            other => panic!("no text: {other:?}"),
+        }
+    }
+
+    /// The next text message, as a frame of ours; `None` at the end of the socket.
+    pub(crate) async fn frame(&mut self) -> Option<ServerFrame> {
+        loop {
+            match self.next().await {
+                Got::Text(text) => return Some(serde_json::from_str(&text).unwrap()),
+                Got::Ping(_) | Got::Pong(_) => {}
+                Got::Close(..) | Got::End | Got::Cut => return None,
+            }
+        }
+    }
+
+    /// Waits for a Close frame, which the end of the socket must follow: its code and reason, and
+    /// the texts that came before.
+    pub(crate) async fn closed(&mut self) -> (u16, String, Vec<String>) {
+        let mut texts = Vec::new();
+        loop {
+            match self.next().await {
+                Got::Text(text) => texts.push(text),
+                Got::Close(code, reason) => {
+                    assert_eq!(self.next().await, Got::End, "behind the Close frame");
+                    return (code, reason, texts);
+                }
+                Got::Ping(_) | Got::Pong(_) => {}
+                other => panic!("{other:?} and no Close frame; before: {texts:?}"),
+            }
+        }
+    }
+}
