@@ -139,6 +139,9 @@ pub const LINGER: Duration = Duration::from_secs(1);
 /// Resolution of the timers.
 pub const TIMER_SLOT_MS: u64 = 250;
 
+/// Timers that come later than this show that the whole broker stood still.
+pub const STALL_MS: u64 = 4 * TIMER_SLOT_MS;
+
 /// Slots of the timers' wheel: two minutes ahead; what is due later goes round.
 pub const TIMER_SLOTS: usize = 512;
 

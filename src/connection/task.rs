@@ -167,6 +167,11 @@ impl Task {
                 return self.catch_up(now);
             }
         }
+        // What has come is read before anybody is judged by it: after a stall of the broker the
+        // heartbeats of the time lie in the sockets.
+        if !self.paused && matches!(self.read(cx, now)?, Step::Again) {
+            return Ok(Step::Again);
+        }
         let timer = self.client.outlet.take_wake(Wake::Timer);
         if timer || self.client.retime || flow == Flow::Choked {
             let flow_now = self.tend(now)?;
@@ -175,7 +180,7 @@ impl Task {
                 return Ok(Step::Again);
             }
         }
-        if self.paused { Ok(Step::Wait) } else { self.read(cx, now) }
+        Ok(Step::Wait)
     }
 
     fn why_closed(&self) -> End {

@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 use super::Hub;
 use super::wheel::Wheel;
 use crate::delivery::Outlet;
-use crate::limits::{TIMER_BATCH, TIMER_SLOT_MS};
+use crate::limits::{STALL_MS, TIMER_BATCH, TIMER_SLOT_MS};
 
 /// Whom to tell, by number and by name: a timer keeps nothing in memory, and finds nobody when who
 /// armed it is gone.
@@ -50,8 +50,15 @@ impl Timers {
 pub(super) async fn run(hub: Weak<Hub>) {
     let mut interval = tokio::time::interval(Duration::from_millis(TIMER_SLOT_MS));
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last_ms = None;
     loop {
         interval.tick().await;
+        let Some(now_ms) = hub.upgrade().map(|hub| hub.clock.now().mono_ms) else { return };
+        // A broker that was stopped hears first what came meanwhile, and judges at the next turn.
+        let stalled = last_ms.replace(now_ms).is_some_and(|last_ms| now_ms - last_ms > STALL_MS);
+        if stalled {
+            continue;
+        }
         loop {
             let Some(hub) = hub.upgrade() else { return };
             if fire_due(&hub) < TIMER_BATCH {

@@ -315,3 +315,24 @@ async fn going_on_for_ever_is_not_finishing() {
     assert!((TIME + TIME / 2..LATEST + TIME).contains(&took), "after {took:?}");
     assert_eq!(observer.told().await, "timeout ada connection");
 }
+
+/// A whole broker may stand still: a suspended machine, a starved process. What clients sent
+/// meanwhile waits in its sockets, and is read before anybody is judged.
+#[tokio::test]
+async fn a_broker_that_stood_still_evicts_nobody_who_is_alive() {
+    let broker = Process::start(&["--presence-timeout", "2s"]);
+    let mut observer = Observer::of(broker.address(), "room").await;
+    let mut ada = broker.connect("ada").await;
+    ada.ok("join room").await;
+    assert_eq!(observer.told().await, "join ada {}");
+    broker.signal("STOP");
+    let mut beats = interval(Duration::from_millis(250));
+    for beat in 0..16 {
+        beats.tick().await;
+        ada.send("hb").await;
+        if beat == 12 {
+            broker.signal("CONT");
+        }
+    }
+    observer.told_nothing().await;
+}

@@ -157,12 +157,11 @@ impl Wire {
 
     /// Reads some bytes; whether there were any.
     async fn read(&mut self) -> bool {
-        let start = self.buffer.len();
-        self.buffer.resize(start + self.sip, 0);
-        let read = timeout(PATIENCE, self.reader.read(&mut self.buffer[start..])).await;
-        let read = read.unwrap_or_else(|_| panic!("nothing comes behind {start} bytes"));
+        // Not straight into the buffer, so that whoever gives up waiting breaks nothing.
+        let mut sip = vec![0; self.sip];
+        let read = timeout(PATIENCE, self.reader.read(&mut sip)).await.expect("nothing comes");
         let read = read.unwrap_or(0);
-        self.buffer.truncate(start + read);
+        self.buffer.extend_from_slice(&sip[..read]);
         read > 0
     }
 
