@@ -527,3 +527,37 @@ async fn a_storm_of_joins_leaves_everyone_with_everyone() {
         until("everyone is gone", || broker.hub().channel_count() == 0).await;
     }
 }
+
+/// A channel that comes into being and vanishes over and over is one channel: whoever joined is
+/// found there, whatever its neighbours did at that moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_joins_a_channel_that_is_gone() {
+    let broker = broker();
+    let address = broker.address();
+    let mut guests = JoinSet::new();
+    for n in 0..8 {
+        guests.spawn(async move {
+            let mut client = Client::connect(address, &format!("user-{n}")).await;
+            let other = if n % 2 == 0 { "leave" } else { "unsubscribe" };
+            for round in 0..1_000 {
+                let [enter, leave] = if n % 2 == 0 {
+                    ["join", other].map(|kind| json!({"type": kind, "channel": "room"}))
+                } else {
+                    ["subscribe", other].map(|kind| json!({"type": kind, "channel": "room"}))
+                };
+                let who = json!({"type": "getMembers", "channel": "room", "id": round});
+                client.send_all([enter, who, leave]).await;
+                let ServerFrame::Result { answer, .. } = client.reply(round).await else {
+                    panic!("no answer")
+                };
+                let answer = json!(answer);
+                let members = answer["members"].as_array().unwrap();
+                let me = format!("user-{n}");
+                assert_eq!(members.iter().any(|member| member["user"] == *me), n % 2 == 0);
+                while client.already().is_some() {}
+            }
+        });
+    }
+    guests.join_all().await;
+    until("no channel is left", || broker.hub().channel_count() == 0).await;
+}

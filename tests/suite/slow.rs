@@ -1,6 +1,7 @@
 //! Readers that stop, crawl and come back: what they miss, what they get, and that nobody else
 //! notices.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use herenow::limits::PINNED_BLOBS;
@@ -8,7 +9,7 @@ use herenow_protocol::reply::{MemberView, SnapshotReason};
 use herenow_protocol::{CloseCode, ServerFrame};
 use serde_json::json;
 
-use crate::broker::{Broker, until};
+use crate::broker::{Broker, Process, until};
 use crate::client::{Client, Replica};
 use crate::seed::seed;
 use crate::wire::{Got, Wire, small_socket};
@@ -157,10 +158,20 @@ impl Crawler {
 /// No frame is ever cut by another, and each channel stays in order.
 #[tokio::test]
 async fn frames_never_interleave_on_a_crawling_connection() {
+    crawl(broker().address()).await;
+}
+
+/// The same where catching up and passes run on several threads.
+#[tokio::test]
+async fn frames_never_interleave_with_threads_either() {
+    let broker = Process::start(&["--max-frames-burst=1000000", "--max-attribute-bytes=16384"]);
+    crawl(broker.address()).await;
+}
+
+async fn crawl(address: SocketAddr) {
     const CHANGES: usize = 400;
     let mut random = fastrand::Rng::with_seed(seed("frames_never_interleave"));
-    let broker = broker();
-    let wire = Wire::connect_small(broker.address(), "crawler").await;
+    let wire = Wire::connect_small(address, "crawler").await;
     let replicas = CRAWLED.map(Replica::new);
     let (resyncs, asked, answered, pinged, ponged) = ([0, 0], 0, 0, 0, 0);
     let forked = random.fork();
@@ -168,7 +179,7 @@ async fn frames_never_interleave_on_a_crawling_connection() {
         Crawler { wire, random: forked, replicas, resyncs, asked, answered, pinged, ponged };
     let mut writers = Vec::new();
     for channel in CRAWLED {
-        let mut writer = broker.connect(&format!("{channel}-writer")).await;
+        let mut writer = Client::connect(address, &format!("{channel}-writer")).await;
         writer.ok(format!("join {channel} n=none")).await;
         let bytes: Vec<usize> = (0..CHANGES).map(|_| random.usize(0..12_000)).collect();
         writers.push(tokio::spawn(async move {

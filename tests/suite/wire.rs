@@ -1,6 +1,7 @@
 //! A WebSocket by hand, for clients that send while they are being closed, and readers that stop,
 //! crawl and look at every byte. Panics on whatever RFC 6455 does not let a server send.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -87,16 +88,16 @@ impl Wire {
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         writer.write_all(request.as_bytes()).await.unwrap();
-        let mut raw = Self { reader, writer: Some(writer), buffer: Vec::new(), sip: 64 * 1024 };
+        let mut wire = Self { reader, writer: Some(writer), buffer: Vec::new(), sip: 64 * 1024 };
         loop {
-            if let Some(end) = raw.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-                let head = String::from_utf8(raw.buffer.drain(..end + 4).collect()).unwrap();
+            if let Some(end) = wire.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                let head = String::from_utf8(wire.buffer.drain(..end + 4).collect()).unwrap();
                 assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
                 // RFC 6455 section 1.3 has this answer to this key.
                 assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
-                return raw;
+                return wire;
             }
-            assert!(raw.read().await, "no handshake");
+            assert!(wire.read().await.unwrap() > 0, "no handshake");
         }
     }
 
@@ -155,14 +156,13 @@ impl Wire {
         timeout(PATIENCE, self.reader.readable()).await.expect("nothing comes").unwrap();
     }
 
-    /// Reads some bytes; whether there were any.
-    async fn read(&mut self) -> bool {
+    /// Reads some bytes; how many there were, 0 at the end of the socket.
+    async fn read(&mut self) -> io::Result<usize> {
         // Not straight into the buffer, so that whoever gives up waiting breaks nothing.
         let mut sip = vec![0; self.sip];
-        let read = timeout(PATIENCE, self.reader.read(&mut sip)).await.expect("nothing comes");
-        let read = read.unwrap_or(0);
+        let read = timeout(PATIENCE, self.reader.read(&mut sip)).await.expect("nothing comes")?;
         self.buffer.extend_from_slice(&sip[..read]);
-        read > 0
+        Ok(read)
     }
 
     /// The next frame. Panics on whatever RFC 6455 does not let a server send.
@@ -171,8 +171,10 @@ impl Wire {
             if let Some(got) = self.take_frame() {
                 return got;
             }
-            if !self.read().await {
-                return if self.buffer.is_empty() { Got::End } else { Got::Cut };
+            match self.read().await {
+                Ok(0) if self.buffer.is_empty() => return Got::End,
+                Ok(0) | Err(_) => return Got::Cut,
+                Ok(_) => {}
             }
         }
     }
