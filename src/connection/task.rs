@@ -225,8 +225,8 @@ impl Task {
             }
         });
         if std::mem::take(&mut client.resumed) {
+            // The next look catches up, as with any choked connection.
             sending.hold_passes();
-            client.catch_up(&mut sending);
         } else {
             sending.flush_replies();
         }

@@ -9,6 +9,7 @@
 //! - `errors`, `closes`: every error code and every close code, provoked; floods.
 //! - `shorthand`: a session typed by hand, to the letter.
 //! - `delivery`, `slow`: what a subscriber gets and in which order; readers that stop and crawl.
+//! - `outlet`: one connection's way out, by itself.
 //! - `concurrent`: many at once, who all know the same in the end.
 //!
 //! Beside them `broker` (brokers to test), `client`, `raw` and `wire` (clients, decent and not),
@@ -27,6 +28,7 @@ mod house;
 mod lifecycle;
 mod liveness;
 mod model;
+mod outlet;
 mod raw;
 mod readme;
 mod replica;

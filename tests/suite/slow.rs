@@ -8,9 +8,11 @@ use herenow::limits::PINNED_BLOBS;
 use herenow_protocol::reply::{MemberView, SnapshotReason};
 use herenow_protocol::{CloseCode, ServerFrame};
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::broker::{Broker, Process, until};
 use crate::client::{Client, Replica};
+use crate::raw::{TEXT, frame};
 use crate::seed::seed;
 use crate::wire::{Got, Wire, small_socket};
 
@@ -158,17 +160,22 @@ impl Crawler {
 /// No frame is ever cut by another, and each channel stays in order.
 #[tokio::test]
 async fn frames_never_interleave_on_a_crawling_connection() {
-    crawl(broker().address()).await;
+    let crawler = crawl(broker().address(), 60).await;
+    assert!(crawler.resyncs.iter().all(|&n| n > 0), "it never lagged: {:?}", crawler.resyncs);
 }
 
-/// The same where catching up and passes run on several threads.
-#[tokio::test]
+/// The same where catching up and passes run on several threads, with readers about as fast as the
+/// writers, so that their sockets are full and free again all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frames_never_interleave_with_threads_either() {
     let broker = Process::start(&["--max-frames-burst=1000000", "--max-attribute-bytes=16384"]);
-    crawl(broker.address()).await;
+    for most in [3_000, 10_000, 30_000] {
+        crawl(broker.address(), most).await;
+    }
 }
 
-async fn crawl(address: SocketAddr) {
+/// Reads what comes, less than `most` bytes at a time, while both channels are busy.
+async fn crawl(address: SocketAddr, most: usize) -> Crawler {
     const CHANGES: usize = 400;
     let mut random = fastrand::Rng::with_seed(seed("frames_never_interleave"));
     let wire = Wire::connect_small(address, "crawler").await;
@@ -192,17 +199,66 @@ async fn crawl(address: SocketAddr) {
     }
     while !crawler.has_all(CHANGES - 1) {
         if writers.iter().any(|writer| !writer.is_finished()) {
-            crawler.wire.sip(random.usize(1..60));
+            crawler.wire.sip(random.usize(1..most));
             crawler.ask().await;
         } else {
             crawler.wire.sip(5_000);
         }
         crawler.take().await;
     }
-    assert!(crawler.resyncs.iter().all(|&n| n > 0), "it never lagged: {:?}", crawler.resyncs);
     assert!(crawler.asked > 0 && crawler.pinged > 0);
     for ((writer, replica), channel) in writers.into_iter().zip(&crawler.replicas).zip(CRAWLED) {
-        replica.assert_equals(&writer.await.unwrap().members(channel).await);
+        let mut writer = writer.await.unwrap();
+        replica.assert_equals(&writer.members(channel).await);
+        writer.ok(format!("leave {channel}")).await;
+    }
+    crawler
+}
+
+/// Whoever reads again, and resumes at just that moment, has caught up and is slow no more. A reader
+/// is never too slow for good because its socket drained while its own request was looked at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_resumes_while_catching_up_is_not_let_go() {
+    const READERS: usize = 24;
+    let write_time = Duration::from_secs(1);
+    let broker = Process::start(&[
+        "--max-frames-burst=1000000",
+        "--max-attribute-bytes=16384",
+        "--max-write-time=1s",
+    ]);
+    let mut ada = broker.connect("ada").await;
+    ada.ok("join room").await;
+    let mut readers = Vec::new();
+    for n in 0..READERS {
+        let mut reader = Wire::connect_small(broker.address(), &format!("reader-{n}")).await;
+        reader.say("sub room").await;
+        let epoch = reader.json().await["epoch"].clone();
+        readers.push((reader, epoch));
+    }
+    // More than the sockets of all these hold, as they do not read.
+    for n in 0..40 {
+        write(&mut ada, "room", n, 8_000).await;
+    }
+    let readers = readers.into_iter().map(|(mut reader, epoch)| {
+        tokio::spawn(async move {
+            // Many frames to look at, with a resume at their end; meanwhile the socket drains.
+            let since = json!({"epoch": epoch, "seq": 40});
+            let resume = json!({"type": "subscribe", "channel": "room", "since": since});
+            let mut bytes = frame(TEXT, b"hb").repeat(7_000);
+            bytes.extend(frame(TEXT, resume.to_string().as_bytes()));
+            reader.write_on(bytes);
+            // What comes comes within the write timeout, and then nothing does.
+            loop {
+                match timeout(2 * write_time, reader.next()).await {
+                    Ok(Got::Text(_)) => {}
+                    Ok(end) => panic!("{end:?}"),
+                    Err(_) => return,
+                }
+            }
+        })
+    });
+    for reader in readers.collect::<Vec<_>>() {
+        reader.await.unwrap();
     }
 }
 

@@ -239,6 +239,9 @@ impl Wire {
                 Got::Text(text) => texts.push(text),
                 Got::Close(code, reason) => {
                     assert_eq!(self.next().await, Got::End, "behind the Close frame");
+                    // A reset could overtake the Close frame; on Linux it shows only here.
+                    let error = self.reader.as_ref().take_error().unwrap();
+                    assert!(error.is_none(), "behind the Close frame: {error:?}");
                     return (code, reason, texts);
                 }
                 Got::Ping(_) | Got::Pong(_) => {}

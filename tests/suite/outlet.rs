@@ -1,0 +1,141 @@
+//! One connection's way out, by itself: what a race would have to hit over a broker, step by step.
+
+use std::sync::Arc;
+
+use herenow::delivery::{Blob, Cursor, Flow, Outlet, Subscription, Sweep};
+use herenow_protocol::{ServerFrame, encode};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use crate::client::PATIENCE;
+use crate::wire::small_socket;
+
+/// More than the buffers of a small socket hold.
+const MUCH: usize = 8 << 20;
+
+/// An outlet, and the socket that reads what it writes.
+async fn outlet() -> (Arc<Outlet>, TcpStream) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let (reader, accepted) =
+        tokio::join!(small_socket(listener.local_addr().unwrap()), listener.accept());
+    let (_, writer) = accepted.unwrap().0.into_split();
+    writer.writable().await.unwrap();
+    (Outlet::new(1, writer), reader)
+}
+
+fn reply() -> (ServerFrame, Vec<u8>) {
+    let frame = ServerFrame::HeartbeatDue { in_ms: 7 };
+    let mut bytes = Vec::new();
+    encode::text_message(&frame, &mut bytes);
+    (frame, bytes)
+}
+
+/// Reads so many bytes, and lets the outlet go on as its task would.
+async fn read(outlet: &Arc<Outlet>, reader: &mut TcpStream, most: usize) -> Vec<u8> {
+    let mut read = Vec::new();
+    let reading = async {
+        while read.len() < most {
+            tokio::select! {
+                more = reader.read_buf(&mut read) => assert!(more.unwrap() > 0),
+                ready = outlet.socket().writable() => {
+                    ready.unwrap();
+                    let mut sending = outlet.lock();
+                    if sending.resume() == Sweep::Done {
+                        sending.flowing();
+                    }
+                    drop(sending);
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    };
+    timeout(PATIENCE, reading).await.expect("nothing more comes");
+    read
+}
+
+/// A socket that was full and takes bytes again is still nobody's but its own task's: neither a
+/// pass nor a reply gets between the parts of a cut frame, or ahead of it.
+#[tokio::test]
+async fn what_was_cut_goes_first() {
+    let (outlet, mut reader) = outlet().await;
+    let subscription = Subscription::new(Arc::clone(&outlet));
+    outlet.lock().set_cursor(&subscription, Cursor::Next(1));
+    let first = Blob::new(vec![b'1'; MUCH]);
+    outlet.visit(&subscription, 1, 2, &first);
+    assert_eq!(outlet.lock().flow(), Flow::Choked);
+    // What was begun counts as sent: its rest is owed.
+    assert_eq!(outlet.lock().cursor(&subscription), Cursor::Next(2));
+
+    // Its task finds the socket full, and then the reader takes as much as makes it free again.
+    assert_eq!(outlet.lock().resume(), Sweep::Full);
+    let mut got = Vec::new();
+    let freed = async {
+        loop {
+            tokio::select! {
+                biased;
+                ready = outlet.socket().writable() => return ready.unwrap(),
+                more = reader.read_buf(&mut got) => assert!(more.unwrap() > 0),
+            }
+        }
+    };
+    timeout(PATIENCE, freed).await.expect("the socket stays full");
+    // The next frame and a reply come, and must wait.
+    let second = Blob::new(vec![b'2'; 100]);
+    outlet.visit(&subscription, 2, 3, &second);
+    let (frame, reply) = reply();
+    let mut sending = outlet.lock();
+    assert_eq!(sending.cursor(&subscription), Cursor::Next(2), "a pass got in");
+    sending.reply(&frame);
+    sending.flush_replies();
+    assert_eq!(sending.queued(), reply.len(), "a reply got in");
+    drop(sending);
+
+    got.extend(read(&outlet, &mut reader, MUCH + reply.len() - got.len()).await);
+    assert!(got[..MUCH].iter().all(|&byte| byte == b'1'));
+    assert_eq!(got[MUCH..], reply);
+    assert_eq!(outlet.lock().flow(), Flow::Flowing);
+    // Now the pass may write: what it is for, and nothing else.
+    outlet.visit(&subscription, 1, 2, &first);
+    outlet.visit(&subscription, 3, 4, &first);
+    outlet.visit(&subscription, 2, 3, &second);
+    assert_eq!(read(&outlet, &mut reader, 100).await, [b'2'; 100]);
+    assert_eq!(outlet.lock().cursor(&subscription), Cursor::Next(3));
+}
+
+/// The same for the frames that its own task writes when it catches up.
+#[tokio::test]
+async fn what_was_cut_while_catching_up_is_not_lost() {
+    let (outlet, mut reader) = outlet().await;
+    let subscription = Subscription::new(Arc::clone(&outlet));
+    let mut sending = outlet.lock();
+    sending.set_cursor(&subscription, Cursor::Next(1));
+    assert_eq!(sending.catch_up(&subscription, 5, &vec![b'1'; MUCH]), Sweep::Full);
+    assert_eq!((sending.flow(), sending.cursor(&subscription)), (Flow::Choked, Cursor::Next(5)));
+    drop(sending);
+    assert_eq!(read(&outlet, &mut reader, MUCH).await, vec![b'1'; MUCH]);
+    assert_eq!(outlet.lock().flow(), Flow::Flowing);
+}
+
+/// Whoever keeps too much is cut off in mid-frame, and nothing is written behind that.
+#[tokio::test]
+async fn a_revoked_blob_ends_its_holders_only() {
+    let (outlet, mut reader) = outlet().await;
+    let subscription = Subscription::new(Arc::clone(&outlet));
+    outlet.lock().set_cursor(&subscription, Cursor::Next(1));
+    let (kept, other) = (Blob::new(vec![b'1'; MUCH]), Blob::new(vec![b'2'; MUCH]));
+    outlet.visit(&subscription, 1, 2, &kept);
+    assert_eq!(Arc::strong_count(&kept), 2);
+    other.revoke();
+    assert!(!outlet.is_revoked());
+    assert_eq!(outlet.lock().flow(), Flow::Choked);
+    kept.revoke();
+    assert!(outlet.is_revoked());
+    assert_eq!(outlet.lock().flow(), Flow::Closed);
+    assert_eq!(Arc::strong_count(&kept), 1, "its memory is free");
+    outlet.lock().close(Some(b"\x03\xe8"));
+    drop((outlet, subscription));
+    let mut got = Vec::new();
+    timeout(PATIENCE, reader.read_to_end(&mut got)).await.unwrap().unwrap();
+    assert!(got.len() < MUCH && got.iter().all(|&byte| byte == b'1'));
+}
