@@ -136,14 +136,11 @@ pub const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 /// gets the Close frame and no reset instead.
 pub const LINGER: Duration = Duration::from_secs(1);
 
-/// Resolution of the timers.
-pub const TIMER_SLOT_MS: u64 = 250;
+/// How often the timers look at what is due, and so by how much they may be late.
+pub const TIMER_TURN_MS: u64 = 250;
 
 /// Timers that come later than this show that the whole broker stood still.
-pub const STALL_MS: u64 = 4 * TIMER_SLOT_MS;
-
-/// Slots of the timers' wheel: two minutes ahead; what is due later goes round.
-pub const TIMER_SLOTS: usize = 512;
+pub const STALL_MS: u64 = 4 * TIMER_TURN_MS;
 
 /// Timers that fire in one go, before others get their turn.
 pub const TIMER_BATCH: usize = 1024;

@@ -73,6 +73,13 @@ struct Kept {
 }
 
 impl Decoder {
+    /// A decoder that has been given `bytes` already.
+    #[must_use]
+    pub fn after(bytes: Vec<u8>) -> Self {
+        let kept = Kept { raw: bytes, ..Kept::default() };
+        Self { kept: (!kept.raw.is_empty()).then(|| Box::new(kept)) }
+    }
+
     /// Decodes `input`, and what was kept before it, frame by frame into `sink`.
     ///
     /// # Errors

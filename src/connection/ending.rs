@@ -1,17 +1,18 @@
 //! How a connection ends: what the client is told, and what becomes of its memberships.
 
+use std::io::ErrorKind;
 use std::net::Shutdown;
 use std::sync::Arc;
 
 use herenow_protocol::{CloseCode, ErrorCode, LeaveReason, LossReason, Refusal, ServerFrame};
-use tokio::io::AsyncReadExt;
-use tokio::net::tcp::OwnedReadHalf;
 
 use super::codec::Violation;
 use super::command::Client;
 use crate::delivery::{Cursor, Outlet, Sending};
+use crate::hub::Hub;
 use crate::limits::{LINGER, RECONNECT_SPREAD};
 use crate::presence::Command;
+use tokio::net::TcpStream;
 
 /// How a connection ends.
 #[derive(Debug)]
@@ -47,16 +48,37 @@ pub(super) fn turn_away(outlet: &Arc<Outlet>, refusal: Refusal) {
     shut_down(outlet);
 }
 
+/// A connection that ended for its user, and whose socket is still open. Known to the hub for as
+/// long as this lives, so that a shutdown waits until its Close frame is out.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    pub(super) hub: Arc<Hub>,
+    pub(super) outlet: Arc<Outlet>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.hub.disconnected(&self.outlet);
+    }
+}
+
 /// Reads on until the client closes too, for a while: closing a socket with unread bytes would
 /// reset it and take the Close frame along. A task of its own, so that connections at rest need no
-/// room for it. `kept` is dropped at the end.
-pub(super) async fn linger(mut reader: OwnedReadHalf, kept: impl Send) {
-    let drained = async {
-        let mut scratch = [0; 1024];
-        while reader.read(&mut scratch).await.is_ok_and(|read| read > 0) {}
-    };
+/// room for it. `guard` is dropped at the end.
+pub(super) async fn linger(leaving: Leaving, guard: impl Send) {
+    let socket = leaving.outlet.socket();
+    let drained = async { while socket.readable().await.is_ok() && discard(socket) {} };
     let _ = tokio::time::timeout(LINGER, drained).await;
-    drop(kept);
+    drop((leaving, guard));
+}
+
+/// Whether more may come. No task keeps the buffer: when thousands leave at once they should not
+/// need more memory than they did while they were here.
+fn discard(socket: &TcpStream) -> bool {
+    match socket.try_read(&mut [0; 1024]) {
+        Ok(read) => read > 0,
+        Err(error) => error.kind() == ErrorKind::WouldBlock,
+    }
 }
 
 fn shut_down(outlet: &Outlet) {

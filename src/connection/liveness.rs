@@ -37,8 +37,9 @@ pub struct Heart {
     /// When the last ping went out, or the connection began.
     ping_ms: u64,
     awaiting: bool,
-    /// Since when the socket has been full, and the bytes that it had taken by then.
-    full: Option<(u64, u64)>,
+    /// Since when the socket has been full, and the bytes that it had taken by then. Boxed, since
+    /// it seldom is.
+    full: Option<Box<(u64, u64)>>,
 }
 
 impl Heart {
@@ -70,16 +71,16 @@ impl Heart {
 
     /// The socket is full, and has taken `sent` bytes since the connection began.
     pub fn full(&mut self, sent: u64, now_ms: u64) {
-        if self.full.is_none_or(|(_, taken)| taken != sent) {
-            self.full = Some((now_ms, sent));
+        if self.full.as_ref().is_none_or(|full| full.1 != sent) {
+            self.full = Some(Box::new((now_ms, sent)));
         }
     }
 
     /// What the socket needs now.
     #[must_use]
     pub fn check(&self, rules: PingRules, now_ms: u64) -> Pulse {
-        let (until_ms, then) = match self.full {
-            Some((since_ms, _)) => (since_ms + rules.write_timeout_ms, Pulse::Stuck),
+        let (until_ms, then) = match &self.full {
+            Some(full) => (full.0 + rules.write_timeout_ms, Pulse::Stuck),
             None if self.awaiting => (self.ping_ms + rules.timeout_ms, Pulse::NoPong),
             None => (self.ping_ms + rules.interval_ms, Pulse::Ping),
         };

@@ -25,4 +25,4 @@ pub mod silence;
 pub mod task;
 
 pub use rules::Rules;
-pub use task::run;
+pub use task::start;

@@ -1,21 +1,21 @@
 //! One connection's task: reads, acts, catches up, looks at its deadlines, and ends.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::io::{self, ErrorKind, Read};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use herenow_protocol::{CloseCode, ErrorCode, Refusal, UserId};
-use tokio::io::{AsyncRead, ReadBuf};
+use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
 
 use super::allowance::{Allowance, Charge};
 use super::catch_up::CaughtUp;
 use super::codec::{Decoder, Incoming, Next};
 use super::command::Client;
-use super::ending::{End, linger, turn_away};
+use super::ending::{End, Leaving, linger, turn_away};
 use super::liveness::{Heart, Pulse};
 use super::place::Places;
 use super::rules::Rules;
@@ -25,93 +25,75 @@ use crate::hub::Hub;
 use crate::limits::{READ_BYTES, REPLIES_PAUSE_BYTES};
 use crate::presence::Now;
 
-/// Serves a WebSocket on `stream`, whose handshake is done, until it ends. `early` is what the
-/// client sent behind its handshake; `guard` is kept until the socket is closed.
+/// Starts to serve a WebSocket on `stream`, whose handshake is done, in a task of its own. `early`
+/// is what the client sent behind its handshake; `guard` is kept until the socket is closed.
 ///
 /// A user that is no acceptable name gets an `error` and a Close instead.
-///
-/// Begins at once and returns the rest as a future, which so holds the task and nothing that only
-/// its beginning needed: thousands of these lie in memory.
-pub fn run(
+pub fn start(
     hub: Arc<Hub>,
     rules: Arc<Rules>,
     stream: TcpStream,
     early: Vec<u8>,
     user: Result<UserId, Refusal>,
-    guard: impl Send + 'static,
-) -> impl Future<Output = ()> + Send + 'static {
-    let (reader, writer) = stream.into_split();
-    let outlet = Outlet::new(hub.number_connection(), writer);
-    let kept = (Registered::new(&hub, &outlet), guard);
-    let mut begun = match user {
-        Ok(user) => Ok(Task::begin(hub, rules, reader, outlet, user, early)),
+    guard: impl Send + Unpin + 'static,
+) {
+    let outlet = Outlet::new(hub.number_connection(), stream);
+    hub.connected(&outlet);
+    match user {
+        Ok(user) => drop(tokio::spawn(Task::begin(hub, rules, outlet, user, early, guard))),
         Err(refusal) => {
             turn_away(&outlet, refusal);
-            Err(Some(reader))
-        }
-    };
-    async move {
-        let reader = match &mut begun {
-            Ok(task) => {
-                let end = poll_fn(|cx| task.poll(cx)).await;
-                task.finish(&end)
-            }
-            Err(reader) => reader.take(),
-        };
-        if let Some(reader) = reader {
-            tokio::spawn(linger(reader, kept));
+            tokio::spawn(linger(Leaving { hub, outlet }, guard));
         }
     }
 }
 
-/// Known to the hub for as long as this lives, so that a shutdown reaches the connection and waits
-/// until its Close frame is out.
-struct Registered {
-    hub: Arc<Hub>,
-    connection: u64,
-}
-
-impl Registered {
-    fn new(hub: &Arc<Hub>, outlet: &Arc<Outlet>) -> Self {
-        hub.connected(outlet);
-        Self { hub: Arc::clone(hub), connection: outlet.id() }
-    }
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.hub.disconnected(self.connection);
-    }
-}
-
-struct Task {
-    /// Taken at the end.
-    reader: Option<OwnedReadHalf>,
+/// A connection's task is this and nothing else: thousands of them lie in memory, and the runtime
+/// rounds each up to a multiple of 128 bytes.
+struct Task<G: Send + Unpin + 'static> {
     decoder: Decoder,
     allowance: Allowance,
     heart: Heart,
     client: Client,
+    /// Taken at the end.
+    guard: Option<G>,
+    /// Not even what came behind the handshake was looked at yet.
+    fresh: bool,
     /// Too many replies are unread: no more is read until the client has taken some.
     paused: bool,
-    /// What came behind the handshake may have ended the connection already.
-    begun: Result<(), End>,
-    finished: bool,
 }
 
-impl Task {
+/// With what the runtime adds this makes 256 bytes, not 384.
+const _: () = assert!(size_of::<Task<Arc<()>>>() <= 152);
+
+impl<G: Send + Unpin + 'static> Future for Task<G> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let end = ready!(self.look(cx));
+        if let Some((leaving, guard)) = self.finish(&end)
+            && !matches!(end, End::Lost)
+        {
+            tokio::spawn(linger(leaving, guard));
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<G: Send + Unpin + 'static> Task<G> {
     fn begin(
         hub: Arc<Hub>,
         rules: Arc<Rules>,
-        reader: OwnedReadHalf,
         outlet: Arc<Outlet>,
         user: UserId,
-        mut early: Vec<u8>,
+        early: Vec<u8>,
+        guard: G,
     ) -> Self {
         let now = hub.clock().now();
-        let welcome = rules.welcome(outlet.id(), &user, now);
-        let mut task = Self {
-            reader: Some(reader),
-            decoder: Decoder::default(),
+        // Sent with the first look.
+        outlet.lock().reply(&rules.welcome(outlet.id(), &user, now));
+        Self {
+            decoder: Decoder::after(early),
             allowance: Allowance::new(rules.rate, now.mono_ms),
             heart: Heart::new(now.mono_ms),
             client: Client {
@@ -124,20 +106,17 @@ impl Task {
                 retime: true,
                 resumed: false,
             },
+            guard: Some(guard),
+            fresh: true,
             paused: false,
-            begun: Ok(()),
-            finished: false,
-        };
-        let outlet = Arc::clone(&task.client.outlet);
-        outlet.lock().reply(&welcome);
-        // Sends the welcome too, and what it comes to is the first thing that the task looks at.
-        task.begun = task.receive(&mut early, now);
-        task
+        }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn look(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let now = self.client.hub.clock().now();
+        self.client.outlet.register(cx);
         loop {
-            match self.step(cx) {
+            match self.step(cx, now) {
                 Ok(Step::Again) => {}
                 Ok(Step::Wait) => return Poll::Pending,
                 Ok(Step::Yield) => {
@@ -150,10 +129,11 @@ impl Task {
     }
 
     /// Looks at everything that may have happened, once.
-    fn step(&mut self, cx: &mut Context<'_>) -> Result<Step, End> {
-        std::mem::replace(&mut self.begun, Ok(()))?;
-        let flow = self.client.outlet.register(cx);
-        let now = self.client.hub.clock().now();
+    fn step(&mut self, cx: &mut Context<'_>, now: Now) -> Result<Step, End> {
+        if std::mem::take(&mut self.fresh) {
+            self.receive(&mut [], now)?;
+        }
+        let flow = self.client.outlet.lock().flow();
         if self.client.outlet.take_wake(Wake::Drain) {
             return Err(End::Drain);
         }
@@ -192,17 +172,13 @@ impl Task {
         thread_local! {
             static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
         }
-        BUFFER.with_borrow_mut(|buffer| {
-            let Some(reader) = &mut self.reader else { return Err(End::Lost) };
-            let mut bytes = ReadBuf::new(buffer);
-            match Pin::new(reader).poll_read(cx, &mut bytes) {
-                Poll::Pending => Ok(Step::Wait),
-                Poll::Ready(Ok(())) if !bytes.filled().is_empty() => {
-                    self.receive(bytes.filled_mut(), now)?;
-                    Ok(Step::Again)
-                }
-                Poll::Ready(_) => Err(End::Lost),
+        BUFFER.with_borrow_mut(|buffer| match poll_read(self.client.outlet.socket(), cx, buffer) {
+            Poll::Pending => Ok(Step::Wait),
+            Poll::Ready(Ok(length)) if length > 0 => {
+                self.receive(&mut buffer[..length], now)?;
+                Ok(Step::Again)
             }
+            Poll::Ready(_) => Err(End::Lost),
         })
     }
 
@@ -304,20 +280,44 @@ impl Task {
         Err(End::refused(CloseCode::Abuse, "a message was begun and not finished"))
     }
 
-    /// Ends the connection. What is left is the socket's other half, to read it empty, unless it
-    /// is broken.
-    fn finish(&mut self, end: &End) -> Option<OwnedReadHalf> {
-        self.finished = true;
+    /// Ends the connection. What is left is its socket, to be read empty.
+    fn finish(&mut self, end: &End) -> Option<(Leaving, G)> {
+        let guard = self.guard.take()?;
+        let Client { hub, outlet, .. } = &self.client;
+        let leaving = Leaving { hub: Arc::clone(hub), outlet: Arc::clone(outlet) };
         self.client.end(end);
-        self.reader.take().filter(|_| !matches!(end, End::Lost))
+        Some((leaving, guard))
     }
 }
 
-impl Drop for Task {
+impl<G: Send + Unpin + 'static> Drop for Task<G> {
     /// A task that panicked, or that the runtime dropped, leaves no ghosts either.
     fn drop(&mut self) {
-        if !self.finished {
-            self.finish(&End::refused(CloseCode::Internal, "the broker failed"));
+        self.finish(&End::refused(CloseCode::Internal, "the broker failed"));
+    }
+}
+
+/// Reads what has come, as tokio's own `AsyncRead` does, but through a shared reference: the
+/// outlet's holders share the socket.
+fn poll_read(
+    socket: &TcpStream,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(socket.poll_read_ready(cx))?;
+        let mut taken = 0;
+        let read = socket.try_io(Interest::READABLE, || {
+            taken = (&*SockRef::from(socket)).read(buffer)?;
+            // Less than there was room for means that there is no more: waiting for the next
+            // event is due now, without asking the kernel once more to be told so.
+            let drained = 0 < taken && taken < buffer.len();
+            if drained { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        match read {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && taken == 0 => {}
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
+            _ => return Poll::Ready(Ok(taken)),
         }
     }
 }

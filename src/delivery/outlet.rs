@@ -1,15 +1,15 @@
 //! One connection's socket, and the lock that orders everything written to it.
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Waker};
 
 use herenow_protocol::{ServerFrame, encode};
 use parking_lot::{Mutex, MutexGuard};
+use socket2::SockRef;
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
 
 use super::blob::Blob;
 use super::subscription::{Cursor, Subscription};
@@ -39,18 +39,18 @@ pub enum Wake {
 /// The part of a connection that others may touch: passes write through it, timers wake it.
 pub struct Outlet {
     id: u64,
-    socket: OwnedWriteHalf,
+    socket: TcpStream,
     /// The [`Wake`]s that the task has not looked at yet.
     wakes: AtomicU8,
-    /// When the wheel will wake the task, in milliseconds of the broker's clock.
+    /// When the timers will wake the task, in milliseconds of the broker's clock.
     pub(crate) armed_ms: AtomicU64,
     state: Mutex<State>,
 }
 
 struct State {
     flow: Flow,
-    /// The rest of a frame that was cut.
-    tail: Tail,
+    /// The rest of a frame that was cut. Boxed, since there seldom is one.
+    tail: Option<Box<Tail>>,
     /// Replies, pongs and a Close that are not written yet. Never an incomplete frame at its start
     /// unless `tail` is empty and its beginning is already out.
     replies: Vec<u8>,
@@ -63,7 +63,6 @@ struct State {
 }
 
 enum Tail {
-    None,
     /// Few bytes: copied.
     Own(Box<[u8]>, usize),
     /// Many: shared with everyone who gets them.
@@ -73,20 +72,14 @@ enum Tail {
 impl Tail {
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::None => &[],
             Self::Own(bytes, sent) => &bytes[*sent..],
             Self::Shared(blob, sent) => &blob.bytes()[*sent..],
         }
     }
 
     fn advance(&mut self, written: usize) {
-        match self {
-            Self::None => {}
-            Self::Own(_, sent) | Self::Shared(_, sent) => *sent += written,
-        }
-        if self.bytes().is_empty() {
-            *self = Self::None;
-        }
+        let (Self::Own(_, sent) | Self::Shared(_, sent)) = self;
+        *sent += written;
     }
 }
 
@@ -115,10 +108,10 @@ impl Outlet {
 
     /// The way out of connection `id`.
     #[must_use]
-    pub fn new(id: u64, socket: OwnedWriteHalf) -> Arc<Self> {
+    pub fn new(id: u64, socket: TcpStream) -> Arc<Self> {
         let state = State {
             flow: Flow::Flowing,
-            tail: Tail::None,
+            tail: None,
             replies: Vec::new(),
             waker: None,
             sent: 0,
@@ -134,10 +127,10 @@ impl Outlet {
         self.id
     }
 
-    /// The socket, for waiting until it takes bytes.
+    /// The socket, for reading, and for waiting until it takes bytes.
     #[must_use]
     pub fn socket(&self) -> &TcpStream {
-        self.socket.as_ref()
+        &self.socket
     }
 
     /// Takes the connection's lock: whoever holds the result is the only one who writes.
@@ -146,14 +139,12 @@ impl Outlet {
         Sending { outlet: self, state: self.state.lock() }
     }
 
-    /// Registers the connection's task to be woken, and tells how things stand.
-    pub fn register(&self, cx: &Context<'_>) -> Flow {
-        let mut state = self.state.lock();
-        match &mut state.waker {
+    /// Registers the connection's task to be woken.
+    pub fn register(&self, cx: &Context<'_>) {
+        match &mut self.state.lock().waker {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
         }
-        state.flow
     }
 
     /// Wakes the connection's task for `reason`.
@@ -209,21 +200,37 @@ impl Outlet {
     /// Lets the connection go if it still has a part of `blob` to send.
     pub(super) fn give_up(&self, blob: &Arc<Blob>) {
         let mut state = self.state.lock();
-        if matches!(&state.tail, Tail::Shared(held, _) if Arc::ptr_eq(held, blob)) {
+        let held = |tail: &Tail| matches!(tail, Tail::Shared(held, _) if Arc::ptr_eq(held, blob));
+        if state.tail.as_deref().is_some_and(held) {
             state.revoked = true;
             state.close();
             state.wake();
         }
     }
 
+    /// Writes for the connection's own task, which waits for the socket through tokio: whether it
+    /// takes bytes is noted there.
     fn write(&self, sent: &mut u64, bytes: &[u8]) -> Written {
-        match self.socket.try_write(bytes) {
+        Written::new(self.socket.try_write(bytes), sent, bytes)
+    }
+
+    /// Writes for a pass, which waits for nobody: what tokio knows of the socket lies elsewhere in
+    /// memory, and a pass over thousands of sockets pays for each line that it touches. Should the
+    /// socket be full, the task that is woken then finds that out for itself.
+    fn write_at_once(&self, sent: &mut u64, bytes: &[u8]) -> Written {
+        Written::new(SockRef::from(&self.socket).send(bytes), sent, bytes)
+    }
+}
+
+impl Written {
+    fn new(result: io::Result<usize>, sent: &mut u64, bytes: &[u8]) -> Self {
+        match result {
             Ok(written) => {
                 *sent += written as u64;
-                if written == bytes.len() { Written::All } else { Written::Cut(written) }
+                if written == bytes.len() { Self::All } else { Self::Cut(written) }
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Written::Nothing,
-            Err(_) => Written::Failed,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Self::Nothing,
+            Err(_) => Self::Failed,
         }
     }
 }
@@ -237,7 +244,7 @@ impl State {
 
     fn close(&mut self) {
         self.flow = Flow::Closed;
-        self.tail = Tail::None;
+        self.tail = None;
         self.replies = Vec::new();
     }
 }
@@ -321,10 +328,10 @@ impl Sending<'_> {
 
     fn resume_tail(&mut self) -> Sweep {
         let state = &mut *self.state;
-        while !state.tail.bytes().is_empty() {
-            match self.outlet.write(&mut state.sent, state.tail.bytes()) {
-                Written::All => state.tail = Tail::None,
-                Written::Cut(written) => state.tail.advance(written),
+        while let Some(tail) = &mut state.tail {
+            match self.outlet.write(&mut state.sent, tail.bytes()) {
+                Written::All => state.tail = None,
+                Written::Cut(written) => tail.advance(written),
                 Written::Nothing => return Sweep::Full,
                 Written::Failed => return self.broken(),
             }
@@ -357,7 +364,7 @@ impl Sending<'_> {
             }
             Written::Cut(written) => {
                 sub.set_cursor(Cursor::Next(next_seq));
-                self.state.tail = Tail::Own(frames[written..].into(), 0);
+                self.state.tail = Some(Box::new(Tail::Own(frames[written..].into(), 0)));
                 self.state.flow = Flow::Choked;
                 Sweep::Full
             }
@@ -390,16 +397,17 @@ impl Sending<'_> {
     }
 
     fn write_shared(&mut self, sub: &Subscription, next_seq: u64, blob: &Arc<Blob>) {
-        match self.outlet.write(&mut self.state.sent, blob.bytes()) {
+        match self.outlet.write_at_once(&mut self.state.sent, blob.bytes()) {
             Written::All => {}
             Written::Cut(written) => {
                 let rest = &blob.bytes()[written..];
-                self.state.tail = if rest.len() <= TAIL_COPY_BYTES {
+                let tail = if rest.len() <= TAIL_COPY_BYTES {
                     Tail::Own(rest.into(), 0)
                 } else {
                     blob.held_by(self.outlet);
                     Tail::Shared(Arc::clone(blob), written)
                 };
+                self.state.tail = Some(Box::new(tail));
                 self.choke();
             }
             Written::Nothing => return self.choke(),

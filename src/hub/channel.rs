@@ -6,7 +6,8 @@ use std::sync::{Arc, Weak};
 use herenow_protocol::{ChannelName, Epoch};
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::delivery::{Blob, Outlet, Subscription};
+use super::timers::NEVER;
+use crate::delivery::{Blob, Subscription};
 use crate::limits::{PASS_BATCH, PINNED_BLOBS};
 use crate::presence;
 
@@ -25,7 +26,7 @@ impl Channel {
             free: Vec::new(),
             waiting: Vec::new(),
             pinned: VecDeque::new(),
-            armed_ms: Outlet::NEVER,
+            armed_ms: NEVER,
             running: false,
             dead: false,
         };
@@ -60,7 +61,7 @@ pub struct Room {
     waiting: Vec<Arc<Subscription>>,
     /// Large frames and snapshots that slow readers have not taken whole, oldest first.
     pinned: VecDeque<Weak<Blob>>,
-    /// When the wheel will look at this channel.
+    /// When the timers will look at this channel.
     armed_ms: u64,
     /// A flusher runs.
     running: bool,
@@ -142,18 +143,21 @@ impl Room {
         self.running = false;
     }
 
-    /// When the wheel has to look at this channel, if nobody has told it yet.
-    pub(super) fn arm(&mut self) -> Option<u64> {
+    /// When the timers looked at this channel next, and when they have to from now on, if that is
+    /// earlier.
+    pub(super) fn arm(&mut self) -> Option<(u64, u64)> {
         let due_ms = self.presence.deadline().filter(|&due_ms| due_ms < self.armed_ms)?;
-        self.armed_ms = due_ms;
-        Some(due_ms)
+        if self.dead {
+            return None;
+        }
+        Some((std::mem::replace(&mut self.armed_ms, due_ms), due_ms))
     }
 
-    /// Whether the timer that fired is the one that was last armed; others are stale.
+    /// Whether the timer that fired is the one that is armed: another may just have been instead.
     pub(super) fn disarm(&mut self, due_ms: u64) -> bool {
         let armed = self.armed_ms == due_ms;
         if armed {
-            self.armed_ms = Outlet::NEVER;
+            self.armed_ms = NEVER;
         }
         armed
     }
@@ -163,8 +167,10 @@ impl Room {
         !self.running && !self.dead && self.presence.count() == 0 && self.subscribers() == 0
     }
 
-    pub(super) fn bury(&mut self) {
+    /// Marks the channel dead; the result is when its timer would have fired.
+    pub(super) fn bury(&mut self) -> u64 {
         self.dead = true;
+        std::mem::replace(&mut self.armed_ms, NEVER)
     }
 
     pub(super) fn is_dead(&self) -> bool {

@@ -4,7 +4,7 @@
 //! - [`channel`]: one channel shared: its state, its subscribers, its lock.
 //! - [`tick`]: the flusher, which turns changes into frames and writes them to every subscriber.
 //! - [`users`]: which channels a user is in.
-//! - [`timers`], [`wheel`]: what happens because time passes.
+//! - [`timers`]: what happens because time passes.
 //!
 //! Lock order: a connection's, a shard of the map of channels, a channel's, a user's entry. At most
 //! one of each kind at a time, and never across an await: nothing here that locks is async, except
@@ -14,7 +14,6 @@ pub mod channel;
 pub mod tick;
 pub mod timers;
 pub mod users;
-pub mod wheel;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,7 +29,7 @@ use crate::presence::{Bounds, Change, Command, Now};
 
 pub use channel::{Channel, Room};
 
-use timers::Timers;
+use timers::{NEVER, Timers};
 use users::Users;
 
 /// All channels of this broker, and all connections.
@@ -62,7 +61,7 @@ impl Hub {
             users: Users::default(),
             connections: DashMap::new(),
             next_connection: AtomicU64::new(1),
-            timers: Timers::new(clock.now().mono_ms),
+            timers: Timers::default(),
             bounds,
             clock,
             runtime,
@@ -185,8 +184,8 @@ impl Hub {
         if room.start_flusher() {
             self.runtime.spawn(tick::flush(Arc::clone(self), Arc::clone(channel)));
         }
-        if let Some(due_ms) = room.arm() {
-            self.timers.watch_channel(channel.name(), due_ms);
+        if let Some((before_ms, due_ms)) = room.arm() {
+            self.timers.rearm_channel(channel.name(), before_ms, due_ms);
         }
         let vain = room.is_vain();
         drop(room);
@@ -203,7 +202,7 @@ impl Hub {
                 let mut room = found.lock();
                 let vain = room.is_vain();
                 if vain {
-                    room.bury();
+                    self.timers.rearm_channel(channel.name(), room.bury(), NEVER);
                 }
                 vain
             }
@@ -231,15 +230,16 @@ impl Hub {
         }
     }
 
-    /// Forgets a connection.
-    pub fn disconnected(&self, connection: u64) {
-        self.connections.remove(&connection);
+    /// Forgets a connection whose task has ended.
+    pub fn disconnected(&self, outlet: &Outlet) {
+        self.timers.forget_connection(outlet);
+        self.connections.remove(&outlet.id());
         if self.connections.is_empty() {
             self.connections.shrink_to_fit();
         }
     }
 
-    /// A connection's timer fired. Only the one that was armed last counts; others are stale.
+    /// A connection's timer fired; the connection may just have armed another instead.
     fn wake_connection(&self, number: u64, due_ms: u64) {
         let outlet = self.connections.get(&number).map(|entry| Arc::clone(entry.value()));
         let Some(outlet) = outlet else { return };

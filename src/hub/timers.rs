@@ -1,8 +1,13 @@
-//! What happens because time passes: one wheel for all connections and channels.
+//! What happens because time passes: what is due, connections and channels each in one set.
 //!
-//! A timer is a hint to look, not a promise: who fires compares its own deadlines with the time,
-//! and arms again. So a heartbeat moves no timer, and a stale timer does no harm.
+//! A timer is a hint to look, not a promise: who is told compares its own deadlines with the time,
+//! and asks again. So a heartbeat moves no timer. Each connection and each channel is in here at
+//! most once, and leaves no trace when it ends.
+//!
+//! Ordered sets rather than a timing wheel: with lazy timers a connection gets to this once in half
+//! a minute, so that what counts is not the cost of adding but that nothing stale stays behind.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -12,43 +17,81 @@ use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
 use super::Hub;
-use super::wheel::Wheel;
 use crate::delivery::Outlet;
-use crate::limits::{STALL_MS, TIMER_BATCH, TIMER_SLOT_MS};
+use crate::limits::{STALL_MS, TIMER_BATCH, TIMER_TURN_MS};
 
-/// Whom to tell, by number and by name: a timer keeps nothing in memory, and finds nobody when who
-/// armed it is gone.
+/// Not due: whoever is so armed is in no agenda.
+pub const NEVER: u64 = Outlet::NEVER;
+
+/// Things by the time at which they are due.
 #[derive(Debug)]
-enum Timer {
-    Connection(u64),
-    Channel(ChannelName),
-}
+pub struct Agenda<K>(BTreeSet<(u64, K)>);
 
-/// The wheel, shared. A leaf lock.
-#[derive(Debug)]
-pub struct Timers(Mutex<Wheel<Timer>>);
-
-impl Timers {
-    pub(super) fn new(now_ms: u64) -> Self {
-        Self(Mutex::new(Wheel::new(now_ms)))
+impl<K: Ord> Agenda<K> {
+    /// An empty agenda.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(BTreeSet::new())
     }
 
-    /// Wakes the connection's task at `due_ms`, unless it is woken earlier anyway.
-    pub fn watch_connection(&self, outlet: &Outlet, due_ms: u64) {
-        if due_ms < outlet.armed_ms.load(Ordering::Relaxed) {
-            outlet.armed_ms.store(due_ms, Ordering::Relaxed);
-            self.0.lock().add(due_ms, Timer::Connection(outlet.id()));
+    /// Has `thing` fire at `due_ms` instead of `before_ms`; [`NEVER`] stands for not at all.
+    pub fn rearm(&mut self, thing: K, before_ms: u64, due_ms: u64) {
+        let mut entry = (before_ms, thing);
+        if before_ms != NEVER {
+            self.0.remove(&entry);
+        }
+        if due_ms != NEVER {
+            entry.0 = due_ms;
+            self.0.insert(entry);
         }
     }
 
-    pub(super) fn watch_channel(&self, name: &ChannelName, due_ms: u64) {
-        self.0.lock().add(due_ms, Timer::Channel(name.clone()));
+    /// Takes out what is due, at most `most` at a time: a full result means that there may be more.
+    pub fn take_due(&mut self, now_ms: u64, most: usize) -> Vec<(u64, K)> {
+        let mut due = Vec::new();
+        while due.len() < most && self.0.first().is_some_and(|&(due_ms, _)| due_ms <= now_ms) {
+            due.extend(self.0.pop_first());
+        }
+        due
     }
 }
 
-/// Turns the wheel for as long as the hub lives.
+impl<K: Ord> Default for Agenda<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What is due when, by number and by name: a timer keeps nothing in memory. Leaf locks.
+#[derive(Debug, Default)]
+pub struct Timers {
+    connections: Mutex<Agenda<u64>>,
+    channels: Mutex<Agenda<ChannelName>>,
+}
+
+impl Timers {
+    /// Wakes the connection's task at `due_ms`, unless it is woken earlier anyway. Only that task
+    /// calls this.
+    pub fn watch_connection(&self, outlet: &Outlet, due_ms: u64) {
+        if due_ms < outlet.armed_ms.load(Ordering::Relaxed) {
+            let before_ms = outlet.armed_ms.swap(due_ms, Ordering::Relaxed);
+            self.connections.lock().rearm(outlet.id(), before_ms, due_ms);
+        }
+    }
+
+    pub(super) fn forget_connection(&self, outlet: &Outlet) {
+        let before_ms = outlet.armed_ms.swap(NEVER, Ordering::Relaxed);
+        self.connections.lock().rearm(outlet.id(), before_ms, NEVER);
+    }
+
+    pub(super) fn rearm_channel(&self, name: &ChannelName, before_ms: u64, due_ms: u64) {
+        self.channels.lock().rearm(name.clone(), before_ms, due_ms);
+    }
+}
+
+/// Looks at what is due, for as long as the hub lives.
 pub(super) async fn run(hub: Weak<Hub>) {
-    let mut interval = tokio::time::interval(Duration::from_millis(TIMER_SLOT_MS));
+    let mut interval = tokio::time::interval(Duration::from_millis(TIMER_TURN_MS));
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last_ms = None;
     loop {
@@ -69,20 +112,48 @@ pub(super) async fn run(hub: Weak<Hub>) {
     }
 }
 
-/// How many fired.
+/// The most that fired of either kind.
 fn fire_due(hub: &Arc<Hub>) -> usize {
     let now = hub.clock.now();
-    let due = hub.timers.0.lock().turn(now.mono_ms, TIMER_BATCH);
-    let count = due.len();
-    for (due_ms, timer) in due {
-        match timer {
-            Timer::Connection(number) => hub.wake_connection(number, due_ms),
-            Timer::Channel(name) => {
-                if let Some(channel) = hub.find(&name) {
-                    hub.expire(&channel, due_ms, now);
-                }
-            }
+    let connections = hub.timers.connections.lock().take_due(now.mono_ms, TIMER_BATCH);
+    for &(due_ms, number) in &connections {
+        hub.wake_connection(number, due_ms);
+    }
+    let channels = hub.timers.channels.lock().take_due(now.mono_ms, TIMER_BATCH);
+    for (due_ms, name) in &channels {
+        if let Some(channel) = hub.find(name) {
+            hub.expire(&channel, *due_ms, now);
         }
     }
-    count
+    connections.len().max(channels.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_fires_once_in_order_and_never_early() {
+        let mut agenda = Agenda::new();
+        for (thing, due_ms) in [("b", 20), ("a", 10), ("c", 20), ("d", 30)] {
+            agenda.rearm(thing, NEVER, due_ms);
+        }
+        assert_eq!(agenda.take_due(9, 9), []);
+        assert_eq!(agenda.take_due(20, 2), [(10, "a"), (20, "b")], "as many as asked for");
+        assert_eq!(agenda.take_due(20, 2), [(20, "c")]);
+        assert_eq!(agenda.take_due(1_000_000, 9), [(30, "d")]);
+    }
+
+    #[test]
+    fn what_is_moved_or_forgotten_leaves_nothing_behind() {
+        let mut agenda = Agenda::new();
+        agenda.rearm(7, NEVER, 20);
+        agenda.rearm(8, NEVER, 20);
+        agenda.rearm(7, 20, 10);
+        agenda.rearm(8, 20, NEVER);
+        assert_eq!(agenda.take_due(1_000_000, 9), [(10, 7)]);
+        // Forgotten after it fired, as when a connection ends just then.
+        agenda.rearm(7, 10, NEVER);
+        assert_eq!(agenda.take_due(1_000_000, 9), []);
+    }
 }

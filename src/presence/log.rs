@@ -47,8 +47,15 @@ impl Log {
 
     /// Appends the frame with seq [`Log::next_seq`]. One larger than the log evicts itself.
     pub fn append(&mut self, frame: &[u8], now_ms: u64) {
+        // An eighth of air instead of doubling: most logs are small, and there are many.
+        if self.bytes.capacity() - self.bytes.len() < frame.len() {
+            self.bytes.reserve_exact(frame.len() + self.bytes.len() / 8);
+        }
         self.bytes.extend_from_slice(frame);
         let end = self.origin + self.bytes.len() as u64;
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve_exact(1 + self.entries.len() / 8);
+        }
         self.entries.push_back(Entry { end, at_ms: now_ms });
         self.next_seq += 1;
         while self.entries.len() > MAX_FRAMES || end - self.start > MAX_BYTES as u64 {

@@ -1,6 +1,6 @@
 //! How many connections are open, in all and from each address.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -33,20 +33,25 @@ impl Limits {
 #[derive(Debug, Default)]
 pub struct Census {
     all: AtomicUsize,
-    by_address: DashMap<IpAddr, usize>,
+    by_address: DashMap<Ipv6Addr, usize>,
 }
 
-/// One open connection, counted until this is dropped.
+/// One open connection, counted until this is dropped. There is one for each socket, so IPv4
+/// addresses are kept in their IPv6 form, which needs no tag.
 #[derive(Debug)]
 pub struct Counted {
     census: Arc<Census>,
-    address: IpAddr,
+    address: Ipv6Addr,
 }
 
 impl Census {
     /// Counts one more connection from `address`, if that is within `limits`.
     #[must_use]
     pub fn count(self: &Arc<Self>, address: IpAddr, limits: &Limits) -> Option<Counted> {
+        let address = match address {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        };
         self.all.fetch_add(1, Ordering::Relaxed);
         let here = {
             let mut here = self.by_address.entry(address).or_insert(0);

@@ -71,7 +71,7 @@ async fn connect(
     };
     let (stream, early) = (parts.io.into_inner(), Vec::from(parts.read_buf));
     let Shared { hub, rules } = shared;
-    tokio::spawn(connection::run(hub, rules, stream, early, user, counted));
+    connection::start(hub, rules, stream, early, user, counted);
 }
 
 /// Whoever `?user=` says, or a guest. Open mode: the name is taken at its word.

@@ -25,7 +25,7 @@ fn short_timeout(config: &mut Config) {
     config.presence_timeout = TIMEOUT;
 }
 
-/// Where no nudge is awaited: the broker's wheel may step over it.
+/// Where no nudge is awaited: the broker's timers may step over it.
 const SHORTER: Duration = Duration::from_millis(1_200);
 /// As [`LATEST`].
 const LATEST_OF_SHORTER: Duration = Duration::from_millis(2_200);

@@ -19,9 +19,9 @@ async fn outlet() -> (Arc<Outlet>, TcpStream) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let (reader, accepted) =
         tokio::join!(small_socket(listener.local_addr().unwrap()), listener.accept());
-    let (_, writer) = accepted.unwrap().0.into_split();
-    writer.writable().await.unwrap();
-    (Outlet::new(1, writer), reader)
+    let socket = accepted.unwrap().0;
+    socket.writable().await.unwrap();
+    (Outlet::new(1, socket), reader)
 }
 
 fn reply() -> (ServerFrame, Vec<u8>) {

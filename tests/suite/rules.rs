@@ -185,7 +185,7 @@ async fn who_comes_back_within_the_grace_was_never_away() {
     until("the connection is gone", || broker.hub().connection_count() == 1).await;
     let mut ada = broker.connect("ada").await;
     ada.ok("join room").await;
-    // This grace ends later than ada's would have: the wheel turns one way.
+    // This grace ends later than ada's would have: timers only run forward.
     let mut bob = broker.connect("bob").await;
     bob.ok(join("room", 1_250)).await;
     assert_eq!(observer.told().await, "join bob {}");
