@@ -9,6 +9,7 @@
 //! - [`crowd`], [`replica`]: who is expected where, and what each client knows of it.
 //! - [`broadcast`], [`histogram`]: who was told of which change, and when.
 //! - [`mode`]: what is measured, one file each. [`floor_server`]: the machine's own limit.
+//!   [`giant`]: a load that another process makes.
 //! - [`procfs`], [`clock`]: CPU, memory, time.
 //! - [`table`], [`progress`], [`failure`]: what people see.
 
@@ -18,6 +19,7 @@ mod crowd;
 mod failure;
 mod floor_server;
 mod frame;
+mod giant;
 mod histogram;
 mod mode;
 mod peer;
@@ -52,10 +54,13 @@ enum Mode {
     Fanout(mode::fanout::Fanout),
     Heartbeat(mode::heartbeat::Heartbeat),
     Slow(mode::slow::Slow),
+    Pacing(mode::pacing::Pacing),
     Floor(mode::floor::Floor),
     Compare(mode::compare::Compare),
     #[command(hide = true)]
     FloorServer(floor_server::FloorServer),
+    #[command(hide = true)]
+    Giant(giant::GiantArgs),
 }
 
 fn main() -> ExitCode {
@@ -78,8 +83,10 @@ fn run(cli: &Cli) -> Result<()> {
         Mode::Fanout(args) => mode::fanout::run(args),
         Mode::Heartbeat(args) => mode::heartbeat::run(args),
         Mode::Slow(args) => mode::slow::run(args),
+        Mode::Pacing(args) => mode::pacing::run(args),
         Mode::Floor(args) => mode::floor::run(args),
         Mode::Compare(args) => mode::compare::run(args),
         Mode::FloorServer(args) => floor_server::run(args),
+        Mode::Giant(args) => giant::run(args),
     }
 }

@@ -59,6 +59,28 @@ fn threads(pid: u32) -> f64 {
     nanos as f64 / 1e9
 }
 
+/// How long a process's first thread was ready to run and had no processor, since it began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Queued {
+    seconds: f64,
+    turns: f64,
+}
+
+impl Queued {
+    /// So far; nothing where the kernel keeps no such account.
+    pub(crate) fn of(pid: u32) -> Self {
+        let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+        let mut fields = text.split_whitespace().skip(1).filter_map(|text| text.parse().ok());
+        let mut next = || fields.next().unwrap_or(0.0);
+        Self { seconds: next() / 1e9, turns: next() }
+    }
+
+    /// Milliseconds for each turn on a processor between `earlier` and this reading.
+    pub(crate) fn ms_since(&self, earlier: &Self) -> f64 {
+        1e3 * (self.seconds - earlier.seconds) / (self.turns - earlier.turns).max(1.0)
+    }
+}
+
 /// Resident memory of a process, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {

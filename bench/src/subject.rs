@@ -110,6 +110,11 @@ impl Subject {
         Ok(command)
     }
 
+    /// How long any one step may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.common.timeout
+    }
+
     /// The moment when the step that begins now has taken too long.
     pub(crate) fn deadline(&self) -> Deadline {
         Deadline::after(self.common.timeout)

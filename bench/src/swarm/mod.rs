@@ -68,6 +68,7 @@ pub(crate) struct Swarm {
     gone: usize,
     begun: usize,
     ports_per_source: usize,
+    first_source: usize,
     pub(crate) tally: Tally,
 }
 
@@ -84,8 +85,14 @@ impl Swarm {
             begun: 0,
             // A port rests a minute after its connection, so leave some of each address unused.
             ports_per_source: procfs::ephemeral_ports() * 2 / 3,
+            first_source: 0,
             tally: Tally::default(),
         })
+    }
+
+    /// Connects from loopback addresses of its own, for a second process beside another swarm.
+    pub(crate) fn with_first_source(self, first_source: usize) -> Self {
+        Self { first_source, ..self }
     }
 
     /// Connections begun and not cleared away, living or not.
@@ -122,7 +129,7 @@ impl Swarm {
 
     fn begin(&mut self, driver: &impl Driver) -> Result<()> {
         let who = self.sockets.len();
-        let source = self.begun / self.ports_per_source;
+        let source = self.first_source + self.begun / self.ports_per_source;
         let mut socket = Socket::connect(self.address, source)
             .context(|| format!("connection {who} to {}", self.address))?;
         let upgrade = driver.upgrade(who);
