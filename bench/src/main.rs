@@ -55,6 +55,7 @@ enum Mode {
     Heartbeat(mode::heartbeat::Heartbeat),
     Slow(mode::slow::Slow),
     Pacing(mode::pacing::Pacing),
+    Levels(mode::levels::Levels),
     Floor(mode::floor::Floor),
     Compare(mode::compare::Compare),
     #[command(hide = true)]
@@ -84,6 +85,7 @@ fn run(cli: &Cli) -> Result<()> {
         Mode::Heartbeat(args) => mode::heartbeat::run(args),
         Mode::Slow(args) => mode::slow::run(args),
         Mode::Pacing(args) => mode::pacing::run(args),
+        Mode::Levels(args) => mode::levels::run(args),
         Mode::Floor(args) => mode::floor::run(args),
         Mode::Compare(args) => mode::compare::run(args),
         Mode::FloorServer(args) => floor_server::run(args),

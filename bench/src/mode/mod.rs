@@ -6,6 +6,7 @@ pub(crate) mod fanout;
 pub(crate) mod floor;
 pub(crate) mod heartbeat;
 pub(crate) mod idle;
+pub(crate) mod levels;
 pub(crate) mod pacing;
 pub(crate) mod slow;
 pub(crate) mod storm;
