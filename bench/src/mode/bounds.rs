@@ -20,7 +20,7 @@ enum Against {
 /// A figure, what it is divided by, and what must not be exceeded.
 type Bound = (&'static str, Work, &'static str, Against, f64);
 
-const BOUNDS: [Bound; 17] = [
+const BOUNDS: [Bound; 21] = [
     ("fan-out, 1 outstanding: CPU, × floor", Work::Fanout1, CPU, Against::One(Peer::Floor), 1.05),
     ("fan-out, 1 outstanding: CPU, × best peer", Work::Fanout1, CPU, Against::Best, 0.8),
     (
@@ -68,6 +68,16 @@ const BOUNDS: [Bound; 17] = [
     ("slow readers: others' p99, × without", Work::Slow, "p99_ratio", Against::Nothing, 1.2),
     ("slow readers: seconds to the truth", Work::Slow, "truth_after_s", Against::Nothing, 1.0),
     ("slow readers: let go", Work::Slow, "let_go", Against::Nothing, 0.0),
+    ("beside a giant: p99, ms", Work::Pacing, "p99_ms_beside", Against::Nothing, 10.0),
+    ("beside a giant: p99, × alone", Work::Pacing, "p99_ratio", Against::Nothing, 2.0),
+    ("levels: seconds to the exact count", Work::Levels, "exact_after_s", Against::Nothing, 2.0),
+    (
+        "levels: count frames, × one at once and one a second",
+        Work::Levels,
+        "frames_of_allowed",
+        Against::Nothing,
+        1.0,
+    ),
 ];
 
 /// Each figure beside its bound.

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use crate::failure::Result;
 use crate::mode::fanout::{self, Load};
-use crate::mode::{heartbeat, idle, slow, storm};
+use crate::mode::{heartbeat, idle, levels, pacing, slow, storm};
 use crate::peer::{Peer, set_frame_bytes};
 use crate::subject::Subject;
 use crate::table::median;
@@ -21,6 +21,8 @@ pub(crate) enum Work {
     Idle,
     Heartbeat,
     Slow,
+    Pacing,
+    Levels,
 }
 
 /// How much of it.
@@ -72,8 +74,31 @@ const SLOW_COLUMNS: &[&str] = &[
     "truth_after_s",
 ];
 
+const PACING_COLUMNS: &[&str] = &[
+    "peer",
+    "p50_ms_alone",
+    "p99_ms_alone",
+    "max_ms_alone",
+    "p50_ms_beside",
+    "p99_ms_beside",
+    "max_ms_beside",
+    "p99_ratio",
+    "queued_ms_beside",
+    "giant_deliveries_per_s",
+    "giant_p99_ms",
+];
+const LEVELS_COLUMNS: &[&str] = &[
+    "peer",
+    "exact_after_s",
+    "most_frames",
+    "frames_of_allowed",
+    "bytes_per_subscriber_per_s",
+    "server_cores",
+    "bytes_per_connection",
+];
+
 impl Work {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Fanout1,
         Self::Fanout32,
         Self::Open200,
@@ -82,6 +107,8 @@ impl Work {
         Self::Idle,
         Self::Heartbeat,
         Self::Slow,
+        Self::Pacing,
+        Self::Levels,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -94,6 +121,8 @@ impl Work {
             Self::Idle => "idle",
             Self::Heartbeat => "heartbeat",
             Self::Slow => "slow",
+            Self::Pacing => "pacing",
+            Self::Levels => "levels",
         }
     }
 
@@ -108,6 +137,8 @@ impl Work {
             Self::Idle => "10,000 connections joined and subscribed over 1,000 channels",
             Self::Heartbeat => "1,000 connections, 20,000 heartbeats a second in all",
             Self::Slow => "2,000 subscribers, 500 updates a second, 100 of them stop for 6 s",
+            Self::Pacing => "1,000 small channels, alone and beside one of 9,000 subscribers",
+            Self::Levels => "15,000 members subscribe `auto`, 500 a second come and go",
         }
     }
 
@@ -118,6 +149,8 @@ impl Work {
             Self::Idle => IDLE_COLUMNS,
             Self::Heartbeat => HEARTBEAT_COLUMNS,
             Self::Slow => SLOW_COLUMNS,
+            Self::Pacing => PACING_COLUMNS,
+            Self::Levels => LEVELS_COLUMNS,
         }
     }
 
@@ -130,7 +163,7 @@ impl Work {
             Self::Idle => peer.has_presence(),
             // Where every join is a message to everybody, that storm is 25 million messages; and
             // 960,000 deliveries a second are beyond any system that writes each on its own.
-            Self::Storm5000 | Self::Slow => peer == Peer::Herenow,
+            Self::Storm5000 | Self::Slow | Self::Pacing | Self::Levels => peer == Peer::Herenow,
             Self::Heartbeat => peer.has_presence() || peer == Peer::Floor,
         }
     }
@@ -166,6 +199,8 @@ impl Work {
                 ])
             }
             Self::Slow => slow_of(scale, subject),
+            Self::Pacing => pacing_of(scale, subject),
+            Self::Levels => levels_of(scale, subject),
         }
     }
 }
@@ -238,5 +273,54 @@ fn slow_of(scale: Scale, subject: Subject) -> Result<Values> {
         ("kib_per_slow_reader", measured.bytes_per_reader / 1024.0),
         ("let_go", measured.let_go as f64),
         ("truth_after_s", measured.truth_after),
+    ])
+}
+
+fn pacing_of(scale: Scale, subject: Subject) -> Result<Values> {
+    let args = pacing::Pacing {
+        channels: scale.of(1000),
+        subscribers_each: 2,
+        rate: scale.of(1000),
+        seconds: scale.of(20),
+        giant_subscribers: scale.of(9000),
+        giant_publishers: 256,
+        giant_rate: 200,
+        nice: 10,
+        subject,
+    };
+    let measured = pacing::measure(&args)?;
+    let (alone, beside) = (&measured.alone.latency, &measured.beside.latency);
+    Ok(vec![
+        ("p50_ms_alone", alone.quantile_ms(0.5)),
+        ("p99_ms_alone", alone.quantile_ms(0.99)),
+        ("max_ms_alone", alone.max_ms()),
+        ("p50_ms_beside", beside.quantile_ms(0.5)),
+        ("p99_ms_beside", beside.quantile_ms(0.99)),
+        ("max_ms_beside", beside.max_ms()),
+        ("p99_ratio", measured.p99_ratio()),
+        ("queued_ms_beside", measured.beside.queued_ms),
+        ("giant_deliveries_per_s", measured.giant.deliveries_per_s),
+        ("giant_p99_ms", measured.giant.p99_ms),
+    ])
+}
+
+fn levels_of(scale: Scale, subject: Subject) -> Result<Values> {
+    // A tenth of the members is still more than the broker lists.
+    let args = levels::Levels {
+        members: scale.of(15_000),
+        visitors: scale.of(500),
+        seconds: 10,
+        roster_limit: 1000,
+        subject,
+    };
+    let measured = levels::measure(&args)?;
+    let (most, allowed) = (f64::from(measured.most_frames), f64::from(measured.allowed_frames));
+    Ok(vec![
+        ("exact_after_s", measured.exact_after),
+        ("most_frames", most),
+        ("frames_of_allowed", most / allowed),
+        ("bytes_per_subscriber_per_s", measured.bytes_per_subscriber_per_s),
+        ("server_cores", measured.server_cores),
+        ("bytes_per_connection", measured.bytes_per_connection),
     ])
 }

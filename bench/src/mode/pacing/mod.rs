@@ -108,10 +108,10 @@ pub(crate) struct Pacing {
 pub(crate) struct Phase {
     pub(crate) latency: Histogram,
     written_late: Histogram,
-    queued_ms: f64,
+    pub(crate) queued_ms: f64,
     deliveries_per_s: f64,
     folded: u64,
-    pub(crate) server_cores: f64,
+    server_cores: f64,
 }
 
 /// What one run found.
