@@ -10,7 +10,7 @@
 //! - [`broadcast`], [`histogram`]: who was told of which change, and when.
 //! - [`mode`]: what is measured, one file each. [`floor_server`]: the machine's own limit.
 //!   [`giant`]: a load that another process makes.
-//! - [`procfs`], [`clock`]: CPU, memory, time.
+//! - [`procfs`], [`clock`], [`machine`]: CPU, memory, time; whose they are.
 //! - [`table`], [`progress`], [`failure`]: what people see.
 
 mod broadcast;
@@ -21,6 +21,7 @@ mod floor_server;
 mod frame;
 mod giant;
 mod histogram;
+mod machine;
 mod mode;
 mod peer;
 mod procfs;

@@ -51,7 +51,7 @@ pub(crate) struct Common {
     timeout: Duration,
 
     /// Append the rows to this file, too
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = csv_file)]
     pub(crate) csv: Option<PathBuf>,
 }
 
@@ -61,12 +61,44 @@ impl Subject {
         let mut common = common.clone();
         if peer != Peer::Herenow {
             common.server_arg.clear();
+            common.server = None;
         }
         Self { peer, url: None, pid: None, common }
     }
 
+    /// Refuses flags that cannot start a server.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.peer {
+            Peer::Herenow if self.url.is_none() => {
+                let program = self.broker()?;
+                if !program.is_file() {
+                    let program = program.display();
+                    fail!("there is no broker at {program}: build it, or say --server PATH");
+                }
+            }
+            Peer::Herenow => {}
+            peer => {
+                if self.common.server.is_some() || !self.common.server_arg.is_empty() {
+                    fail!("--server and --server-arg are for herenow, not for {}", peer.name());
+                }
+                if !matches!(peer, Peer::Floor | Peer::FloorBatched) {
+                    peers_folder(self.common.peers_folder.as_deref())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn broker(&self) -> Result<PathBuf> {
+        match &self.common.server {
+            Some(path) => Ok(path.clone()),
+            None => sibling("herenow"),
+        }
+    }
+
     /// The server, ready for connections.
     pub(crate) fn launch(&self) -> Result<Server> {
+        self.check()?;
         if let (Some(url), Some(pid)) = (&self.url, self.pid) {
             return Server::attach(address_of(url)?, pid);
         }
@@ -78,15 +110,7 @@ impl Subject {
         let listen = address.to_string();
         let mut command = match self.peer {
             Peer::Herenow => {
-                let program = match &self.common.server {
-                    Some(path) => path.clone(),
-                    None => sibling("herenow")?,
-                };
-                if !program.is_file() {
-                    let program = program.display();
-                    fail!("there is no broker at {program}: build it, or say --server PATH");
-                }
-                let mut command = Command::new(program);
+                let mut command = Command::new(self.broker()?);
                 command.args(["--listen", &listen]);
                 command
             }
@@ -99,15 +123,38 @@ impl Subject {
                 command
             }
             _ => {
-                let script =
-                    peers_folder(self.common.peers_folder.as_deref())?.join(self.peer.name());
-                let mut command = Command::new("sh");
-                command.arg(script.join("start.sh")).arg(address.port().to_string());
+                let mut command = self.script()?;
+                command.arg(address.port().to_string());
                 command
             }
         };
         command.args(&self.common.server_arg);
         Ok(command)
+    }
+
+    fn script(&self) -> Result<Command> {
+        let folder = peers_folder(self.common.peers_folder.as_deref())?.join(self.peer.name());
+        let mut command = Command::new("sh");
+        command.arg(folder.join("start.sh"));
+        Ok(command)
+    }
+
+    /// What the system says of its version, in one line.
+    ///
+    /// # Errors
+    /// If it says nothing, or that it is not there.
+    pub(crate) fn version(&self) -> Result<String> {
+        let mut command = match self.peer {
+            Peer::Herenow => Command::new(self.broker()?),
+            Peer::Floor | Peer::FloorBatched => Command::new(std::env::current_exe()?),
+            _ => self.script()?,
+        };
+        let output = command.arg("--version").output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        match said.lines().next() {
+            Some(line) if output.status.success() => Ok(line.trim().to_owned()),
+            _ => fail!("{} says no version: {}", self.peer.name(), output.status),
+        }
     }
 
     /// How long any one step may take.
@@ -124,6 +171,19 @@ impl Subject {
     pub(crate) fn deadline_after(&self, seconds: f64) -> Deadline {
         Deadline::after(self.common.timeout + Duration::from_secs_f64(seconds))
     }
+}
+
+/// Where rows go: looked at before the run, because after it the rows would be lost.
+fn csv_file(path: &str) -> Result<PathBuf, String> {
+    let file = PathBuf::from(path);
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if file.is_dir() {
+        return Err("that is a folder".to_owned());
+    }
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err("its folder is not there".to_owned());
+    }
+    Ok(file)
 }
 
 /// Where the scripts are that start the other systems: as given, else in the source tree that this

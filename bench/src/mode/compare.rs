@@ -4,14 +4,13 @@
 //! medians. Every measurement has a server of its own. A system that can't be started, or breaks in
 //! mid-work, is told on stderr, has a dash in the tables, and makes the run fail in the end.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::path::Path;
 
 use clap::Args;
 
-use crate::failure::{Context, Result, fail};
+use crate::failure::{Result, fail};
 use crate::mode::bounds;
+use crate::mode::raw::{self, Run};
 use crate::mode::work::{Scale, Work};
 use crate::peer::Peer;
 use crate::subject::{Common, Subject};
@@ -43,11 +42,11 @@ pub(crate) struct Compare {
 /// One number that was measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
-    work: Work,
-    peer: Peer,
-    repeat: u32,
-    metric: &'static str,
-    value: f64,
+    pub(crate) work: Work,
+    pub(crate) peer: Peer,
+    pub(crate) repeat: u32,
+    pub(crate) metric: &'static str,
+    pub(crate) value: f64,
 }
 
 /// All numbers of a run.
@@ -63,18 +62,11 @@ impl Samples {
             .filter(|sample| sample.work == work && sample.peer == peer && sample.metric == metric);
         median(&mut matching.map(|sample| sample.value).collect::<Vec<_>>())
     }
-
-    fn write_csv(&self, path: &Path) -> io::Result<()> {
-        let mut text = "work,peer,repeat,metric,value\n".to_owned();
-        for Sample { work, peer, repeat, metric, value } in &self.0 {
-            text += &format!("{},{},{repeat},{metric},{value}\n", work.name(), peer.name());
-        }
-        OpenOptions::new().create(true).append(true).open(path)?.write_all(text.as_bytes())
-    }
 }
 
 /// Runs the mode.
 pub(crate) fn run(args: &Compare) -> Result<()> {
+    let mut run = prepare(args)?;
     let mut samples = Samples::default();
     let mut failed: Vec<(Work, Peer)> = Vec::new();
     for &work in &args.works {
@@ -95,7 +87,9 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
                         }))
                     }
                     Err(failure) => {
-                        tell(&format!("{} on {}: {failure}", peer.name(), work.name()));
+                        let line = format!("{} on {}: {failure}", peer.name(), work.name());
+                        tell(&line);
+                        run.remark(&format!("missing: {line}"));
                         failed.push((work, peer));
                         samples.0.retain(|sample| sample.work != work || sample.peer != peer);
                     }
@@ -103,12 +97,34 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
             }
         }
     }
-    publish(args, &samples)?;
+    if samples.0.is_empty() {
+        fail!("nothing could be measured: see above");
+    }
+    publish(args, &samples, &run)?;
     if let Some((work, peer)) = failed.first() {
         let (work, peer) = (work.name(), peer.name());
         fail!("{} measurements are missing, {peer} on {work} first: see above", failed.len());
     }
     Ok(())
+}
+
+/// Finds out what would make half an hour's numbers useless, and what they are numbers of.
+fn prepare(args: &Compare) -> Result<Run> {
+    if !args.works.iter().any(|work| args.only.iter().any(|&peer| work.suits(peer))) {
+        fail!("--only and --works leave nothing to measure");
+    }
+    if let Some(csv) = &args.common.csv {
+        raw::has_heading(csv)?;
+    }
+    let load = if args.quick { "--quick, a tenth of the load" } else { "the full load" };
+    let mut run = Run::new(&format!("compare, {load}, repeats {}", args.repeats));
+    for &peer in &args.only {
+        let subject = Subject::new(peer, &args.common);
+        subject.check()?;
+        let version = subject.version().unwrap_or_else(|failure| failure.to_string());
+        run.remark(&format!("{}: {version}", peer.name()));
+    }
+    Ok(run)
 }
 
 fn one(
@@ -129,7 +145,7 @@ fn tell(line: &str) {
     let _ = writeln!(io::stderr(), "herenow-bench: {line}");
 }
 
-fn publish(args: &Compare, samples: &Samples) -> Result<()> {
+fn publish(args: &Compare, samples: &Samples, run: &Run) -> Result<()> {
     for &work in &args.works {
         note(&format!("\n{}: {}", work.name(), work.what()))?;
         work_table(args, work, samples).publish(None)?;
@@ -139,8 +155,7 @@ fn publish(args: &Compare, samples: &Samples) -> Result<()> {
     if args.quick {
         note("--quick: these figures only show that everything works")?;
     }
-    let Some(csv) = &args.common.csv else { return Ok(()) };
-    samples.write_csv(csv).context(|| format!("--csv {}", csv.display()))
+    args.common.csv.as_deref().map_or(Ok(()), |csv| run.append(csv, &samples.0))
 }
 
 fn work_table(args: &Compare, work: Work, samples: &Samples) -> Table {

@@ -8,6 +8,7 @@ pub(crate) mod heartbeat;
 pub(crate) mod idle;
 pub(crate) mod levels;
 pub(crate) mod pacing;
+mod raw;
 pub(crate) mod slow;
 pub(crate) mod storm;
 mod work;
