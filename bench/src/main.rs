@@ -36,6 +36,7 @@ mod table;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::failure::{Context, Result};
@@ -66,14 +67,49 @@ enum Mode {
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if !is_refusal(error.kind()) => {
+            let _ = error.print();
+            return if error.use_stderr() { BAD_FLAGS.into() } else { ExitCode::SUCCESS };
+        }
+        Err(error) => {
+            tell(&one_line(&error.render().to_string()));
+            return BAD_FLAGS.into();
+        }
+    };
+    match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // If stderr is closed there is nobody to tell; the exit code remains.
-            let _ = writeln!(io::stderr(), "herenow-bench: {failure}");
+            tell(&failure.to_string());
             ExitCode::FAILURE
         }
     }
+}
+
+/// The exit code of a command line that makes no sense.
+const BAD_FLAGS: u8 = 2;
+
+fn tell(line: &str) {
+    // If stderr is closed there is nobody to tell; the exit code remains.
+    let _ = writeln!(io::stderr(), "herenow-bench: {line}");
+}
+
+/// Whether a person asked for something that can't be, not for help.
+fn is_refusal(kind: ErrorKind) -> bool {
+    !matches!(
+        kind,
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    )
+}
+
+/// A refused command line in one line, like every other failure: without the usage that follows.
+fn one_line(error: &str) -> String {
+    let paragraph = error.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = paragraph.split_whitespace().collect();
+    words.join(" ").trim_start_matches("error: ").to_owned()
 }
 
 fn run(cli: &Cli) -> Result<()> {

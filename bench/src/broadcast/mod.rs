@@ -21,7 +21,8 @@ use crate::swarm::{Swarm, TURN};
 
 const CHANNEL: &str = "fanout-0";
 /// How often a crawling reader reads.
-const SIP: Duration = Duration::from_millis(100);
+const SIP: Duration = Duration::from_millis(1000 / SIPS_PER_SECOND as u64);
+pub(crate) const SIPS_PER_SECOND: usize = 10;
 
 /// What subscribers were told since [`Broadcast::start_counting`].
 #[derive(Clone, Debug, Default)]
@@ -157,7 +158,7 @@ impl Broadcast {
         count: usize,
         bytes_per_second: usize,
     ) -> Result<()> {
-        self.sip_bytes = bytes_per_second / (1000 / SIP.as_millis() as usize);
+        self.sip_bytes = bytes_per_second / SIPS_PER_SECOND;
         for subscriber in 0..count {
             self.aside.add(subscriber);
             swarm.pause(self.publishers + subscriber, true, self)?;

@@ -43,6 +43,9 @@ pub(crate) const COLUMNS: &[&str] = &[
     "server_peak_mib",
 ];
 
+/// The generator remembers, in 4 bytes, the last update of each publisher at each subscriber.
+pub(crate) const PAIRS_MAX: u64 = 1 << 28;
+
 /// Small changes told to many subscribers
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Fanout {
@@ -173,6 +176,9 @@ pub(crate) fn measure(args: &Fanout) -> Result<Table> {
 
 /// One measurement, on a server of its own.
 pub(crate) fn measure_once(load: &Load, subject: &Subject) -> Result<Measured> {
+    if u64::from(load.subscribers) * u64::from(load.publishers) > PAIRS_MAX {
+        fail!("--subscribers × --publishers is more than the generator can remember, {PAIRS_MAX}");
+    }
     let mut server = subject.launch()?;
     let result = one_run(load, subject, &server);
     server.explain(result)

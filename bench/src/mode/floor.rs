@@ -29,10 +29,11 @@ pub(crate) struct Floor {
 
 /// Runs the mode.
 pub(crate) fn run(args: &Floor) -> Result<()> {
+    let mut tables = Vec::new();
     for peer in [Peer::Floor, Peer::FloorBatched] {
         let subject = Subject::new(peer, &args.common);
         let fanout = Fanout { load: args.load.clone(), bytes: Some(args.bytes), subject };
-        fanout::measure(&fanout)?.publish(args.common.csv.as_deref())?;
+        tables.push(fanout::measure(&fanout)?);
     }
-    Ok(())
+    tables.iter().try_for_each(|table| table.publish(args.common.csv.as_deref()))
 }

@@ -11,14 +11,17 @@
 
 use clap::Args;
 
-use crate::broadcast::Broadcast;
+use crate::broadcast::{Broadcast, SIPS_PER_SECOND};
 use crate::failure::{Result, fail};
-use crate::mode::fanout::{Load, Measured as Phase, measure_load};
+use crate::mode::fanout::{Load, Measured as Phase, PAIRS_MAX, measure_load};
 use crate::procfs::Memory;
 use crate::server::Server;
 use crate::subject::Subject;
 use crate::swarm::Swarm;
 use crate::table::{Cell, Table};
+
+/// Members whose attributes change, in turn.
+const PUBLISHERS: u32 = 256;
 
 const COLUMNS: &[&str] = &[
     "repeat",
@@ -94,6 +97,12 @@ pub(crate) fn measure(args: &Slow) -> Result<Measured> {
     if args.slow == 0 || args.slow >= args.subscribers {
         fail!("--slow {} must be at least 1 and leave some of {}", args.slow, args.subscribers);
     }
+    if u64::from(args.subscribers) * u64::from(PUBLISHERS) > PAIRS_MAX {
+        fail!("--subscribers {} is more than the generator can remember", args.subscribers);
+    }
+    if (1..SIPS_PER_SECOND as u32).contains(&args.crawl) {
+        fail!("--crawl {} is less than a byte at a time: at least {SIPS_PER_SECOND}", args.crawl);
+    }
     let mut server = args.subject.launch()?;
     let result = both_phases(args, &server);
     server.explain(result)
@@ -105,7 +114,7 @@ fn both_phases(args: &Slow, server: &Server) -> Result<Measured> {
         updates: args.rate * args.seconds,
         outstanding: 1,
         rate: Some(args.rate),
-        publishers: 256,
+        publishers: PUBLISHERS,
         repeats: 1,
     };
     let mut swarm = Swarm::new(server.address)?;
