@@ -1,6 +1,7 @@
 //! What herenow set out to reach, and whether this run shows it.
 
 use crate::mode::compare::Samples;
+use crate::mode::levels::EXACT_WITHIN;
 use crate::mode::work::Work;
 use crate::peer::Peer;
 use crate::table::{Cell, Table};
@@ -70,7 +71,13 @@ const BOUNDS: [Bound; 21] = [
     ("slow readers: let go", Work::Slow, "let_go", Against::Nothing, 0.0),
     ("beside a giant: p99, ms", Work::Pacing, "p99_ms_beside", Against::Nothing, 10.0),
     ("beside a giant: p99, × alone", Work::Pacing, "p99_ratio", Against::Nothing, 2.0),
-    ("levels: seconds to the exact count", Work::Levels, "exact_after_s", Against::Nothing, 2.0),
+    (
+        "levels: seconds to the exact count",
+        Work::Levels,
+        "exact_after_s",
+        Against::Nothing,
+        EXACT_WITHIN,
+    ),
     (
         "levels: count frames, × one at once and one a second",
         Work::Levels,

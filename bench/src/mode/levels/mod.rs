@@ -29,7 +29,7 @@ use crate::progress::Progress;
 use crate::server::Server;
 use crate::subject::Subject;
 use crate::swarm::{Swarm, TURN};
-use crate::table::{Cell, Table};
+use crate::table::{Cell, Table, note};
 
 /// Longer than the second between two count frames: what is owed has come, and what should not come
 /// has had the time.
@@ -38,6 +38,8 @@ const SETTLE: Duration = Duration::from_millis(1500);
 const STAY: usize = 1;
 /// How often a member says that it is here.
 const HEARTBEAT: f64 = 25.0;
+/// Seconds after the last change in which every subscriber's count should be exact.
+pub(crate) const EXACT_WITHIN: f64 = 2.0;
 const MIB: f64 = 1024.0 * 1024.0;
 
 const COLUMNS: &[&str] = &[
@@ -110,7 +112,14 @@ pub(crate) fn run(args: &Levels) -> Result<()> {
         Cell::Number(measured.bytes_per_connection, 0),
         Cell::Number(measured.peak as f64 / MIB, 1),
     ]);
-    table.publish(args.subject.common.csv.as_deref())
+    table.publish(args.subject.common.csv.as_deref())?;
+    let verdict = |kept: bool| if kept { "yes" } else { "NO" };
+    note(&format!(
+        "exact at every subscriber within {EXACT_WITHIN} s: {}; at most one count frame at once and \
+         one a second: {}",
+        verdict(measured.exact_after <= EXACT_WITHIN),
+        verdict(measured.most_frames <= measured.allowed_frames)
+    ))
 }
 
 /// One measurement, on a server of its own.
@@ -149,8 +158,7 @@ fn one_run(args: &Levels, server: &Server) -> Result<Measured> {
     come_and_go(args, &mut swarm, &mut observers, &mut beats)?;
     let last_change = clock::now();
     if !swarm.turn_until(args.subject.deadline(), &mut observers, Observers::all_exact)? {
-        let inexact = observers.inexact();
-        fail!("{inexact} of {members} subscribers did not get the exact count in time");
+        fail!("the exact count did not come to all in time: {}", observers.inexact());
     }
     let exact_after = clock::seconds_since(last_change);
     let seconds = clock::seconds_since(start);
@@ -159,8 +167,7 @@ fn one_run(args: &Levels, server: &Server) -> Result<Measured> {
     let generator_cores = CpuTime::of(generator)?.since(&generator_cpu) / seconds;
     swarm.settle(SETTLE, &mut observers)?;
     if !observers.all_exact() {
-        let inexact = observers.inexact();
-        fail!("{inexact} of {members} subscribers had the exact count and lost it again");
+        fail!("the exact count came to all and was lost again: {}", observers.inexact());
     }
     Ok(Measured {
         gather,
@@ -198,7 +205,7 @@ fn gather(
     if !observers.any_counted {
         fail!("the broker never sent a count frame: it knows no levels, or lists so many members");
     }
-    fail!("{} of {members} subscribers did not get the count of all in time", observers.inexact())
+    fail!("the count of all members did not come in time: {}", observers.inexact())
 }
 
 /// Visitors join at their rate and leave a second later, until the last has left.

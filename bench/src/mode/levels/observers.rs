@@ -132,8 +132,16 @@ impl Observers {
         self.exact == self.members()
     }
 
-    pub(super) fn inexact(&self) -> usize {
-        self.members() - self.exact
+    /// How many subscribers do not know the exact count, and what one of them knows instead.
+    pub(super) fn inexact(&self) -> String {
+        let members = self.members();
+        let inexact = members - self.exact;
+        let wrong = |one: &Observer| !one.counting || one.count != Some(members);
+        let example = match self.observers.iter().find(|one| wrong(one)).map(|one| one.count) {
+            Some(Some(count)) => format!("one was told of {count} last"),
+            _ => "one was told no count".to_owned(),
+        };
+        format!("{inexact} of {members} subscribers lack it, {example}")
     }
 
     /// The most count frames that a subscriber got.
@@ -266,7 +274,8 @@ mod tests {
     fn counts_are_followed_and_numbered() {
         let mut observers = counting();
         observers.start_counting(3);
-        assert_eq!(observers.inexact(), 2, "a count from before is no news");
+        // A count from before is no news.
+        assert_eq!(observers.inexact(), "2 of 2 subscribers lack it, one was told no count");
         for (seq, members) in [(3, 5), (4, 2)] {
             say(&mut observers, 0, &count(seq, members)).unwrap();
         }
@@ -274,7 +283,7 @@ mod tests {
         assert!(observers.all_exact());
         assert_eq!(observers.most_frames(), 2);
         say(&mut observers, 1, &count(5, 4)).unwrap();
-        assert_eq!(observers.inexact(), 1);
+        assert_eq!(observers.inexact(), "1 of 2 subscribers lack it, one was told of 4 last");
     }
 
     #[test]
