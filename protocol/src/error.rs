@@ -89,6 +89,12 @@ impl Refusal {
         Self::field(ErrorCode::MissingField, field, "is required")
     }
 
+    /// Attributes of a channel that this connection has not joined, or was removed from.
+    #[must_use]
+    pub fn not_joined() -> Self {
+        Self::field(ErrorCode::NotJoined, "channel", "must be joined before its attributes are set")
+    }
+
     /// A field of the wrong type, out of rule or beyond its bound.
     pub fn invalid(field: &'static str, rule: impl fmt::Display) -> Self {
         Self::field(ErrorCode::InvalidField, field, rule)

@@ -171,7 +171,7 @@ impl Client {
         let (user, source) = (self.user.clone(), self.outlet.id());
         let Self { hub, places, .. } = self;
         let Some(place) = places.find(&name).filter(|place| place.joined) else {
-            return Err(not_joined());
+            return Err(Refusal::not_joined());
         };
         let command = Command::SetAttributes { user, source, attributes, merge, ttl_ms };
         let channel = &place.channel;
@@ -283,13 +283,6 @@ fn reply(id: Option<FrameId>, outcome: Result<Done, Refusal>) -> Option<ServerFr
         Ok(Done::Answer(answer)) => Some(ServerFrame::Result { id, answer }),
         Ok(Done::Help) => Some(ServerFrame::Help { commands: shorthand::help() }),
         Err(refusal) => Some(ServerFrame::error(id, refusal)),
-    }
-}
-
-fn not_joined() -> Refusal {
-    Refusal {
-        field: Some("channel"),
-        ..Refusal::new(ErrorCode::NotJoined, "channel must be joined before its attributes are set")
     }
 }
 

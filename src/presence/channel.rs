@@ -109,9 +109,10 @@ impl Channel {
         }
         let Some(membership) = self.members.get_mut(&user) else {
             if self.members.len() >= bounds.members {
-                return Err(Refusal::new(
+                return Err(Refusal::field(
                     ErrorCode::ChannelFull,
-                    format!("channel holds {} members, and that is the limit", bounds.members),
+                    "channel",
+                    format_args!("holds {} members, and that is the limit", bounds.members),
                 ));
             }
             self.insert(user, source, brought.unwrap_or_default(), now);
@@ -180,9 +181,11 @@ impl Channel {
         now: Now,
         bounds: &Bounds,
     ) -> Result<(), Refusal> {
-        let membership = self.members.get_mut(user).filter(|m| m.has_live(source)).ok_or(
-            Refusal::new(ErrorCode::NotJoined, "join the channel before setting attributes"),
-        )?;
+        let membership = self
+            .members
+            .get_mut(user)
+            .filter(|m| m.has_live(source))
+            .ok_or_else(Refusal::not_joined)?;
         let attributes = if merge {
             membership.member.attributes.patched(written)
         } else {
@@ -190,6 +193,8 @@ impl Channel {
         };
         check_attributes(&attributes, bounds)?;
         if !merge {
+            // Deadlines of keys that are no more would pile up: only the keys that attributes may
+            // have at once bound them.
             membership.key_deadlines = None;
         }
         membership.note_written(written, deadline);
@@ -287,13 +292,17 @@ impl Channel {
             self.remove_member(user, Cause::Lost(LossReason::Connection, last_seen), now);
             return true;
         }
-        let keys = membership.key_deadlines.as_mut().map(|keys| keys.take_due(now.mono_ms));
+        let due = membership.key_deadlines.as_mut().map(|keys| keys.take_due(now.mono_ms));
         if membership.key_deadlines.as_ref().is_some_and(|keys| keys.earliest().is_none()) {
             membership.key_deadlines = None;
         }
-        let left = membership.member.attributes.without(keys.iter().flatten().map(|key| &**key));
         let deadline = membership.deadline();
-        self.replace_attributes(user, left, Cause::Expired, now);
+        // Taking keys out means parsing the attributes. Often none is due: a grace ended beside a
+        // living source, or a later write of the key moved its deadline.
+        if let Some(keys) = due.filter(|keys| !keys.is_empty()) {
+            let left = membership.member.attributes.without(keys.iter().map(|key| &**key));
+            self.replace_attributes(user, left, Cause::Expired, now);
+        }
         if let Some(deadline) = deadline {
             self.look_no_later_than(user, deadline);
         }

@@ -284,7 +284,7 @@ async fn a_full_channel_refuses_newcomers_only() {
     let message = "channel holds 2 members, and that is the limit".to_owned();
     let join = json!({"type": "join", "channel": "full", "attributes": {"a": 1}});
     let code = ErrorCode::ChannelFull;
-    scene.refuses(&Mistake { frame: join.clone(), code, field: None, message }).await;
+    scene.refuses(&Mistake { frame: join.clone(), code, field: Some("channel"), message }).await;
     // It may watch, and whoever is in may come again.
     let replica = scene.ada.observe("full").await;
     assert_eq!(replica.users(), ["carol", "dan"]);
@@ -344,4 +344,33 @@ async fn whoever_waits_as_long_as_told_is_heard_again() {
     tokio::time::sleep(Duration::from_millis(wait)).await;
     let members = eager.members("room").await;
     assert_eq!(json!(members[0].attributes), json!({"a": 1}), "the refused frame was applied");
+}
+
+#[tokio::test]
+async fn the_protocol_reference_quotes_what_the_broker_says() {
+    let broker = Broker::with(|config| config.limits.max_frames_burst = 1_000);
+    let mut ada = broker.connect("ada").await;
+    for n in 0..128 {
+        ada.ok(format!("join room-{n}")).await;
+    }
+    let set = |text: usize| json!({"text": "x".repeat(text)});
+    let frames = [
+        json!([]),
+        json!({"id": 1, "type": "dance"}),
+        json!({"id": 2, "type": "join"}),
+        json!({"id": 3, "type": "join", "channel": "room-0", "graceMs": 60_001}),
+        json!({"id": 4, "type": "join", "channel": "room-0", "attributes": set(4_096)}),
+        json!({"id": 5, "type": "setAttributes", "channel": "room", "attributes": {}}),
+        json!({"id": 6, "type": "getAttributes", "channel": "room", "user": "bob"}),
+        json!({"id": 8, "type": "join", "channel": "room"}),
+    ];
+    let reference = include_str!("../../protocol/README.md");
+    for frame in frames {
+        ada.send(frame.to_string()).await;
+        let said = json!(ada.next().await);
+        let quoted = reference.lines().any(|line| {
+            line.starts_with('{') && serde_json::from_str::<Value>(line).is_ok_and(|v| v == said)
+        });
+        assert!(quoted, "the reference has no {said}");
+    }
 }
