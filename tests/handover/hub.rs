@@ -1,0 +1,359 @@
+//! `src/hub/mod.rs`, `src/hub/channel.rs` and `src/hub/tick.rs`, reduced, with as much of a
+//! `presence::Channel` as numbers its frames.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex as Untracked};
+
+use loom::sync::{Mutex, MutexGuard};
+use loom::thread::JoinHandle;
+
+use crate::Mutant;
+use crate::outlet::Subscription;
+use crate::replica::Since;
+use crate::socket::{Byte, Message};
+
+/// So few that a reader two frames behind wants a snapshot.
+const LOG_FRAMES: usize = 1;
+/// So few that a pass lets go of the channel between any two subscribers.
+const PASS_BATCH: usize = 1;
+
+/// `presence::Channel`: a state that is a number of changes.
+pub(crate) struct Presence {
+    channel: usize,
+    epoch: u8,
+    members: u8,
+    changes: u8,
+    /// Those that no frame has told.
+    pending: u8,
+    next_seq: u8,
+    log: VecDeque<Message>,
+}
+
+/// What can be done to a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Join,
+    SetAttributes,
+    Leave,
+}
+
+impl Presence {
+    pub(crate) fn apply(&mut self, command: Command) {
+        match command {
+            Command::Join => self.members += 1,
+            Command::SetAttributes => {}
+            Command::Leave => self.members -= 1,
+        }
+        self.changes += 1;
+        self.pending += 1;
+    }
+
+    fn tick(&mut self) -> Option<(u8, Vec<Byte>)> {
+        if self.pending == 0 {
+            return None;
+        }
+        let (channel, seq) = (self.channel, self.next_seq);
+        let changes = std::mem::take(&mut self.pending);
+        let frame = Message::Presence { channel, seq, changes };
+        self.next_seq += 1;
+        self.log.push_back(frame);
+        if self.log.len() > LOG_FRAMES {
+            self.log.pop_front();
+        }
+        Some((seq, frame.bytes()))
+    }
+
+    pub(crate) fn view(&self) -> (u8, Message) {
+        let Self { channel, epoch, changes, .. } = *self;
+        let seq = self.next_seq - 1;
+        (self.next_seq, Message::Snapshot { channel, epoch, seq, changes })
+    }
+
+    pub(crate) fn since(&self, seq: u8) -> Option<Vec<Byte>> {
+        let first = self.log.len().checked_sub(usize::from(self.next_seq - seq))?;
+        Some(self.log.iter().skip(first).flat_map(|frame| frame.bytes()).collect())
+    }
+
+    pub(crate) fn next_seq(&self) -> u8 {
+        self.next_seq
+    }
+
+    pub(crate) fn changes(&self) -> u8 {
+        self.changes
+    }
+
+    pub(crate) fn resume(&self, since: Since) -> Option<u8> {
+        let next = since.seq + 1;
+        (since.epoch == self.epoch && self.since(next).is_some()).then_some(next)
+    }
+}
+
+pub(crate) struct Channel {
+    pub(crate) name: usize,
+    room: Mutex<Room>,
+}
+
+pub(crate) struct Room {
+    pub(crate) presence: Presence,
+    slots: Vec<Option<Arc<Subscription>>>,
+    waiting: Vec<Arc<Subscription>>,
+    running: bool,
+    dead: bool,
+}
+
+impl Channel {
+    pub(crate) fn new(name: usize, epoch: u8) -> Self {
+        let presence = Presence {
+            channel: name,
+            epoch,
+            members: 0,
+            changes: 0,
+            pending: 0,
+            next_seq: 1,
+            log: VecDeque::new(),
+        };
+        let (slots, waiting) = (Vec::new(), Vec::new());
+        Self {
+            name,
+            room: Mutex::new(Room { presence, slots, waiting, running: false, dead: false }),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Room> {
+        self.room.lock().unwrap()
+    }
+}
+
+impl Room {
+    pub(crate) fn add_subscriber(&mut self, sub: Arc<Subscription>) -> usize {
+        self.slots.push(Some(sub));
+        self.slots.len() - 1
+    }
+
+    pub(crate) fn remove_subscriber(&mut self, slot: usize) {
+        self.slots[slot] = None;
+    }
+
+    pub(crate) fn want_snapshot(&mut self, sub: Arc<Subscription>) {
+        self.waiting.push(sub);
+    }
+
+    fn next_batch(&self, from: usize, batch: &mut Vec<Arc<Subscription>>) -> usize {
+        let mut slot = from;
+        while let Some(entry) = self.slots.get(slot) {
+            slot += 1;
+            batch.extend(entry.iter().cloned());
+            if batch.len() == PASS_BATCH {
+                break;
+            }
+        }
+        slot
+    }
+
+    fn has_news(&self) -> bool {
+        self.presence.pending > 0 || !self.waiting.is_empty()
+    }
+
+    fn start_flusher(&mut self, mutant: Mutant) -> bool {
+        let running = self.running && mutant != Mutant::StartsTwice;
+        let start = !running && self.has_news();
+        self.running |= start;
+        start
+    }
+
+    fn flusher_ended(&mut self) {
+        self.running = false;
+    }
+
+    fn is_vain(&self) -> bool {
+        let subscribed = self.slots.iter().any(Option::is_some);
+        !self.running && !self.dead && self.presence.members == 0 && !subscribed
+    }
+
+    /// What must hold once nobody is at work any more.
+    pub(crate) fn assert_at_rest(&self) {
+        assert!(!self.running && !self.has_news(), "a flusher ended while something was owed");
+        assert!(!self.is_vain(), "an empty channel was left behind");
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead
+    }
+}
+
+/// A flusher: a thread of the model, or one that waits until everything else has come to rest.
+enum Flusher {
+    Thread(JoinHandle<()>),
+    Waiting(Arc<Channel>),
+}
+
+pub(crate) struct Hub {
+    /// The map of channels, one shard for each name.
+    shards: [Mutex<Option<Arc<Channel>>>; 2],
+    epochs: AtomicU8,
+    /// Who was spawned. Not of the model: the checker needn't explore who gets at it first.
+    flushers: Untracked<Vec<Flusher>>,
+    /// The checker knows five threads in all. Further flushers wait.
+    threads: AtomicUsize,
+    pub(crate) mutant: Mutant,
+}
+
+impl Hub {
+    pub(crate) fn new(mutant: Mutant) -> Arc<Self> {
+        Arc::new(Self {
+            shards: [Mutex::new(None), Mutex::new(None)],
+            epochs: AtomicU8::new(0),
+            flushers: Untracked::new(Vec::new()),
+            threads: AtomicUsize::new(0),
+            mutant,
+        })
+    }
+
+    /// From here on so many flushers may run beside everything else.
+    pub(crate) fn allow_flushers(&self, threads: usize) {
+        self.threads.store(threads, Ordering::Relaxed);
+    }
+
+    fn spawn(self: &Arc<Self>, channel: &Arc<Channel>) {
+        let threads = self.threads.load(Ordering::Relaxed);
+        let channel = Arc::clone(channel);
+        let flusher = if threads == 0 {
+            Flusher::Waiting(channel)
+        } else {
+            self.threads.store(threads - 1, Ordering::Relaxed);
+            let hub = Arc::clone(self);
+            Flusher::Thread(loom::thread::spawn(move || flush(&hub, &channel)))
+        };
+        self.flushers.lock().unwrap().push(flusher);
+    }
+
+    /// Runs, or waits for, a flusher that was spawned. Whether there was one.
+    pub(crate) fn run_flusher(self: &Arc<Self>) -> bool {
+        let flusher = self.flushers.lock().unwrap().pop();
+        match flusher {
+            Some(Flusher::Thread(thread)) => thread.join().unwrap(),
+            Some(Flusher::Waiting(channel)) => flush(self, &channel),
+            None => return false,
+        }
+        true
+    }
+
+    pub(crate) fn find(&self, name: usize) -> Option<Arc<Channel>> {
+        self.shards[name].lock().unwrap().clone()
+    }
+
+    fn create(&self, name: usize) -> Arc<Channel> {
+        let mut shard = self.shards[name].lock().unwrap();
+        let made = || Arc::new(Channel::new(name, self.epochs.fetch_add(1, Ordering::Relaxed)));
+        Arc::clone(shard.get_or_insert_with(made))
+    }
+
+    pub(crate) fn enter<T>(
+        self: &Arc<Self>,
+        name: usize,
+        act: impl FnOnce(&Arc<Channel>, &mut Room) -> T,
+    ) -> T {
+        loop {
+            let channel = self.find(name).unwrap_or_else(|| self.create(name));
+            let mut room = channel.lock();
+            if room.is_dead() && self.mutant != Mutant::EntersTheDead {
+                continue;
+            }
+            let result = act(&channel, &mut room);
+            self.settle(&channel, room);
+            return result;
+        }
+    }
+
+    pub(crate) fn enter_kept<T>(
+        self: &Arc<Self>,
+        channel: &Arc<Channel>,
+        act: impl FnOnce(&mut Room) -> T,
+    ) -> T {
+        let mut room = channel.lock();
+        let result = act(&mut room);
+        self.settle(channel, room);
+        result
+    }
+
+    fn settle(self: &Arc<Self>, channel: &Arc<Channel>, mut room: MutexGuard<'_, Room>) {
+        if room.start_flusher(self.mutant) {
+            self.spawn(channel);
+        }
+        let vain = room.is_vain();
+        drop(room);
+        if vain {
+            self.reap(channel);
+        }
+    }
+
+    fn reap(&self, channel: &Arc<Channel>) {
+        let mut shard = self.shards[channel.name].lock().unwrap();
+        if shard.as_ref().is_some_and(|found| Arc::ptr_eq(found, channel)) {
+            let mut room = channel.lock();
+            if room.is_vain() || self.mutant == Mutant::ReapsWithoutLookingAgain {
+                room.dead = true;
+                drop(room);
+                *shard = None;
+            }
+        }
+    }
+}
+
+fn flush(hub: &Arc<Hub>, channel: &Arc<Channel>) {
+    while let Some(round) = Round::begin(channel, hub.mutant) {
+        round.serve_snapshots();
+        round.pass(channel);
+    }
+    if hub.mutant != Mutant::EndsInAnotherHold {
+        hub.settle(channel, channel.lock());
+    }
+}
+
+struct Round {
+    bundle: Option<(u8, Vec<Byte>)>,
+    waiting: Vec<Arc<Subscription>>,
+    view: (u8, Message),
+}
+
+impl Round {
+    fn begin(channel: &Channel, mutant: Mutant) -> Option<Self> {
+        let mut room = channel.lock();
+        if !room.has_news() {
+            if mutant == Mutant::EndsInAnotherHold {
+                drop(room);
+                room = channel.lock();
+            }
+            room.flusher_ended();
+            return None;
+        }
+        let bundle = room.presence.tick();
+        let waiting = std::mem::take(&mut room.waiting);
+        Some(Self { bundle, waiting, view: room.presence.view() })
+    }
+
+    fn serve_snapshots(&self) {
+        let (next_seq, snapshot) = self.view;
+        let blob = snapshot.bytes();
+        for sub in &self.waiting {
+            sub.outlet().visit_with_snapshot(sub, next_seq, &blob);
+        }
+    }
+
+    fn pass(self, channel: &Channel) {
+        let Some((seq, blob)) = self.bundle else { return };
+        let mut batch = Vec::new();
+        let mut slot = 0;
+        loop {
+            slot = channel.lock().next_batch(slot, &mut batch);
+            let last = batch.len() < PASS_BATCH;
+            for sub in batch.drain(..) {
+                sub.outlet().visit(&sub, seq, &blob);
+            }
+            if last {
+                break;
+            }
+        }
+    }
+}

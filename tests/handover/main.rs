@@ -1,0 +1,445 @@
+//! The hand-over between a channel's flusher, a connection's task and `subscribe`: every
+//! interleaving of a reduced model of them, up to a few preemptions.
+//!
+//! The model has the functions of the real code by their names, so that the two can be laid side
+//! by side: [`outlet`] is `src/delivery/outlet.rs`, [`hub`] is `src/hub/{mod,channel,tick}.rs`,
+//! [`task`] is `src/connection/{task,command,catch_up}.rs`. [`socket`] has room for one message
+//! and a half, so that frames are cut; [`replica`] is the client. Whoever changes the hand-over
+//! changes the model first.
+//!
+//! Checked, once everything has come to rest:
+//!
+//! - a subscriber has seen each seq once and in order from its snapshot on, and knows the truth;
+//! - no frame was cut by another;
+//! - nothing came after the `ok` of an unsubscribe, nothing before that of a subscribe;
+//! - every subscriber is at the head: no wake-up was lost;
+//! - no flusher ended while something was owed;
+//! - a channel was removed if and only if it was empty.
+//!
+//! Rest is reached by following only what the model itself recorded: tasks that were woken,
+//! flushers that were spawned, clients that read. So a wake-up that was lost stays lost.
+//!
+//! Left out: errors, closing and panics; timers and pings; the two reasons for a snapshot (each
+//! is served by itself, after one more look at the cursors); shared blobs, their holders and
+//! revoking; ticks of several frames, and those that come to nothing; folding; the index of users.
+//! A write, a read and the runtime's knowledge of whether a socket is ready are one step; the
+//! executor's flag and its queue are not explored.
+//!
+//! The mutants show that the check can fail: each breaks one rule, and some scenario must find it.
+
+#![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
+
+mod hub;
+mod outlet;
+mod replica;
+mod socket;
+mod task;
+
+use std::sync::Arc;
+
+use hub::{Command, Hub};
+use outlet::Cursor;
+use replica::{Replica, Since, replicas};
+use task::{Request, Task};
+
+/// One rule broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mutant {
+    /// The real thing.
+    None,
+    /// A pass looks at flow and cursor, and takes the lock again to write.
+    VisitLooksBeforeLocking,
+    /// A sweep lets go of the connection's lock before the connection flows.
+    LetsGoBeforeFlowing,
+    /// A choked connection asks for its snapshot at once, and not after its sweep.
+    WantsWhileChoked,
+    /// A pass that fills the socket does not wake the task.
+    ChokesWithoutWaking,
+    /// Replies are written although the rest of a cut frame waits.
+    RepliesOvertakeATail,
+    /// The flusher sees that nothing is owed, ends in another hold of the lock, and nobody looks
+    /// again behind it. (With that look, which is there for panics and for reaping, the second
+    /// hold alone would do no harm.)
+    EndsInAnotherHold,
+    /// A change starts a flusher although one runs.
+    StartsTwice,
+    /// The snapshot is of one hold of the lock, the subscription and its cursor of the next.
+    SnapshotApart,
+    /// An unsubscribe frees the slot, and leaves the cursor as it is.
+    LeavesTheCursorAlive,
+    /// A channel that was empty a moment ago is removed.
+    ReapsWithoutLookingAgain,
+    /// A channel that was removed meanwhile is entered.
+    EntersTheDead,
+}
+
+/// Room for one message and a half: every other message is cut.
+const TIGHT: usize = 3;
+/// Room for all that a scenario says.
+const AMPLE: usize = 64;
+
+/// Runs `scenario` in every interleaving with at most `preemptions` switches that nothing forces.
+fn explore(preemptions: usize, mutant: Mutant, scenario: fn(Mutant)) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(preemptions);
+    model.max_branches = 10_000;
+    model.check(move || scenario(mutant));
+}
+
+/// A connection whose socket has its first event.
+fn connect(hub: &Arc<Hub>, room: usize) -> Task {
+    let task = Task::new(hub, room);
+    task.outlet.socket().read(0);
+    task.poll();
+    task
+}
+
+/// A connection that only changes the channel that it joined.
+fn writer(hub: &Arc<Hub>, channel: usize) -> Task {
+    let mut writer = connect(hub, AMPLE);
+    writer.receive(&[Request::Apply(channel, Command::Join)]);
+    writer
+}
+
+fn change(writer: &mut Task, channel: usize) {
+    writer.receive(&[Request::Apply(channel, Command::SetAttributes)]);
+}
+
+/// Follows what is recorded until nothing is: the end of a scenario, and of its preparations.
+fn rest(hub: &Arc<Hub>, tasks: &mut [&mut Task]) {
+    loop {
+        let mut busy = hub.run_flusher();
+        for task in tasks.iter_mut() {
+            if !task.outlet.socket().is_idle() {
+                busy = true;
+                task.outlet.socket().read(usize::MAX);
+            }
+            if task.outlet.take_woken() {
+                busy = true;
+                task.poll();
+            }
+        }
+        if !busy {
+            return;
+        }
+    }
+}
+
+/// Comes to rest and holds what the clients know against the truth.
+fn judge(hub: &Arc<Hub>, tasks: &mut [&mut Task]) {
+    rest(hub, tasks);
+    for name in [0, 1] {
+        if let Some(channel) = hub.find(name) {
+            channel.lock().assert_at_rest();
+        }
+    }
+    for task in tasks {
+        let known = replicas(&task.outlet.socket().take_read());
+        let mut subscribed = [false; 2];
+        for place in &task.places {
+            let Some((subscription, _)) = &place.subscribed else { continue };
+            let name = place.channel.name;
+            subscribed[name] = true;
+            let found = hub.find(name).expect("a channel was removed with a subscriber in it");
+            assert!(Arc::ptr_eq(&found, &place.channel), "a subscriber of a channel that is gone");
+            let room = place.channel.lock();
+            let (next_seq, changes) = (room.presence.next_seq(), room.presence.changes());
+            drop(room);
+            let cursor = task.outlet.lock().cursor(subscription);
+            assert_eq!(cursor, Cursor::Next(next_seq), "a subscriber was left behind");
+            let Replica::Synced(Since { seq, changes: told, .. }) = known[name] else {
+                panic!("a subscriber was left without a snapshot")
+            };
+            assert_eq!((seq + 1, told), (next_seq, changes), "a replica differs from the truth");
+        }
+        for name in [0, 1] {
+            let knows = known[name] != Replica::Unsubscribed;
+            assert_eq!(knows, subscribed[name], "an answer was lost");
+        }
+    }
+}
+
+/// A subscriber of channel 0 whose socket is full, with half a frame in it and `frames` in all not
+/// read.
+fn choked_reader(hub: &Arc<Hub>, writer: &mut Task, frames: usize) -> Task {
+    let mut reader = connect(hub, TIGHT);
+    reader.receive(&[Request::Subscribe(0, None)]);
+    rest(hub, &mut [writer, &mut reader]);
+    for _ in 0..frames {
+        change(writer, 0);
+        while hub.run_flusher() {}
+    }
+    reader
+}
+
+/// A subscriber is choked with a cut frame. Its client reads, so its task sweeps; meanwhile a
+/// change is applied and passed.
+fn a_sweep_and_a_pass(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let mut writer = writer(&hub, 0);
+    let reader = choked_reader(&hub, &mut writer, 2);
+    hub.allow_flushers(2);
+    let sweep = loom::thread::spawn(move || {
+        reader.poll();
+        reader.outlet.socket().read(3);
+        reader.poll();
+        reader
+    });
+    change(&mut writer, 0);
+    change(&mut writer, 0);
+    let mut reader = sweep.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
+/// As before, but the log keeps one frame and two come: the reader needs a snapshot, and asks for
+/// it while the flusher is at work.
+fn a_sweep_that_fell_off_the_log(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let mut writer = writer(&hub, 0);
+    let reader = choked_reader(&hub, &mut writer, 4);
+    hub.allow_flushers(2);
+    let sweep = loom::thread::spawn(move || {
+        reader.poll();
+        reader.outlet.socket().read(3);
+        reader.poll();
+        reader
+    });
+    change(&mut writer, 0);
+    change(&mut writer, 0);
+    let mut reader = sweep.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
+/// Someone subscribes while a change is applied, ticked and passed.
+fn a_subscribe_and_a_tick(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, TIGHT));
+    rest(&hub, &mut [&mut writer, &mut reader]);
+    hub.allow_flushers(2);
+    let subscribe = loom::thread::spawn(move || {
+        reader.receive(&[Request::Subscribe(0, None)]);
+        reader.outlet.socket().read(2);
+        reader.poll();
+        reader
+    });
+    change(&mut writer, 0);
+    change(&mut writer, 0);
+    let mut reader = subscribe.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
+/// Someone who was away for a moment resumes while a change is applied, ticked and passed.
+fn a_resume_and_a_tick(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, TIGHT));
+    rest(&hub, &mut [&mut writer, &mut reader]);
+    change(&mut writer, 0);
+    rest(&hub, &mut [&mut writer]);
+    hub.allow_flushers(2);
+    let resume = loom::thread::spawn(move || {
+        let since = Since { epoch: 0, seq: 1, changes: 1 };
+        reader.receive(&[Request::Subscribe(0, Some(since))]);
+        reader.outlet.socket().read(3);
+        reader.poll();
+        reader
+    });
+    change(&mut writer, 0);
+    change(&mut writer, 0);
+    let mut reader = resume.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
+/// A choked connection subscribes a second channel, catches up and gets its snapshot, while that
+/// channel changes.
+fn a_choked_subscribe_and_a_tick(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut first, mut second) = (writer(&hub, 0), writer(&hub, 1));
+    rest(&hub, &mut [&mut second]);
+    let mut reader = choked_reader(&hub, &mut first, 2);
+    hub.allow_flushers(2);
+    let subscribe = loom::thread::spawn(move || {
+        // Room for half of the ok, which may not have it.
+        reader.outlet.socket().read(1);
+        reader.receive(&[Request::Subscribe(1, None)]);
+        reader.outlet.socket().read(3);
+        reader.poll();
+        reader
+    });
+    change(&mut second, 1);
+    let mut reader = subscribe.join().unwrap();
+    judge(&hub, &mut [&mut first, &mut second, &mut reader]);
+}
+
+/// Someone unsubscribes while a change is passed.
+fn an_unsubscribe_and_a_pass(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, TIGHT));
+    reader.receive(&[Request::Subscribe(0, None)]);
+    rest(&hub, &mut [&mut writer, &mut reader]);
+    hub.allow_flushers(2);
+    let unsubscribe = loom::thread::spawn(move || {
+        reader.receive(&[Request::Unsubscribe(0)]);
+        reader.outlet.socket().read(2);
+        reader.poll();
+        reader
+    });
+    change(&mut writer, 0);
+    change(&mut writer, 0);
+    let mut reader = unsubscribe.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
+/// Someone unsubscribes and thinks better of it while a change is passed.
+fn an_unsubscribe_a_subscribe_and_a_pass(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, TIGHT));
+    reader.receive(&[Request::Subscribe(0, None)]);
+    rest(&hub, &mut [&mut writer, &mut reader]);
+    hub.allow_flushers(2);
+    let unsubscribe = loom::thread::spawn(move || {
+        reader.receive(&[Request::Unsubscribe(0), Request::Subscribe(0, None)]);
+        reader.outlet.socket().read(3);
+        reader.poll();
+        reader
+    });
+    change(&mut writer, 0);
+    change(&mut writer, 0);
+    let mut reader = unsubscribe.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
+/// Two members change a channel at once: the one's flusher may be about to end when the other
+/// looks whether one runs.
+fn two_changes(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut one, mut other) = (writer(&hub, 0), writer(&hub, 0));
+    let mut reader = connect(&hub, AMPLE);
+    reader.receive(&[Request::Subscribe(0, None)]);
+    rest(&hub, &mut [&mut one, &mut other, &mut reader]);
+    hub.allow_flushers(2);
+    let second = loom::thread::spawn(move || {
+        change(&mut other, 0);
+        other
+    });
+    change(&mut one, 0);
+    let mut other = second.join().unwrap();
+    judge(&hub, &mut [&mut one, &mut other, &mut reader]);
+}
+
+/// One connection, two channels, both change; its client reads in between.
+fn two_channels(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut first, mut second) = (writer(&hub, 0), writer(&hub, 1));
+    let mut reader = connect(&hub, TIGHT);
+    reader.receive(&[Request::Subscribe(0, None), Request::Subscribe(1, None)]);
+    rest(&hub, &mut [&mut first, &mut second, &mut reader]);
+    // The flushers of two channels, and the reader's task; the changes are there when they begin.
+    hub.allow_flushers(2);
+    change(&mut first, 0);
+    change(&mut second, 1);
+    let sweep = loom::thread::spawn(move || {
+        reader.outlet.socket().read(3);
+        reader.poll();
+        reader.poll();
+        reader
+    });
+    let mut reader = sweep.join().unwrap();
+    judge(&hub, &mut [&mut first, &mut second, &mut reader]);
+}
+
+/// The last subscriber of an empty channel goes while another comes.
+fn the_last_goes_and_another_comes(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut last, mut next) = (connect(&hub, AMPLE), connect(&hub, AMPLE));
+    last.receive(&[Request::Subscribe(0, None)]);
+    rest(&hub, &mut [&mut last, &mut next]);
+    hub.allow_flushers(2);
+    let goes = loom::thread::spawn(move || {
+        last.receive(&[Request::Unsubscribe(0)]);
+        last
+    });
+    next.receive(&[Request::Subscribe(0, None)]);
+    let mut last = goes.join().unwrap();
+    judge(&hub, &mut [&mut last, &mut next]);
+}
+
+/// The last member leaves a channel that nobody observes while another joins.
+fn the_last_leaves_and_another_joins(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut last, mut next) = (writer(&hub, 0), connect(&hub, AMPLE));
+    rest(&hub, &mut [&mut last, &mut next]);
+    hub.allow_flushers(2);
+    let leaves = loom::thread::spawn(move || {
+        last.receive(&[Request::Apply(0, Command::Leave)]);
+        last
+    });
+    next.receive(&[Request::Apply(0, Command::Join)]);
+    let mut last = leaves.join().unwrap();
+    let mut observer = connect(&hub, AMPLE);
+    observer.receive(&[Request::Subscribe(0, None)]);
+    judge(&hub, &mut [&mut last, &mut next, &mut observer]);
+}
+
+/// Every scenario, with as many preemptions as a few seconds allow.
+macro_rules! holds {
+    ($($scenario:ident: $preemptions:literal,)*) => {
+        mod holds {
+            $(#[test]
+            fn $scenario() {
+                super::explore($preemptions, super::Mutant::None, super::$scenario);
+            })*
+        }
+    };
+}
+
+holds! {
+    a_sweep_and_a_pass: 4,
+    a_sweep_that_fell_off_the_log: 4,
+    a_subscribe_and_a_tick: 4,
+    a_resume_and_a_tick: 4,
+    a_choked_subscribe_and_a_tick: 4,
+    an_unsubscribe_and_a_pass: 5,
+    an_unsubscribe_a_subscribe_and_a_pass: 4,
+    two_changes: 6,
+    two_channels: 4,
+    the_last_goes_and_another_comes: 6,
+    the_last_leaves_and_another_joins: 5,
+}
+
+/// Every mutant, with a scenario that finds it and what it finds.
+macro_rules! is_found {
+    ($($test:ident: $mutant:ident in $scenario:ident, $finding:literal;)*) => {
+        mod is_found {
+            $(#[test]
+            #[should_panic(expected = $finding)]
+            fn $test() {
+                super::explore(3, super::Mutant::$mutant, super::$scenario);
+            })*
+        }
+    };
+}
+
+is_found! {
+    a_visit_that_looks_before_locking: VisitLooksBeforeLocking in an_unsubscribe_and_a_pass,
+        "a frame after the ok of unsubscribe";
+    a_sweep_that_lets_go_before_flowing: LetsGoBeforeFlowing in a_sweep_and_a_pass,
+        "a subscriber was left behind";
+    a_want_while_choked: WantsWhileChoked in a_choked_subscribe_and_a_tick,
+        "a subscriber was left behind";
+    a_choke_without_a_wake: ChokesWithoutWaking in a_subscribe_and_a_tick,
+        "a cut frame was left unfinished";
+    a_reply_that_overtakes_a_tail: RepliesOvertakeATail in a_choked_subscribe_and_a_tick,
+        "a frame was cut by another";
+    a_flusher_that_ends_in_another_hold: EndsInAnotherHold in two_changes,
+        "a flusher ended while something was owed";
+    a_second_flusher: StartsTwice in two_changes,
+        "a subscriber was left behind";
+    a_snapshot_apart_from_its_subscription: SnapshotApart in a_subscribe_and_a_tick,
+        "a replica differs from the truth";
+    a_cursor_that_outlives_its_unsubscribe: LeavesTheCursorAlive in an_unsubscribe_and_a_pass,
+        "a frame after the ok of unsubscribe";
+    a_reaper_that_looks_once: ReapsWithoutLookingAgain in the_last_leaves_and_another_joins,
+        "a channel was removed with a subscriber in it";
+    a_channel_entered_when_dead: EntersTheDead in the_last_goes_and_another_comes,
+        "a channel was removed with a subscriber in it";
+}

@@ -1,0 +1,63 @@
+//! What a client makes of the bytes that it read, and what it must never see.
+
+use crate::socket::{Byte, Message};
+
+/// Where a replica stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Since {
+    pub(crate) epoch: u8,
+    pub(crate) seq: u8,
+    pub(crate) changes: u8,
+}
+
+/// A client's knowledge of one channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replica {
+    Unsubscribed,
+    /// Waits for its snapshot.
+    Waiting,
+    Synced(Since),
+}
+
+/// Puts the messages together: no message may begin before the one before it has ended.
+fn messages(bytes: &[Byte]) -> Vec<Message> {
+    bytes
+        .chunks(Byte::ALL)
+        .map(|chunk| {
+            assert_eq!(chunk.len(), Byte::ALL, "a cut frame was left unfinished");
+            let whole = chunk.iter().map(|byte| (byte.message, byte.number));
+            let expected = (0..Byte::ALL).map(|number| (chunk[0].message, number));
+            assert!(whole.eq(expected), "a frame was cut by another: {bytes:?}");
+            chunk[0].message
+        })
+        .collect()
+}
+
+/// What a client knows of both channels after it has read `bytes`.
+pub(crate) fn replicas(bytes: &[Byte]) -> [Replica; 2] {
+    let mut replicas = [Replica::Unsubscribed; 2];
+    for message in messages(bytes) {
+        match message {
+            Message::Subscribed { channel, resumed } => {
+                replicas[channel] = resumed.map_or(Replica::Waiting, Replica::Synced);
+            }
+            Message::Unsubscribed { channel } => replicas[channel] = Replica::Unsubscribed,
+            Message::Snapshot { channel, epoch, seq, changes } => {
+                let told = replicas[channel] != Replica::Unsubscribed;
+                assert!(told, "a snapshot before the ok of subscribe or after that of unsubscribe");
+                if let Replica::Synced(known) = replicas[channel] {
+                    assert!(known.epoch < epoch || known.seq < seq, "a snapshot of what was known");
+                }
+                replicas[channel] = Replica::Synced(Since { epoch, seq, changes });
+            }
+            Message::Presence { channel, seq, changes } => {
+                let Replica::Synced(known) = &mut replicas[channel] else {
+                    panic!("a frame after the ok of unsubscribe, or before any snapshot")
+                };
+                assert_eq!(seq, known.seq + 1, "a frame doubled, lost or out of order");
+                (known.seq, known.changes) = (seq, known.changes + changes);
+            }
+        }
+    }
+    replicas
+}

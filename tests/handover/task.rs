@@ -1,0 +1,228 @@
+//! `src/connection/task.rs`, `command.rs` and `catch_up.rs`, reduced.
+
+use std::sync::Arc;
+
+use crate::Mutant;
+use crate::hub::{Channel, Command, Hub};
+use crate::outlet::{Cursor, Flow, Outlet, Sending, Subscription, Sweep};
+use crate::replica::Since;
+use crate::socket::{Byte, Message};
+
+/// So few that a sweep over two channels lets go between them.
+const SWEEP_BYTES: usize = Byte::ALL;
+
+/// What a client asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Request {
+    Apply(usize, Command),
+    Subscribe(usize, Option<Since>),
+    Unsubscribe(usize),
+}
+
+pub(crate) struct Place {
+    pub(crate) channel: Arc<Channel>,
+    pub(crate) subscribed: Option<(Arc<Subscription>, usize)>,
+}
+
+/// One connection.
+pub(crate) struct Task {
+    hub: Arc<Hub>,
+    pub(crate) outlet: Arc<Outlet>,
+    pub(crate) places: Vec<Place>,
+    resumed: bool,
+}
+
+enum Step {
+    Again,
+    Yield,
+    Wait,
+}
+
+#[derive(PartialEq, Eq)]
+enum CaughtUp {
+    ForNow,
+    NotYet,
+}
+
+impl Task {
+    pub(crate) fn new(hub: &Arc<Hub>, room: usize) -> Self {
+        let outlet = Outlet::new(room, hub.mutant);
+        Self { hub: Arc::clone(hub), outlet, places: Vec::new(), resumed: false }
+    }
+
+    /// What the executor does. A task may be polled without having been woken, too.
+    pub(crate) fn poll(&self) {
+        self.outlet.take_woken();
+        loop {
+            match self.step() {
+                Step::Again => {}
+                Step::Wait => return,
+                Step::Yield => return self.outlet.wake_by_ref(),
+            }
+        }
+    }
+
+    fn step(&self) -> Step {
+        let flow = self.outlet.register();
+        if flow == Flow::Choked && self.outlet.socket().poll_write_ready() {
+            return match self.catch_up() {
+                CaughtUp::NotYet => Step::Yield,
+                CaughtUp::ForNow => Step::Again,
+            };
+        }
+        Step::Wait
+    }
+
+    /// One read: all requests and their replies under one hold of the lock, then another look.
+    pub(crate) fn receive(&mut self, requests: &[Request]) {
+        let outlet = Arc::clone(&self.outlet);
+        let mut sending = outlet.lock();
+        for &request in requests {
+            self.act(&mut sending, request);
+        }
+        if std::mem::take(&mut self.resumed) {
+            sending.hold_passes();
+        } else {
+            sending.flush_replies();
+        }
+        drop(sending);
+        self.poll();
+    }
+
+    fn act(&mut self, sending: &mut Sending<'_>, request: Request) {
+        match request {
+            Request::Apply(name, command) => {
+                self.hub.enter(name, |_, room| room.presence.apply(command));
+            }
+            Request::Subscribe(channel, _) if self.hub.mutant == Mutant::SnapshotApart => {
+                let snapshot = self.subscribe_apart(sending, channel);
+                sending.reply(Message::Subscribed { channel, resumed: None });
+                sending.reply(snapshot);
+            }
+            Request::Subscribe(channel, since) => {
+                let resumed = self.subscribe(sending, channel, since);
+                let resumed = since.filter(|_| resumed);
+                sending.reply(Message::Subscribed { channel, resumed });
+            }
+            Request::Unsubscribe(channel) => {
+                self.unsubscribe(sending, channel);
+                sending.reply(Message::Unsubscribed { channel });
+            }
+        }
+    }
+
+    fn subscribe(&mut self, sending: &Sending<'_>, name: usize, since: Option<Since>) -> bool {
+        let Self { hub, places, outlet, .. } = self;
+        let mutant = hub.mutant;
+        let resumed = hub.enter(name, |channel, room| {
+            let place = get_or_add(places, channel);
+            let (subscription, _) = place.subscribed.get_or_insert_with(|| {
+                let subscription = Subscription::new(Arc::clone(outlet));
+                let slot = room.add_subscriber(Arc::clone(&subscription));
+                (subscription, slot)
+            });
+            let next = since.and_then(|since| room.presence.resume(since));
+            sending.set_cursor(subscription, next.map_or(Cursor::Want, Cursor::Next));
+            let asks = sending.flow() == Flow::Flowing || mutant == Mutant::WantsWhileChoked;
+            if next.is_none() && asks {
+                room.want_snapshot(Arc::clone(subscription));
+            }
+            next.is_some()
+        });
+        self.resumed |= resumed;
+        resumed
+    }
+
+    /// The mutant that some brokers are: the list is read, and then the frames are subscribed.
+    fn subscribe_apart(&mut self, sending: &Sending<'_>, name: usize) -> Message {
+        let (next_seq, snapshot) = self.hub.enter(name, |_, room| room.presence.view());
+        let Self { hub, places, outlet, .. } = self;
+        hub.enter(name, |channel, room| {
+            let subscription = Subscription::new(Arc::clone(outlet));
+            let slot = room.add_subscriber(Arc::clone(&subscription));
+            sending.set_cursor(&subscription, Cursor::Next(next_seq));
+            get_or_add(places, channel).subscribed = Some((subscription, slot));
+        });
+        snapshot
+    }
+
+    fn unsubscribe(&mut self, sending: &Sending<'_>, name: usize) {
+        let found = self.places.iter_mut().find(|place| place.channel.name == name);
+        if let Some(place) = found
+            && let Some((subscription, slot)) = place.subscribed.take()
+        {
+            if self.hub.mutant != Mutant::LeavesTheCursorAlive {
+                sending.set_cursor(&subscription, Cursor::Dead);
+            }
+            self.hub.enter_kept(&place.channel, |room| room.remove_subscriber(slot));
+            self.places.retain(|place| place.subscribed.is_some());
+        }
+    }
+
+    fn catch_up(&self) -> CaughtUp {
+        let mut sending = self.outlet.lock();
+        if sending.resume() != Sweep::Done {
+            return CaughtUp::ForNow;
+        }
+        let mut bytes = 0;
+        for place in &self.places {
+            let Some((subscription, _)) = &place.subscribed else { continue };
+            match send_missed(&place.channel, subscription, &mut sending) {
+                (Sweep::Done, sent) => bytes += sent,
+                (Sweep::Full, _) => return CaughtUp::ForNow,
+            }
+            if bytes >= SWEEP_BYTES {
+                return CaughtUp::NotYet;
+            }
+        }
+        if self.hub.mutant == Mutant::LetsGoBeforeFlowing {
+            drop(sending);
+            sending = self.outlet.lock();
+        }
+        sending.flowing();
+        self.ask_for_snapshots(&sending);
+        CaughtUp::ForNow
+    }
+
+    fn ask_for_snapshots(&self, sending: &Sending<'_>) {
+        if self.hub.mutant == Mutant::WantsWhileChoked {
+            return;
+        }
+        for place in &self.places {
+            let Some((subscription, _)) = &place.subscribed else { continue };
+            if sending.cursor(subscription) == Cursor::Want {
+                let subscription = Arc::clone(subscription);
+                self.hub.enter_kept(&place.channel, |room| room.want_snapshot(subscription));
+            }
+        }
+    }
+}
+
+fn get_or_add<'a>(places: &'a mut Vec<Place>, channel: &Arc<Channel>) -> &'a mut Place {
+    let found = places.iter().position(|place| Arc::ptr_eq(&place.channel, channel));
+    let index = found.unwrap_or_else(|| {
+        places.push(Place { channel: Arc::clone(channel), subscribed: None });
+        places.len() - 1
+    });
+    &mut places[index]
+}
+
+fn send_missed(
+    channel: &Channel,
+    subscription: &Subscription,
+    sending: &mut Sending<'_>,
+) -> (Sweep, usize) {
+    let Cursor::Next(seq) = sending.cursor(subscription) else { return (Sweep::Done, 0) };
+    let room = channel.lock();
+    let next_seq = room.presence.next_seq();
+    let missed = room.presence.since(seq);
+    drop(room);
+    match missed {
+        None => {
+            sending.set_cursor(subscription, Cursor::Want);
+            (Sweep::Done, 0)
+        }
+        Some(frames) if frames.is_empty() => (Sweep::Done, 0),
+        Some(frames) => (sending.catch_up(subscription, next_seq, &frames), frames.len()),
+    }
+}
