@@ -1,0 +1,61 @@
+//! What passes because time does.
+
+use std::cell::RefCell;
+
+use divan::Bencher;
+use herenow::hub::wheel::Wheel;
+use herenow::limits::{TIMER_BATCH, TIMER_SLOT_MS};
+
+use crate::scene::{Scene, now, set};
+
+const TIMERS: u64 = 10_000;
+const TIMEOUT_MS: u64 = 60_000;
+
+/// A turn of the wheel: some 40 of 10,000 timers are due, and are armed again.
+#[divan::bench]
+fn turn_the_wheel(bencher: Bencher<'_, '_>) {
+    let mut wheel = Wheel::new(0);
+    for number in 0..TIMERS {
+        wheel.add(number * TIMEOUT_MS / TIMERS, number);
+    }
+    let mut now_ms = 0;
+    bencher.bench_local(|| {
+        now_ms += TIMER_SLOT_MS;
+        let due = wheel.turn(now_ms, TIMER_BATCH);
+        for &(due_ms, number) in &due {
+            wheel.add(due_ms + TIMEOUT_MS, number);
+        }
+        due
+    });
+}
+
+/// The members of a channel whose attributes end some day.
+const MEMBERS: usize = 10_000;
+/// Of these, as many have a key that ends now.
+const DUE: [usize; 2] = [0, 8];
+const BATCH: u32 = 8;
+
+#[divan::bench(args = DUE, sample_size = BATCH)]
+fn expire_keys(bencher: Bencher<'_, '_>, due: usize) {
+    let mut scene = Scene::new(MEMBERS);
+    for number in 0..MEMBERS {
+        scene.apply(set(number, number, Some(3_600_000)));
+    }
+    scene.tell();
+    let scene = RefCell::new(scene);
+    let mut round = 0;
+    bencher
+        .with_inputs(|| {
+            // Each of a batch has members of its own, which end a millisecond after the last.
+            round += 1;
+            let mut scene = scene.borrow_mut();
+            scene.now_ms += 1;
+            for number in 0..due {
+                let number = (round * due + number) % MEMBERS;
+                scene.apply(set(number, MEMBERS + round, Some(1)));
+            }
+            scene.tell();
+            now(scene.now_ms + 1)
+        })
+        .bench_local_values(|now| scene.borrow_mut().channel.expire(now));
+}
