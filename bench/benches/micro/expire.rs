@@ -3,27 +3,27 @@
 use std::cell::RefCell;
 
 use divan::Bencher;
-use herenow::hub::wheel::Wheel;
-use herenow::limits::{TIMER_BATCH, TIMER_SLOT_MS};
+use herenow::hub::timers::{Agenda, NEVER};
+use herenow::limits::{TIMER_BATCH, TIMER_TURN_MS};
 
 use crate::scene::{Scene, now, set};
 
 const TIMERS: u64 = 10_000;
 const TIMEOUT_MS: u64 = 60_000;
 
-/// A turn of the wheel: some 40 of 10,000 timers are due, and are armed again.
+/// A turn of the timers: some 40 of 10,000 are due, and are armed again.
 #[divan::bench]
-fn turn_the_wheel(bencher: Bencher<'_, '_>) {
-    let mut wheel = Wheel::new(0);
+fn turn(bencher: Bencher<'_, '_>) {
+    let mut agenda = Agenda::new();
     for number in 0..TIMERS {
-        wheel.add(number * TIMEOUT_MS / TIMERS, number);
+        agenda.rearm(number, NEVER, number * TIMEOUT_MS / TIMERS);
     }
     let mut now_ms = 0;
     bencher.bench_local(|| {
-        now_ms += TIMER_SLOT_MS;
-        let due = wheel.turn(now_ms, TIMER_BATCH);
+        now_ms += TIMER_TURN_MS;
+        let due = agenda.take_due(now_ms, TIMER_BATCH);
         for &(due_ms, number) in &due {
-            wheel.add(due_ms + TIMEOUT_MS, number);
+            agenda.rearm(number, NEVER, due_ms + TIMEOUT_MS);
         }
         due
     });
