@@ -1,5 +1,6 @@
 //! Every bound, in one place: those that an operator may set, and those that belong to the
-//! machinery. `presence::log` and `presence::snapshot` hold the sizes of their own buffers.
+//! machinery. `presence::log` and `presence::snapshot` hold the sizes of their own buffers,
+//! `presence::beat` the time between two counts, and the protocol what clients must know.
 
 use std::time::Duration;
 
@@ -20,6 +21,12 @@ pub struct Limits {
     #[arg(long, env = "HERENOW_MAX_MEMBERS", hide_env = true, value_name = "N", default_value = "100000",
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub max_members: u32,
+
+    /// Members above which a channel's subscribers are told the count instead of every change,
+    /// unless they ask for all; 0: always
+    #[arg(long, env = "HERENOW_ROSTER_LIMIT", hide_env = true, value_name = "N", default_value = "1000",
+          value_parser = clap::value_parser!(u32).range(0..=10_000_000))]
+    pub roster_limit: u32,
 
     /// Bytes of a member's attributes, as JSON without white space
     #[arg(long, env = "HERENOW_MAX_ATTRIBUTE_BYTES", hide_env = true, value_name = "BYTES", default_value = "4096",

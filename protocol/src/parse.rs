@@ -202,11 +202,7 @@ fn attributes(raw: &RawValue) -> Result<AttributeMap, Refusal> {
 
 /// Goes by the text: derived code would take `{"auto":null}` too.
 fn level(raw: &RawValue) -> Result<Level, Refusal> {
-    match string(raw, "level").as_deref() {
-        Ok("auto") => Ok(Level::Auto),
-        Ok("events") => Ok(Level::Events),
-        _ => Err(Refusal::invalid("level", "must be \"auto\" or \"events\"")),
-    }
+    string(raw, "level").ok().and_then(|name| Level::named(&name)).ok_or_else(Level::refusal)
 }
 
 fn since(raw: &RawValue) -> Result<Since, Refusal> {

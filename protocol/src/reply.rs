@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::attributes::Attributes;
 use crate::error::{ErrorCode, Refusal};
 use crate::name::{ChannelName, UserId};
-use crate::request::{Epoch, FrameId, Level};
+use crate::request::{Epoch, FrameId};
+
+/// Most members that the `recent` of one `count` frame names.
+pub const MAX_RECENT: usize = 200;
 
 /// One member as observers see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +23,14 @@ pub struct MemberView {
     pub attributes: Attributes,
     /// When they joined, in milliseconds since 1970 by the broker's wall clock.
     pub joined_at: u64,
+}
+
+/// One member by name alone, as `recent` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RecentView {
+    /// Who.
+    pub user: UserId,
 }
 
 /// Why a member left.
@@ -164,6 +175,8 @@ pub struct LimitsInfo {
     pub ttl_ms: u64,
     /// Largest `limit` of `getMembers`.
     pub list: u64,
+    /// Members above which `auto` means `count`.
+    pub roster: u64,
 }
 
 /// The answer to a query.
@@ -217,6 +230,30 @@ pub enum SnapshotReason {
     Subscribed,
     /// The connection was too slow: frames that it lacked are gone.
     Resync,
+    /// The level in force is `events` again.
+    Level,
+}
+
+/// How much a subscriber is told now: what it asked for, or what `auto` came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum InForce {
+    /// A snapshot, and every presence frame from there on.
+    Events,
+    /// The number of members, at once and then at most once a second.
+    Count,
+}
+
+/// Why another level is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum LevelReason {
+    /// The subscription is `auto`, and the channel has grown or shrunk.
+    Size,
+    /// The client subscribed again, with another level.
+    Asked,
 }
 
 /// Which of a connection's own memberships ended without its asking, and why.
@@ -260,7 +297,7 @@ pub enum ServerFrame {
         channel: Option<ChannelName>,
         /// To `subscribe`: the level in force.
         #[serde(skip_serializing_if = "Option::is_none")]
-        level: Option<Level>,
+        level: Option<InForce>,
         /// To `subscribe`: whether missed frames follow instead of a snapshot.
         #[serde(skip_serializing_if = "Option::is_none")]
         resumed: Option<bool>,
@@ -318,6 +355,28 @@ pub enum ServerFrame {
         count: u64,
         /// The changes.
         events: Vec<Event>,
+    },
+    /// How many are in the channel. It says nothing of who came and who went.
+    Count {
+        /// The channel.
+        channel: ChannelName,
+        /// The count is that after this frame. It moves no replica.
+        seq: u64,
+        /// Number of members.
+        count: u64,
+        /// To `auto` subscribers: those who joined last, newest first, at most [`MAX_RECENT`].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schemars(length(max = MAX_RECENT)))]
+        recent: Option<Vec<RecentView>>,
+    },
+    /// From here on another level is in force.
+    Level {
+        /// The channel.
+        channel: ChannelName,
+        /// The level.
+        level: InForce,
+        /// Why.
+        reason: LevelReason,
     },
     /// Nothing was heard for two thirds of the presence timeout.
     HeartbeatDue {

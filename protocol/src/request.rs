@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::attributes::AttributeMap;
+use crate::error::Refusal;
 use crate::name::{ChannelName, UserId};
 
 /// Longest `id` of a frame when it is a string, in bytes of UTF-8.
@@ -105,16 +106,33 @@ pub struct Since {
     pub seq: u64,
 }
 
-/// How much a subscriber is told.
+/// How much a subscriber asks to be told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Level {
-    /// The broker chooses by the channel's size. In this version that is always `events`.
+    /// The broker chooses by the channel's size, and tells when it chooses anew.
     #[default]
     Auto,
-    /// Every presence frame.
+    /// Every presence frame, however large the channel.
     Events,
+    /// The number of members, at most once a second.
+    Count,
+}
+
+impl Level {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "auto" => Some(Self::Auto),
+            "events" => Some(Self::Events),
+            "count" => Some(Self::Count),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn refusal() -> Refusal {
+        Refusal::invalid("level", "must be \"auto\", \"events\" or \"count\"")
+    }
 }
 
 /// What a client asks of the broker.

@@ -13,12 +13,13 @@ use crate::name::{ChannelName, UserId};
 use crate::request::{Level, Request};
 
 /// Every shorthand: its form, and what it does.
-const COMMANDS: [(&str, &str); 11] = [
+const COMMANDS: [(&str, &str); 12] = [
     ("join room mood=happy", "be present in the channel, with attributes if you like"),
     ("leave room", "be present there no longer"),
     ("set room mood=sad", "replace your attributes there"),
     ("hb", "say that you are still here, in all your channels (or: hb room)"),
     ("sub room", "be told who is there, who comes and who goes"),
+    ("sub room count", "be told how many are there (or: auto, or: events)"),
     ("unsub room", "be told no longer"),
     ("who room", "list the members, newest first"),
     ("count room", "count the members"),
@@ -63,9 +64,11 @@ pub fn parse(line: &str) -> Result<Request, Refusal> {
                 words.by_ref().map(|word| channel(Some(word))).collect::<Result<_, _>>()?;
             Request::Heartbeat { channels: (!channels.is_empty()).then_some(channels) }
         }
-        "sub" => {
-            Request::Subscribe { channel: channel(words.next())?, level: Level::Auto, since: None }
-        }
+        "sub" => Request::Subscribe {
+            channel: channel(words.next())?,
+            level: words.next().map(level).transpose()?.unwrap_or_default(),
+            since: None,
+        },
         "unsub" => Request::Unsubscribe { channel: channel(words.next())? },
         "who" => Request::GetMembers { channel: channel(words.next())?, limit: None, after: None },
         "count" => Request::GetCount { channel: channel(words.next())? },
@@ -138,6 +141,10 @@ fn channel(word: Option<&str>) -> Result<ChannelName, Refusal> {
 
 fn user(word: Option<&str>) -> Result<Option<UserId>, Refusal> {
     word.map(|word| UserId::parse(&plain(word), "user")).transpose()
+}
+
+fn level(word: &str) -> Result<Level, Refusal> {
+    Level::named(word).ok_or_else(Level::refusal)
 }
 
 fn pairs<'a>(words: impl Iterator<Item = &'a str>) -> Result<Option<AttributeMap>, Refusal> {

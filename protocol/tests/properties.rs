@@ -70,7 +70,7 @@ fn map() -> impl Strategy<Value = AttributeMap> {
 fn request() -> impl Strategy<Value = Request> {
     let epoch = any::<u64>().prop_map(Epoch::from_random);
     let since = (epoch, any::<u64>()).prop_map(|(epoch, seq)| Since { epoch, seq });
-    let level = prop_oneof![Just(Level::Auto), Just(Level::Events)];
+    let level = prop_oneof![Just(Level::Auto), Just(Level::Events), Just(Level::Count)];
     let number = || option::of(any::<u64>());
     prop_oneof![
         (channel(), option::of(map()), number()).prop_map(|(channel, attributes, grace_ms)| {

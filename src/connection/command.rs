@@ -5,16 +5,16 @@
 
 use std::sync::Arc;
 
-use herenow_protocol::reply::{Answer, SnapshotReason};
+use herenow_protocol::reply::{Answer, InForce, LevelReason, SnapshotReason};
 use herenow_protocol::{
     AttributeMap, ChannelName, ClientFrame, ErrorCode, FrameId, LeaveReason, Level, Refusal,
     Request, ServerFrame, Since, UserId, shorthand,
 };
 
-use super::place::{Places, Subscribed};
+use super::place::{Place, Places, Subscribed};
 use super::rules::Rules;
-use crate::delivery::{Cursor, Flow, Outlet, Sending, Subscription};
-use crate::hub::{Channel, Hub, Room};
+use crate::delivery::{Cursor, Flow, Outlet, Sending, Subscription, Want};
+use crate::hub::{Hub, Room};
 use crate::limits::{LIST_DEFAULT, LIST_MAX, RESULT_BYTES};
 use crate::presence::{Command, Now};
 
@@ -39,7 +39,13 @@ enum Done {
     /// To an action.
     Quiet(Option<ChannelName>),
     /// To `subscribe`.
-    Subscribed { channel: ChannelName, resumed: bool },
+    Subscribed {
+        channel: ChannelName,
+        level: InForce,
+        resumed: bool,
+        /// The connection was at another level until now.
+        changed: Option<LevelReason>,
+    },
     /// To a query.
     Answer(Answer),
     /// To `help`.
@@ -69,8 +75,9 @@ impl Client {
             (Ok(frame), Some(refusal)) => (frame.id, Err(refusal)),
             (Err(rejected), limited) => (rejected.id, Err(limited.unwrap_or(rejected.refusal))),
         };
-        if let Some(reply) = reply(id, outcome) {
-            sending.reply(&reply);
+        let changed = changed_level(&outcome);
+        for frame in reply(id, outcome).into_iter().chain(changed) {
+            sending.reply(&frame);
         }
     }
 
@@ -89,8 +96,8 @@ impl Client {
             Request::SetAttributes { channel, attributes, merge, ttl_ms } => {
                 self.set_attributes(channel, attributes, merge, ttl_ms, now)
             }
-            Request::Subscribe { channel, level: Level::Auto | Level::Events, since } => {
-                self.subscribe(sending, channel, since)
+            Request::Subscribe { channel, level, since } => {
+                self.subscribe(sending, channel, level, since)
             }
             Request::Unsubscribe { channel } => Ok(self.unsubscribe(sending, channel)),
             Request::GetMembers { channel, limit, after } => {
@@ -183,23 +190,40 @@ impl Client {
         &mut self,
         sending: &Sending<'_>,
         name: ChannelName,
+        asked: Level,
         since: Option<Since>,
     ) -> Result<Done, Refusal> {
         self.places.check_room(&name, self.rules.max_channels)?;
         let Self { hub, places, outlet, .. } = self;
-        let resumed = hub.enter(&name, |channel, room| {
-            let subscription = subscription(places, channel, room, outlet);
-            let next = since.and_then(|since| room.presence.resume(since));
-            let cursor = next.map_or(Cursor::Want(SnapshotReason::Subscribed), Cursor::Next);
-            sending.set_cursor(&subscription, cursor);
+        let (level, resumed, changed) = hub.enter(&name, |channel, room| {
+            let level = room.standing().level(asked);
+            let place = places.get_or_add(channel);
+            let changed = changed(place, sending, asked, level);
+            let subscription = subscription(place, room, outlet, sending, asked);
+            let resumed = since
+                .filter(|_| level == InForce::Events)
+                .and_then(|since| room.presence.resume(since));
+            sending.set_cursor(
+                &subscription,
+                match (level, resumed) {
+                    (_, Some(next)) => Cursor::Next(next),
+                    (InForce::Count, None) => Cursor::Want(Want::Count),
+                    (InForce::Events, None) if changed.is_some() => {
+                        Cursor::Want(Want::Snapshot(SnapshotReason::Level))
+                    }
+                    (InForce::Events, None) => {
+                        Cursor::Want(Want::Snapshot(SnapshotReason::Subscribed))
+                    }
+                },
+            );
             // A choked connection asks once it has caught up: no snapshots for nobody.
-            if next.is_none() && sending.flow() == Flow::Flowing {
-                room.want_snapshot(subscription);
+            if resumed.is_none() && sending.flow() == Flow::Flowing {
+                room.want(subscription);
             }
-            next.is_some()
+            (level, resumed.is_some(), changed)
         });
         self.resumed |= resumed;
-        Ok(Done::Subscribed { channel: name, resumed })
+        Ok(Done::Subscribed { channel: name, level, resumed, changed })
     }
 
     fn unsubscribe(&mut self, sending: &Sending<'_>, name: ChannelName) -> Done {
@@ -208,7 +232,9 @@ impl Client {
             && let Some(Subscribed { subscription, slot }) = place.subscribed.take()
         {
             sending.set_cursor(&subscription, Cursor::Dead);
-            hub.enter_kept(&place.channel, |room| room.remove_subscriber(slot));
+            hub.enter_kept(&place.channel, |room| {
+                room.remove_subscriber(subscription.asked(), slot);
+            });
             places.tidy();
         }
         Done::Quiet(Some(name))
@@ -254,19 +280,53 @@ impl Client {
     }
 }
 
-/// The connection's subscription of the channel, made if there is none.
+/// Why the connection comes to another level by asking for `asked`, if it does.
+fn changed(
+    place: &Place,
+    sending: &Sending<'_>,
+    asked: Level,
+    level: InForce,
+) -> Option<LevelReason> {
+    let before = &place.subscribed.as_ref()?.subscription;
+    if sending.cursor(before).level() == Some(level) {
+        return None;
+    }
+    // Whoever asks for the same again and gets another: the channel grew, or shrank.
+    Some(if before.asked() == asked { LevelReason::Size } else { LevelReason::Asked })
+}
+
+/// The connection's subscription of the channel at level `asked`, made if there is none. One at
+/// another level ends: what was on its way to it is not sent any more.
 fn subscription(
-    places: &mut Places,
-    channel: &Arc<Channel>,
+    place: &mut Place,
     room: &mut Room,
     outlet: &Arc<Outlet>,
+    sending: &Sending<'_>,
+    asked: Level,
 ) -> Arc<Subscription> {
-    let subscribed = places.get_or_add(channel).subscribed.get_or_insert_with(|| {
-        let subscription = Subscription::new(Arc::clone(outlet));
+    let other = place.subscribed.take_if(|before| before.subscription.asked() != asked);
+    if let Some(Subscribed { subscription, slot }) = other {
+        sending.set_cursor(&subscription, Cursor::Dead);
+        room.remove_subscriber(subscription.asked(), slot);
+    }
+    let subscribed = place.subscribed.get_or_insert_with(|| {
+        let subscription = Subscription::new(Arc::clone(outlet), asked);
         let slot = room.add_subscriber(Arc::clone(&subscription));
         Subscribed { subscription, slot }
     });
     Arc::clone(&subscribed.subscription)
+}
+
+/// The frame that says so if a `subscribe` came to another level. A reply like the `ok` before it,
+/// so that it comes before whatever the level begins with.
+fn changed_level(outcome: &Result<Done, Refusal>) -> Option<ServerFrame> {
+    match outcome {
+        Ok(Done::Subscribed { channel, level, changed: Some(reason), .. }) => {
+            let (channel, level, reason) = (channel.clone(), *level, *reason);
+            Some(ServerFrame::Level { channel, level, reason })
+        }
+        _ => None,
+    }
 }
 
 fn reply(id: Option<FrameId>, outcome: Result<Done, Refusal>) -> Option<ServerFrame> {
@@ -274,10 +334,10 @@ fn reply(id: Option<FrameId>, outcome: Result<Done, Refusal>) -> Option<ServerFr
         Ok(Done::Quiet(channel)) => {
             id.map(|id| ServerFrame::Ok { id, channel, level: None, resumed: None })
         }
-        Ok(Done::Subscribed { channel, resumed }) => id.map(|id| ServerFrame::Ok {
+        Ok(Done::Subscribed { channel, level, resumed, .. }) => id.map(|id| ServerFrame::Ok {
             id,
             channel: Some(channel),
-            level: Some(Level::Events),
+            level: Some(level),
             resumed: Some(resumed),
         }),
         Ok(Done::Answer(answer)) => Some(ServerFrame::Result { id, answer }),

@@ -125,7 +125,7 @@ impl Client {
             };
             self.hub.enter_kept(&place.channel, |room| {
                 if let Some(subscribed) = &place.subscribed {
-                    room.remove_subscriber(subscribed.slot);
+                    room.remove_subscriber(subscribed.subscription.asked(), subscribed.slot);
                 }
                 if place.joined && !keep_members {
                     // Neither leaving nor losing is ever refused.

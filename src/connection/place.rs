@@ -12,7 +12,7 @@ use crate::hub::Channel;
 pub struct Subscribed {
     /// Shared with the channel.
     pub subscription: Arc<Subscription>,
-    /// Where the channel keeps it.
+    /// Where the channel keeps it, among those who asked for the same level.
     pub slot: u32,
 }
 

@@ -61,6 +61,7 @@ impl Rules {
                 grace_ms: ms(limits.max_grace),
                 ttl_ms: ms(limits.max_ttl),
                 list: LIST_MAX as u64,
+                roster: limits.roster_limit.into(),
             },
         })
     }

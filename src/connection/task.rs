@@ -218,7 +218,7 @@ impl<G: Send + Unpin + 'static> Task<G> {
     fn catch_up(&mut self, now: Now) -> Result<Step, End> {
         let outlet = Arc::clone(&self.client.outlet);
         let mut sending = outlet.lock();
-        let caught_up = self.client.catch_up(&mut sending);
+        let caught_up = self.client.catch_up(&mut sending, now);
         match sending.flow() {
             Flow::Flowing => self.heart.flowing(now.mono_ms),
             Flow::Choked => self.heart.full(sending.sent(), now.mono_ms),

@@ -8,12 +8,15 @@
 //!
 //! - [`blob`]: bytes that many sockets are to get.
 //! - [`outlet`]: the socket, and the lock that orders everything written to it.
-//! - [`subscription`]: what a subscriber has got of a channel.
+//! - [`subscription`]: what a subscriber asked for, and what it has got of a channel.
+//! - [`owed`]: what it is owed, and so which level is in force.
 
 pub mod blob;
 pub mod outlet;
+pub mod owed;
 pub mod subscription;
 
 pub use blob::Blob;
 pub use outlet::{Flow, Outlet, Sending, Sweep, Wake};
-pub use subscription::{Cursor, Subscription};
+pub use owed::{Owed, Standing};
+pub use subscription::{Cursor, Subscription, Want};

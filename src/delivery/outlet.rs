@@ -167,33 +167,12 @@ impl Outlet {
         self.state.lock().revoked
     }
 
-    /// Part of a pass: writes `blob`, the frames `first_seq..next_seq` of a channel, if that is
-    /// what the subscriber lacks next and its socket is free.
-    pub fn visit(
-        self: &Arc<Self>,
-        sub: &Subscription,
-        first_seq: u64,
-        next_seq: u64,
-        blob: &Arc<Blob>,
-    ) {
+    /// Writes `blob`, which takes a subscriber from cursor `from` to cursor `to`, if it stands at
+    /// `from` and its socket is free.
+    pub fn visit(self: &Arc<Self>, sub: &Subscription, from: Cursor, to: Cursor, blob: &Arc<Blob>) {
         let mut sending = self.lock();
-        if sending.state.flow == Flow::Flowing && sub.cursor() == Cursor::Next(first_seq) {
-            sending.write_shared(sub, next_seq, blob);
-        }
-    }
-
-    /// Writes a snapshot after which `next_seq` is next, if the subscriber (still) wants one for
-    /// this `reason` and its socket is free.
-    pub fn visit_with_snapshot(
-        self: &Arc<Self>,
-        sub: &Subscription,
-        wanted: Cursor,
-        next_seq: u64,
-        blob: &Arc<Blob>,
-    ) {
-        let mut sending = self.lock();
-        if sending.state.flow == Flow::Flowing && sub.cursor() == wanted {
-            sending.write_shared(sub, next_seq, blob);
+        if sending.state.flow == Flow::Flowing && sub.cursor() == from {
+            sending.write_shared(sub, to, blob);
         }
     }
 
@@ -396,7 +375,7 @@ impl Sending<'_> {
         self.state.waker = None;
     }
 
-    fn write_shared(&mut self, sub: &Subscription, next_seq: u64, blob: &Arc<Blob>) {
+    fn write_shared(&mut self, sub: &Subscription, to: Cursor, blob: &Arc<Blob>) {
         match self.outlet.write_at_once(&mut self.state.sent, blob.bytes()) {
             Written::All => {}
             Written::Cut(written) => {
@@ -416,7 +395,7 @@ impl Sending<'_> {
                 return self.state.wake();
             }
         }
-        sub.set_cursor(Cursor::Next(next_seq));
+        sub.set_cursor(to);
     }
 
     fn choke(&mut self) {

@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
-use herenow_protocol::{ChannelName, Epoch};
+use herenow_protocol::reply::InForce;
+use herenow_protocol::{ChannelName, Epoch, Level};
 use parking_lot::{Mutex, MutexGuard};
 
+use super::crowds::Crowds;
 use super::timers::NEVER;
-use crate::delivery::{Blob, Subscription};
-use crate::limits::{PASS_BATCH, PINNED_BLOBS};
-use crate::presence;
+use crate::delivery::{Blob, Standing, Subscription};
+use crate::limits::PINNED_BLOBS;
+use crate::presence::{self, Beat};
 
 /// A channel: its name, and everything else behind its lock.
 #[derive(Debug)]
@@ -22,8 +24,8 @@ impl Channel {
     pub(super) fn new(name: ChannelName, epoch: Epoch) -> Self {
         let room = Room {
             presence: presence::Channel::new(epoch),
-            slots: Vec::new(),
-            free: Vec::new(),
+            crowds: Crowds::default(),
+            beat: Beat::default(),
             waiting: Vec::new(),
             pinned: VecDeque::new(),
             armed_ms: NEVER,
@@ -52,12 +54,11 @@ impl Channel {
 pub struct Room {
     /// The members, and the frames that told of them.
     pub presence: presence::Channel,
-    /// The subscribers. A slot is freed by its owner only and nothing moves, so that a pass can let
-    /// go of the lock between batches. Bounded by connections.
-    slots: Vec<Option<Arc<Subscription>>>,
-    free: Vec<u32>,
-    /// Subscribers that get a snapshot at the next tick. One may be in here twice, so whoever
-    /// serves them looks at the cursor.
+    crowds: Crowds,
+    /// When those who are told the count are told again.
+    pub(super) beat: Beat,
+    /// Subscribers that get what they are owed at the next tick. One may be in here twice, so
+    /// whoever serves them looks at the cursor.
     waiting: Vec<Arc<Subscription>>,
     /// Large frames and snapshots that slow readers have not taken whole, oldest first.
     pinned: VecDeque<Weak<Blob>>,
@@ -70,33 +71,24 @@ pub struct Room {
 }
 
 impl Room {
-    /// Adds a subscriber; the result is its slot.
+    /// Adds a subscriber; the result is its slot among those who asked for the same.
     pub fn add_subscriber(&mut self, sub: Arc<Subscription>) -> u32 {
-        if let Some(slot) = self.free.pop() {
-            self.slots[slot as usize] = Some(sub);
-            return slot;
-        }
-        self.slots.push(Some(sub));
-        (self.slots.len() - 1) as u32
+        self.crowds.add(sub)
     }
 
-    /// Frees a subscriber's slot.
-    pub fn remove_subscriber(&mut self, slot: u32) {
-        self.slots[slot as usize] = None;
-        self.free.push(slot);
-        if self.free.len() == self.slots.len() {
-            (self.slots, self.free) = (Vec::new(), Vec::new());
-        }
+    /// Frees the slot of a subscriber who asked for `asked`.
+    pub fn remove_subscriber(&mut self, asked: Level, slot: u32) {
+        self.crowds.remove(asked, slot);
     }
 
-    /// Number of subscribers.
+    /// How the channel stands, as far as it matters to what its subscribers are owed.
     #[must_use]
-    pub fn subscribers(&self) -> usize {
-        self.slots.len() - self.free.len()
+    pub fn standing(&self) -> Standing {
+        Standing { roster: self.presence.roster(), moved_seq: self.presence.moved_seq() }
     }
 
-    /// Has the subscriber sent a snapshot at the next tick.
-    pub fn want_snapshot(&mut self, sub: Arc<Subscription>) {
+    /// Has the subscriber given what it is owed at the next tick.
+    pub fn want(&mut self, sub: Arc<Subscription>) {
         self.waiting.push(sub);
     }
 
@@ -104,17 +96,29 @@ impl Room {
         std::mem::take(&mut self.waiting)
     }
 
-    /// The next subscribers from slot `from` on, into `batch`; the slot to go on from.
-    pub(super) fn next_batch(&self, from: usize, batch: &mut Vec<Arc<Subscription>>) -> usize {
-        let mut slot = from;
-        while let Some(entry) = self.slots.get(slot) {
-            slot += 1;
-            batch.extend(entry.iter().cloned());
-            if batch.len() == PASS_BATCH {
-                break;
-            }
+    /// Whether anybody who asked for `asked` subscribed.
+    pub(super) fn has(&self, asked: Level) -> bool {
+        self.crowds.has(asked)
+    }
+
+    /// The next of those who asked for `asked`, from slot `from` on, into `batch`; the slot to go
+    /// on from.
+    pub(super) fn next_batch(
+        &self,
+        asked: Level,
+        from: usize,
+        batch: &mut Vec<Arc<Subscription>>,
+    ) -> usize {
+        self.crowds.next_batch(asked, from, batch)
+    }
+
+    /// Somebody came or went: those who are told the count are owed it, if there are any.
+    pub(super) fn owe_count(&mut self) {
+        let standing = self.standing();
+        let counted = |asked| standing.level(asked) == InForce::Count && self.has(asked);
+        if [Level::Auto, Level::Count].into_iter().any(counted) {
+            self.beat.owe();
         }
-        slot
     }
 
     /// Remembers `blob` if slow readers keep it; the blobs to revoke because they are too many.
@@ -129,7 +133,7 @@ impl Room {
 
     /// Whether there is something to tell.
     pub(super) fn has_news(&self) -> bool {
-        self.presence.has_news() || !self.waiting.is_empty()
+        self.presence.has_news() || !self.waiting.is_empty() || self.beat.rings()
     }
 
     /// Whether a flusher has to be started now.
@@ -146,10 +150,11 @@ impl Room {
     /// When the timers looked at this channel next, and when they have to from now on, if that is
     /// earlier.
     pub(super) fn arm(&mut self) -> Option<(u64, u64)> {
-        let due_ms = self.presence.deadline().filter(|&due_ms| due_ms < self.armed_ms)?;
         if self.dead {
             return None;
         }
+        let deadlines = [self.presence.deadline(), self.beat.deadline()];
+        let due_ms = deadlines.into_iter().flatten().min().filter(|&ms| ms < self.armed_ms)?;
         Some((std::mem::replace(&mut self.armed_ms, due_ms), due_ms))
     }
 
@@ -164,7 +169,7 @@ impl Room {
 
     /// Neither member nor subscriber, and nobody at work: nothing may remain.
     pub(super) fn is_vain(&self) -> bool {
-        !self.running && !self.dead && self.presence.count() == 0 && self.subscribers() == 0
+        !self.running && !self.dead && self.presence.count() == 0 && self.crowds.is_empty()
     }
 
     /// Marks the channel dead; the result is when its timer would have fired.

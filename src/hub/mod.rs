@@ -2,7 +2,9 @@
 //! of them.
 //!
 //! - [`channel`]: one channel shared: its state, its subscribers, its lock.
+//! - [`crowds`]: its subscribers, by the level that they asked for.
 //! - [`tick`]: the flusher, which turns changes into frames and writes them to every subscriber.
+//! - `telling`: what one tick has to tell, encoded once for all.
 //! - [`users`]: which channels a user is in.
 //! - [`timers`]: what happens because time passes.
 //!
@@ -11,6 +13,8 @@
 //! the flusher between its steps.
 
 pub mod channel;
+pub mod crowds;
+mod telling;
 pub mod tick;
 pub mod timers;
 pub mod users;
@@ -55,6 +59,7 @@ impl Hub {
             members: config.limits.max_members as usize,
             attribute_bytes: config.limits.max_attribute_bytes as usize,
             attribute_keys: config.limits.max_attribute_keys as usize,
+            roster: config.limits.roster_limit as usize,
         };
         let hub = Arc::new(Self {
             channels: DashMap::new(),
@@ -162,7 +167,7 @@ impl Hub {
         debug_assert!(applied.is_ok());
     }
 
-    /// Ends what ends by itself in a channel whose timer fired.
+    /// Ends what ends by itself in a channel whose timer fired, and begins what is due.
     fn expire(self: &Arc<Self>, channel: &Arc<Channel>, due_ms: u64, now: Now) {
         let mut room = channel.lock();
         if room.is_dead() || !room.disarm(due_ms) {
@@ -171,6 +176,7 @@ impl Hub {
         for user in room.presence.expire(now) {
             self.users.vanished(&user, channel.name());
         }
+        room.beat.ring(now.mono_ms);
         self.settle(channel, room);
     }
 

@@ -3,25 +3,29 @@
 //! It runs only while there is something to tell. The first tick comes at once; while it and its
 //! pass are under way further changes gather and fold, so the busier a channel is the larger its
 //! steps. Nothing is queued per subscriber and no task is woken: the pass writes to the sockets.
+//! It never sleeps until a count is due: it ends, and the channel's timer starts another.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use herenow_protocol::reply::SnapshotReason;
+use herenow_protocol::Level;
+use herenow_protocol::reply::InForce;
 
 use super::Hub;
-use super::channel::Channel;
-use crate::delivery::{Blob, Cursor, Subscription};
+use super::channel::{Channel, Room};
+use super::telling::Telling;
+use crate::delivery::{Blob, Subscription};
 use crate::limits::{PASS_BATCH, REST_MAX, REST_SHARE};
-use crate::presence::{Bundle, Now, View};
+use crate::presence::{Bounds, Now, Roster};
 
 /// Tells until there is nothing left to tell.
 pub(super) async fn flush(hub: Arc<Hub>, channel: Arc<Channel>) {
     let running = Running { hub: &hub, channel: &channel };
     let mut rest = Rest::default();
-    while let Some(round) = Round::begin(&channel, hub.clock.now()) {
-        round.serve_snapshots(&hub, &channel, &mut rest).await;
+    while let Some(mut round) = Round::begin(&channel, hub.clock.now(), &hub.bounds) {
+        round.serve_waiting(&hub, &channel, &mut rest).await;
         round.pass(&hub, &channel, &mut rest).await;
+        round.end(&channel);
         rest.take().await;
     }
     drop(running);
@@ -29,83 +33,125 @@ pub(super) async fn flush(hub: Arc<Hub>, channel: Arc<Channel>) {
 
 /// What one tick has to tell, and to whom. Taken under the channel's lock, told without it.
 struct Round {
-    bundle: Option<Bundle>,
-    /// Those who want a snapshot, and the state to take it from: only at a tick do log and state
-    /// agree.
+    telling: Telling,
+    /// Those who asked for something since the last tick, or have caught up since.
     waiting: Vec<Arc<Subscription>>,
-    view: Option<View>,
+    /// Whom the pass takes besides: those who asked for one of these levels.
+    crowds: Vec<Level>,
+    /// `auto` means another level than at the last tick.
+    switched: bool,
+    /// When the first of those who could not be told the count yet may be told.
+    passed_over_ms: Option<u64>,
 }
 
 impl Round {
     /// The tick. `None` ends the flusher, in the same hold in which it saw that nothing is left.
-    fn begin(channel: &Channel, now: Now) -> Option<Self> {
+    fn begin(channel: &Channel, now: Now, bounds: &Bounds) -> Option<Self> {
         let mut room = channel.lock();
+        room.beat.ring(now.mono_ms);
         if !room.has_news() {
             room.flusher_ended();
             return None;
         }
-        let bundle = room.presence.tick(channel.name(), now);
-        let waiting = room.take_waiting();
-        let view = (!waiting.is_empty()).then(|| room.presence.view());
-        Some(Self { bundle, waiting, view })
-    }
-
-    /// Sends everyone who waits the same snapshot: encoded once, without the channel's lock, so
-    /// that a giant's snapshot stalls nobody.
-    async fn serve_snapshots(&self, hub: &Hub, channel: &Channel, rest: &mut Rest) {
-        let Some(view) = &self.view else { return };
-        for reason in [SnapshotReason::Subscribed, SnapshotReason::Resync] {
-            let wanted = Cursor::Want(reason);
-            let wants = |sub: &&Arc<Subscription>| sub.outlet().lock().cursor(sub) == wanted;
-            let asking: Vec<_> = self.waiting.iter().filter(wants).collect();
-            if asking.is_empty() {
-                continue;
-            }
-            let began = hub.clock.elapsed();
-            let blob = Blob::new(view.encode(channel.name(), reason));
-            rest.add(hub.clock.elapsed() - began);
-            for batch in asking.chunks(PASS_BATCH) {
-                let began = hub.clock.elapsed();
-                for sub in batch {
-                    sub.outlet().visit_with_snapshot(sub, wanted, view.seq + 1, &blob);
-                }
-                rest.add(hub.clock.elapsed() - began);
-                tokio::task::yield_now().await;
-            }
-            pin(channel, &blob);
+        let before = room.standing();
+        let bundle = room.presence.tick(channel.name(), now, bounds);
+        let standing = room.standing();
+        if before.moved_seq != standing.moved_seq {
+            room.owe_count();
         }
+        let counting = room.beat.begin(now.mono_ms);
+        let switched = before.roster != standing.roster;
+        let waiting = room.take_waiting();
+        let crowds = crowds(&room, bundle.is_some(), counting, switched);
+        let mut telling = Telling::new(standing, bundle);
+        // Only at a tick do log and state agree, so whatever this round may need is taken now. A
+        // crowd that is told frames as ever needs nothing else.
+        let beginning = switched && crowds.contains(&Level::Auto);
+        let asked = waiting.iter().map(|sub| sub.asked());
+        for asked in asked.chain(beginning.then_some(Level::Auto)) {
+            telling.take(&room, asked);
+        }
+        if counting {
+            telling.take(&room, Level::Count);
+        }
+        Some(Self { telling, waiting, crowds, switched, passed_over_ms: None })
     }
 
-    /// Writes the frames to every subscriber that lacks just these, some at a time.
-    async fn pass(self, hub: &Hub, channel: &Channel, rest: &mut Rest) {
-        let Some(Bundle { first_seq, next_seq, bytes }) = self.bundle else { return };
-        let blob = Blob::new(bytes);
-        let mut batch = Vec::with_capacity(PASS_BATCH);
-        let mut slot = 0;
-        loop {
+    /// Gives those who waited what they are owed.
+    async fn serve_waiting(&mut self, hub: &Hub, channel: &Channel, rest: &mut Rest) {
+        for batch in std::mem::take(&mut self.waiting).chunks(PASS_BATCH) {
             let began = hub.clock.elapsed();
-            slot = channel.lock().next_batch(slot, &mut batch);
-            let last = batch.len() < PASS_BATCH;
-            for sub in batch.drain(..) {
-                sub.outlet().visit(&sub, first_seq, next_seq, &blob);
+            for sub in batch {
+                self.telling.serve(channel.name(), sub, began.as_millis() as u64);
             }
             rest.add(hub.clock.elapsed() - began);
-            if last {
-                break;
-            }
             tokio::task::yield_now().await;
         }
-        pin(channel, &blob);
+    }
+
+    /// Writes to every subscriber to whom the tick means something, some at a time.
+    async fn pass(&mut self, hub: &Hub, channel: &Channel, rest: &mut Rest) {
+        let mut batch = Vec::with_capacity(PASS_BATCH);
+        for asked in std::mem::take(&mut self.crowds) {
+            let mut slot = 0;
+            loop {
+                let began = hub.clock.elapsed();
+                slot = channel.lock().next_batch(asked, slot, &mut batch);
+                let last = batch.len() < PASS_BATCH;
+                self.tell(channel, asked, &mut batch, began.as_millis() as u64);
+                rest.add(hub.clock.elapsed() - began);
+                if last {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Tells a batch of those who asked for `asked`, and empties it.
+    fn tell(
+        &mut self,
+        channel: &Channel,
+        asked: Level,
+        batch: &mut Vec<Arc<Subscription>>,
+        now_ms: u64,
+    ) {
+        let only_frames = self.telling.standing().level(asked) == InForce::Events
+            && !(self.switched && asked == Level::Auto);
+        for sub in batch.drain(..) {
+            if only_frames {
+                self.telling.tell_frames(&sub);
+            } else if let Some(in_ms) = self.telling.tell(channel.name(), &sub, now_ms) {
+                let due_ms = now_ms + in_ms;
+                self.passed_over_ms = Some(self.passed_over_ms.map_or(due_ms, |ms| ms.min(due_ms)));
+            }
+        }
+    }
+
+    /// What is left of a round: those whom it passed over, and what slow readers keep of it.
+    fn end(self, channel: &Channel) {
+        let blobs = self.telling.into_blobs();
+        let mut room = channel.lock();
+        if let Some(due_ms) = self.passed_over_ms {
+            room.beat.passed_over(due_ms);
+        }
+        let revoked: Vec<_> = blobs.iter().flat_map(|blob| room.pin(blob)).collect();
+        drop(room);
+        revoked.iter().for_each(Blob::revoke);
     }
 }
 
-/// Counts a blob that slow readers keep, and lets the readers of older ones go if there are too
-/// many.
-fn pin(channel: &Channel, blob: &Arc<Blob>) {
-    let revoked = channel.lock().pin(blob);
-    for blob in revoked {
-        blob.revoke();
-    }
+/// Whose subscribers a pass takes after a tick that had `frames`, with a round of counts that is
+/// due (`counting`), or after which `auto` means another level (`switched`).
+fn crowds(room: &Room, frames: bool, counting: bool, switched: bool) -> Vec<Level> {
+    let auto = match room.presence.roster() {
+        Roster::Listed => frames,
+        Roster::Counted => counting,
+    };
+    let takes =
+        [(Level::Events, frames), (Level::Auto, auto || switched), (Level::Count, counting)];
+    let taken = takes.into_iter().filter(|&(asked, takes)| takes && room.has(asked));
+    taken.map(|(asked, _)| asked).collect()
 }
 
 /// The rest that a flusher owes the other channels.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use herenow_protocol::reply::MAX_RECENT;
 use herenow_protocol::{
     AttributeMap, Attributes, ChannelName, Epoch, ErrorCode, Event, LossReason, Refusal,
     ServerFrame, Since, UserId, encode,
@@ -13,7 +14,9 @@ use super::command::{Bounds, Change, Command};
 use super::log::Log;
 use super::member::{Lost, Member, Membership, Source, SourceId};
 use super::pending::{Cause, Pending};
+use super::roster::Roster;
 use super::snapshot::{OVERHEAD_BYTES, PART_BYTES, View};
+use super::tally::Tally;
 
 /// What one tick tells: frames, ready for the wire, one behind the other.
 #[derive(Debug)]
@@ -49,6 +52,9 @@ pub struct Channel {
     due: BTreeSet<(u64, UserId)>,
     pending: Pending,
     log: Log,
+    roster: Roster,
+    /// The last frame that told of somebody who came or went.
+    moved_seq: u64,
 }
 
 impl Channel {
@@ -63,6 +69,8 @@ impl Channel {
             due: BTreeSet::new(),
             pending: Pending::default(),
             log: Log::default(),
+            roster: Roster::default(),
+            moved_seq: 0,
         }
     }
 
@@ -315,12 +323,15 @@ impl Channel {
         !self.pending.is_empty()
     }
 
-    /// Turns what happened since the last tick into frames. `None` if it comes to nothing.
+    /// Turns what happened since the last tick into frames (`None` if it comes to nothing), and
+    /// decides whether there are too many members to be told one by one.
     ///
     /// One frame, unless its events would take more than about [`PART_BYTES`].
-    pub fn tick(&mut self, channel: &ChannelName, now: Now) -> Option<Bundle> {
+    pub fn tick(&mut self, channel: &ChannelName, now: Now, bounds: &Bounds) -> Option<Bundle> {
+        self.roster = self.roster.next(self.members.len(), bounds.roster);
         let mut events = self.pending.fold(|user| self.members.get(user).map(|m| &m.member));
         let first_seq = self.log.next_seq();
+        let moved = events.iter().any(|event| net_joins(std::slice::from_ref(event)) != 0);
         let mut bytes = Vec::new();
         // The members before this tick; each frame tells how many there are after it.
         let mut count = self.members.len() as i64 - net_joins(&events);
@@ -338,6 +349,9 @@ impl Channel {
             self.log.append(&bytes[start..], now.mono_ms);
         }
         let next_seq = self.log.next_seq();
+        if moved {
+            self.moved_seq = next_seq - 1;
+        }
         (first_seq < next_seq).then_some(Bundle { first_seq, next_seq, bytes })
     }
 
@@ -346,6 +360,25 @@ impl Channel {
     pub fn view(&self) -> View {
         let members = self.order.values().rev().cloned().collect();
         View { epoch: self.epoch, seq: self.log.next_seq() - 1, members }
+    }
+
+    /// How many there are, and the newest of them. As with [`Channel::view`], at a tick only.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let recent = self.order.values().rev().take(MAX_RECENT).cloned().collect();
+        Tally { seq: self.log.next_seq() - 1, count: self.members.len(), recent }
+    }
+
+    /// What `auto` subscribers are told, since the last tick.
+    #[must_use]
+    pub fn roster(&self) -> Roster {
+        self.roster
+    }
+
+    /// The last frame that told of somebody who came or went: any count since then still holds.
+    #[must_use]
+    pub fn moved_seq(&self) -> u64 {
+        self.moved_seq
     }
 
     /// The frames that a subscriber lacks whose next is `seq`; `None` if they are gone.

@@ -73,4 +73,6 @@ pub struct Bounds {
     pub attribute_bytes: usize,
     /// Top-level keys of a member's attributes.
     pub attribute_keys: usize,
+    /// Members that `auto` subscribers are told one by one.
+    pub roster: usize,
 }

@@ -10,20 +10,28 @@
 //! - [`pending`]: what observers saw before, until the tick tells them what is now.
 //! - [`log`]: the last frames, for subscribers that lag or come back.
 //! - [`snapshot`]: the whole state as frames.
+//! - [`roster`]: whether a channel is small enough to be told member by member.
+//! - [`tally`], [`beat`]: how many there are as a frame, and when it is told again.
 //! - [`expiry`]: when silence is too long.
 
+pub mod beat;
 pub mod channel;
 pub mod command;
 pub mod expiry;
 pub mod log;
 pub mod member;
 pub mod pending;
+pub mod roster;
 pub mod snapshot;
+pub mod tally;
 
+pub use beat::Beat;
 pub use channel::{Bundle, Channel, Page};
 pub use command::{Bounds, Change, Command};
 pub use member::{Member, SourceId};
+pub use roster::Roster;
 pub use snapshot::View;
+pub use tally::Tally;
 
 /// A moment, as the one reader of clocks saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,10 +25,8 @@ pub struct View {
 }
 
 impl View {
-    /// The snapshot as one or more WebSocket messages, one behind the other.
-    #[must_use]
-    pub fn encode(&self, channel: &ChannelName, reason: SnapshotReason) -> Vec<u8> {
-        let mut out = Vec::new();
+    /// Appends the snapshot to `out` as one or more WebSocket messages, one behind the other.
+    pub fn encode(&self, channel: &ChannelName, reason: SnapshotReason, out: &mut Vec<u8>) {
         let mut rest = self.members.as_slice();
         loop {
             let (part, after) = rest.split_at(part_length(rest));
@@ -41,9 +39,9 @@ impl View {
                 more: !after.is_empty(),
                 reason,
             };
-            encode::text_message(&frame, &mut out);
+            encode::text_message(&frame, out);
             if after.is_empty() {
-                return out;
+                return;
             }
             rest = after;
         }

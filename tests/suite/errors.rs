@@ -219,7 +219,11 @@ fn others() -> Vec<Fault> {
             Some("merge"),
             "must be true or false",
         ),
-        (subscribe("level", json!("all")), Some("level"), "must be \"auto\" or \"events\""),
+        (
+            subscribe("level", json!("all")),
+            Some("level"),
+            "must be \"auto\", \"events\" or \"count\"",
+        ),
         (
             subscribe("since", json!({"epoch": "x"})),
             Some("since"),

@@ -1,6 +1,7 @@
 //! All integration tests in one binary: one link, one place to look.
 //!
 //! - `model`: random histories of the presence core against a simple model of it.
+//! - `beat`: random subscribers of a count, who are told in time and not too often.
 //! - `house`: which module may know which, and what the core must not touch.
 //! - `rules`, `attributes`: the rules of presence, over real sockets.
 //! - `liveness`: silence, pings, deadlines.
@@ -18,6 +19,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
 
 mod attributes;
+mod beat;
 mod broker;
 mod client;
 mod closes;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use herenow::presence::{Bounds, Change, Channel, Command, Now, SourceId};
+use herenow::presence::{Bounds, Change, Channel, Command, Now, Roster, SourceId};
 use herenow_protocol::reply::UpdateReason;
 use herenow_protocol::{
     AttributeMap, Attributes, ChannelName, Epoch, Event, LeaveReason, LossReason, ServerFrame,
@@ -16,11 +16,13 @@ use serde_json::{Value, json};
 use crate::seed::seed;
 
 const CASES: u32 = 10_000;
-const USERS: usize = 3;
+const USERS: usize = 4;
 /// Connections at a time; slot n is user n modulo [`USERS`]. A lost one is replaced by a new one.
-const SLOTS: usize = 6;
-const MAX_MEMBERS: usize = 2;
+const SLOTS: usize = 8;
+const MAX_MEMBERS: usize = 3;
 const MAX_KEYS: usize = 2;
+/// So few that all members together are too many; at one they are few again.
+const ROSTER: usize = 2;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -97,6 +99,8 @@ struct Model {
     causes: BTreeMap<UserId, (Cause, u64)>,
     next_number: u64,
     now: Now,
+    /// Whether there were too many members at the last tick, or since then never few enough.
+    counted: bool,
 }
 
 impl Model {
@@ -276,6 +280,11 @@ impl Model {
             (user.clone(), Told { attributes, joined_at, number })
         };
         self.told = self.members.iter().map(told).collect();
+        self.counted = match self.told.len() {
+            0 | 1 => false,
+            2 => self.counted,
+            _ => true,
+        };
         events
     }
 }
@@ -308,6 +317,10 @@ fn frames(mut bytes: &[u8]) -> Vec<ServerFrame> {
     frames
 }
 
+fn bounds() -> Bounds {
+    Bounds { members: MAX_MEMBERS, attribute_bytes: 100, attribute_keys: MAX_KEYS, roster: ROSTER }
+}
+
 /// The core and the model, side by side, and an observer who only hears the frames.
 struct Pair {
     core: Channel,
@@ -317,6 +330,8 @@ struct Pair {
     sources: [SourceId; SLOTS],
     next_source: SourceId,
     seq: u64,
+    /// The last frame that told of somebody who came or went.
+    moved_seq: u64,
     replica: BTreeMap<UserId, (Attributes, u64)>,
     /// Every frame since the beginning, and when it was told.
     history: Vec<(Vec<u8>, u64)>,
@@ -334,12 +349,14 @@ impl Pair {
                 causes: BTreeMap::new(),
                 next_number: 0,
                 now,
+                counted: false,
             },
             epoch,
             name: ChannelName::parse("room", "channel").unwrap(),
             sources: std::array::from_fn(|slot| slot as SourceId),
             next_source: SLOTS as SourceId,
             seq: 0,
+            moved_seq: 0,
             replica: BTreeMap::new(),
             history: Vec::new(),
         }
@@ -392,10 +409,8 @@ impl Pair {
 
     /// Whether the core accepted it; and that it told truly what became of the member.
     fn apply(&mut self, command: Command) -> bool {
-        let bounds =
-            Bounds { members: MAX_MEMBERS, attribute_bytes: 100, attribute_keys: MAX_KEYS };
         let before = self.core.count();
-        let result = self.core.apply(command, self.model.now, &bounds);
+        let result = self.core.apply(command, self.model.now, &bounds());
         let expected = match self.core.count() as i64 - before as i64 {
             1 => Change::Appeared,
             -1 => Change::Vanished,
@@ -434,8 +449,9 @@ impl Pair {
 
     fn tick(&mut self) {
         let expected = self.model.tick();
-        let bundle = self.core.tick(&self.name, self.model.now);
+        let bundle = self.core.tick(&self.name, self.model.now, &bounds());
         assert!(!self.core.has_news());
+        self.compare_tally(&expected);
         let Some(bundle) = bundle else {
             assert!(expected.is_empty(), "untold: {expected:?}");
             return;
@@ -448,6 +464,20 @@ impl Pair {
             self.hear(frame, &expected);
         }
         self.history.push((bundle.bytes, self.model.now.mono_ms));
+    }
+
+    /// What those are told who are told how many there are.
+    fn compare_tally(&mut self, told: &BTreeMap<UserId, Event>) {
+        let seq = self.seq + u64::from(!told.is_empty());
+        if told.values().any(|event| !matches!(event, Event::UpdateAttributes { .. })) {
+            self.moved_seq = seq;
+        }
+        let counted = self.core.roster() == Roster::Counted;
+        assert_eq!(counted, self.model.counted, "with {} members", self.core.count());
+        assert_eq!(self.core.moved_seq(), self.moved_seq);
+        let tally = self.core.tally();
+        assert_eq!((tally.seq, tally.count), (seq, self.model.members.len()));
+        assert_eq!(tally.recent, self.core.members(usize::MAX, None).members);
     }
 
     fn hear(&mut self, frame: ServerFrame, expected: &BTreeMap<UserId, Event>) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use herenow::delivery::{Blob, Cursor, Flow, Outlet, Subscription, Sweep};
-use herenow_protocol::{ServerFrame, encode};
+use herenow_protocol::{Level, ServerFrame, encode};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -59,10 +59,10 @@ async fn read(outlet: &Arc<Outlet>, reader: &mut TcpStream, most: usize) -> Vec<
 #[tokio::test]
 async fn what_was_cut_goes_first() {
     let (outlet, mut reader) = outlet().await;
-    let subscription = Subscription::new(Arc::clone(&outlet));
+    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
     outlet.lock().set_cursor(&subscription, Cursor::Next(1));
     let first = Blob::new(vec![b'1'; MUCH]);
-    outlet.visit(&subscription, 1, 2, &first);
+    outlet.visit(&subscription, Cursor::Next(1), Cursor::Next(2), &first);
     assert_eq!(outlet.lock().flow(), Flow::Choked);
     // What was begun counts as sent: its rest is owed.
     assert_eq!(outlet.lock().cursor(&subscription), Cursor::Next(2));
@@ -82,7 +82,7 @@ async fn what_was_cut_goes_first() {
     timeout(PATIENCE, freed).await.expect("the socket stays full");
     // The next frame and a reply come, and must wait.
     let second = Blob::new(vec![b'2'; 100]);
-    outlet.visit(&subscription, 2, 3, &second);
+    outlet.visit(&subscription, Cursor::Next(2), Cursor::Next(3), &second);
     let (frame, reply) = reply();
     let mut sending = outlet.lock();
     assert_eq!(sending.cursor(&subscription), Cursor::Next(2), "a pass got in");
@@ -96,9 +96,9 @@ async fn what_was_cut_goes_first() {
     assert_eq!(got[MUCH..], reply);
     assert_eq!(outlet.lock().flow(), Flow::Flowing);
     // Now the pass may write: what it is for, and nothing else.
-    outlet.visit(&subscription, 1, 2, &first);
-    outlet.visit(&subscription, 3, 4, &first);
-    outlet.visit(&subscription, 2, 3, &second);
+    outlet.visit(&subscription, Cursor::Next(1), Cursor::Next(2), &first);
+    outlet.visit(&subscription, Cursor::Next(3), Cursor::Next(4), &first);
+    outlet.visit(&subscription, Cursor::Next(2), Cursor::Next(3), &second);
     assert_eq!(read(&outlet, &mut reader, 100).await, [b'2'; 100]);
     assert_eq!(outlet.lock().cursor(&subscription), Cursor::Next(3));
 }
@@ -107,7 +107,7 @@ async fn what_was_cut_goes_first() {
 #[tokio::test]
 async fn what_was_cut_while_catching_up_is_not_lost() {
     let (outlet, mut reader) = outlet().await;
-    let subscription = Subscription::new(Arc::clone(&outlet));
+    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
     let mut sending = outlet.lock();
     sending.set_cursor(&subscription, Cursor::Next(1));
     assert_eq!(sending.catch_up(&subscription, 5, &vec![b'1'; MUCH]), Sweep::Full);
@@ -121,10 +121,10 @@ async fn what_was_cut_while_catching_up_is_not_lost() {
 #[tokio::test]
 async fn a_revoked_blob_ends_its_holders_only() {
     let (outlet, mut reader) = outlet().await;
-    let subscription = Subscription::new(Arc::clone(&outlet));
+    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
     outlet.lock().set_cursor(&subscription, Cursor::Next(1));
     let (kept, other) = (Blob::new(vec![b'1'; MUCH]), Blob::new(vec![b'2'; MUCH]));
-    outlet.visit(&subscription, 1, 2, &kept);
+    outlet.visit(&subscription, Cursor::Next(1), Cursor::Next(2), &kept);
     assert_eq!(Arc::strong_count(&kept), 2);
     other.revoke();
     assert!(!outlet.is_revoked());

@@ -74,6 +74,7 @@ async fn a_session_by_hand() {
             "messageBytes": 16_384, "attributeBytes": 4_096, "attributeKeys": 64, "nameBytes": 200,
             "channels": 128, "members": 100_000, "framesPerSecond": 50, "framesBurst": 300,
             "graceMs": 60_000, "ttlMs": 3_600_000, "list": 1_000,
+            "roster": 1_000,
         },
         "now": "TIME",
     });
@@ -166,8 +167,9 @@ async fn help_lists_what_can_be_typed() {
             form.split(' ').next().unwrap()
         })
         .collect();
-    let known =
-        ["join", "leave", "set", "hb", "sub", "unsub", "who", "count", "get", "where", "help"];
+    let known = [
+        "join", "leave", "set", "hb", "sub", "sub", "unsub", "who", "count", "get", "where", "help",
+    ];
     assert_eq!(words, known);
 }
 

@@ -32,6 +32,10 @@ pub(crate) fn set(number: usize, step: usize, ttl_ms: Option<u64>) -> Command {
     Command::SetAttributes { user, source, attributes, merge: false, ttl_ms }
 }
 
+/// Those of a broker without flags.
+pub(crate) const BOUNDS: Bounds =
+    Bounds { members: 100_000, roster: 1_000, attribute_bytes: 4_096, attribute_keys: 64 };
+
 /// A channel and the time in it.
 pub(crate) struct Scene {
     pub(crate) channel: Channel,
@@ -50,12 +54,11 @@ impl Scene {
     }
 
     pub(crate) fn apply(&mut self, command: Command) {
-        let bounds = Bounds { members: 100_000, attribute_bytes: 4_096, attribute_keys: 64 };
-        self.channel.apply(command, now(self.now_ms), &bounds).unwrap();
+        self.channel.apply(command, now(self.now_ms), &BOUNDS).unwrap();
     }
 
     /// A tick, so that what is pending doesn't pile up.
     pub(crate) fn tell(&mut self) {
-        self.channel.tick(&name(), now(self.now_ms));
+        self.channel.tick(&name(), now(self.now_ms), &BOUNDS);
     }
 }

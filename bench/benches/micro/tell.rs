@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use divan::Bencher;
 use herenow_protocol::reply::SnapshotReason;
 
-use crate::scene::{Scene, name, now, set};
+use crate::scene::{BOUNDS, Scene, name, now, set};
 
 /// Channels that are prepared before their ticks are timed together.
 const BATCH: usize = 16;
@@ -25,7 +25,7 @@ fn tick_with_events(bencher: Bencher<'_, '_>, events: usize) {
             scene
         })
         .bench_local_values(|scene| {
-            let bundle = scene.borrow_mut().channel.tick(&name, now(0));
+            let bundle = scene.borrow_mut().channel.tick(&name, now(0), &BOUNDS);
             assert!(bundle.is_some());
             bundle
         });
@@ -42,5 +42,9 @@ fn view_of(bencher: Bencher<'_, '_>, members: usize) {
 #[divan::bench(args = [1_000])]
 fn encode_a_snapshot_of(bencher: Bencher<'_, '_>, members: usize) {
     let (view, name) = (Scene::new(members).channel.view(), name());
-    bencher.bench_local(|| view.encode(&name, SnapshotReason::Subscribed));
+    bencher.bench_local(|| {
+        let mut out = Vec::new();
+        view.encode(&name, SnapshotReason::Subscribed, &mut out);
+        out
+    });
 }

@@ -1,0 +1,170 @@
+//! What one tick has to tell: each kind encoded when the first subscriber is owed it, without the
+//! channel's lock, and shared by all others. So a giant's snapshot stalls nobody.
+
+use std::sync::Arc;
+
+use herenow_protocol::reply::{InForce, LevelReason, SnapshotReason};
+use herenow_protocol::{ChannelName, Level, ServerFrame, encode};
+
+use super::channel::Room;
+use crate::delivery::{Blob, Cursor, Owed, Standing, Subscription};
+use crate::presence::{Bundle, Tally, View};
+
+/// The frames of a tick, and what else its round may need, taken at the tick.
+pub(super) struct Telling {
+    standing: Standing,
+    frames: Option<Frames>,
+    view: Option<View>,
+    tally: Option<Tally>,
+    blobs: Vec<(Kind, Arc<Blob>)>,
+}
+
+struct Frames {
+    first: Cursor,
+    next: Cursor,
+    blob: Arc<Blob>,
+}
+
+/// The kinds of blobs, besides the frames.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Snapshot(SnapshotReason),
+    Count { recent: bool },
+    Switch(InForce),
+}
+
+impl Telling {
+    pub(super) fn new(standing: Standing, bundle: Option<Bundle>) -> Self {
+        let frames = bundle.map(|Bundle { first_seq, next_seq, bytes }| Frames {
+            first: Cursor::Next(first_seq),
+            next: Cursor::Next(next_seq),
+            blob: Blob::new(bytes),
+        });
+        Self { standing, frames, view: None, tally: None, blobs: Vec::new() }
+    }
+
+    /// Takes from the channel, at the tick, what the level of those who asked for `asked` begins
+    /// with.
+    pub(super) fn take(&mut self, room: &Room, asked: Level) {
+        match self.standing.level(asked) {
+            InForce::Events if self.view.is_none() => self.view = Some(room.presence.view()),
+            InForce::Count if self.tally.is_none() => self.tally = Some(room.presence.tally()),
+            _ => {}
+        }
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Writes the frames to a subscriber who lacks just these.
+    pub(super) fn tell_frames(&self, sub: &Subscription) {
+        if let Some(Frames { first, next, blob }) = &self.frames {
+            sub.outlet().visit(sub, *first, *next, blob);
+        }
+    }
+
+    /// Tells a subscriber what the tick means to it. The result: in how long it may be told a
+    /// count that it is owed.
+    pub(super) fn tell(
+        &mut self,
+        channel: &ChannelName,
+        sub: &Subscription,
+        now_ms: u64,
+    ) -> Option<u64> {
+        let cursor = sub.outlet().lock().cursor(sub);
+        match self.standing.owed(sub.asked(), cursor, now_ms) {
+            Owed::CountLater { in_ms } => return Some(in_ms),
+            Owed::Frames(_) => self.tell_frames(sub),
+            // Whoever asked after the tick waits for the next: this one is older than its wish.
+            _ if matches!(cursor, Cursor::Want(_)) => {}
+            Owed::Nothing => {}
+            owed => self.give(channel, sub, cursor, owed, now_ms),
+        }
+        None
+    }
+
+    /// Gives a subscriber that waited what it is owed.
+    pub(super) fn serve(&mut self, channel: &ChannelName, sub: &Subscription, now_ms: u64) {
+        let cursor = sub.outlet().lock().cursor(sub);
+        let owed = match self.standing.owed(sub.asked(), cursor, now_ms) {
+            // The pass tells it, or there is nothing to tell.
+            Owed::Frames(seq) if self.is_near(seq) => return,
+            // It caught up while its level changed and changed back.
+            Owed::Frames(_) => Owed::Snapshot(SnapshotReason::Resync),
+            owed => owed,
+        };
+        self.give(channel, sub, cursor, owed, now_ms);
+    }
+
+    /// Whether a subscriber whose next frame is `seq` lacks at most the frames of this tick.
+    fn is_near(&self, seq: u64) -> bool {
+        let next = Cursor::Next(seq);
+        self.frames.as_ref().is_some_and(|frames| frames.first == next || frames.next == next)
+            || self.view.as_ref().is_some_and(|view| view.seq + 1 == seq)
+    }
+
+    fn give(
+        &mut self,
+        channel: &ChannelName,
+        sub: &Subscription,
+        from: Cursor,
+        owed: Owed,
+        now_ms: u64,
+    ) {
+        let kind = match owed {
+            Owed::Nothing | Owed::Frames(_) | Owed::CountLater { .. } => return,
+            Owed::Snapshot(reason) => Kind::Snapshot(reason),
+            Owed::Count => Kind::Count { recent: sub.asked() == Level::Auto },
+            Owed::Switch(level) => Kind::Switch(level),
+        };
+        let to = match kind {
+            Kind::Snapshot(_) | Kind::Switch(InForce::Events) => {
+                self.view.as_ref().map(|view| Cursor::Next(view.seq + 1))
+            }
+            Kind::Count { .. } | Kind::Switch(InForce::Count) => {
+                let at_ms = now_ms as u32;
+                self.tally.as_ref().map(|tally| Cursor::Counted { seq: tally.seq, at_ms })
+            }
+        };
+        debug_assert!(to.is_some(), "nothing was taken for {owed:?}");
+        if let Some(to) = to {
+            let blob = self.blob(channel, kind);
+            sub.outlet().visit(sub, from, to, &blob);
+        }
+    }
+
+    fn blob(&mut self, channel: &ChannelName, kind: Kind) -> Arc<Blob> {
+        if let Some((_, blob)) = self.blobs.iter().find(|(known, _)| *known == kind) {
+            return Arc::clone(blob);
+        }
+        let blob = Blob::new(self.encode(channel, kind));
+        self.blobs.push((kind, Arc::clone(&blob)));
+        blob
+    }
+
+    fn encode(&self, channel: &ChannelName, kind: Kind) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Kind::Switch(level) = kind {
+            let channel = channel.clone();
+            let frame = ServerFrame::Level { channel, level, reason: LevelReason::Size };
+            encode::text_message(&frame, &mut out);
+        }
+        match (kind, &self.view, &self.tally) {
+            (Kind::Snapshot(reason), Some(view), _) => view.encode(channel, reason, &mut out),
+            (Kind::Switch(InForce::Events), Some(view), _) => {
+                view.encode(channel, SnapshotReason::Level, &mut out);
+            }
+            (Kind::Switch(InForce::Count), _, Some(tally)) => tally.encode(channel, true, &mut out),
+            (Kind::Count { recent }, _, Some(tally)) => tally.encode(channel, recent, &mut out),
+            _ => {}
+        }
+        out
+    }
+
+    /// All that was shared.
+    pub(super) fn into_blobs(self) -> Vec<Arc<Blob>> {
+        let frames = self.frames.map(|frames| frames.blob);
+        frames.into_iter().chain(self.blobs.into_iter().map(|(_, blob)| blob)).collect()
+    }
+}
