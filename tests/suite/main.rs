@@ -10,6 +10,7 @@
 //! - `errors`, `closes`: every error code and every close code, provoked; floods.
 //! - `shorthand`: a session typed by hand, to the letter.
 //! - `delivery`, `slow`: what a subscriber gets and in which order; readers that stop and crawl.
+//! - `levels`: events or counts, by what was asked for and by size.
 //! - `outlet`: one connection's way out, by itself.
 //! - `concurrent`: many at once, who all know the same in the end.
 //!
@@ -27,6 +28,7 @@ mod concurrent;
 mod delivery;
 mod errors;
 mod house;
+mod levels;
 mod lifecycle;
 mod liveness;
 mod model;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use herenow_protocol::reply::MemberView;
+use herenow_protocol::reply::{InForce, MAX_RECENT, MemberView, RecentView, SnapshotReason};
 use herenow_protocol::{Epoch, Event, ServerFrame, Since, UserId};
 
 use crate::client::Client;
@@ -17,30 +17,89 @@ pub(crate) struct Replica {
     members: BTreeMap<UserId, MemberView>,
     /// The parts of a snapshot whose last has not come: seq, count, members.
     parts: Option<(u64, u64, Vec<MemberView>)>,
+    /// At level `count`: the last frame.
+    counted: Option<Counted>,
+    /// A `level` frame came, and what the level begins with has not.
+    begins: Option<InForce>,
+}
+
+/// What a `count` frame tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) seq: u64,
+    pub(crate) count: u64,
+    /// The newest members, if they are told.
+    pub(crate) recent: Option<Vec<String>>,
 }
 
 impl Replica {
     /// Knows nothing until the first snapshot.
     pub(crate) fn new(channel: &str) -> Self {
         let channel = channel.to_owned();
-        Self { channel, epoch: None, seq: 0, members: BTreeMap::new(), parts: None }
+        let (members, parts) = (BTreeMap::new(), None);
+        Self { channel, epoch: None, seq: 0, members, parts, counted: None, begins: None }
     }
 
     /// Applies a frame of this channel; others are none of its business.
     pub(crate) fn apply(&mut self, frame: &ServerFrame) {
         match frame {
-            ServerFrame::Snapshot { channel, epoch, seq, count, members, more, .. }
+            ServerFrame::Snapshot { channel, epoch, seq, count, members, more, reason }
                 if channel.as_str() == self.channel =>
             {
+                self.level_begins(InForce::Events);
+                // Whoever was at count and is told a list hears why, or has asked anew.
+                assert!(self.counted.is_none() || *reason != SnapshotReason::Resync);
                 self.snapshot(*epoch, *seq, *count, members, *more);
             }
             ServerFrame::Presence { channel, seq, count, events }
                 if channel.as_str() == self.channel =>
             {
+                self.level_begins(InForce::Events);
                 self.presence(*seq, *count, events);
+            }
+            ServerFrame::Count { channel, seq, count, recent }
+                if channel.as_str() == self.channel =>
+            {
+                self.level_begins(InForce::Count);
+                self.count(*seq, *count, recent.as_deref());
+            }
+            ServerFrame::Level { channel, level, .. } if channel.as_str() == self.channel => {
+                assert_ne!(*level, self.level(), "a level that is in force already");
+                assert!(self.parts.is_none(), "a level between the parts of a snapshot");
+                self.begins = Some(*level);
             }
             _ => {}
         }
+    }
+
+    /// The level in force, as far as this observer was told.
+    pub(crate) fn level(&self) -> InForce {
+        let counted = self.counted.as_ref().map_or(InForce::Events, |_| InForce::Count);
+        self.begins.unwrap_or(counted)
+    }
+
+    /// What the last `count` frame told, at level `count`.
+    pub(crate) fn counted(&self) -> Option<&Counted> {
+        self.counted.as_ref()
+    }
+
+    fn level_begins(&mut self, with: InForce) {
+        if let Some(level) = self.begins.take() {
+            assert_eq!(level, with, "not what the level begins with");
+        }
+    }
+
+    fn count(&mut self, seq: u64, count: u64, recent: Option<&[RecentView]>) {
+        let last = self.counted.as_ref().map_or(self.seq, |counted| counted.seq);
+        assert!(seq >= last, "a count at {seq} after one at {last}");
+        let names = |recent: &[RecentView]| recent.iter().map(|r| r.user.to_string()).collect();
+        let recent: Option<Vec<String>> = recent.map(names);
+        if let Some(recent) = &recent {
+            assert_eq!(recent.len() as u64, count.min(MAX_RECENT as u64), "recent is not full");
+        }
+        self.counted = Some(Counted { seq, count, recent });
+        (self.parts, self.epoch) = (None, None);
+        self.members.clear();
     }
 
     fn snapshot(&mut self, epoch: Epoch, seq: u64, count: u64, members: &[MemberView], more: bool) {
@@ -50,6 +109,8 @@ impl Replica {
         if self.parts.is_some() {
             assert_eq!(self.epoch, Some(epoch), "parts of two histories");
         }
+        let counted = self.counted.take().map_or(0, |counted| counted.seq);
+        assert!(seq >= counted, "a snapshot at {seq} after a count at {counted}");
         let parts = self.parts.get_or_insert_with(|| (seq, count, Vec::new()));
         assert_eq!((parts.0, parts.1), (seq, count), "parts of two snapshots");
         parts.2.extend_from_slice(members);
