@@ -62,8 +62,8 @@ export class MembersView {
     setText(this.#count, known ? String(count) : '–');
     setText(this.#countWords, count === 1 && known ? 'person here' : 'people here');
     setText(this.#empty, known ? 'Nobody is here yet. Be the first to join.' : 'Looking who is here…');
-    this.#empty.hidden = members.length > 0;
-    setText(this.#more, `and ${count - members.length} more`);
+    this.#empty.hidden = known && count > 0;
+    setText(this.#more, members.length > 0 ? `and ${count - members.length} more` : 'Only their number is told here.');
     this.#more.hidden = count <= members.length;
     this.#drawRows(members);
     this.#arrived.clear();
@@ -115,6 +115,6 @@ export class MembersView {
     row.mood.title = mood;
     row.mood.style.setProperty('--hue', String(moodHue(mood)));
     row.you.hidden = member.user !== this.wire.user;
-    setText(row.since, howLong(this.wire.now() - member.joinedAt));
+    setText(row.since, member.joinedAt === null ? '' : howLong(this.wire.now() - member.joinedAt));
   }
 }

@@ -9,7 +9,7 @@
  * @typedef {object} Member
  * @property {string} user
  * @property {Record<string, unknown>} attributes
- * @property {number} joinedAt milliseconds since 1970, by the broker's clock
+ * @property {number | null} joinedAt milliseconds since 1970, by the broker's clock; null if not told
  */
 
 /**
@@ -30,12 +30,13 @@
  * - `ignored`: not for this channel, or nothing to hold it against yet
  * - `pending`: a part of a snapshot that is not complete
  * - `snapshot`: the state was replaced; `changes` are the differences to what was known before,
- *   found by comparing (nobody told them), and empty for the `first` one
+ *   found by comparing (nobody told them), and empty for the `first` one or the first after a count
  * - `presence`: the broker told these changes
+ * - `count`: the channel is told by its number and its newest members alone; `changes` is empty
  * - `gap`: a frame is missing; the state is old until the next snapshot. Told once.
  * @typedef {{kind: 'ignored' | 'pending' | 'gap'}
  *   | {kind: 'snapshot', first: boolean, changes: Change[]}
- *   | {kind: 'presence', changes: Change[]}} Outcome
+ *   | {kind: 'presence' | 'count', changes: Change[]}} Outcome
  */
 
 const IGNORED = Object.freeze({ kind: /** @type {const} */ ('ignored') });
@@ -43,7 +44,7 @@ const PENDING = Object.freeze({ kind: /** @type {const} */ ('pending') });
 const GAP = Object.freeze({ kind: /** @type {const} */ ('gap') });
 
 export class Replica {
-  /** @type {string | null} null until the first snapshot is complete */
+  /** @type {string | null} null until the first snapshot is complete, and after a count */
   epoch = null;
   seq = 0;
   count = 0;
@@ -53,6 +54,12 @@ export class Replica {
    * @type {Map<string, Member>}
    */
   members = new Map();
+  /**
+   * Of a channel that is only counted: the newest members, by name alone. Null while `members` is
+   * the whole list.
+   * @type {Member[] | null}
+   */
+  recent = null;
 
   /** @type {{epoch: string, seq: number, newestFirst: Member[]} | null} */
   #parts = null;
@@ -63,9 +70,9 @@ export class Replica {
     this.channel = channel;
   }
 
-  /** Whether a snapshot has ever been complete. */
+  /** Whether the broker has ever told who is here, or how many. */
   get known() {
-    return this.epoch !== null;
+    return this.epoch !== null || this.recent !== null;
   }
 
   /** Where to resume, or null if only a snapshot will do. */
@@ -75,6 +82,7 @@ export class Replica {
 
   /** @param {number} [limit] @returns {Member[]} */
   newestFirst(limit = Infinity) {
+    if (this.recent !== null) return this.recent.slice(0, limit);
     return [...this.members.values()].slice(-limit).reverse();
   }
 
@@ -88,7 +96,22 @@ export class Replica {
     if (frame.channel !== this.channel) return IGNORED;
     if (frame.type === 'snapshot') return this.#snapshot(frame);
     if (frame.type === 'presence') return this.#presence(frame);
-    return IGNORED;
+    if (frame.type === 'count') return this.#counted(frame);
+    return IGNORED; // also `level`: what comes behind it says as much
+  }
+
+  /**
+   * What was known of the members goes stale from here on, so it is forgotten, and there is nothing
+   * to resume from.
+   * @param {any} frame @returns {Outcome}
+   */
+  #counted({ count, recent = [] }) {
+    this.epoch = null;
+    this.#parts = null;
+    this.members = new Map();
+    this.count = count;
+    this.recent = recent.map(({ user }) => ({ user, attributes: {}, joinedAt: null }));
+    return { kind: 'count', changes: [] };
   }
 
   /** @param {any} frame @returns {Outcome} */
@@ -100,13 +123,14 @@ export class Replica {
       this.#parts = { epoch: frame.epoch, seq: frame.seq, newestFirst };
       return PENDING;
     }
-    const first = !this.known;
+    const first = this.epoch === null;
     const before = this.members;
     this.members = new Map();
     for (const member of [...newestFirst].reverse()) this.members.set(member.user, member);
     this.epoch = frame.epoch;
     this.seq = frame.seq;
     this.count = frame.count;
+    this.recent = null;
     this.#parts = null;
     this.#lost = false;
     return { kind: 'snapshot', first, changes: first ? [] : differences(before, this.members) };
@@ -114,7 +138,7 @@ export class Replica {
 
   /** @param {any} frame @returns {Outcome} */
   #presence(frame) {
-    if (!this.known || this.#lost) return IGNORED;
+    if (this.epoch === null || this.#lost) return IGNORED;
     // A frame about members that not everybody may see repeats the seq instead of advancing it.
     if (frame.seq !== this.seq + 1 && frame.seq !== this.seq) {
       this.#lost = true;

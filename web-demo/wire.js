@@ -189,9 +189,9 @@ export class Wire {
   #onRoomFrame(frame) {
     const outcome = this.#replica?.apply(frame);
     if (outcome?.kind === 'gap') this.#subscribe();
-    if (outcome?.kind !== 'snapshot' && outcome?.kind !== 'presence') return;
+    if (outcome === undefined || !('changes' in outcome)) return;
     // Also the answer to a `sub` typed by hand.
-    if (outcome.kind === 'snapshot') this.listener.watching(true);
+    if (outcome.kind !== 'presence') this.listener.watching(true);
     this.#followOurMember(outcome);
     this.listener.room(outcome);
   }

@@ -391,3 +391,30 @@ describe('a broker', { timeout: 60_000 }, () => {
     });
   }
 });
+
+describe('a large channel', { timeout: 60_000 }, () => {
+  test('is shown by its number and its newest members, and listed again when it is small', async () => {
+    const small = await startBroker(0, '--roster-limit', '3');
+    try {
+      const ada = await Demo.open(context, small.url, { name: 'ada', channel });
+      await ada.get('mood-happy').click();
+      await ada.join();
+      await ada.shows('ada');
+      await ada.crowd(channel, 'b', 'c');
+      await ada.shows('c', 'b', 'ada');
+      await ada.row('ada').getByTestId('member-mood').filter({ hasText: /^happy$/ }).waitFor();
+      await ada.crowd(channel, 'd');
+      await ada.logged('in', '"type":"level"');
+      await ada.shows('d', 'c', 'b', 'ada');
+      await ada.row('ada').getByTestId('member-mood').filter({ visible: true }).waitFor({ state: 'detached' });
+      await ada.crowd(channel, 'e', 'f');
+      await ada.shows('f', 'e', 'd', 'c', 'b', 'ada');
+      await ada.disperse('c', 'd', 'e', 'f');
+      await ada.shows('b', 'ada');
+      await ada.row('ada').getByTestId('member-mood').filter({ hasText: /^happy$/ }).waitFor();
+      assert.deepEqual(complaints, []);
+    } finally {
+      await small.stop();
+    }
+  });
+});

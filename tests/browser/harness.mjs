@@ -14,9 +14,9 @@ const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 /** Nothing here takes long; what does is broken. */
 const PATIENCE_MS = 10_000;
 
-/** A broker of our own, on a free port unless told which. */
-export async function startBroker(port = 0) {
-  const child = spawn(BROKER, ['--listen', `127.0.0.1:${port}`], {
+/** A broker of our own, on a free port unless told which. @param {string[]} flags */
+export async function startBroker(port = 0, ...flags) {
+  const child = spawn(BROKER, ['--listen', `127.0.0.1:${port}`, ...flags], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, HERENOW_LOG: 'warn' },
   });
@@ -155,6 +155,28 @@ export class Demo {
   /** Present, as far as the page knows. */
   async isIn() {
     await this.get('membership').filter({ hasText: /^You are in/ }).waitFor();
+  }
+
+  /** People without a page of their own, who join one after the other. @param {string} channel @param {string[]} users */
+  async crowd(channel, ...users) {
+    await this.page.evaluate(async ([channel, ...users]) => {
+      const crowd = (/** @type {any} */ (globalThis).crowd ??= new Map());
+      for (const user of users) {
+        const socket = new WebSocket(`ws://${location.host}/ws?user=${user}`);
+        crowd.set(user, socket);
+        await new Promise((resolve) => {
+          socket.onopen = () => socket.send(JSON.stringify({ type: 'join', id: 1, channel }));
+          socket.onmessage = ({ data }) => data.includes('"ok"') && resolve(null);
+        });
+      }
+    }, [channel, ...users]);
+  }
+
+  /** Some of them go. @param {string[]} users */
+  async disperse(...users) {
+    await this.page.evaluate((users) => {
+      for (const user of users) /** @type {any} */ (globalThis).crowd.get(user).close();
+    }, users);
   }
 
   async leave() {

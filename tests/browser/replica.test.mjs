@@ -18,7 +18,7 @@ function stateOf({ seq, count, members }) {
 describe('golden sequences', { skip: vectors.length === 0 && 'protocol/vectors/replica.json is not there' }, () => {
   for (const { name, frames, expect } of vectors) {
     test(name, () => {
-      const channel = frames.find((frame) => frame.type === 'snapshot').channel;
+      const { channel } = frames.find((frame) => frame.channel);
       const replica = new Replica(channel);
       for (const frame of frames) replica.apply(frame);
       assert.deepEqual(stateOf(replica), expect);
@@ -113,6 +113,53 @@ describe('resuming', () => {
     replica.interrupted();
     replica.apply(snapshot(9, [member('b')]));
     assert.deepEqual(names(replica), ['b']);
+  });
+});
+
+describe('a channel that is only counted', () => {
+  const count = (seq, count, ...recent) => ({ type: 'count', channel: 'room', seq, count, recent: recent.map((user) => ({ user })) });
+  const level = (level) => ({ type: 'level', channel: 'room', level, reason: 'size' });
+
+  test('shows its number and the newest names, and nothing that is stale', () => {
+    const replica = replicaAfter(snapshot(7, [member('b'), member('a', { mood: 'calm' })]), level('count'));
+    const outcome = replica.apply(count(9, 1200, 'd', 'c'));
+    assert.deepEqual(outcome, { kind: 'count', changes: [] });
+    assert.equal(replica.count, 1200);
+    assert.deepEqual(names(replica), ['d', 'c']);
+    assert.deepEqual(replica.newestFirst(1), [{ user: 'd', attributes: {}, joinedAt: null }]);
+    assert.equal(replica.members.size, 0);
+    replica.apply(count(30, 1199, 'e', 'd'));
+    assert.deepEqual(names(replica), ['e', 'd']);
+  });
+
+  test('can be known from the first frame on, without names too', () => {
+    const replica = replicaAfter({ type: 'count', channel: 'room', seq: 3, count: 5 });
+    assert.equal(replica.known, true);
+    assert.deepEqual(names(replica), []);
+  });
+
+  test('has nothing to resume, and no frame to hold another against', () => {
+    const replica = replicaAfter(snapshot(7, [member('a')]), count(9, 1200, 'd'));
+    assert.equal(replica.since, null);
+    assert.equal(replica.apply(presence(8, 2, join('x'))).kind, 'ignored');
+    assert.equal(replica.apply(snapshot(5, [member('z')], { more: true })).kind, 'pending');
+    replica.apply(count(10, 1201, 'd'));
+    replica.apply(snapshot(5, [member('y')]));
+    assert.deepEqual(names(replica), ['y'], 'the part before the count is void');
+  });
+
+  test('is listed again by a snapshot, of which nobody came just now', () => {
+    const replica = replicaAfter(snapshot(7, [member('a')]), count(9, 1200, 'd'), level('events'));
+    const outcome = replica.apply(snapshot(40, [member('c'), member('b')]));
+    assert.deepEqual(outcome, { kind: 'snapshot', first: true, changes: [] });
+    assert.deepEqual(names(replica), ['c', 'b']);
+    assert.deepEqual(replica.since, { epoch: 'e1', seq: 40 });
+  });
+
+  test('of another name is none of our business', () => {
+    const replica = replicaAfter(snapshot(7, [member('a')]));
+    assert.equal(replica.apply({ ...count(9, 3, 'd'), channel: 'other' }).kind, 'ignored');
+    assert.deepEqual(names(replica), ['a']);
   });
 });
 

@@ -346,6 +346,24 @@ describe('membership', () => {
   });
 });
 
+describe('a channel that is only counted', () => {
+  test('is watched, and asked for from the start after a loss', () => {
+    const socket = watching();
+    socket.says(snapshot(7));
+    watchings = [];
+    socket.says({ type: 'level', channel: 'room', level: 'count', reason: 'size' });
+    socket.says({ type: 'count', channel: 'room', seq: 9, count: 1200, recent: [{ user: 'd' }] });
+    assert.deepEqual(watchings, [true]);
+    assert.equal(outcomes.at(-1).kind, 'count');
+    assert.equal(wire.room?.count, 1200);
+    socket.ends(1006);
+    passAWait();
+    FakeSocket.last.welcomes();
+    assert.equal(FakeSocket.last.sentOf('subscribe')[0].since, undefined);
+    assert.equal(wire.room?.count, 1200, 'what is known is shown until there is better');
+  });
+});
+
 describe('a gap', () => {
   test('is healed by one new subscription, from a snapshot', () => {
     const socket = watching();
