@@ -15,7 +15,7 @@ use super::Hub;
 use super::channel::{Channel, Room};
 use super::telling::Telling;
 use crate::delivery::{Blob, Subscription};
-use crate::limits::{PASS_BATCH, REST_MAX, REST_SHARE};
+use crate::limits::{PASS_BATCH, PASS_TURN, REST_MAX, REST_SHARE};
 use crate::presence::{Bounds, Now, Roster};
 
 /// Tells until there is nothing left to tell.
@@ -94,7 +94,7 @@ impl Round {
         let mut batch = Vec::with_capacity(PASS_BATCH);
         for asked in std::mem::take(&mut self.crowds) {
             let mut slot = 0;
-            loop {
+            for batches in 1.. {
                 let began = hub.clock.elapsed();
                 slot = channel.lock().next_batch(asked, slot, &mut batch);
                 let last = batch.len() < PASS_BATCH;
@@ -103,7 +103,9 @@ impl Round {
                 if last {
                     break;
                 }
-                tokio::task::yield_now().await;
+                if batches % PASS_TURN == 0 {
+                    tokio::task::yield_now().await;
+                }
             }
         }
     }
@@ -118,6 +120,7 @@ impl Round {
     ) {
         let only_frames = self.telling.standing().level(asked) == InForce::Events
             && !(self.switched && asked == Level::Auto);
+        batch.iter().for_each(|sub| sub.outlet().fetch());
         for sub in batch.drain(..) {
             if only_frames {
                 self.telling.tell_frames(&sub);

@@ -41,6 +41,9 @@ impl Scale {
     }
 }
 
+/// Further channels that each connection subscribes, to tell what one costs.
+const FURTHER: u32 = 20;
+
 type Values = Vec<(&'static str, f64)>;
 
 const FANOUT_COLUMNS: &[&str] = &[
@@ -240,23 +243,28 @@ fn storm_of(clients: u32, subject: Subject) -> Result<Values> {
 
 fn idle_of(scale: Scale, subject: Subject) -> Result<Values> {
     let connections = scale.of(10_000);
-    // Only herenow subscribes channels that it has not joined in the same words everywhere.
-    let (rounds, further) = if subject.peer == Peer::Herenow { (6, 20) } else { (1, 0) };
     let channels = connections / 10;
-    let args = idle::Idle { connections, channels, rounds, further, subject };
-    let (baseline, rounds) = idle::measure(&args)?;
+    let idle = |rounds, further, subject| {
+        idle::measure(&idle::Idle { connections, channels, rounds, further, subject })
+    };
+    let each = |bytes: f64| bytes / f64::from(connections);
+    let rounds = if subject.peer == Peer::Herenow { 6 } else { 1 };
+    let (baseline, measured) = idle(rounds, 0, subject.clone())?;
     let mut values = Vec::new();
-    if let Some(first) = rounds.first() {
-        let each = |bytes: f64| bytes / f64::from(connections);
+    if let Some(first) = measured.first() {
         values.push(("bytes_per_connection", each(first.resident - baseline)));
         values.push(("connect_s", first.connect));
-        if let Some(with) = first.with_further {
-            let one = each(with - first.resident) / f64::from(further);
+    }
+    if let [first, .., last] = measured.as_slice() {
+        values.push(("growth_percent", 100.0 * (last.resident / first.resident - 1.0)));
+    }
+    // Only herenow subscribes channels that it has not joined in the same words everywhere.
+    if subject.peer == Peer::Herenow {
+        let (_, measured) = idle(1, FURTHER, subject)?;
+        if let [idle::Measured { resident, with_further: Some(with), .. }] = measured.as_slice() {
+            let one = each(with - resident) / f64::from(FURTHER);
             values.push(("bytes_per_further_subscription", one));
         }
-    }
-    if let [first, .., last] = rounds.as_slice() {
-        values.push(("growth_percent", 100.0 * (last.resident / first.resident - 1.0)));
     }
     Ok(values)
 }
