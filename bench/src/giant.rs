@@ -21,8 +21,6 @@ use crate::peer::Peer;
 use crate::procfs::CpuTime;
 use crate::swarm::Swarm;
 
-/// The loopback address that the giant's connections begin with: far from the other process's.
-const FIRST_SOURCE: usize = 1000;
 const READY: &str = "ready";
 /// Lines that the child may be ahead: it never says more than two.
 const LINES: usize = 4;
@@ -164,7 +162,7 @@ pub(crate) struct GiantArgs {
 
 /// Runs the child.
 pub(crate) fn run(args: &GiantArgs) -> Result<()> {
-    let mut swarm = Swarm::new(args.address)?.with_first_source(FIRST_SOURCE);
+    let mut swarm = Swarm::new(args.address)?;
     let (publishers, subscribers) = (args.publishers as usize, args.subscribers as usize);
     let mut all = Broadcast::new(Peer::Herenow.dialect(1), publishers, subscribers);
     all.gather(&mut swarm, Deadline::after(args.timeout))?;

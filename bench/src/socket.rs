@@ -40,14 +40,17 @@ pub(crate) struct Socket {
     pub(crate) out: Vec<u8>,
 }
 
+/// Loopback addresses that a connection may come from.
+pub(crate) const SOURCES: usize = 250 * 250;
+
 impl Socket {
-    /// Begins to connect, from the loopback address number `source` (0: the kernel's choice).
+    /// Begins to connect, to a loopback address from the one numbered `source`, below [`SOURCES`].
     pub(crate) fn connect(to: SocketAddr, source: usize) -> io::Result<Self> {
         let socket =
             socket2::Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        if source > 0 && to.ip().is_loopback() && to.is_ipv4() {
+        if to.ip().is_loopback() && to.is_ipv4() {
             let (high, low) = (source / 250, source % 250 + 1);
             let from = Ipv4Addr::new(127, 0, high as u8, low as u8);
             socket.bind(&SocketAddr::new(IpAddr::V4(from), 0).into())?;

@@ -5,6 +5,7 @@
 //! - [`crowds`]: its subscribers, by the level that they asked for.
 //! - [`tick`]: the flusher, which turns changes into frames and writes them to every subscriber.
 //! - `telling`: what one tick has to tell, encoded once for all.
+//! - [`pace`]: how long a flusher rests.
 //! - [`users`]: which channels a user is in.
 //! - [`timers`]: what happens because time passes.
 //!
@@ -14,6 +15,7 @@
 
 pub mod channel;
 pub mod crowds;
+pub mod pace;
 mod telling;
 pub mod tick;
 pub mod timers;

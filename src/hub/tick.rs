@@ -6,27 +6,30 @@
 //! It never sleeps until a count is due: it ends, and the channel's timer starts another.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use herenow_protocol::Level;
 use herenow_protocol::reply::InForce;
 
 use super::Hub;
 use super::channel::{Channel, Room};
+use super::pace::Pace;
 use super::telling::Telling;
 use crate::delivery::{Blob, Subscription};
-use crate::limits::{PASS_BATCH, PASS_TURN, REST_MAX, REST_SHARE};
+use crate::limits::{PASS_BATCH, PASS_TURN};
 use crate::presence::{Bounds, Now, Roster};
 
 /// Tells until there is nothing left to tell.
 pub(super) async fn flush(hub: Arc<Hub>, channel: Arc<Channel>) {
     let running = Running { hub: &hub, channel: &channel };
-    let mut rest = Rest::default();
+    let mut pace = Pace::default();
     while let Some(mut round) = Round::begin(&channel, hub.clock.now(), &hub.bounds) {
-        round.serve_waiting(&hub, &channel, &mut rest).await;
-        round.pass(&hub, &channel, &mut rest).await;
+        round.serve_waiting(&hub, &channel, &mut pace).await;
+        round.pass(&hub, &channel, &mut pace).await;
         round.end(&channel);
-        rest.take().await;
+        match pace.rest() {
+            Some(rest) => tokio::time::sleep(rest).await,
+            None => tokio::task::yield_now().await,
+        }
     }
     drop(running);
 }
@@ -78,19 +81,19 @@ impl Round {
     }
 
     /// Gives those who waited what they are owed.
-    async fn serve_waiting(&mut self, hub: &Hub, channel: &Channel, rest: &mut Rest) {
+    async fn serve_waiting(&mut self, hub: &Hub, channel: &Channel, pace: &mut Pace) {
         for batch in std::mem::take(&mut self.waiting).chunks(PASS_BATCH) {
             let began = hub.clock.elapsed();
             for sub in batch {
                 self.telling.serve(channel.name(), sub, began.as_millis() as u64);
             }
-            rest.add(hub.clock.elapsed() - began);
+            pace.spent(hub.clock.elapsed() - began);
             tokio::task::yield_now().await;
         }
     }
 
     /// Writes to every subscriber to whom the tick means something, some at a time.
-    async fn pass(&mut self, hub: &Hub, channel: &Channel, rest: &mut Rest) {
+    async fn pass(&mut self, hub: &Hub, channel: &Channel, pace: &mut Pace) {
         let mut batch = Vec::with_capacity(PASS_BATCH);
         for asked in std::mem::take(&mut self.crowds) {
             let mut slot = 0;
@@ -99,7 +102,7 @@ impl Round {
                 slot = channel.lock().next_batch(asked, slot, &mut batch);
                 let last = batch.len() < PASS_BATCH;
                 self.tell(channel, asked, &mut batch, began.as_millis() as u64);
-                rest.add(hub.clock.elapsed() - began);
+                pace.spent(hub.clock.elapsed() - began);
                 if last {
                     break;
                 }
@@ -155,28 +158,6 @@ fn crowds(room: &Room, frames: bool, counting: bool, switched: bool) -> Vec<Leve
         [(Level::Events, frames), (Level::Auto, auto || switched), (Level::Count, counting)];
     let taken = takes.into_iter().filter(|&(asked, takes)| takes && room.has(asked));
     taken.map(|(asked, _)| asked).collect()
-}
-
-/// The rest that a flusher owes the other channels.
-#[derive(Default)]
-struct Rest(Duration);
-
-impl Rest {
-    /// The runtime's timers know no less: a shorter rest is saved up.
-    const LEAST: Duration = Duration::from_millis(1);
-
-    fn add(&mut self, cost: Duration) {
-        self.0 += cost.mul_f64(REST_SHARE);
-    }
-
-    async fn take(&mut self) {
-        if self.0 < Self::LEAST {
-            tokio::task::yield_now().await;
-        } else {
-            tokio::time::sleep(self.0.min(REST_MAX)).await;
-            self.0 = Duration::ZERO;
-        }
-    }
 }
 
 /// Cleans up behind the flusher, whichever way it ends.

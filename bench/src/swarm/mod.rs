@@ -5,6 +5,7 @@ mod intake;
 
 use std::mem;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
@@ -14,7 +15,7 @@ use crate::failure::{Context, Result, fail};
 use crate::frame;
 use crate::procfs;
 use crate::progress::Progress;
-use crate::socket::{Socket, Stage, Upgrade};
+use crate::socket::{self, Socket, Stage, Upgrade};
 
 /// Connections that are being opened at the same time: below the backlog of any server's listener,
 /// because a SYN that is dropped comes again only after a second.
@@ -72,6 +73,17 @@ pub(crate) struct Swarm {
     pub(crate) tally: Tally,
 }
 
+/// Loopback addresses that a swarm has for itself.
+const SOURCES: usize = 20;
+
+/// The first of them. No two swarms of a run connect from the same address, because the ports of
+/// the one before rest for a minute; and runs beside each other hardly do.
+fn next_sources() -> usize {
+    static TAKEN: AtomicUsize = AtomicUsize::new(0);
+    let taken = std::process::id() as usize * 101 + TAKEN.fetch_add(1, Ordering::Relaxed);
+    1 + taken % (socket::SOURCES / SOURCES) * SOURCES
+}
+
 impl Swarm {
     pub(crate) fn new(address: SocketAddr) -> Result<Self> {
         Ok(Self {
@@ -85,14 +97,9 @@ impl Swarm {
             begun: 0,
             // A port rests a minute after its connection, so leave some of each address unused.
             ports_per_source: procfs::ephemeral_ports() * 2 / 3,
-            first_source: 0,
+            first_source: next_sources(),
             tally: Tally::default(),
         })
-    }
-
-    /// Connects from loopback addresses of its own, for a second process beside another swarm.
-    pub(crate) fn with_first_source(self, first_source: usize) -> Self {
-        Self { first_source, ..self }
     }
 
     /// Connections begun and not cleared away, living or not.

@@ -1,0 +1,65 @@
+//! How long a flusher rests, so that a storm in one channel leaves time to all others.
+
+use std::time::Duration;
+
+use crate::limits::{REST_MAX, REST_SHARE};
+
+/// The rest that a flusher owes for what its passes cost.
+#[derive(Debug, Default)]
+pub struct Pace(Duration);
+
+impl Pace {
+    /// The runtime's timers know no less: a shorter rest is saved up.
+    pub const LEAST: Duration = Duration::from_millis(1);
+
+    /// Something took so long.
+    pub fn spent(&mut self, cost: Duration) {
+        self.0 += cost.mul_f64(REST_SHARE);
+    }
+
+    /// The rest that is due now: none while it is less than [`Pace::LEAST`], and [`REST_MAX`] at
+    /// most. What is beyond that is forgiven: it is the longest that a change may wait.
+    #[must_use]
+    pub fn rest(&mut self) -> Option<Duration> {
+        if self.0 < Self::LEAST {
+            return None;
+        }
+        Some(std::mem::take(&mut self.0).min(REST_MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Passes from nothing to half a second, some thousand of them in a row.
+    #[test]
+    fn a_channel_takes_no_more_than_its_share() {
+        let seed = fastrand::u64(..);
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut pace = Pace::default();
+        let (mut spent, mut rested) = (Duration::ZERO, Duration::ZERO);
+        for _ in 0..5_000 {
+            let scale = [1_000, 100_000, 10_000_000, 500_000_000][random.usize(..4)];
+            let cost = Duration::from_nanos(random.u64(..scale));
+            pace.spent(cost);
+            spent += cost;
+            if let Some(rest) = pace.rest() {
+                assert!((Pace::LEAST..=REST_MAX).contains(&rest), "{rest:?}, seed {seed}");
+                rested += rest;
+            }
+            let owed = spent.mul_f64(REST_SHARE).saturating_sub(rested);
+            assert!(owed < Pace::LEAST + Duration::from_micros(10), "{owed:?}, seed {seed}");
+        }
+        let owed = spent.mul_f64(REST_SHARE);
+        assert!(rested <= owed + Duration::from_micros(10), "rests for nothing, seed {seed}");
+    }
+
+    #[test]
+    fn nothing_waits_longer_than_the_longest_rest() {
+        let mut pace = Pace::default();
+        pace.spent(REST_MAX.mul_f64(3.0 / REST_SHARE));
+        assert_eq!(pace.rest(), Some(REST_MAX));
+        assert_eq!(pace.rest(), None, "the rest beyond that is forgiven");
+    }
+}
