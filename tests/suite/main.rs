@@ -12,6 +12,7 @@
 //! - `delivery`, `slow`: what a subscriber gets and in which order; readers that stop and crawl.
 //! - `levels`: events or counts, by what was asked for and by size.
 //! - `outlet`: one connection's way out, by itself.
+//! - `pacing`: what a giant leaves to the others.
 //! - `concurrent`: many at once, who all know the same in the end.
 //!
 //! Beside them `broker` (brokers to test), `client`, `raw` and `wire` (clients, decent and not),
@@ -33,6 +34,7 @@ mod lifecycle;
 mod liveness;
 mod model;
 mod outlet;
+mod pacing;
 mod raw;
 mod readme;
 mod replica;
