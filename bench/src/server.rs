@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -96,9 +98,24 @@ impl Drop for Server {
     }
 }
 
-/// A loopback port that is free now.
+/// Below the ports that the system gives to connections (from 32768 on unless told otherwise):
+/// those rest for a minute when their connection is gone, and not every server may listen on one.
+const SERVER_PORTS: Range<u32> = 10_000..30_000;
+
+/// A loopback port that is free now, another one each time.
 pub(crate) fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let count = SERVER_PORTS.end - SERVER_PORTS.start;
+    for _ in 0..count {
+        let taken = TAKEN
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_add(std::process::id().wrapping_mul(101));
+        let port = (SERVER_PORTS.start + taken % count) as u16;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok((Ipv4Addr::LOCALHOST, port).into());
+        }
+    }
+    fail!("no port from {} to {} is free", SERVER_PORTS.start, SERVER_PORTS.end - 1)
 }
 
 /// A program beside this one, as cargo lays them.
