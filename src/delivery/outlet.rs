@@ -342,7 +342,8 @@ impl Sending<'_> {
         Sweep::Done
     }
 
-    /// A later step of catching up: `frames` of a channel, after which `next_seq` is next.
+    /// A later step of catching up: `frames` of a channel, after which `next_seq` is next. The
+    /// connection is choked, and stays so until [`Sending::flowing`].
     pub fn catch_up(&mut self, sub: &Subscription, next_seq: u64, frames: &[u8]) -> Sweep {
         match self.outlet.write(&mut self.state.sent, frames) {
             Written::All => {
@@ -352,13 +353,9 @@ impl Sending<'_> {
             Written::Cut(written) => {
                 sub.set_cursor(Cursor::Next(next_seq));
                 self.state.tail = Some(Box::new(Tail::Own(frames[written..].into(), 0)));
-                self.state.flow = Flow::Choked;
                 Sweep::Full
             }
-            Written::Nothing => {
-                self.state.flow = Flow::Choked;
-                Sweep::Full
-            }
+            Written::Nothing => Sweep::Full,
             Written::Failed => self.broken(),
         }
     }

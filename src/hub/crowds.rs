@@ -44,12 +44,6 @@ impl Crowds {
         }
     }
 
-    /// Number of subscribers.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.iter().flatten().map(|crowd| crowd.slots.len() - crowd.free.len()).sum()
-    }
-
     /// Whether nobody subscribed.
     #[must_use]
     pub fn is_empty(&self) -> bool {

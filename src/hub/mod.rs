@@ -252,7 +252,7 @@ impl Hub {
         let outlet = self.connections.get(&number).map(|entry| Arc::clone(entry.value()));
         let Some(outlet) = outlet else { return };
         let (armed, order) = (&outlet.armed_ms, Ordering::Relaxed);
-        if armed.compare_exchange(due_ms, Outlet::NEVER, order, order).is_ok() {
+        if armed.compare_exchange(due_ms, NEVER, order, order).is_ok() {
             outlet.wake(Wake::Timer);
         }
     }

@@ -110,6 +110,7 @@ async fn what_was_cut_while_catching_up_is_not_lost() {
     let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
     let mut sending = outlet.lock();
     sending.set_cursor(&subscription, Cursor::Next(1));
+    sending.hold_passes();
     assert_eq!(sending.catch_up(&subscription, 5, &vec![b'1'; MUCH]), Sweep::Full);
     assert_eq!((sending.flow(), sending.cursor(&subscription)), (Flow::Choked, Cursor::Next(5)));
     drop(sending);
