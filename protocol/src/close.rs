@@ -23,17 +23,21 @@ pub enum CloseCode {
     Restart = 1012,
     /// No acceptable identity.
     Unauthenticated = 4001,
+    /// A back end ended the user's connections.
+    Kicked = 4003,
     /// Far more frames than allowed, or a message begun and not finished in time.
     Abuse = 4008,
     /// The socket took nothing for the write timeout, or held back what others need freed.
     SlowConsumer = 4100,
     /// No sign of life after a ping.
     NoPong = 4101,
+    /// The token's time is over: come back with a fresh one.
+    TokenExpired = 4102,
 }
 
 impl CloseCode {
     /// Every code, for documentation and tests.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Normal,
         Self::Protocol,
         Self::Unsupported,
@@ -42,9 +46,11 @@ impl CloseCode {
         Self::Internal,
         Self::Restart,
         Self::Unauthenticated,
+        Self::Kicked,
         Self::Abuse,
         Self::SlowConsumer,
         Self::NoPong,
+        Self::TokenExpired,
     ];
 
     /// The number on the wire.

@@ -22,34 +22,52 @@ pub enum ErrorCode {
     TooLarge,
     /// The connection has no acceptable identity. A Close 4001 follows.
     Unauthenticated,
+    /// The token's time is over, or (as a warning) will be in seconds. A Close 4102 follows, unless
+    /// an `auth` frame brings a fresh token in time.
+    TokenExpired,
+    /// The token, the key or the page's origin does not give the right that this needs; the message
+    /// names it.
+    Forbidden,
     /// This connection has not joined the channel.
     NotJoined,
-    /// The user asked for is not a member of the channel.
+    /// What was asked for does not exist, or the caller may not see that it does.
     NotFound,
+    /// There is such a path over HTTP, but not with this method.
+    MethodNotAllowed,
     /// The channel holds as many members as it may.
     ChannelFull,
     /// This connection joined or subscribed as many channels as it may.
     TooManyChannels,
     /// Frames came faster than allowed; this one was not applied.
     RateLimited,
+    /// Presence is switched off for the whole broker: its configuration, not a failure. Trying again
+    /// does not help.
+    PresenceDisabled,
+    /// The broker can't do this now (it is full, or shutting down). Trying again later helps.
+    Unavailable,
     /// The broker failed in a way that it did not foresee. Trying again may help.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code, for documentation and tests.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::BadJson,
         Self::UnknownType,
         Self::MissingField,
         Self::InvalidField,
         Self::TooLarge,
         Self::Unauthenticated,
+        Self::TokenExpired,
+        Self::Forbidden,
         Self::NotJoined,
         Self::NotFound,
+        Self::MethodNotAllowed,
         Self::ChannelFull,
         Self::TooManyChannels,
         Self::RateLimited,
+        Self::PresenceDisabled,
+        Self::Unavailable,
         Self::Internal,
     ];
 }

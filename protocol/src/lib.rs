@@ -4,6 +4,7 @@
 //! In the order in which a frame meets them:
 //!
 //! - [`name`]: what a channel or a user may be called.
+//! - [`role`]: what a viewer is, and who may see a member.
 //! - [`attributes`]: a member's small JSON object, kept as canonical text.
 //! - [`request`]: what a client asks; the types that a client serializes and the broker applies.
 //! - [`mod@parse`]: bytes of a text message → [`ClientFrame`], or the [`Refusal`] that says why not.
@@ -22,6 +23,7 @@ pub mod name;
 pub mod parse;
 pub mod reply;
 pub mod request;
+pub mod role;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod shorthand;
@@ -33,6 +35,7 @@ pub use name::{ChannelName, UserId};
 pub use parse::{Rejected, parse};
 pub use reply::{Event, LeaveReason, LossReason, ServerFrame};
 pub use request::{ClientFrame, Epoch, FrameId, Level, Request, Since};
+pub use role::{Audience, Role};
 
 /// The version that `welcome` tells. A client that reads another number should stop and say so.
 pub const PROTOCOL_VERSION: u32 = 1;
