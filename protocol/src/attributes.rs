@@ -102,6 +102,12 @@ impl Attributes {
         self.0.as_deref().map_or("{}", RawValue::get)
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Number of top-level keys.
     #[must_use]
     pub fn keys(&self) -> usize {

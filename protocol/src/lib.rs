@@ -6,6 +6,7 @@
 //! - [`name`]: what a channel or a user may be called.
 //! - [`role`]: what a viewer is, and who may see a member.
 //! - [`attributes`]: a member's small JSON object, kept as canonical text.
+//! - [`status`]: what shows of a user apart from any channel.
 //! - [`request`]: what a client asks; the types that a client serializes and the broker applies.
 //! - [`mod@parse`]: bytes of a text message → [`ClientFrame`], or the [`Refusal`] that says why not.
 //! - [`shorthand`]: the same requests as a person types them into `wscat`.
@@ -27,6 +28,7 @@ pub mod role;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod shorthand;
+pub mod status;
 
 pub use attributes::{AttributeMap, Attributes};
 pub use close::CloseCode;
@@ -34,8 +36,9 @@ pub use error::{ErrorCode, Refusal};
 pub use name::{ChannelName, UserId};
 pub use parse::{Rejected, parse};
 pub use reply::{Event, LeaveReason, LossReason, ServerFrame};
-pub use request::{ClientFrame, Epoch, FrameId, Level, Request, Since};
+pub use request::{ClientFrame, Epoch, FrameId, Lease, Level, Request, Since, Token};
 pub use role::{Audience, Role};
+pub use status::{StatusPatch, UserStatus};
 
 /// The version that `welcome` tells. A client that reads another number should stop and say so.
 pub const PROTOCOL_VERSION: u32 = 1;

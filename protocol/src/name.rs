@@ -111,3 +111,41 @@ name_type! {
     /// The stable id of a user.
     UserId
 }
+
+/// Channels of the broker's own, which no frame can name: their members are nobody, and their
+/// frames tell a user's status.
+impl ChannelName {
+    const STATUS: &str = "$user:";
+    const OWN_STATUS: &str = "$self:";
+
+    /// Where the status of `user` is told, as `watcher` sees it.
+    #[must_use]
+    pub fn of_status(user: &UserId, watcher: &UserId) -> Self {
+        if user == watcher { Self::of_own_status(user) } else { Self::of_shown_status(user) }
+    }
+
+    /// Where the status of `user` is told as others see it.
+    #[must_use]
+    pub fn of_shown_status(user: &UserId) -> Self {
+        Self(format!("{}{user}", Self::STATUS).into())
+    }
+
+    /// Where the status of `user` is told as the user sees it.
+    #[must_use]
+    pub fn of_own_status(user: &UserId) -> Self {
+        Self(format!("{}{user}", Self::OWN_STATUS).into())
+    }
+
+    /// Whose status is told here, if this is such a channel.
+    #[must_use]
+    pub fn status_of(&self) -> Option<UserId> {
+        let user = self.0.strip_prefix(Self::STATUS).or(self.0.strip_prefix(Self::OWN_STATUS))?;
+        Some(UserId(user.into()))
+    }
+
+    /// Whether a status is told here as its user sees it.
+    #[must_use]
+    pub fn is_own_status(&self) -> bool {
+        self.0.starts_with(Self::OWN_STATUS)
+    }
+}

@@ -12,8 +12,12 @@ use serde_json::value::RawValue;
 use crate::attributes::{AttributeMap, shallow};
 use crate::error::{ErrorCode, Refusal, shorten};
 use crate::name::{ChannelName, UserId};
-use crate::request::{ClientFrame, FrameId, Level, MAX_ID_BYTES, Request, Since};
+use crate::request::{
+    ClientFrame, FrameId, Lease, Level, MAX_ID_BYTES, MAX_USERS, Request, Since, Token,
+};
+use crate::role::Audience;
 use crate::shorthand;
+use crate::status::{MAX_WAIT_MINUTES, StatusPatch};
 
 /// A message that is no acceptable frame: the refusal, and the `id` if it could be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,12 +76,61 @@ struct Fields<'a> {
     limit: Raw<'a>,
     #[serde(borrow)]
     after: Raw<'a>,
+    #[serde(borrow)]
+    visible_to: Raw<'a>,
+    #[serde(borrow)]
+    users: Raw<'a>,
+    #[serde(borrow)]
+    token: Raw<'a>,
+    #[serde(borrow)]
+    busy: Raw<'a>,
+    #[serde(borrow)]
+    invisible: Raw<'a>,
+    // Of these two null says something.
+    #[serde(borrow, default, deserialize_with = "null_too")]
+    wait_time: Raw<'a>,
+    #[serde(borrow, default, deserialize_with = "null_too")]
+    text: Raw<'a>,
+}
+
+/// A field that is there although it is null.
+fn null_too<'de, D: serde::Deserializer<'de>>(de: D) -> Result<Raw<'de>, D::Error> {
+    <&RawValue>::deserialize(de).map(Some)
+}
+
+/// Reads what a lease asks for, as `PUT` over HTTP brings it.
+///
+/// # Errors
+/// As [`parse`].
+pub fn lease(text: &str) -> Result<Lease, Refusal> {
+    let fields = fields(text)?;
+    Ok(Lease {
+        attributes: fields.attributes.map(attributes).transpose()?,
+        visible_to: fields.visible_to.map(audience).transpose()?,
+        ttl_ms: integer(fields.ttl_ms, "ttlMs")?,
+    })
+}
+
+/// Reads what to change of a status, as `PUT` over HTTP brings it.
+///
+/// # Errors
+/// As [`parse`].
+pub fn status(text: &str) -> Result<StatusPatch, Refusal> {
+    fields(text)?.status()
+}
+
+fn fields(text: &str) -> Result<Fields<'_>, Refusal> {
+    // Derived code would take an array for a struct.
+    if !text.trim_start().starts_with('{') {
+        return Err(Refusal::new(ErrorCode::BadJson, "the message is not a JSON object"));
+    }
+    serde_json::from_str(text).map_err(|error| {
+        Refusal::new(ErrorCode::BadJson, format!("the message can't be read: {error}"))
+    })
 }
 
 fn parse_json(text: &str) -> Result<ClientFrame, Rejected> {
-    let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| {
-        Refusal::new(ErrorCode::BadJson, format!("the message can't be read: {error}"))
-    })?;
+    let fields = fields(text)?;
     let id = fields.id.map(frame_id).transpose()?;
     match fields.request() {
         Ok(request) => Ok(ClientFrame { id, request }),
@@ -96,6 +149,7 @@ impl Fields<'_> {
                 channel: self.channel()?,
                 attributes: self.attributes.map(attributes).transpose()?,
                 grace_ms: integer(self.grace_ms, "graceMs")?,
+                visible_to: self.visible_to.map(audience).transpose()?,
             },
             "leave" => Request::Leave { channel: self.channel()? },
             "setAttributes" => Request::SetAttributes {
@@ -120,6 +174,12 @@ impl Fields<'_> {
                 Request::GetAttributes { channel: self.channel()?, user: self.user()? }
             }
             "getChannels" => Request::GetChannels { user: self.user()? },
+            "setStatus" => Request::SetStatus { patch: self.status()? },
+            "watch" => Request::Watch { users: users(required(self.users, "users")?)? },
+            "unwatch" => Request::Unwatch { users: users(required(self.users, "users")?)? },
+            "auth" => Request::Auth {
+                token: Token(string(required(self.token, "token")?, "token")?.into()),
+            },
             _ => return Err(unknown_type(&kind)),
         })
     }
@@ -131,6 +191,16 @@ impl Fields<'_> {
 
     fn user(&self) -> Result<Option<UserId>, Refusal> {
         self.user.map(|raw| UserId::parse(&string(raw, "user")?, "user")).transpose()
+    }
+
+    fn status(&self) -> Result<StatusPatch, Refusal> {
+        let patch = StatusPatch {
+            busy: self.busy.map(|raw| boolean(raw, "busy")).transpose()?,
+            invisible: self.invisible.map(|raw| boolean(raw, "invisible")).transpose()?,
+            wait_time: self.wait_time.map(wait_time).transpose()?,
+            text: self.text.map(status_text).transpose()?,
+        };
+        patch.check()
     }
 }
 
@@ -198,6 +268,41 @@ fn attributes(raw: &RawValue) -> Result<AttributeMap, Refusal> {
     serde_json::from_str(raw.get())
         .map_err(|error| not_a("attributes", "an object", &error))
         .and_then(shallow)
+}
+
+/// Users to watch: at least one, at most [`MAX_USERS`].
+fn users(raw: &RawValue) -> Result<Vec<UserId>, Refusal> {
+    let texts: Vec<&RawValue> = serde_json::from_str(raw.get())
+        .map_err(|_| Refusal::invalid("users", "must be an array of strings"))?;
+    let users: Result<Vec<_>, _> =
+        texts.into_iter().map(|raw| UserId::parse(&string(raw, "users")?, "users")).collect();
+    users.and_then(check_users)
+}
+
+/// Refuses no users, and more than [`MAX_USERS`].
+pub(crate) fn check_users(users: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
+    if (1..=MAX_USERS).contains(&users.len()) {
+        return Ok(users);
+    }
+    Err(Refusal::invalid("users", format_args!("must be 1 to {MAX_USERS} users")))
+}
+
+fn audience(raw: &RawValue) -> Result<Audience, Refusal> {
+    let texts: Vec<&RawValue> = serde_json::from_str(raw.get())
+        .map_err(|_| Refusal::invalid("visibleTo", "must be an array of strings"))?;
+    let roles: Result<Vec<_>, _> = texts.into_iter().map(|raw| string(raw, "visibleTo")).collect();
+    Audience::parse(roles?.iter().map(|role| &**role))
+}
+
+fn wait_time(raw: &RawValue) -> Result<Option<u32>, Refusal> {
+    serde_json::from_str(raw.get()).map_err(|_| {
+        let rule = format_args!("must be null or a whole number from 0 to {MAX_WAIT_MINUTES}");
+        Refusal::invalid("waitTime", rule)
+    })
+}
+
+fn status_text(raw: &RawValue) -> Result<Option<Box<str>>, Refusal> {
+    if raw.get() == "null" { Ok(None) } else { string(raw, "text").map(|text| Some(text.into())) }
 }
 
 /// Goes by the text: derived code would take `{"auto":null}` too.

@@ -8,6 +8,7 @@ use crate::attributes::Attributes;
 use crate::error::{ErrorCode, Refusal};
 use crate::name::{ChannelName, UserId};
 use crate::request::{Epoch, FrameId};
+use crate::status::UserStatus;
 
 /// Most members that the `recent` of one `count` frame names.
 pub const MAX_RECENT: usize = 200;
@@ -19,6 +20,9 @@ pub const MAX_RECENT: usize = 200;
 pub struct MemberView {
     /// Who.
     pub user: UserId,
+    /// Name, avatar and the like, as the user's token gave them; absent if it gave none.
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub info: Attributes,
     /// What they set, `{}` if nothing.
     pub attributes: Attributes,
     /// When they joined, in milliseconds since 1970 by the broker's wall clock.
@@ -31,6 +35,9 @@ pub struct MemberView {
 pub struct RecentView {
     /// Who.
     pub user: UserId,
+    /// As in a list of members.
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub info: Attributes,
 }
 
 /// Why a member left.
@@ -55,6 +62,8 @@ pub enum LossReason {
     Heartbeat,
     /// The connection broke without a Close frame from the client.
     Connection,
+    /// The lease ran out.
+    Lease,
 }
 
 /// Why attributes changed, where it was not their owner's doing.
@@ -75,6 +84,9 @@ pub enum Event {
     Join {
         /// Who.
         user: UserId,
+        /// As in a list of members.
+        #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+        info: Attributes,
         /// The attributes as they are now.
         attributes: Attributes,
         /// The member's `joinedAt`.
@@ -100,12 +112,15 @@ pub enum Event {
         /// When the silence had lasted long enough.
         at: u64,
     },
-    /// The member's attributes changed.
+    /// The member's attributes changed, or its `info`.
     UpdateAttributes {
         /// Who.
         user: UserId,
         /// All attributes as they are now.
         attributes: Attributes,
+        /// All of `info` as it is now, if it changed: the user came with another token.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        info: Option<Attributes>,
         /// When.
         at: u64,
         /// Absent when the user set them.
@@ -163,6 +178,8 @@ pub struct LimitsInfo {
     pub name_bytes: u64,
     /// Channels that one connection may have joined or subscribed.
     pub channels: u64,
+    /// Users that one connection may watch.
+    pub watches: u64,
     /// Members of one channel.
     pub members: u64,
     /// Frames per second, in the long run.
@@ -188,7 +205,7 @@ pub enum Answer {
     Members {
         /// The channel.
         channel: ChannelName,
-        /// Exact number of members, however many are listed.
+        /// Exact number of members that are visible to all, however many are listed.
         count: u64,
         /// Newest first.
         members: Vec<MemberView>,
@@ -209,7 +226,7 @@ pub enum Answer {
     Count {
         /// The channel.
         channel: ChannelName,
-        /// Exact number of members.
+        /// Exact number of members that are visible to all.
         count: u64,
     },
     /// To `getChannels`.
@@ -263,6 +280,8 @@ pub enum LevelReason {
 pub enum RemovedReason {
     /// Nothing was heard for the presence timeout. The connection may join again.
     Heartbeat,
+    /// The token that came with `auth` no longer grants them.
+    Rights,
 }
 
 /// A frame from the broker.
@@ -335,9 +354,10 @@ pub enum ServerFrame {
         epoch: Epoch,
         /// The state is that after this frame.
         seq: u64,
-        /// Number of members in all parts together.
+        /// Number of members that are visible to all.
         count: u64,
-        /// This part's members, newest first.
+        /// This part's members, newest first. Those that not everyone may see come last, in a part
+        /// of their own, and only to who may see them.
         members: Vec<MemberView>,
         /// Another part of the same snapshot follows.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -349,9 +369,10 @@ pub enum ServerFrame {
     Presence {
         /// The channel.
         channel: ChannelName,
-        /// The seq of the frame before, plus 1.
+        /// The seq of the frame before, plus 1; or the same again, if only members changed that not
+        /// everyone may see.
         seq: u64,
-        /// Number of members after this frame.
+        /// Number of members that are visible to all, after this frame.
         count: u64,
         /// The changes.
         events: Vec<Event>,
@@ -378,15 +399,24 @@ pub enum ServerFrame {
         /// Why.
         reason: LevelReason,
     },
+    /// The status of a user that this connection watches: now, and whenever it changes.
+    Status {
+        /// The status.
+        #[serde(flatten)]
+        status: UserStatus,
+    },
     /// Nothing was heard for two thirds of the presence timeout.
     HeartbeatDue {
         /// How long until memberships end, in milliseconds.
         in_ms: u64,
     },
-    /// This connection's own memberships ended without its asking.
+    /// This connection's own memberships or subscriptions ended without its asking.
     Removed {
         /// Where.
         channels: Vec<ChannelName>,
+        /// Whom it watches no longer.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        users: Vec<UserId>,
         /// Why.
         reason: RemovedReason,
     },

@@ -7,9 +7,43 @@ use serde::{Deserialize, Serialize};
 use crate::attributes::AttributeMap;
 use crate::error::Refusal;
 use crate::name::{ChannelName, UserId};
+use crate::role::Audience;
+use crate::status::StatusPatch;
 
 /// Longest `id` of a frame when it is a string, in bytes of UTF-8.
 pub const MAX_ID_BYTES: usize = 64;
+
+/// Most users that one `watch`, `unwatch` or read of statuses may name.
+pub const MAX_USERS: usize = 100;
+
+/// A token. What it says is for whoever verifies it, and it is never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub struct Token(pub Box<str>);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[token]")
+    }
+}
+
+/// What keeps a member present without a connection.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Lease {
+    /// The member's attributes; absent: as they were, or none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<AttributeMap>,
+    /// Who may see the member; absent: as it was, or everyone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visible_to: Option<Audience>,
+    /// How long the lease lasts unless it is refreshed, in milliseconds; absent: the presence
+    /// timeout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
+}
 
 /// A frame's `id`: asks for exactly one `ok`, `result` or `error` that echoes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -150,6 +184,9 @@ pub enum Request {
         /// How long the member stays when this connection is lost, in milliseconds.
         #[serde(skip_serializing_if = "Option::is_none")]
         grace_ms: Option<u64>,
+        /// Who may see the member; absent: as it was, or everyone.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        visible_to: Option<Audience>,
     },
     /// End what this connection's join began.
     Leave {
@@ -222,6 +259,29 @@ pub enum Request {
         /// Whose; absent: this connection's user.
         #[serde(skip_serializing_if = "Option::is_none")]
         user: Option<UserId>,
+    },
+    /// Change this connection's user's status.
+    SetStatus {
+        /// What to change; at least one field.
+        #[serde(flatten)]
+        patch: StatusPatch,
+    },
+    /// Be told the status of users, now and on each change.
+    Watch {
+        /// Whose, at most [`MAX_USERS`].
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_USERS)))]
+        users: Vec<UserId>,
+    },
+    /// Be told the status of users no longer.
+    Unwatch {
+        /// Whose, at most [`MAX_USERS`].
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_USERS)))]
+        users: Vec<UserId>,
+    },
+    /// Go on with a fresh token of the same user.
+    Auth {
+        /// The token.
+        token: Token,
     },
     /// List the shorthand. Only a person asks this, so it has no JSON form.
     #[serde(skip)]

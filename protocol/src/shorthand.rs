@@ -10,10 +10,12 @@ use serde_json::Value;
 use crate::attributes::{AttributeMap, shallow};
 use crate::error::{ErrorCode, Refusal, shorten};
 use crate::name::{ChannelName, UserId};
+use crate::parse::{self, check_users};
 use crate::request::{Level, Request};
+use crate::status::StatusPatch;
 
 /// Every shorthand: its form, and what it does.
-const COMMANDS: [(&str, &str); 12] = [
+const COMMANDS: [(&str, &str); 15] = [
     ("join room mood=happy", "be present in the channel, with attributes if you like"),
     ("leave room", "be present there no longer"),
     ("set room mood=sad", "replace your attributes there"),
@@ -24,6 +26,12 @@ const COMMANDS: [(&str, &str); 12] = [
     ("who room", "list the members, newest first"),
     ("count room", "count the members"),
     ("get room bob", "read bob's attributes there (or: get room, for your own)"),
+    (
+        "status busy=true",
+        "tell who watches you (or: waitTime=5, text=\"at lunch\", invisible=true)",
+    ),
+    ("watch bob carol", "be told whether they are online, busy, or last seen when"),
+    ("unwatch bob", "be told that no longer"),
     ("where bob", "list the channels that bob is in (or: where, for your own)"),
     ("help", "this list"),
 ];
@@ -51,6 +59,7 @@ pub fn parse(line: &str) -> Result<Request, Refusal> {
             channel: channel(words.next())?,
             attributes: pairs(&mut words)?,
             grace_ms: None,
+            visible_to: None,
         },
         "set" => Request::SetAttributes {
             channel: channel(words.next())?,
@@ -75,6 +84,9 @@ pub fn parse(line: &str) -> Result<Request, Refusal> {
         "get" => {
             Request::GetAttributes { channel: channel(words.next())?, user: user(words.next())? }
         }
+        "status" => Request::SetStatus { patch: status(&mut words)? },
+        "watch" => Request::Watch { users: users(&mut words)? },
+        "unwatch" => Request::Unwatch { users: users(&mut words)? },
         "where" => Request::GetChannels { user: user(words.next())? },
         "help" => Request::Help,
         _ => return Err(unknown(command)),
@@ -141,6 +153,17 @@ fn channel(word: Option<&str>) -> Result<ChannelName, Refusal> {
 
 fn user(word: Option<&str>) -> Result<Option<UserId>, Refusal> {
     word.map(|word| UserId::parse(&plain(word), "user")).transpose()
+}
+
+fn users<'a>(words: impl Iterator<Item = &'a str>) -> Result<Vec<UserId>, Refusal> {
+    let users: Result<Vec<_>, _> = words.map(|word| UserId::parse(&plain(word), "users")).collect();
+    users.and_then(check_users)
+}
+
+/// Typed as the attributes of a join are, and read as the JSON that this makes.
+fn status<'a>(words: impl Iterator<Item = &'a str>) -> Result<StatusPatch, Refusal> {
+    let map = pairs(words)?.unwrap_or_default();
+    parse::status(&Value::Object(map).to_string())
 }
 
 fn level(word: &str) -> Result<Level, Refusal> {
