@@ -11,6 +11,7 @@
 //! Beside them [`config`], [`limits`] (every bound) and [`clock`] (the only reader of time).
 //! ARCHITECTURE.md walks through them in the order of a change.
 
+pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod connection;

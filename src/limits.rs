@@ -43,6 +43,11 @@ pub struct Limits {
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub max_channels: u32,
 
+    /// Users that one connection may watch
+    #[arg(long, env = "HERENOW_MAX_WATCHES", hide_env = true, value_name = "N", default_value = "256",
+          value_parser = clap::value_parser!(u32).range(0..=4096))]
+    pub max_watches: u32,
+
     /// Frames per second that one connection may send in the long run
     #[arg(long, env = "HERENOW_MAX_FRAMES_PER_SECOND", hide_env = true, value_name = "N", default_value = "50",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -88,6 +93,9 @@ pub struct Limits {
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections_per_address: Option<u32>,
 }
+
+/// A token's end is told so long before it comes, in milliseconds: time to fetch another.
+pub const EXPIRY_WARNING_MS: u64 = 10_000;
 
 /// Bytes read from a socket at once: one buffer for each thread, not for each connection.
 pub const READ_BYTES: usize = 64 * 1024;

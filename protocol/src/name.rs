@@ -112,6 +112,14 @@ name_type! {
     UserId
 }
 
+impl UserId {
+    /// Who has no identity and is turned away: nobody can be called that.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self("$nobody".into())
+    }
+}
+
 /// Channels of the broker's own, which no frame can name: their members are nobody, and their
 /// frames tell a user's status.
 impl ChannelName {

@@ -44,6 +44,12 @@ impl Role {
         Ok(role)
     }
 
+    /// The role that only `user` has.
+    #[must_use]
+    pub fn of_user(user: &UserId) -> Self {
+        Self(format!("{USER}{user}").into())
+    }
+
     fn named(text: &str, field: &'static str) -> Result<Self, Refusal> {
         if text.is_empty() || text.len() > MAX_ROLE_BYTES || text.chars().any(char::is_control) {
             let rule = format_args!(

@@ -4,19 +4,21 @@
 //! before the frames of their own effect.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use herenow_protocol::reply::{Answer, InForce, LevelReason, SnapshotReason};
 use herenow_protocol::{
-    AttributeMap, ChannelName, ClientFrame, ErrorCode, FrameId, LeaveReason, Level, Refusal,
-    Request, ServerFrame, Since, UserId, shorthand,
+    AttributeMap, Audience, ChannelName, ClientFrame, ErrorCode, FrameId, LeaveReason, Level,
+    Refusal, Request, ServerFrame, Since, shorthand,
 };
 
 use super::place::{Place, Places, Subscribed};
+use super::query::check_right;
 use super::rules::Rules;
+use crate::auth::Right;
 use crate::delivery::{Cursor, Flow, Outlet, Sending, Subscription, Want};
 use crate::hub::{Hub, Room};
-use crate::limits::{LIST_DEFAULT, LIST_MAX, RESULT_BYTES};
-use crate::presence::{Command, Now};
+use crate::presence::{Command, Lasts, Now, Viewer};
 
 /// What a connection's requests act on and with.
 #[derive(Debug)]
@@ -24,18 +26,17 @@ pub struct Client {
     pub(super) hub: Arc<Hub>,
     pub(super) rules: Arc<Rules>,
     pub(super) outlet: Arc<Outlet>,
-    pub(super) user: UserId,
     pub(super) places: Places,
-    /// When a frame last spoke for all places, in milliseconds of the broker's clock.
-    pub(super) heard_ms: u64,
     /// A deadline may have come nearer.
     pub(super) retime: bool,
     /// A subscription resumed: its missed frames are to follow its `ok`.
     pub(super) resumed: bool,
+    /// The client was told that its token ends soon.
+    pub(super) warned: bool,
 }
 
 /// What is replied to a request that was done.
-enum Done {
+pub(super) enum Done {
     /// To an action.
     Quiet(Option<ChannelName>),
     /// To `subscribe`.
@@ -45,6 +46,11 @@ enum Done {
         resumed: bool,
         /// The connection was at another level until now.
         changed: Option<LevelReason>,
+    },
+    /// To `auth`.
+    Renewed {
+        /// What the fresh token does not grant any longer.
+        removed: Option<ServerFrame>,
     },
     /// To a query.
     Answer(Answer),
@@ -68,29 +74,30 @@ impl Client {
             &parsed,
             Ok(ClientFrame { request: Request::Heartbeat { channels: Some(_) }, .. })
         ) {
-            self.heard_ms = now.mono_ms;
+            self.outlet.heard_ms.store(now.mono_ms, Ordering::Relaxed);
         }
         let (id, outcome) = match (parsed, limited) {
             (Ok(frame), None) => (frame.id, self.apply(sending, frame.request, now)),
             (Ok(frame), Some(refusal)) => (frame.id, Err(refusal)),
             (Err(rejected), limited) => (rejected.id, Err(limited.unwrap_or(rejected.refusal))),
         };
-        let changed = changed_level(&outcome);
-        for frame in reply(id, outcome).into_iter().chain(changed) {
+        let follows = follows(&outcome);
+        for frame in reply(id, outcome).into_iter().chain(follows) {
             sending.reply(&frame);
         }
     }
 
     fn apply(
         &mut self,
-        sending: &Sending<'_>,
+        sending: &mut Sending<'_>,
         request: Request,
         now: Now,
     ) -> Result<Done, Refusal> {
         match request {
             Request::Heartbeat { channels } => Ok(self.heartbeat(channels, now)),
-            Request::Join { channel, attributes, grace_ms } => {
-                self.join(channel, attributes, grace_ms.unwrap_or(0), now)
+            Request::Join { channel, attributes, grace_ms, visible_to } => {
+                let grace_ms = grace_ms.unwrap_or(0);
+                self.join(sending, channel, attributes, visible_to, grace_ms, now)
             }
             Request::Leave { channel } => Ok(self.leave(channel, now)),
             Request::SetAttributes { channel, attributes, merge, ttl_ms } => {
@@ -101,25 +108,17 @@ impl Client {
             }
             Request::Unsubscribe { channel } => Ok(self.unsubscribe(sending, channel)),
             Request::GetMembers { channel, limit, after } => {
-                self.get_members(channel, limit, after)
+                self.get_members(sending, channel, limit, after)
             }
-            Request::GetCount { channel } => {
-                let count = self.look(&channel, |room| room.presence.count()).unwrap_or(0);
-                Ok(Done::Answer(Answer::Count { channel, count: count as u64 }))
-            }
-            Request::GetAttributes { channel, user } => self.get_attributes(channel, user),
-            Request::GetChannels { user } => {
-                let user = user.unwrap_or_else(|| self.user.clone());
-                let channels = self.hub.channels_of(&user);
-                Ok(Done::Answer(Answer::Channels { user, channels }))
+            Request::GetCount { channel } => self.get_count(sending, channel),
+            Request::GetAttributes { channel, user } => self.get_attributes(sending, channel, user),
+            Request::GetChannels { user } => Ok(self.get_channels(sending, user)),
+            Request::Auth { token } => self.renew(sending, &token, now),
+            Request::SetStatus { .. } | Request::Watch { .. } | Request::Unwatch { .. } => {
+                Err(Refusal::new(ErrorCode::Unavailable, "not built yet"))
             }
             Request::Help => Ok(Done::Help),
         }
-    }
-
-    /// Reads a channel, if there is one.
-    fn look<T>(&self, name: &ChannelName, read: impl FnOnce(&Room) -> T) -> Option<T> {
-        self.hub.find(name).map(|channel| read(&channel.lock()))
     }
 
     fn heartbeat(&mut self, channels: Option<Vec<ChannelName>>, now: Now) -> Done {
@@ -133,15 +132,20 @@ impl Client {
 
     fn join(
         &mut self,
+        sending: &Sending<'_>,
         name: ChannelName,
         attributes: Option<AttributeMap>,
+        visible_to: Option<Audience>,
         grace_ms: u64,
         now: Now,
     ) -> Result<Done, Refusal> {
+        check_right(sending, Right::Join, &name)?;
         check_between("graceMs", grace_ms, 0, self.rules.max_grace_ms)?;
         self.places.check_room(&name, self.rules.max_channels)?;
-        let (user, source) = (self.user.clone(), self.outlet.id());
-        let command = Command::Join { user, source, attributes, grace_ms };
+        let (user, source) = (self.outlet.user().clone(), self.outlet.id());
+        let info = sending.access().map(|access| access.info().clone());
+        let lasts = Lasts::Connection { grace_ms };
+        let command = Command::Join { user, source, attributes, info, visible_to, lasts };
         let Self { hub, places, .. } = self;
         hub.enter(&name, |channel, room| {
             hub.apply(channel, room, command, now)?;
@@ -153,7 +157,7 @@ impl Client {
     }
 
     fn leave(&mut self, name: ChannelName, now: Now) -> Done {
-        let (user, source) = (self.user.clone(), self.outlet.id());
+        let (user, source) = (self.outlet.user().clone(), self.outlet.id());
         let Self { hub, places, .. } = self;
         if let Some(place) = places.find(&name).filter(|place| place.joined) {
             place.joined = false;
@@ -175,7 +179,7 @@ impl Client {
         if let Some(ttl_ms) = ttl_ms {
             check_between("ttlMs", ttl_ms, 1, self.rules.max_ttl_ms)?;
         }
-        let (user, source) = (self.user.clone(), self.outlet.id());
+        let (user, source) = (self.outlet.user().clone(), self.outlet.id());
         let Self { hub, places, .. } = self;
         let Some(place) = places.find(&name).filter(|place| place.joined) else {
             return Err(Refusal::not_joined());
@@ -193,8 +197,11 @@ impl Client {
         asked: Level,
         since: Option<Since>,
     ) -> Result<Done, Refusal> {
+        check_right(sending, right_of(asked), &name)?;
         self.places.check_room(&name, self.rules.max_channels)?;
         let Self { hub, places, outlet, .. } = self;
+        let roles = sending.access().map_or(&[][..], |access| access.roles());
+        let viewer = Viewer::User { user: outlet.user(), roles };
         let (level, resumed, changed) = hub.enter(&name, |channel, room| {
             let level = room.standing().level(asked);
             let place = places.get_or_add(channel);
@@ -202,7 +209,7 @@ impl Client {
             let subscription = subscription(place, room, outlet, sending, asked);
             let resumed = since
                 .filter(|_| level == InForce::Events)
-                .and_then(|since| room.presence.resume(since));
+                .and_then(|since| room.presence.resume(since, viewer));
             sending.set_cursor(
                 &subscription,
                 match (level, resumed) {
@@ -228,55 +235,19 @@ impl Client {
 
     fn unsubscribe(&mut self, sending: &Sending<'_>, name: ChannelName) -> Done {
         let Self { hub, places, .. } = self;
-        if let Some(place) = places.find(&name)
-            && let Some(Subscribed { subscription, slot }) = place.subscribed.take()
-        {
-            sending.set_cursor(&subscription, Cursor::Dead);
-            hub.enter_kept(&place.channel, |room| {
-                room.remove_subscriber(subscription.asked(), slot);
-            });
+        if let Some(place) = places.find(&name) {
+            place.unsubscribe(hub, sending);
             places.tidy();
         }
         Done::Quiet(Some(name))
     }
+}
 
-    fn get_members(
-        &self,
-        channel: ChannelName,
-        limit: Option<u64>,
-        after: Option<u64>,
-    ) -> Result<Done, Refusal> {
-        let limit = limit.unwrap_or(LIST_DEFAULT as u64);
-        check_between("limit", limit, 1, LIST_MAX as u64)?;
-        let read =
-            |room: &Room| (room.presence.count(), room.presence.members(limit as usize, after));
-        let Some((count, page)) = self.look(&channel, read) else {
-            let members = Vec::new();
-            return Ok(Done::Answer(Answer::Members { channel, count: 0, members, next: None }));
-        };
-        // Bounded in bytes too: whoever asks and reads slowly costs memory until it has read.
-        let mut bytes = 0;
-        let fitting = page.members.iter().take_while(|member| {
-            let first = bytes == 0;
-            bytes += member.user.as_str().len() + member.attributes.bytes() + 64;
-            first || bytes <= RESULT_BYTES
-        });
-        let shown: Vec<_> = fitting.collect();
-        let cut = shown.len() < page.members.len();
-        let next = if cut { shown.last().map(|member| member.number) } else { page.next };
-        let members = shown.into_iter().map(|member| member.view()).collect();
-        Ok(Done::Answer(Answer::Members { channel, count: count as u64, members, next }))
-    }
-
-    fn get_attributes(&self, channel: ChannelName, user: Option<UserId>) -> Result<Done, Refusal> {
-        let user = user.unwrap_or_else(|| self.user.clone());
-        let member = self.look(&channel, |room| room.presence.member(&user).cloned()).flatten();
-        let Some(member) = member else {
-            let rule = "is not a member of the channel";
-            return Err(Refusal::field(ErrorCode::NotFound, "user", rule));
-        };
-        let attributes = member.attributes.clone();
-        Ok(Done::Answer(Answer::Attributes { channel, user, attributes }))
+/// The right that observing at level `asked` needs.
+pub(super) fn right_of(asked: Level) -> Right {
+    match asked {
+        Level::Auto | Level::Events => Right::Subscribe,
+        Level::Count => Right::Count,
     }
 }
 
@@ -317,14 +288,15 @@ fn subscription(
     Arc::clone(&subscribed.subscription)
 }
 
-/// The frame that says so if a `subscribe` came to another level. A reply like the `ok` before it,
-/// so that it comes before whatever the level begins with.
-fn changed_level(outcome: &Result<Done, Refusal>) -> Option<ServerFrame> {
+/// What follows the answer. A reply like it, so that it comes before whatever the level begins
+/// with.
+fn follows(outcome: &Result<Done, Refusal>) -> Option<ServerFrame> {
     match outcome {
         Ok(Done::Subscribed { channel, level, changed: Some(reason), .. }) => {
             let (channel, level, reason) = (channel.clone(), *level, *reason);
             Some(ServerFrame::Level { channel, level, reason })
         }
+        Ok(Done::Renewed { removed }) => removed.clone(),
         _ => None,
     }
 }
@@ -340,13 +312,21 @@ fn reply(id: Option<FrameId>, outcome: Result<Done, Refusal>) -> Option<ServerFr
             level: Some(level),
             resumed: Some(resumed),
         }),
+        Ok(Done::Renewed { .. }) => {
+            id.map(|id| ServerFrame::Ok { id, channel: None, level: None, resumed: None })
+        }
         Ok(Done::Answer(answer)) => Some(ServerFrame::Result { id, answer }),
         Ok(Done::Help) => Some(ServerFrame::Help { commands: shorthand::help() }),
         Err(refusal) => Some(ServerFrame::error(id, refusal)),
     }
 }
 
-fn check_between(field: &'static str, value: u64, least: u64, most: u64) -> Result<(), Refusal> {
+pub(super) fn check_between(
+    field: &'static str,
+    value: u64,
+    least: u64,
+    most: u64,
+) -> Result<(), Refusal> {
     if (least..=most).contains(&value) {
         return Ok(());
     }

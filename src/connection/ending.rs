@@ -25,6 +25,8 @@ pub(super) enum End {
     Refused(Violation),
     /// The broker shuts down.
     Drain,
+    /// A back end ended the user's connections.
+    Kicked,
 }
 
 impl End {
@@ -42,9 +44,13 @@ impl End {
 pub(super) fn turn_away(outlet: &Arc<Outlet>, refusal: Refusal) {
     let mut sending = outlet.lock();
     let reason = refusal.message.to_string();
-    sending
-        .reply(&ServerFrame::error(None, Refusal { code: ErrorCode::Unauthenticated, ..refusal }));
-    sending.close(Some(&close_payload(CloseCode::Unauthenticated.number(), &reason)));
+    // Whoever comes with a token that was good may come back with a fresh one.
+    let (code, close) = match refusal.code {
+        ErrorCode::TokenExpired => (ErrorCode::TokenExpired, CloseCode::TokenExpired),
+        _ => (ErrorCode::Unauthenticated, CloseCode::Unauthenticated),
+    };
+    sending.reply(&ServerFrame::error(None, Refusal { code, ..refusal }));
+    sending.close(Some(&close_payload(close.number(), &reason)));
     shut_down(outlet);
 }
 
@@ -106,22 +112,24 @@ impl Client {
         say_goodbye(&mut sending, end);
         drop(sending);
         shut_down(&outlet);
-        self.give_up_places(matches!(end, End::Closed(_)));
-        tracing::debug!(connection = outlet.id(), user = %self.user, ?end, "disconnected");
+        self.give_up_places(end);
+        tracing::debug!(connection = outlet.id(), user = %outlet.user(), ?end, "disconnected");
     }
 
     /// Frees the slots and ends the memberships of a connection that is gone.
-    fn give_up_places(&mut self, closed: bool) {
+    fn give_up_places(&mut self, end: &End) {
         let now = self.hub.clock().now();
         // It is the broker that goes, not its members: nobody is told that they left.
         let keep_members = self.hub.is_draining();
         for place in self.places.take() {
-            let (user, source) = (self.user.clone(), self.outlet.id());
-            let last_seen = now.unix_at(self.heard_ms.max(place.heard_ms));
-            let command = if closed {
-                Command::Leave { user, source, reason: LeaveReason::Closed }
-            } else {
-                Command::Lose { user, source, reason: LossReason::Connection, last_seen }
+            let (user, source) = (self.outlet.user().clone(), self.outlet.id());
+            let last_seen = now.unix_at(self.outlet.heard_ms().max(place.heard_ms));
+            let command = match end {
+                End::Closed(_) => Command::Leave { user, source, reason: LeaveReason::Closed },
+                End::Kicked => Command::Leave { user, source, reason: LeaveReason::Kicked },
+                End::Lost | End::Refused(_) | End::Drain => {
+                    Command::Lose { user, source, reason: LossReason::Connection, last_seen }
+                }
             };
             self.hub.enter_kept(&place.channel, |room| {
                 if let Some(subscribed) = &place.subscribed {
@@ -142,6 +150,10 @@ fn say_goodbye(sending: &mut Sending<'_>, end: &End) {
         End::Lost => sending.close(None),
         End::Refused(Violation { code, reason }) => {
             sending.close(Some(&close_payload(code.number(), reason)));
+        }
+        End::Kicked => {
+            let reason = "a back end ended the user's connections";
+            sending.close(Some(&close_payload(CloseCode::Kicked.number(), reason)));
         }
         End::Drain => {
             let reconnect_in_ms = fastrand::u64(..RECONNECT_SPREAD.as_millis() as u64);

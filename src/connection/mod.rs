@@ -4,6 +4,8 @@
 //! - [`codec`]: bytes → messages, or the Close code that they deserve.
 //! - [`allowance`]: how many frames a client may still send.
 //! - [`command`]: a request → what it does and what is replied.
+//! - `query`: the requests that ask.
+//! - `renew`: the token's end, and a fresh one.
 //! - [`place`]: the channels that the connection joined or subscribed.
 //! - [`catch_up`]: what it is owed once a full socket takes bytes again.
 //! - [`liveness`], [`silence`]: pings; members that are not heard.
@@ -20,6 +22,8 @@ pub mod command;
 pub mod ending;
 pub mod liveness;
 pub mod place;
+mod query;
+mod renew;
 pub mod rules;
 pub mod silence;
 pub mod task;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use herenow_protocol::{ChannelName, ErrorCode, Refusal};
 
-use crate::delivery::Subscription;
-use crate::hub::Channel;
+use crate::delivery::{Cursor, Sending, Subscription};
+use crate::hub::{Channel, Hub};
 
 /// A subscription and its slot in the channel.
 #[derive(Debug)]
@@ -32,6 +32,15 @@ pub struct Place {
     pub nudged_ms: Option<u64>,
 }
 
+impl Place {
+    /// Ends the subscription, if there is one: nothing is sent to it any more.
+    pub(super) fn unsubscribe(&mut self, hub: &Arc<Hub>, sending: &Sending<'_>) {
+        let Some(Subscribed { subscription, slot }) = self.subscribed.take() else { return };
+        sending.set_cursor(&subscription, Cursor::Dead);
+        hub.enter_kept(&self.channel, |room| room.remove_subscriber(subscription.asked(), slot));
+    }
+}
+
 /// A connection's places, at most as many as the limit on channels.
 #[derive(Debug, Default)]
 pub struct Places(Vec<Place>);
@@ -53,7 +62,8 @@ impl Places {
     /// # Errors
     /// `too_many_channels`.
     pub fn check_room(&self, name: &ChannelName, limit: usize) -> Result<(), Refusal> {
-        if self.contains(name) || self.0.len() < limit {
+        let watched = self.0.iter().filter(|place| place.channel.name().status_of().is_some());
+        if self.contains(name) || self.0.len() - watched.count() < limit {
             return Ok(());
         }
         Err(Refusal::field(

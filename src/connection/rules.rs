@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use herenow_protocol::ServerFrame;
 use herenow_protocol::reply::{HeartbeatInfo, LimitsInfo, ServerInfo};
-use herenow_protocol::{ServerFrame, UserId};
 
 use super::allowance::Rate;
 use super::liveness::PingRules;
+use crate::auth::Auth;
 use crate::config::Config;
+use crate::delivery::Outlet;
 use crate::limits::LIST_MAX;
 use crate::presence::Now;
 use crate::presence::expiry::Patience;
@@ -16,12 +18,15 @@ use crate::presence::expiry::Patience;
 /// What holds for every connection.
 #[derive(Debug)]
 pub struct Rules {
+    /// Who a client is, and what it may do.
+    pub(super) auth: Arc<Auth>,
     pub(super) patience: Patience,
     pub(super) ping: PingRules,
     pub(super) rate: Rate,
     pub(super) message_bytes: usize,
     pub(super) message_time_ms: u64,
     pub(super) max_channels: usize,
+    pub(super) max_watches: usize,
     pub(super) max_grace_ms: u64,
     pub(super) max_ttl_ms: u64,
     heartbeat: HeartbeatInfo,
@@ -31,11 +36,12 @@ pub struct Rules {
 impl Rules {
     /// The rules that `config` sets.
     #[must_use]
-    pub fn new(config: &Config) -> Arc<Self> {
+    pub fn new(config: &Config, auth: Arc<Auth>) -> Arc<Self> {
         let ms = |duration: Duration| duration.as_millis() as u64;
         let limits = &config.limits;
         let timeout_ms = ms(config.presence_timeout);
         Arc::new(Self {
+            auth,
             patience: Patience { timeout_ms },
             ping: PingRules {
                 interval_ms: ms(config.ping_interval),
@@ -46,6 +52,7 @@ impl Rules {
             message_bytes: limits.max_message_bytes as usize,
             message_time_ms: ms(limits.max_message_time),
             max_channels: limits.max_channels as usize,
+            max_watches: limits.max_watches as usize,
             max_grace_ms: ms(limits.max_grace),
             max_ttl_ms: ms(limits.max_ttl),
             heartbeat: HeartbeatInfo { interval_ms: ms(config.heartbeat_interval()), timeout_ms },
@@ -55,6 +62,7 @@ impl Rules {
                 attribute_keys: limits.max_attribute_keys.into(),
                 name_bytes: herenow_protocol::name::MAX_NAME_BYTES as u64,
                 channels: limits.max_channels.into(),
+                watches: limits.max_watches.into(),
                 members: limits.max_members.into(),
                 frames_per_second: limits.max_frames_per_second.into(),
                 frames_burst: limits.max_frames_burst.into(),
@@ -67,11 +75,11 @@ impl Rules {
     }
 
     /// The first frame of a connection.
-    pub(super) fn welcome(&self, connection: u64, user: &UserId, now: Now) -> ServerFrame {
+    pub(super) fn welcome(&self, outlet: &Outlet, now: Now) -> ServerFrame {
         ServerFrame::Welcome {
             protocol: herenow_protocol::PROTOCOL_VERSION,
-            connection: format!("c{connection}").into(),
-            user: user.clone(),
+            connection: format!("c{}", outlet.id()).into(),
+            user: outlet.user().clone(),
             server: ServerInfo {
                 name: env!("CARGO_PKG_NAME").into(),
                 version: env!("CARGO_PKG_VERSION").into(),

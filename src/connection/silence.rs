@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use herenow_protocol::reply::RemovedReason;
-use herenow_protocol::{ChannelName, LossReason, ServerFrame, UserId};
+use herenow_protocol::{ChannelName, LossReason, ServerFrame};
 
 use super::command::Client;
 use super::place::Place;
@@ -20,7 +20,7 @@ impl Client {
         let mut nudge_in_ms = None;
         let mut silent = Vec::new();
         for place in self.places.iter_mut().filter(|place| place.joined) {
-            let heard_ms = self.heard_ms.max(place.heard_ms);
+            let heard_ms = self.outlet.heard_ms().max(place.heard_ms);
             match self.rules.patience.judge(heard_ms, now.mono_ms) {
                 Verdict::Fresh { until_ms } => due_ms = due_ms.min(until_ms),
                 Verdict::Due { in_ms } => {
@@ -31,7 +31,7 @@ impl Client {
                 }
                 Verdict::Silent => {
                     place.joined = false;
-                    let name = lose(&self.hub, &self.user, place, &self.outlet, heard_ms, now);
+                    let name = lose(&self.hub, place, &self.outlet, heard_ms, now);
                     silent.push(name);
                 }
             }
@@ -42,22 +42,15 @@ impl Client {
         if !silent.is_empty() {
             self.places.tidy();
             let reason = RemovedReason::Heartbeat;
-            sending.reply(&ServerFrame::Removed { channels: silent, reason });
+            sending.reply(&ServerFrame::Removed { channels: silent, users: Vec::new(), reason });
         }
         due_ms
     }
 }
 
-fn lose(
-    hub: &Arc<Hub>,
-    user: &UserId,
-    place: &Place,
-    outlet: &Outlet,
-    heard_ms: u64,
-    now: Now,
-) -> ChannelName {
+fn lose(hub: &Arc<Hub>, place: &Place, outlet: &Outlet, heard_ms: u64, now: Now) -> ChannelName {
     let command = Command::Lose {
-        user: user.clone(),
+        user: outlet.user().clone(),
         source: outlet.id(),
         reason: LossReason::Heartbeat,
         last_seen: now.unix_at(heard_ms),

@@ -19,6 +19,7 @@ use super::ending::{End, Leaving, linger, turn_away};
 use super::liveness::{Heart, Pulse};
 use super::place::Places;
 use super::rules::Rules;
+use crate::auth::Identity;
 use crate::delivery::outlet::{PING, PONG};
 use crate::delivery::{Flow, Outlet, Sending, Wake};
 use crate::hub::Hub;
@@ -34,14 +35,19 @@ pub fn start(
     rules: Arc<Rules>,
     stream: TcpStream,
     early: Vec<u8>,
-    user: Result<UserId, Refusal>,
+    identity: Result<Identity, Refusal>,
     guard: impl Send + Unpin + 'static,
 ) {
-    let outlet = Outlet::new(hub.number_connection(), stream);
+    let (identity, refusal) = match identity {
+        Ok(identity) => (identity, None),
+        Err(refusal) => (Identity { user: UserId::nobody(), access: None }, Some(refusal)),
+    };
+    let now = hub.clock().now();
+    let outlet = Outlet::new(hub.number_connection(), stream, identity, now.mono_ms);
     hub.connected(&outlet);
-    match user {
-        Ok(user) => drop(tokio::spawn(Task::begin(hub, rules, outlet, user, early, guard))),
-        Err(refusal) => {
+    match refusal {
+        None => drop(tokio::spawn(Task::begin(hub, rules, outlet, early, guard))),
+        Some(refusal) => {
             turn_away(&outlet, refusal);
             tokio::spawn(linger(Leaving { hub, outlet }, guard));
         }
@@ -85,13 +91,12 @@ impl<G: Send + Unpin + 'static> Task<G> {
         hub: Arc<Hub>,
         rules: Arc<Rules>,
         outlet: Arc<Outlet>,
-        user: UserId,
         early: Vec<u8>,
         guard: G,
     ) -> Self {
         let now = hub.clock().now();
         // Sent with the first look.
-        outlet.lock().reply(&rules.welcome(outlet.id(), &user, now));
+        outlet.lock().reply(&rules.welcome(&outlet, now));
         Self {
             decoder: Decoder::after(early),
             allowance: Allowance::new(rules.rate, now.mono_ms),
@@ -100,10 +105,9 @@ impl<G: Send + Unpin + 'static> Task<G> {
                 hub,
                 rules,
                 outlet,
-                user,
                 places: Places::default(),
-                heard_ms: now.mono_ms,
                 retime: true,
+                warned: false,
                 resumed: false,
             },
             guard: Some(guard),
@@ -136,6 +140,9 @@ impl<G: Send + Unpin + 'static> Task<G> {
         let flow = self.client.outlet.lock().flow();
         if self.client.outlet.take_wake(Wake::Drain) {
             return Err(End::Drain);
+        }
+        if self.client.outlet.take_wake(Wake::Kick) {
+            return Err(End::Kicked);
         }
         if flow == Flow::Closed {
             return Err(self.why_closed());
@@ -246,8 +253,9 @@ impl<G: Send + Unpin + 'static> Task<G> {
         let socket_ms = self.tend_socket(&mut sending, now)?;
         let presence_ms = self.client.tend_presence(&mut sending, now);
         let message_ms = self.tend_message(now)?;
+        let token_ms = self.client.tend_token(&mut sending, now)?;
         sending.flush_replies();
-        let due_ms = socket_ms.min(presence_ms).min(message_ms);
+        let due_ms = socket_ms.min(presence_ms).min(message_ms).min(token_ms);
         self.client.hub.timers().watch_connection(&outlet, due_ms);
         Ok(sending.flow())
     }

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Waker};
 
-use herenow_protocol::{ServerFrame, encode};
+use herenow_protocol::reply::SnapshotReason;
+use herenow_protocol::{ServerFrame, UserId, encode};
 use parking_lot::{Mutex, MutexGuard};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::blob::Blob;
-use super::subscription::{Cursor, Subscription};
+use super::subscription::{Cursor, Subscription, Want};
+use crate::auth::{Access, Identity};
 use crate::limits::TAIL_COPY_BYTES;
 
 /// Whether a connection's socket takes what is written.
@@ -35,12 +37,18 @@ pub enum Wake {
     Timer = 1,
     /// The broker shuts down.
     Drain = 2,
+    /// A back end ends the user's connections.
+    Kick = 4,
 }
 
 /// The part of a connection that others may touch: passes write through it, timers wake it.
 pub struct Outlet {
     id: u64,
     socket: TcpStream,
+    user: UserId,
+    /// When a frame last spoke for everything that the connection joined, in milliseconds of the
+    /// broker's clock.
+    pub(crate) heard_ms: AtomicU64,
     /// The [`Wake`]s that the task has not looked at yet.
     wakes: AtomicU8,
     /// When the timers will wake the task, in milliseconds of the broker's clock.
@@ -50,6 +58,8 @@ pub struct Outlet {
 
 struct State {
     flow: Flow,
+    /// What the user's token grants; a fresh token replaces it. `None`: everything.
+    access: Option<Arc<Access>>,
     /// The rest of a frame that was cut. Boxed, since there seldom is one.
     tail: Option<Box<Tail>>,
     /// Replies, pongs and a Close that are not written yet. Never an incomplete frame at its start
@@ -107,25 +117,53 @@ impl Outlet {
     /// Not armed: no wake-up is on its way.
     pub(crate) const NEVER: u64 = u64::MAX;
 
-    /// The way out of connection `id`.
+    /// The way out of connection `id`, of whom `identity` says, heard at `now_ms`.
     #[must_use]
-    pub fn new(id: u64, socket: TcpStream) -> Arc<Self> {
+    pub fn new(id: u64, socket: TcpStream, identity: Identity, now_ms: u64) -> Arc<Self> {
+        let Identity { user, access } = identity;
         let state = State {
             flow: Flow::Flowing,
+            access,
             tail: None,
             replies: Vec::new(),
             waker: None,
             sent: 0,
             revoked: false,
         };
-        let armed_ms = AtomicU64::new(Self::NEVER);
-        Arc::new(Self { id, socket, wakes: AtomicU8::new(0), armed_ms, state: Mutex::new(state) })
+        Arc::new(Self {
+            id,
+            socket,
+            user,
+            heard_ms: AtomicU64::new(now_ms),
+            wakes: AtomicU8::new(0),
+            armed_ms: AtomicU64::new(Self::NEVER),
+            state: Mutex::new(state),
+        })
     }
 
     /// The connection's number, never used twice.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Whose connection it is.
+    #[must_use]
+    pub fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// When a frame last spoke for everything that the connection joined, in milliseconds of the
+    /// broker's clock.
+    #[must_use]
+    pub fn heard_ms(&self) -> u64 {
+        self.heard_ms.load(Ordering::Relaxed)
+    }
+
+    /// What the user's token grants; `None`: everything.
+    #[must_use]
+    pub fn access(&self) -> Option<Arc<Access>> {
+        self.state.lock().access.clone()
     }
 
     /// The socket, for reading, and for waiting until it takes bytes.
@@ -182,6 +220,31 @@ impl Outlet {
         if sending.state.flow == Flow::Flowing && sub.cursor() == from {
             sending.write_shared(sub, to, blob);
         }
+    }
+
+    /// As [`Outlet::visit`], with what no log keeps: whoever does not take it at once needs a
+    /// snapshot. The result: whether the channel has to be asked for one; otherwise the connection's
+    /// own task does, once it has caught up.
+    #[must_use]
+    pub fn visit_once(
+        self: &Arc<Self>,
+        sub: &Subscription,
+        from: Cursor,
+        to: Cursor,
+        blob: &Arc<Blob>,
+    ) -> bool {
+        let mut sending = self.lock();
+        let cursor = sub.cursor();
+        // Whoever waits for a snapshot gets this with it.
+        if !matches!(cursor, Cursor::Next(_)) || sending.state.flow == Flow::Closed {
+            return false;
+        }
+        let free = sending.state.flow == Flow::Flowing && cursor == from;
+        if free && sending.write_shared(sub, to, blob) {
+            return false;
+        }
+        sub.set_cursor(Cursor::Want(Want::Snapshot(SnapshotReason::Resync)));
+        sending.state.flow == Flow::Flowing
     }
 
     /// Lets the connection go if it still has a part of `blob` to send.
@@ -247,6 +310,17 @@ impl Sending<'_> {
     #[must_use]
     pub fn flow(&self) -> Flow {
         self.state.flow
+    }
+
+    /// What the user's token grants; `None`: everything.
+    #[must_use]
+    pub fn access(&self) -> Option<&Arc<Access>> {
+        self.state.access.as_ref()
+    }
+
+    /// Goes on with what a fresh token grants.
+    pub fn set_access(&mut self, access: Option<Arc<Access>>) {
+        self.state.access = access;
     }
 
     /// Queues a reply; [`Sending::flush_replies`] sends it.
@@ -380,7 +454,8 @@ impl Sending<'_> {
         self.state.waker = None;
     }
 
-    fn write_shared(&mut self, sub: &Subscription, to: Cursor, blob: &Arc<Blob>) {
+    /// Whether the socket took it, or as much of it that the rest follows.
+    fn write_shared(&mut self, sub: &Subscription, to: Cursor, blob: &Arc<Blob>) -> bool {
         match self.outlet.write_at_once(&mut self.state.sent, blob.bytes()) {
             Written::All => {}
             Written::Cut(written) => {
@@ -394,13 +469,18 @@ impl Sending<'_> {
                 self.state.tail = Some(Box::new(tail));
                 self.choke();
             }
-            Written::Nothing => return self.choke(),
+            Written::Nothing => {
+                self.choke();
+                return false;
+            }
             Written::Failed => {
                 self.broken();
-                return self.state.wake();
+                self.state.wake();
+                return false;
             }
         }
         sub.set_cursor(to);
+        true
     }
 
     fn choke(&mut self) {

@@ -81,6 +81,12 @@ impl Room {
         self.crowds.remove(asked, slot);
     }
 
+    /// Number of subscribers.
+    #[must_use]
+    pub fn observers(&self) -> usize {
+        self.crowds.len()
+    }
+
     /// How the channel stands, as far as it matters to what its subscribers are owed.
     #[must_use]
     pub fn standing(&self) -> Standing {
@@ -90,6 +96,10 @@ impl Room {
     /// Has the subscriber given what it is owed at the next tick.
     pub fn want(&mut self, sub: Arc<Subscription>) {
         self.waiting.push(sub);
+    }
+
+    pub(super) fn want_all(&mut self, subs: &mut Vec<Arc<Subscription>>) {
+        self.waiting.append(subs);
     }
 
     pub(super) fn take_waiting(&mut self) -> Vec<Arc<Subscription>> {
@@ -169,7 +179,7 @@ impl Room {
 
     /// Neither member nor subscriber, and nobody at work: nothing may remain.
     pub(super) fn is_vain(&self) -> bool {
-        !self.running && !self.dead && self.presence.count() == 0 && self.crowds.is_empty()
+        !self.running && !self.dead && self.presence.is_empty() && self.crowds.is_empty()
     }
 
     /// Marks the channel dead; the result is when its timer would have fired.

@@ -50,6 +50,12 @@ impl Crowds {
         self.0.iter().all(Option::is_none)
     }
 
+    /// How many subscribed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.iter().flatten().map(|crowd| crowd.slots.len() - crowd.free.len()).sum()
+    }
+
     /// Whether somebody asked for `asked`.
     #[must_use]
     pub fn has(&self, asked: Level) -> bool {

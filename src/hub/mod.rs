@@ -6,6 +6,7 @@
 //! - [`tick`]: the flusher, which turns changes into frames and writes them to every subscriber.
 //! - `telling`: what one tick has to tell, encoded once for all.
 //! - [`pace`]: how long a flusher rests.
+//! - `reading`: what anybody asks of the live state.
 //! - [`users`]: which channels a user is in.
 //! - [`timers`]: what happens because time passes.
 //!
@@ -16,6 +17,7 @@
 pub mod channel;
 pub mod crowds;
 pub mod pace;
+mod reading;
 mod telling;
 pub mod tick;
 pub mod timers;
@@ -148,12 +150,7 @@ impl Hub {
         command: Command,
         now: Now,
     ) -> Result<(), Refusal> {
-        let user = match &command {
-            Command::Join { user, .. }
-            | Command::Leave { user, .. }
-            | Command::Lose { user, .. }
-            | Command::SetAttributes { user, .. } => user.clone(),
-        };
+        let user = command.user().clone();
         match room.presence.apply(command, now, &self.bounds)? {
             Change::Appeared => self.users.appeared(&user, channel.name()),
             Change::Vanished => self.users.vanished(&user, channel.name()),

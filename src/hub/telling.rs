@@ -1,14 +1,17 @@
 //! What one tick has to tell: each kind encoded when the first subscriber is owed it, without the
 //! channel's lock, and shared by all others. So a giant's snapshot stalls nobody.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use herenow_protocol::reply::{InForce, LevelReason, SnapshotReason};
 use herenow_protocol::{ChannelName, Level, ServerFrame, encode};
 
 use super::channel::Room;
+use crate::auth::Access;
 use crate::delivery::{Blob, Cursor, Owed, Standing, Subscription};
-use crate::presence::{Bundle, Tally, View};
+use crate::presence::restricted::Sight;
+use crate::presence::{Aside, Bundle, Tally, Tick, View, Viewer};
 
 /// The frames of a tick, and what else its round may need, taken at the tick.
 pub(super) struct Telling {
@@ -17,6 +20,11 @@ pub(super) struct Telling {
     view: Option<View>,
     tally: Option<Tally>,
     blobs: Vec<(Kind, Arc<Blob>)>,
+    /// Told, instead of the frames, to those who see more.
+    aside: Option<Aside>,
+    asides: HashMap<Sight, Arc<Blob>>,
+    /// Snapshots of those who see more, by what they see: the numbers of the members.
+    own_views: HashMap<(Kind, Vec<u64>), Arc<Blob>>,
 }
 
 struct Frames {
@@ -26,21 +34,41 @@ struct Frames {
 }
 
 /// The kinds of blobs, besides the frames.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Snapshot(SnapshotReason),
     Count { recent: bool },
     Switch(InForce),
 }
 
+impl Kind {
+    /// Why the snapshot comes that is in it, if one is.
+    fn snapshot_reason(self) -> Option<SnapshotReason> {
+        match self {
+            Self::Snapshot(reason) => Some(reason),
+            Self::Switch(InForce::Events) => Some(SnapshotReason::Level),
+            Self::Switch(InForce::Count) | Self::Count { .. } => None,
+        }
+    }
+}
+
 impl Telling {
-    pub(super) fn new(standing: Standing, bundle: Option<Bundle>) -> Self {
-        let frames = bundle.map(|Bundle { first_seq, next_seq, bytes }| Frames {
+    pub(super) fn new(standing: Standing, tick: Tick) -> Self {
+        let frames = tick.frames.map(|Bundle { first_seq, next_seq, bytes }| Frames {
             first: Cursor::Next(first_seq),
             next: Cursor::Next(next_seq),
             blob: Blob::new(bytes),
         });
-        Self { standing, frames, view: None, tally: None, blobs: Vec::new() }
+        Self {
+            standing,
+            frames,
+            view: None,
+            tally: None,
+            blobs: Vec::new(),
+            aside: tick.aside,
+            asides: HashMap::new(),
+            own_views: HashMap::new(),
+        }
     }
 
     /// Takes from the channel, at the tick, what the level of those who asked for `asked` begins
@@ -62,6 +90,24 @@ impl Telling {
         if let Some(Frames { first, next, blob }) = &self.frames {
             sub.outlet().visit(sub, *first, *next, blob);
         }
+    }
+
+    /// Whether some subscribers see more of this tick than others.
+    pub(super) fn has_aside(&self) -> bool {
+        self.aside.is_some()
+    }
+
+    /// Writes what the tick means to a subscriber who sees more of it than everyone does, and
+    /// nothing to others. The result: whether it has to be given a snapshot instead.
+    pub(super) fn tell_aside(&mut self, channel: &ChannelName, sub: &Subscription) -> bool {
+        let Some(aside) = &self.aside else { return false };
+        let access = sub.outlet().access();
+        let viewer = viewer(sub, access.as_deref());
+        let Some(sight) = aside.sight(viewer) else { return false };
+        let blob =
+            self.asides.entry(sight).or_insert_with(|| Blob::new(aside.encode(channel, viewer)));
+        let (from, to) = (Cursor::Next(aside.first_seq()), Cursor::Next(aside.next_seq()));
+        sub.outlet().visit_once(sub, from, to, blob)
     }
 
     /// Tells a subscriber what the tick means to it. The result: in how long it may be told a
@@ -129,34 +175,62 @@ impl Telling {
         };
         debug_assert!(to.is_some(), "nothing was taken for {owed:?}");
         if let Some(to) = to {
-            let blob = self.blob(channel, kind);
+            let blob = match self.own_view(channel, kind, sub) {
+                Some(own) => own,
+                None => self.blob(channel, kind),
+            };
             sub.outlet().visit(sub, from, to, &blob);
         }
+    }
+
+    /// The snapshot of a subscriber who sees more than everyone does: that for everyone, and what
+    /// else it may see.
+    fn own_view(
+        &mut self,
+        channel: &ChannelName,
+        kind: Kind,
+        sub: &Subscription,
+    ) -> Option<Arc<Blob>> {
+        let reason = kind.snapshot_reason()?;
+        let view = self.view.as_ref().filter(|view| !view.restricted.is_empty())?;
+        let access = sub.outlet().access();
+        let seen = view.sight(viewer(sub, access.as_deref()));
+        if seen.is_empty() {
+            return None;
+        }
+        let numbers = seen.iter().map(|member| member.number).collect();
+        if let Some(blob) = self.own_views.get(&(kind, numbers)) {
+            return Some(Arc::clone(blob));
+        }
+        let mut bytes = self.encode(channel, kind, true);
+        view.encode_rest(channel, reason, &seen, &mut bytes);
+        let blob = Blob::new(bytes);
+        let numbers = seen.iter().map(|member| member.number).collect();
+        self.own_views.insert((kind, numbers), Arc::clone(&blob));
+        Some(blob)
     }
 
     fn blob(&mut self, channel: &ChannelName, kind: Kind) -> Arc<Blob> {
         if let Some((_, blob)) = self.blobs.iter().find(|(known, _)| *known == kind) {
             return Arc::clone(blob);
         }
-        let blob = Blob::new(self.encode(channel, kind));
+        let blob = Blob::new(self.encode(channel, kind, false));
         self.blobs.push((kind, Arc::clone(&blob)));
         blob
     }
 
-    fn encode(&self, channel: &ChannelName, kind: Kind) -> Vec<u8> {
+    /// `more`: a snapshot of which some more is to follow.
+    fn encode(&self, channel: &ChannelName, kind: Kind, more: bool) -> Vec<u8> {
         let mut out = Vec::new();
         if let Kind::Switch(level) = kind {
             let channel = channel.clone();
             let frame = ServerFrame::Level { channel, level, reason: LevelReason::Size };
             encode::text_message(&frame, &mut out);
         }
-        match (kind, &self.view, &self.tally) {
-            (Kind::Snapshot(reason), Some(view), _) => view.encode(channel, reason, &mut out),
-            (Kind::Switch(InForce::Events), Some(view), _) => {
-                view.encode(channel, SnapshotReason::Level, &mut out);
-            }
-            (Kind::Switch(InForce::Count), _, Some(tally)) => tally.encode(channel, true, &mut out),
-            (Kind::Count { recent }, _, Some(tally)) => tally.encode(channel, recent, &mut out),
+        match (kind, kind.snapshot_reason(), &self.view, &self.tally) {
+            (_, Some(reason), Some(view), _) => view.encode(channel, reason, more, &mut out),
+            (Kind::Switch(_), None, _, Some(tally)) => tally.encode(channel, true, &mut out),
+            (Kind::Count { recent }, _, _, Some(tally)) => tally.encode(channel, recent, &mut out),
             _ => {}
         }
         out
@@ -165,6 +239,16 @@ impl Telling {
     /// All that was shared.
     pub(super) fn into_blobs(self) -> Vec<Arc<Blob>> {
         let frames = self.frames.map(|frames| frames.blob);
-        frames.into_iter().chain(self.blobs.into_iter().map(|(_, blob)| blob)).collect()
+        frames
+            .into_iter()
+            .chain(self.blobs.into_iter().map(|(_, blob)| blob))
+            .chain(self.asides.into_values())
+            .chain(self.own_views.into_values())
+            .collect()
     }
+}
+
+/// Who looks through a subscription.
+fn viewer<'a>(sub: &'a Subscription, access: Option<&'a Access>) -> Viewer<'a> {
+    Viewer::User { user: sub.outlet().user(), roles: access.map_or(&[], Access::roles) }
 }

@@ -23,6 +23,7 @@ pub(super) async fn flush(hub: Arc<Hub>, channel: Arc<Channel>) {
     let running = Running { hub: &hub, channel: &channel };
     let mut pace = Pace::default();
     while let Some(mut round) = Round::begin(&channel, hub.clock.now(), &hub.bounds) {
+        round.tell_aside(&hub, &channel, &mut pace).await;
         round.serve_waiting(&hub, &channel, &mut pace).await;
         round.pass(&hub, &channel, &mut pace).await;
         round.end(&channel);
@@ -57,7 +58,7 @@ impl Round {
             return None;
         }
         let before = room.standing();
-        let bundle = room.presence.tick(channel.name(), now, bounds);
+        let tick = room.presence.tick(channel.name(), now, bounds);
         let standing = room.standing();
         if before.moved_seq != standing.moved_seq {
             room.owe_count();
@@ -65,8 +66,8 @@ impl Round {
         let counting = room.beat.begin(now.mono_ms);
         let switched = before.roster != standing.roster;
         let waiting = room.take_waiting();
-        let crowds = crowds(&room, bundle.is_some(), counting, switched);
-        let mut telling = Telling::new(standing, bundle);
+        let crowds = crowds(&room, tick.frames.is_some(), counting, switched);
+        let mut telling = Telling::new(standing, tick);
         // Only at a tick do log and state agree, so whatever this round may need is taken now. A
         // crowd that is told frames as ever needs nothing else.
         let beginning = switched && crowds.contains(&Level::Auto);
@@ -78,6 +79,35 @@ impl Round {
             telling.take(&room, Level::Count);
         }
         Some(Self { telling, waiting, crowds, switched, passed_over_ms: None })
+    }
+
+    /// Tells those who see more than everyone does: before anybody is given a snapshot, which has
+    /// what is told here, and before the frames for everyone, which they are not told.
+    async fn tell_aside(&mut self, hub: &Hub, channel: &Channel, pace: &mut Pace) {
+        if !self.telling.has_aside() {
+            return;
+        }
+        let mut batch = Vec::with_capacity(PASS_BATCH);
+        for asked in [Level::Events, Level::Auto] {
+            if self.telling.standing().level(asked) != InForce::Events {
+                continue;
+            }
+            let mut slot = 0;
+            loop {
+                let began = hub.clock.elapsed();
+                slot = channel.lock().next_batch(asked, slot, &mut batch);
+                let last = batch.len() < PASS_BATCH;
+                batch.retain(|sub| self.telling.tell_aside(channel.name(), sub));
+                if !batch.is_empty() {
+                    channel.lock().want_all(&mut batch);
+                }
+                pace.spent(hub.clock.elapsed() - began);
+                if last {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
     }
 
     /// Gives those who waited what they are owed.

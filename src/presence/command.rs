@@ -1,6 +1,6 @@
 //! What can be done to a channel.
 
-use herenow_protocol::{AttributeMap, LeaveReason, LossReason, UserId};
+use herenow_protocol::{AttributeMap, Attributes, Audience, LeaveReason, LossReason, UserId};
 
 use super::member::SourceId;
 
@@ -15,8 +15,12 @@ pub enum Command {
         source: SourceId,
         /// The attributes that it brings.
         attributes: Option<AttributeMap>,
-        /// How long the source lives on when its connection is lost.
-        grace_ms: u64,
+        /// Name, avatar and the like; `None`: whoever asks does not know them.
+        info: Option<Attributes>,
+        /// Who may see the member from now on.
+        visible_to: Option<Audience>,
+        /// How long it lasts.
+        lasts: Lasts,
     },
     /// `source` keeps `user` present no longer.
     Leave {
@@ -38,6 +42,20 @@ pub enum Command {
         /// When it was last heard, by the wall clock.
         last_seen: u64,
     },
+    /// The user came with another token: it has this info now.
+    Inform {
+        /// Who.
+        user: UserId,
+        /// Name, avatar and the like.
+        info: Attributes,
+    },
+    /// No source of `user` in grace lives any longer.
+    EndGrace {
+        /// Who.
+        user: UserId,
+        /// What observers are told if it was the last.
+        reason: LeaveReason,
+    },
     /// `source` writes the attributes of `user`.
     SetAttributes {
         /// Who.
@@ -50,6 +68,36 @@ pub enum Command {
         merge: bool,
         /// How long the written keys live.
         ttl_ms: Option<u64>,
+    },
+}
+
+impl Command {
+    /// Whose presence it changes.
+    #[must_use]
+    pub fn user(&self) -> &UserId {
+        match self {
+            Self::Join { user, .. }
+            | Self::Leave { user, .. }
+            | Self::Lose { user, .. }
+            | Self::Inform { user, .. }
+            | Self::EndGrace { user, .. }
+            | Self::SetAttributes { user, .. } => user,
+        }
+    }
+}
+
+/// How long a source lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasts {
+    /// As long as its connection, and so long after that was lost.
+    Connection {
+        /// Milliseconds; 0: none.
+        grace_ms: u64,
+    },
+    /// So long, unless it joins again: it is the member's [`LEASE`](super::LEASE).
+    Lease {
+        /// Milliseconds.
+        ttl_ms: u64,
     },
 }
 

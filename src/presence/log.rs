@@ -90,6 +90,12 @@ impl Log {
         self.entries.front().map(|first| first.at_ms + MAX_AGE_MS)
     }
 
+    /// The oldest seq that whoever had it can be caught up from.
+    #[must_use]
+    pub fn oldest_seq(&self) -> u64 {
+        self.next_seq - 1 - self.entries.len() as u64
+    }
+
     /// The frames from `seq` on: empty at the head, `None` if they are gone (or never were).
     #[must_use]
     pub fn since(&self, seq: u64) -> Option<&[u8]> {

@@ -3,10 +3,25 @@
 use std::sync::Arc;
 
 use herenow_protocol::reply::MemberView;
-use herenow_protocol::{AttributeMap, Attributes, UserId};
+use herenow_protocol::{AttributeMap, Attributes, Audience, LossReason, Role, UserId};
 
-/// What keeps a member present: the number of a connection, never used twice.
+/// Bytes of JSON around a member's name and attributes, generously.
+pub(super) const OVERHEAD_BYTES: usize = 96;
+
+/// What keeps a member present: the number of a connection, never used twice, or [`LEASE`].
 pub type SourceId = u64;
+
+/// The lease of a member, of which there is one at most: connections count from 1.
+pub const LEASE: SourceId = 0;
+
+/// What is set neither by the member nor while it stays: few have any of it, so it is kept apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// Name, avatar and the like, as the user's token gave them.
+    pub info: Attributes,
+    /// Who may see the member.
+    pub visible_to: Audience,
+}
 
 /// A member as observers see it. Immutable and shared: a change makes a new one, so what observers
 /// saw before can be kept and compared, and a snapshot clones handles instead of members.
@@ -18,36 +33,80 @@ pub struct Member {
     pub attributes: Attributes,
     /// When they joined, by the wall clock.
     pub joined_at: u64,
-    /// The how-many-th join of the channel this was: lists run by it, newest first.
+    /// Lists run by it, newest first: it grows from join to join.
     pub number: u64,
+    /// `None`: no info, and visible to all. Behind one pointer, so that a plain member is no larger
+    /// for it.
+    pub profile: Option<Arc<Profile>>,
 }
 
 impl Member {
+    /// Name, avatar and the like.
+    #[must_use]
+    pub fn info(&self) -> &Attributes {
+        self.profile.as_ref().map_or(&Attributes::EMPTY, |profile| &profile.info)
+    }
+
+    /// The roles that alone may see the member; `None`: everyone may.
+    #[must_use]
+    pub fn audience(&self) -> Option<&[Role]> {
+        self.profile.as_ref()?.visible_to.roles()
+    }
+
+    /// Whether not everyone may see the member.
+    #[must_use]
+    pub fn is_restricted(&self) -> bool {
+        self.audience().is_some()
+    }
+
+    /// Bytes of JSON that a list spends on it, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let info = self.profile.as_ref().map_or(0, |profile| profile.info.bytes());
+        OVERHEAD_BYTES + self.user.as_str().len() + self.attributes.bytes() + info
+    }
+
     /// The member as a frame shows it.
     #[must_use]
     pub fn view(&self) -> MemberView {
         MemberView {
             user: self.user.clone(),
+            info: self.info().clone(),
             attributes: self.attributes.clone(),
             joined_at: self.joined_at,
         }
     }
 }
 
-/// A source, alive or in grace.
+/// A source: a connection, alive or in grace, or a lease.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) id: SourceId,
     pub(super) grace_ms: u64,
-    /// Set when the connection is gone and the grace runs. Boxed, since it seldom is.
-    pub(super) lost: Option<Box<Lost>>,
+    /// Set when it ends by itself: the connection is gone and the grace runs, or it is a lease.
+    /// Boxed, since most are neither.
+    pub(super) ends: Option<Box<Ends>>,
 }
 
-/// A source in grace.
-#[derive(Debug)]
-pub(super) struct Lost {
-    pub(super) ends_ms: u64,
+/// How a source ends by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    pub(super) at_ms: u64,
+    pub(super) reason: LossReason,
+    /// When it was last heard, by the wall clock.
     pub(super) last_seen: u64,
+}
+
+impl Source {
+    /// Not merely in grace.
+    pub(super) fn is_live(&self) -> bool {
+        self.id == LEASE || self.ends.is_none()
+    }
+
+    /// The moment at which it ends by itself, if it does.
+    pub(super) fn ends_ms(&self) -> Option<u64> {
+        self.ends.as_ref().map(|ends| ends.at_ms)
+    }
 }
 
 /// Keys that vanish by themselves, each with its deadline. At most as many as attributes may have.
@@ -87,14 +146,22 @@ pub(super) struct Membership {
 
 impl Membership {
     pub(super) fn has_live(&self, source: SourceId) -> bool {
-        self.sources.iter().any(|s| s.id == source && s.lost.is_none())
+        self.sources.iter().any(|s| s.id == source && s.is_live())
+    }
+
+    /// Live connections, if everyone may know of them.
+    pub(super) fn shown_connections(&self) -> usize {
+        if self.member.is_restricted() {
+            return 0;
+        }
+        self.sources.iter().filter(|s| s.id != LEASE && s.is_live()).count()
     }
 
     /// The earliest moment at which something of this member ends by itself.
     pub(super) fn deadline(&self) -> Option<u64> {
-        let grace = self.sources.iter().filter_map(|s| s.lost.as_ref()).map(|l| l.ends_ms).min();
+        let sources = self.sources.iter().filter_map(Source::ends_ms).min();
         let keys = self.key_deadlines.as_ref().and_then(|keys| keys.earliest());
-        grace.into_iter().chain(keys).min()
+        sources.into_iter().chain(keys).min()
     }
 
     pub(super) fn note_written(&mut self, patch: &AttributeMap, deadline: Option<u64>) {

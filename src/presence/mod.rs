@@ -8,6 +8,8 @@
 //! - [`channel`]: the state, and the one way to change it.
 //! - [`member`]: a member, and the sources that keep it present.
 //! - [`pending`]: what observers saw before, until the tick tells them what is now.
+//! - [`viewer`]: who looks, and whom it may see.
+//! - [`restricted`]: what those are told who see more than everyone.
 //! - [`log`]: the last frames, for subscribers that lag or come back.
 //! - [`snapshot`]: the whole state as frames.
 //! - [`roster`]: whether a channel is small enough to be told member by member.
@@ -21,17 +23,21 @@ pub mod expiry;
 pub mod log;
 pub mod member;
 pub mod pending;
+pub mod restricted;
 pub mod roster;
 pub mod snapshot;
 pub mod tally;
+pub mod viewer;
 
 pub use beat::Beat;
-pub use channel::{Bundle, Channel, Page};
-pub use command::{Bounds, Change, Command};
-pub use member::{Member, SourceId};
+pub use channel::{Bundle, Channel, Heard, Page, Tick};
+pub use command::{Bounds, Change, Command, Lasts};
+pub use member::{LEASE, Member, Profile, SourceId};
+pub use restricted::Aside;
 pub use roster::Roster;
 pub use snapshot::View;
 pub use tally::Tally;
+pub use viewer::Viewer;
 
 /// A moment, as the one reader of clocks saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What observers saw of each touched user before the tick. One comparison of before with now
 //! gives every folding rule: join then leave is nothing, join then update is one join, leave then
-//! join is nothing or one update.
+//! join is nothing or one update. And one more lens gives every rule of visibility: a member that
+//! a viewer may not see is none.
 
 use std::sync::Arc;
 
@@ -9,11 +10,12 @@ use herenow_protocol::{Event, LeaveReason, LossReason, UserId};
 use indexmap::IndexMap;
 
 use super::member::Member;
+use super::viewer::Viewer;
 
 /// Why a user was touched. Of several reasons in one tick the last counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The user joined or wrote attributes.
+    /// The user joined, wrote attributes, or changed who may see it.
     Own,
     /// Keys ran out.
     Expired,
@@ -61,38 +63,67 @@ impl Pending {
         self.0.is_empty()
     }
 
-    /// Takes all that was touched and tells the net effect on each user.
-    pub fn fold<'a>(&mut self, now: impl Fn(&UserId) -> Option<&'a Arc<Member>>) -> Vec<Event> {
+    /// Takes out all that was touched; `now` is the member as it is.
+    pub fn take<'a>(&mut self, now: impl Fn(&UserId) -> Option<&'a Arc<Member>>) -> Vec<Changed> {
         std::mem::take(&mut self.0)
             .into_iter()
-            .filter_map(|(user, touched)| touched.net_effect(now(&user), user))
+            .map(|(user, Touched { before, cause, at })| {
+                let now = now(&user).cloned();
+                Changed { user, before, now, cause, at }
+            })
             .collect()
     }
 }
 
-impl Touched {
-    fn net_effect(self, now: Option<&Arc<Member>>, user: UserId) -> Option<Event> {
-        match (self.before, now) {
+/// What became of one user from one tick to the next.
+#[derive(Debug)]
+pub struct Changed {
+    user: UserId,
+    before: Option<Arc<Member>>,
+    now: Option<Arc<Member>>,
+    cause: Cause,
+    at: u64,
+}
+
+impl Changed {
+    /// The member before and now, where it is one that not everyone may see.
+    pub fn restricted(&self) -> impl Iterator<Item = &Arc<Member>> {
+        self.before.iter().chain(&self.now).filter(|member| member.is_restricted())
+    }
+
+    /// What `viewer` is told.
+    #[must_use]
+    pub fn event_for(&self, viewer: Viewer<'_>) -> Option<Event> {
+        let seen = |member: &Option<Arc<Member>>| {
+            member.as_ref().filter(|member| viewer.sees(member)).cloned()
+        };
+        self.net_effect(seen(&self.before).as_deref(), seen(&self.now).as_deref())
+    }
+
+    fn net_effect(&self, before: Option<&Member>, now: Option<&Member>) -> Option<Event> {
+        let (user, at) = (self.user.clone(), self.at);
+        match (before, now) {
             (None, None) => None,
-            (None, Some(now)) => {
-                Some(Event::Join { user, attributes: now.attributes.clone(), at: now.joined_at })
-            }
+            (None, Some(now)) => Some(Event::Join {
+                user,
+                info: now.info().clone(),
+                attributes: now.attributes.clone(),
+                at: now.joined_at,
+            }),
             (Some(_), None) => Some(match self.cause {
-                Cause::Lost(reason, last_seen) => {
-                    Event::Timeout { user, reason, last_seen, at: self.at }
-                }
-                Cause::Left(reason) => Event::Leave { user, reason, at: self.at },
-                // Only the two above end a membership.
-                Cause::Own | Cause::Expired => {
-                    debug_assert!(false, "{user} went without a cause");
-                    Event::Leave { user, reason: LeaveReason::Left, at: self.at }
-                }
+                Cause::Lost(reason, last_seen) => Event::Timeout { user, reason, last_seen, at },
+                Cause::Left(reason) => Event::Leave { user, reason, at },
+                // It is still there, but not for this viewer.
+                Cause::Own | Cause::Expired => Event::Leave { user, reason: LeaveReason::Left, at },
             }),
             (Some(before), Some(now)) => {
-                (before.attributes != now.attributes).then(|| Event::UpdateAttributes {
+                let info = (before.info() != now.info()).then(|| now.info().clone());
+                let differs = info.is_some() || before.attributes != now.attributes;
+                differs.then(|| Event::UpdateAttributes {
                     user,
                     attributes: now.attributes.clone(),
-                    at: self.at,
+                    info,
+                    at,
                     reason: (self.cause == Cause::Expired).then_some(UpdateReason::Expired),
                 })
             }

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use herenow_protocol::reply::{MemberView, SnapshotReason};
-use herenow_protocol::{ChannelName, Epoch, ServerFrame, encode};
+use herenow_protocol::{ChannelName, Epoch, ServerFrame, UserStatus, encode};
 
 use super::member::Member;
+use super::viewer::Viewer;
 
 /// A part ends when its members take about so many bytes: no frame of ours is a burden to read.
 pub const PART_BYTES: usize = 64 * 1024;
-
-/// Bytes of JSON around a name and attributes, generously.
-pub(super) const OVERHEAD_BYTES: usize = 96;
 
 /// A channel's state at a seq: handles of members, taken in a moment and encoded at leisure.
 #[derive(Clone, Debug)]
@@ -20,14 +18,57 @@ pub struct View {
     pub epoch: Epoch,
     /// The state is that after this frame.
     pub seq: u64,
-    /// Newest first.
+    /// Those visible to all, newest first.
     pub members: Vec<Arc<Member>>,
+    /// The others, newest first.
+    pub restricted: Vec<Arc<Member>>,
+    /// Set where a user's status is told instead of members.
+    pub status: Option<Box<UserStatus>>,
 }
 
 impl View {
-    /// Appends the snapshot to `out` as one or more WebSocket messages, one behind the other.
-    pub fn encode(&self, channel: &ChannelName, reason: SnapshotReason, out: &mut Vec<u8>) {
-        let mut rest = self.members.as_slice();
+    /// Appends the snapshot for everyone to `out`, as one or more WebSocket messages, one behind the
+    /// other. `more`: some more members are to follow for who may see them.
+    pub fn encode(
+        &self,
+        channel: &ChannelName,
+        reason: SnapshotReason,
+        more: bool,
+        out: &mut Vec<u8>,
+    ) {
+        if let Some(status) = &self.status {
+            let status = UserStatus::clone(status);
+            return encode::text_message(&ServerFrame::Status { status }, out);
+        }
+        self.encode_parts(channel, reason, &self.members, more, out);
+    }
+
+    /// Which of the members that not everyone may see `viewer` may.
+    #[must_use]
+    pub fn sight(&self, viewer: Viewer<'_>) -> Vec<Arc<Member>> {
+        self.restricted.iter().filter(|member| viewer.sees(member)).cloned().collect()
+    }
+
+    /// Appends the rest of a snapshot that has `more`: restricted members.
+    pub fn encode_rest(
+        &self,
+        channel: &ChannelName,
+        reason: SnapshotReason,
+        rest: &[Arc<Member>],
+        out: &mut Vec<u8>,
+    ) {
+        self.encode_parts(channel, reason, rest, false, out);
+    }
+
+    fn encode_parts(
+        &self,
+        channel: &ChannelName,
+        reason: SnapshotReason,
+        members: &[Arc<Member>],
+        more: bool,
+        out: &mut Vec<u8>,
+    ) {
+        let mut rest = members;
         loop {
             let (part, after) = rest.split_at(part_length(rest));
             let frame = ServerFrame::Snapshot {
@@ -36,7 +77,7 @@ impl View {
                 seq: self.seq,
                 count: self.members.len() as u64,
                 members: part.iter().map(|member| member.view()).collect::<Vec<MemberView>>(),
-                more: !after.is_empty(),
+                more: more || !after.is_empty(),
                 reason,
             };
             encode::text_message(&frame, out);
@@ -52,7 +93,7 @@ impl View {
 fn part_length(members: &[Arc<Member>]) -> usize {
     let mut bytes = 0;
     let fitting = members.iter().take_while(|member| {
-        bytes += OVERHEAD_BYTES + member.user.as_str().len() + member.attributes.bytes();
+        bytes += member.bytes();
         bytes <= PART_BYTES
     });
     fitting.count().max(usize::from(!members.is_empty()))

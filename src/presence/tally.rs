@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use herenow_protocol::name::MAX_NAME_BYTES;
 use herenow_protocol::reply::{MAX_RECENT, RecentView};
 use herenow_protocol::{ChannelName, ServerFrame, encode};
 
-use super::member::Member;
+use super::member::{Member, OVERHEAD_BYTES};
 use super::snapshot::PART_BYTES;
 
 /// A channel's count at a seq, and its newest members.
@@ -14,19 +13,34 @@ use super::snapshot::PART_BYTES;
 pub struct Tally {
     /// The state is that after this frame.
     pub seq: u64,
-    /// Number of members.
+    /// Number of members visible to all.
     pub count: usize,
-    /// Newest first, at most [`MAX_RECENT`].
+    /// The newest of them first, at most [`MAX_RECENT`].
     pub recent: Vec<Arc<Member>>,
 }
 
-// Whoever is told a count instead of a list must not be burdened more than by a list's part.
-const _: () = assert!(MAX_RECENT * (MAX_NAME_BYTES + 16) <= PART_BYTES);
-
 impl Tally {
+    /// The tally of `newest`, newest first, as many as one frame names: whoever is told a count
+    /// instead of a list must not be burdened more than by a list's part.
+    pub(super) fn new<'a>(
+        seq: u64,
+        count: usize,
+        newest: impl Iterator<Item = &'a Arc<Member>>,
+    ) -> Self {
+        let mut bytes = 0;
+        let fitting = newest.take(MAX_RECENT).take_while(|member| {
+            bytes += OVERHEAD_BYTES + member.user.as_str().len() + member.info().bytes();
+            bytes <= PART_BYTES
+        });
+        Self { seq, count, recent: fitting.cloned().collect() }
+    }
+
     /// Appends the `count` frame to `out`, with or without the newest members.
     pub fn encode(&self, channel: &ChannelName, with_recent: bool, out: &mut Vec<u8>) {
-        let view = |member: &Arc<Member>| RecentView { user: member.user.clone() };
+        let view = |member: &Arc<Member>| RecentView {
+            user: member.user.clone(),
+            info: member.info().clone(),
+        };
         let frame = ServerFrame::Count {
             channel: channel.clone(),
             seq: self.seq,

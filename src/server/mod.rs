@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::connection::Rules;
@@ -32,6 +33,8 @@ pub struct Shared {
     pub hub: Arc<Hub>,
     /// What holds for every connection.
     pub rules: Arc<Rules>,
+    /// Who may do what.
+    pub auth: Arc<Auth>,
 }
 
 /// A broker that runs.
@@ -54,9 +57,11 @@ pub fn start(config: &Config) -> Result<Broker, String> {
     let listener =
         listener::bind(config.listen).map_err(|error| listener::explain(config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let auth = Arc::new(Auth::from_config(config)?);
     let shared = Shared {
         hub: Hub::new(config, Clock::start(), Handle::current()),
-        rules: Rules::new(config),
+        rules: Rules::new(config, Arc::clone(&auth)),
+        auth,
     };
     let hub = Arc::clone(&shared.hub);
     let (stop, stopped) = watch::channel(false);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::SEC_WEBSOCKET_PROTOCOL;
+use axum::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use herenow_protocol::{Refusal, SUBPROTOCOL, UserId};
+use herenow_protocol::{ErrorCode, Refusal, SUBPROTOCOL, UserId};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 
 use super::Shared;
 use super::census::Counted;
+use crate::auth::Identity;
 use crate::connection;
 
 /// Answers `GET /ws`.
@@ -25,7 +26,7 @@ pub async fn websocket(
     Extension(counted): Extension<Arc<Counted>>,
     mut request: Request,
 ) -> Response {
-    let user = user_of(request.uri().query());
+    let identity = identify(&shared, request.headers(), request.uri().query());
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return not_a_handshake("the request asks for no upgrade");
     };
@@ -38,7 +39,7 @@ pub async fn websocket(
         let name = HeaderValue::from_static(SUBPROTOCOL);
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
     }
-    tokio::spawn(connect(shared, counted, upgrade, user));
+    tokio::spawn(connect(shared, counted, upgrade, identity));
     response
 }
 
@@ -48,12 +49,17 @@ fn not_a_handshake(why: &str) -> Response {
 }
 
 fn offers_our_protocol(headers: &HeaderMap) -> bool {
+    offered(headers).any(|name| name == SUBPROTOCOL)
+}
+
+/// The subprotocols that the client offers.
+fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     headers
         .get_all(SEC_WEBSOCKET_PROTOCOL)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|name| name.trim() == SUBPROTOCOL)
+        .map(str::trim)
 }
 
 /// Waits for the upgrade, and runs the connection in a task of its own: the one that waited for
@@ -62,7 +68,7 @@ async fn connect(
     shared: Shared,
     counted: Arc<Counted>,
     upgrade: OnUpgrade,
-    user: Result<UserId, Refusal>,
+    identity: Result<Identity, Refusal>,
 ) {
     let Ok(upgraded) = upgrade.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
@@ -70,13 +76,43 @@ async fn connect(
         return;
     };
     let (stream, early) = (parts.io.into_inner(), Vec::from(parts.read_buf));
-    let Shared { hub, rules } = shared;
-    connection::start(hub, rules, stream, early, user, counted);
+    let Shared { hub, rules, .. } = shared;
+    connection::start(hub, rules, stream, early, identity, counted);
+}
+
+/// Who asks: by its token, or in open mode by its word.
+fn identify(
+    shared: &Shared,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Result<Identity, Refusal> {
+    let query = query.unwrap_or_default();
+    if shared.auth.is_open() {
+        return Ok(Identity { user: user_of(query)?, access: None });
+    }
+    let token = bearer(headers)
+        .or_else(|| {
+            offered(headers).find_map(|name| name.strip_prefix("bearer.")).map(str::to_owned)
+        })
+        .or_else(|| form_value(query, "token"))
+        .ok_or_else(|| {
+            let rule = "is required: as ?token=, as Authorization: Bearer, or as the second \
+                        subprotocol, bearer.TOKEN";
+            Refusal::field(ErrorCode::Unauthenticated, "token", rule)
+        })?;
+    shared.auth.verify_token(&token, shared.hub.clock().now())
+}
+
+/// What `Authorization: Bearer` carries.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
 /// Whoever `?user=` says, or a guest. Open mode: the name is taken at its word.
-fn user_of(query: Option<&str>) -> Result<UserId, Refusal> {
-    let given = form_value(query.unwrap_or_default(), "user").filter(|name| !name.is_empty());
+fn user_of(query: &str) -> Result<UserId, Refusal> {
+    let given = form_value(query, "user").filter(|name| !name.is_empty());
     match given {
         Some(name) => UserId::parse(&name, "user"),
         None => UserId::parse(&format!("guest-{:08x}", fastrand::u32(..)), "user"),
