@@ -83,7 +83,9 @@ fn provocations(code: CloseCode) -> Vec<Provocation> {
         | CloseCode::Unauthenticated
         | CloseCode::Abuse
         | CloseCode::SlowConsumer
-        | CloseCode::NoPong => Vec::new(),
+        | CloseCode::NoPong
+        | CloseCode::Kicked
+        | CloseCode::TokenExpired => Vec::new(),
     }
 }
 

@@ -150,6 +150,9 @@ fn mistakes(code: ErrorCode) -> Vec<Mistake> {
             .into(),
         // Have tests of their own: ada has no room for one more channel, and no patience either.
         ErrorCode::ChannelFull | ErrorCode::RateLimited | ErrorCode::Unauthenticated
+        // Of tokens, of HTTP, and of a broker without presence.
+        | ErrorCode::TokenExpired | ErrorCode::Forbidden | ErrorCode::MethodNotAllowed
+        | ErrorCode::PresenceDisabled | ErrorCode::Unavailable
         // Nothing in this version sends it: it stands for what a broker fails to foresee.
         | ErrorCode::Internal => Vec::new(),
     };

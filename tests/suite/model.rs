@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use herenow::presence::{Bounds, Change, Channel, Command, Now, Roster, SourceId};
+use herenow::presence::{
+    Bounds, Change, Channel, Command, LEASE, Lasts, Now, Roster, SourceId, Tick, Viewer,
+};
 use herenow_protocol::reply::UpdateReason;
 use herenow_protocol::{
     AttributeMap, Attributes, ChannelName, Epoch, Event, LeaveReason, LossReason, ServerFrame,
@@ -252,6 +254,7 @@ impl Model {
             let event = match (self.told.get(&user), self.members.get(&user)) {
                 (None, Some(member)) => Event::Join {
                     user: user.clone(),
+                    info: Attributes::EMPTY,
                     attributes: as_attributes(&member.attributes),
                     at: member.joined_at,
                 },
@@ -266,6 +269,7 @@ impl Model {
                     Event::UpdateAttributes {
                         user: user.clone(),
                         attributes: as_attributes(&member.attributes),
+                        info: None,
                         at,
                         reason: (cause == Cause::Expired).then_some(UpdateReason::Expired),
                     }
@@ -353,8 +357,8 @@ impl Pair {
             },
             epoch,
             name: ChannelName::parse("room", "channel").unwrap(),
-            sources: std::array::from_fn(|slot| slot as SourceId),
-            next_source: SLOTS as SourceId,
+            sources: std::array::from_fn(|slot| LEASE + 1 + slot as SourceId),
+            next_source: LEASE + 1 + SLOTS as SourceId,
             seq: 0,
             moved_seq: 0,
             replica: BTreeMap::new(),
@@ -367,7 +371,9 @@ impl Pair {
             Op::Join { slot, attributes, grace_ms } => {
                 let (user, source) = (user(slot), self.sources[slot]);
                 let expected = self.model.join(&user, source, attributes.as_ref(), grace_ms);
-                let command = Command::Join { user, source, attributes, grace_ms };
+                let (info, visible_to) = (None, None);
+                let lasts = Lasts::Connection { grace_ms };
+                let command = Command::Join { user, source, attributes, info, visible_to, lasts };
                 assert_eq!(self.apply(command), expected);
             }
             Op::Leave { slot } => {
@@ -449,7 +455,8 @@ impl Pair {
 
     fn tick(&mut self) {
         let expected = self.model.tick();
-        let bundle = self.core.tick(&self.name, self.model.now, &bounds());
+        let Tick { frames: bundle, aside } = self.core.tick(&self.name, self.model.now, &bounds());
+        assert!(aside.is_none(), "everyone sees everyone");
         assert!(!self.core.has_news());
         self.compare_tally(&expected);
         let Some(bundle) = bundle else {
@@ -477,7 +484,7 @@ impl Pair {
         assert_eq!(self.core.moved_seq(), self.moved_seq);
         let tally = self.core.tally();
         assert_eq!((tally.seq, tally.count), (seq, self.model.members.len()));
-        assert_eq!(tally.recent, self.core.members(usize::MAX, None).members);
+        assert_eq!(tally.recent, self.core.members(usize::MAX, None, Viewer::Public).members);
     }
 
     fn hear(&mut self, frame: ServerFrame, expected: &BTreeMap<UserId, Event>) {
@@ -498,7 +505,7 @@ impl Pair {
 
     fn replicate(&mut self, event: Event) {
         match event {
-            Event::Join { user, attributes, at } => {
+            Event::Join { user, attributes, at, .. } => {
                 assert!(self.replica.insert(user, (attributes, at)).is_none(), "joined twice");
             }
             Event::Leave { user, .. } | Event::Timeout { user, .. } => {
@@ -520,12 +527,12 @@ impl Pair {
             assert_eq!(&shown.user, *user);
             assert_eq!(shown.attributes, as_attributes(&member.attributes));
             assert_eq!(shown.joined_at, member.joined_at);
-            assert_eq!(self.core.member(user), Some(shown));
+            assert_eq!(self.core.member(user, Viewer::Public), Some(shown));
         }
         let mut paged = Vec::new();
         let mut after = None;
         loop {
-            let page = self.core.members(1, after);
+            let page = self.core.members(1, after, Viewer::Public);
             paged.extend(page.members);
             after = page.next;
             if after.is_none() {
@@ -549,12 +556,15 @@ impl Pair {
         let young = |(_, at): &&(Vec<u8>, u64)| at + 120_000 > self.model.now.mono_ms;
         let kept = self.history.iter().rev().take_while(young).count() as u64;
         for seq in self.seq - kept..=self.seq {
-            let next = self.core.resume(Since { epoch: self.epoch, seq }).expect("young enough");
+            let next = self
+                .core
+                .resume(Since { epoch: self.epoch, seq }, Viewer::Public)
+                .expect("young enough");
             let told: Vec<_> = self.history[seq as usize..].iter().map(|(b, _)| &b[..]).collect();
             assert_eq!(self.core.since(next), Some(&*told.concat()));
         }
         let foreign = Since { epoch: Epoch::from_random(8), seq: self.seq };
-        assert_eq!(self.core.resume(foreign), None);
+        assert_eq!(self.core.resume(foreign, Viewer::Public), None);
     }
 }
 

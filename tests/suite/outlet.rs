@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use herenow::auth::Identity;
 use herenow::delivery::{Blob, Cursor, Flow, Outlet, Subscription, Sweep};
-use herenow_protocol::{Level, ServerFrame, encode};
+use herenow_protocol::{Level, ServerFrame, UserId, encode};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -21,7 +22,8 @@ async fn outlet() -> (Arc<Outlet>, TcpStream) {
         tokio::join!(small_socket(listener.local_addr().unwrap()), listener.accept());
     let socket = accepted.unwrap().0;
     socket.writable().await.unwrap();
-    (Outlet::new(1, socket), reader)
+    let identity = Identity { user: UserId::parse("ada", "user").unwrap(), access: None };
+    (Outlet::new(1, socket, identity, 0), reader)
 }
 
 fn reply() -> (ServerFrame, Vec<u8>) {

@@ -145,19 +145,21 @@ impl Replica {
 
     fn tell(&mut self, event: &Event) {
         match event.clone() {
-            Event::Join { user, attributes, at } => {
-                let member = MemberView { user: user.clone(), attributes, joined_at: at };
+            Event::Join { user, info, attributes, at } => {
+                let member = MemberView { user: user.clone(), info, attributes, joined_at: at };
                 let before = self.members.insert(user, member);
                 assert!(before.is_none(), "joined while present: {before:?}");
             }
             Event::Leave { user, .. } | Event::Timeout { user, .. } => {
                 assert!(self.members.remove(&user).is_some(), "{user} ended and was not there");
             }
-            Event::UpdateAttributes { user, attributes, .. } => {
+            Event::UpdateAttributes { user, attributes, info, .. } => {
                 let member = self.members.get_mut(&user);
                 let member = member.unwrap_or_else(|| panic!("an update of {user}, who is absent"));
-                assert_ne!(member.attributes, attributes, "an update of {user} changes nothing");
+                let changes = member.attributes != attributes || info.is_some();
+                assert!(changes, "an update of {user} changes nothing");
                 member.attributes = attributes;
+                member.info = info.unwrap_or_else(|| member.info.clone());
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use herenow::hub::Hub;
-use herenow::presence::Command;
+use herenow::presence::{Command, Lasts};
 use herenow_protocol::reply::{Answer, SnapshotReason};
 use herenow_protocol::{ChannelName, ErrorCode, Event, ServerFrame, UserId};
 use serde_json::json;
@@ -348,7 +348,9 @@ fn crowd(hub: &std::sync::Arc<Hub>, channel: &str, n: usize) {
     for number in 0..n {
         let user = UserId::parse(&format!("m{number}"), "user").unwrap();
         let source = hub.number_connection();
-        let command = Command::Join { user, source, attributes: None, grace_ms: 0 };
+        let (attributes, info, visible_to) = (None, None, None);
+        let lasts = Lasts::Connection { grace_ms: 0 };
+        let command = Command::Join { user, source, attributes, info, visible_to, lasts };
         let now = hub.clock().now();
         hub.enter(&name, |channel, room| hub.apply(channel, room, command, now)).unwrap();
     }
