@@ -19,17 +19,14 @@ const COMMANDS: [(&str, &str); 15] = [
     ("join room mood=happy", "be present in the channel, with attributes if you like"),
     ("leave room", "be present there no longer"),
     ("set room mood=sad", "replace your attributes there"),
-    ("hb", "say that you are still here, in all your channels (or: hb room)"),
+    ("hb", "say that you are still here, everywhere (or: hb room)"),
     ("sub room", "be told who is there, who comes and who goes"),
     ("sub room count", "be told how many are there (or: auto, or: events)"),
     ("unsub room", "be told no longer"),
     ("who room", "list the members, newest first"),
     ("count room", "count the members"),
     ("get room bob", "read bob's attributes there (or: get room, for your own)"),
-    (
-        "status busy=true",
-        "tell who watches you (or: waitTime=5, text=\"at lunch\", invisible=true)",
-    ),
+    ("status busy=true", "tell who watches you (or: waitTime=5, text=lunch)"),
     ("watch bob carol", "be told whether they are online, busy, or last seen when"),
     ("unwatch bob", "be told that no longer"),
     ("where bob", "list the channels that bob is in (or: where, for your own)"),
@@ -57,13 +54,13 @@ pub fn parse(line: &str) -> Result<Request, Refusal> {
     let request = match command {
         "join" => Request::Join {
             channel: channel(words.next())?,
-            attributes: pairs(&mut words)?,
+            attributes: attributes(&mut words)?,
             grace_ms: None,
             visible_to: None,
         },
         "set" => Request::SetAttributes {
             channel: channel(words.next())?,
-            attributes: pairs(&mut words)?.unwrap_or_default(),
+            attributes: attributes(&mut words)?.unwrap_or_default(),
             merge: false,
             ttl_ms: None,
         },
@@ -157,33 +154,46 @@ fn user(word: Option<&str>) -> Result<Option<UserId>, Refusal> {
 
 fn users<'a>(words: impl Iterator<Item = &'a str>) -> Result<Vec<UserId>, Refusal> {
     let users: Result<Vec<_>, _> = words.map(|word| UserId::parse(&plain(word), "users")).collect();
-    users.and_then(check_users)
+    let users = users?;
+    if users.is_empty() { Err(Refusal::missing("users")) } else { check_users(users) }
 }
 
 /// Typed as the attributes of a join are, and read as the JSON that this makes.
 fn status<'a>(words: impl Iterator<Item = &'a str>) -> Result<StatusPatch, Refusal> {
-    let map = pairs(words)?.unwrap_or_default();
+    let map = pairs(words, |word| {
+        let rule = format!("a status is typed as key=value, not {word:?}");
+        Refusal::new(ErrorCode::InvalidField, rule)
+    })?;
     parse::status(&Value::Object(map).to_string())
+}
+
+/// The attributes of a join or a set; `None` if no word is left.
+fn attributes<'a>(words: impl Iterator<Item = &'a str>) -> Result<Option<AttributeMap>, Refusal> {
+    let map = pairs(words, |word| {
+        Refusal::invalid("attributes", format_args!("are typed as key=value, not {word:?}"))
+    })?;
+    shallow(map).map(|map| (!map.is_empty()).then_some(map))
 }
 
 fn level(word: &str) -> Result<Level, Refusal> {
     Level::named(word).ok_or_else(Level::refusal)
 }
 
-fn pairs<'a>(words: impl Iterator<Item = &'a str>) -> Result<Option<AttributeMap>, Refusal> {
+/// The `key=value` pairs that are left; `refusal` tells of a word that is none.
+fn pairs<'a>(
+    words: impl Iterator<Item = &'a str>,
+    refusal: impl Fn(&str) -> Refusal,
+) -> Result<AttributeMap, Refusal> {
     let mut map = AttributeMap::new();
     for word in words {
-        let (key, value) =
-            word.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
-                Refusal::invalid(
-                    "attributes",
-                    format_args!("are typed as key=value, not {:?}", shorten(word)),
-                )
-            })?;
+        let (key, value) = word
+            .split_once('=')
+            .filter(|(key, _)| !key.is_empty())
+            .ok_or_else(|| refusal(&shorten(word)))?;
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
         map.insert(plain(key), value);
     }
-    shallow(map).map(|map| (!map.is_empty()).then_some(map))
+    Ok(map)
 }
 
 #[cfg(test)]
@@ -192,7 +202,7 @@ mod tests {
 
     use super::*;
 
-    fn attributes(line: &str) -> Value {
+    fn attributes_of(line: &str) -> Value {
         match parse(line).unwrap() {
             Request::Join { attributes, .. } => json!(attributes),
             other => panic!("not a join: {other:?}"),
@@ -202,12 +212,12 @@ mod tests {
     #[test]
     fn values_are_json_where_they_read_as_json() {
         assert_eq!(
-            attributes(r#"join room mood="quite happy" n=3 ok=true who=bob url=a=b empty="#),
+            attributes_of(r#"join room mood="quite happy" n=3 ok=true who=bob url=a=b empty="#),
             json!({"mood": "quite happy", "n": 3, "ok": true, "who": "bob", "url": "a=b", "empty": ""})
         );
-        assert_eq!(attributes("join room"), Value::Null);
-        assert_eq!(attributes(r#"join room "a b"=1"#), json!({"a b": 1}));
-        assert_eq!(attributes(r#"join "my room" a="\"""#), json!({"a": "\""}));
+        assert_eq!(attributes_of("join room"), Value::Null);
+        assert_eq!(attributes_of(r#"join room "a b"=1"#), json!({"a b": 1}));
+        assert_eq!(attributes_of(r#"join "my room" a="\"""#), json!({"a": "\""}));
     }
 
     #[test]
@@ -218,12 +228,62 @@ mod tests {
     }
 
     #[test]
+    fn help_fits_a_terminal() {
+        for line in help() {
+            assert!(line.chars().count() <= 80, "{line}");
+            // In the JSON that a person reads, a quote would stand as two characters.
+            assert!(!line.contains(['"', '\\']), "{line}");
+        }
+        for (form, _) in COMMANDS {
+            assert!(form.len() <= 20, "{form} would touch what it does");
+        }
+    }
+
+    #[test]
+    fn a_status_is_typed_as_pairs() {
+        let patch = |line| match parse(line).unwrap() {
+            Request::SetStatus { patch } => patch,
+            other => panic!("not a status: {other:?}"),
+        };
+        assert_eq!(
+            patch("status busy=true waitTime=5"),
+            StatusPatch { busy: Some(true), wait_time: Some(Some(5)), ..<_>::default() }
+        );
+        assert_eq!(
+            patch(r#"status text="at lunch" waitTime=null invisible=false"#),
+            StatusPatch {
+                invisible: Some(false),
+                wait_time: Some(None),
+                text: Some(Some("at lunch".into())),
+                ..<_>::default()
+            }
+        );
+        assert_eq!(patch("status text=null"), StatusPatch { text: Some(None), ..<_>::default() });
+        let refusal = parse("status busy").unwrap_err();
+        assert_eq!((refusal.code, refusal.field), (ErrorCode::InvalidField, None));
+        assert_eq!(refusal.message, r#"a status is typed as key=value, not "busy""#);
+    }
+
+    #[test]
+    fn whom_to_watch_is_typed_as_words() {
+        let users = |line| match parse(line).unwrap() {
+            Request::Watch { users } | Request::Unwatch { users } => json!(users),
+            other => panic!("neither watch nor unwatch: {other:?}"),
+        };
+        assert_eq!(users("watch bob carol"), json!(["bob", "carol"]));
+        assert_eq!(users(r#"unwatch "bob b""#), json!(["bob b"]));
+        assert!(matches!(parse("unwatch bob"), Ok(Request::Unwatch { .. })));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let code = |line| parse(line).unwrap_err().code;
         assert_eq!(code(""), ErrorCode::UnknownType);
         assert_eq!(code("hello"), ErrorCode::UnknownType);
         assert_eq!(code("[1]"), ErrorCode::BadJson);
         assert_eq!(code("join"), ErrorCode::MissingField);
+        assert_eq!(code("watch"), ErrorCode::MissingField);
+        assert_eq!(code("status"), ErrorCode::MissingField);
         assert_eq!(code("leave room now"), ErrorCode::InvalidField);
         assert_eq!(code("join room happy"), ErrorCode::InvalidField);
         assert_eq!(code("join room mood=\"happy"), ErrorCode::InvalidField);
