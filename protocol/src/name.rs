@@ -120,8 +120,9 @@ impl UserId {
     }
 }
 
-/// Channels of the broker's own, which no frame can name: their members are nobody, and their
-/// frames tell a user's status.
+/// Channels of the broker's own, where a user's status is told: two for each user, since the user
+/// sees more of it than others do. Nobody is a member of them, [`ChannelName::parse`] refuses their
+/// names, and they may be longer than [`MAX_NAME_BYTES`].
 impl ChannelName {
     const STATUS: &str = "$user:";
     const OWN_STATUS: &str = "$self:";
@@ -155,5 +156,35 @@ impl ChannelName {
     #[must_use]
     pub fn is_own_status(&self) -> bool {
         self.0.starts_with(Self::OWN_STATUS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_of_a_status_knows_whose_it_is() {
+        for name in ["bob", "a$user:b", "user:bob", "会議室", &"x".repeat(MAX_NAME_BYTES)] {
+            let (user, other) = (UserId::parse(name, "user").unwrap(), UserId("ada".into()));
+            let (own, shown) =
+                (ChannelName::of_own_status(&user), ChannelName::of_shown_status(&user));
+            assert_eq!(ChannelName::of_status(&user, &user), own);
+            assert_eq!(ChannelName::of_status(&user, &other), shown);
+            assert_ne!(own, shown);
+            for channel in [&own, &shown] {
+                assert_eq!(channel.status_of(), Some(user.clone()));
+                assert!(ChannelName::parse(channel.as_str(), "channel").is_err(), "{channel}");
+            }
+            assert!(own.is_own_status() && !shown.is_own_status());
+        }
+    }
+
+    #[test]
+    fn a_channel_that_a_frame_may_name_is_of_no_status() {
+        for name in ["room", "user:bob", "self:bob", "a$user:bob"] {
+            let channel = ChannelName::parse(name, "channel").unwrap();
+            assert_eq!((channel.status_of(), channel.is_own_status()), (None, false));
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A frame is read as one flat struct of raw fields, borrowed from the text; then only the fields
 //! that its `type` knows are looked at, one by one, so that a refusal can name the field. Unknown
-//! fields, and fields of other types, are ignored. A field that is null counts as absent.
+//! fields, and fields of other types, are ignored. A field that is null counts as absent, except for
+//! the two of a status whose null is a value: `waitTime` (nobody knows) and `text` (none).
 
 use std::borrow::Cow;
 
@@ -351,6 +352,64 @@ mod tests {
             refusal(r#"{"type":"join","channel":null}"#),
             (ErrorCode::MissingField, Some("channel"))
         );
+    }
+
+    #[test]
+    fn of_a_status_absent_and_null_differ_where_null_says_something() {
+        let patch = |fields: &str| match request(&format!(r#"{{"type":"setStatus",{fields}}}"#)) {
+            Request::SetStatus { patch } => patch,
+            other => panic!("not a status: {other:?}"),
+        };
+        let busy = StatusPatch { busy: Some(true), ..<_>::default() };
+        assert_eq!(patch(r#""busy":true"#), busy);
+        assert_eq!(patch(r#""busy":true,"invisible":null"#), busy, "as absent");
+        assert_eq!(
+            patch(r#""waitTime": null ,"text":null"#),
+            StatusPatch { wait_time: Some(None), text: Some(None), ..<_>::default() }
+        );
+        assert_eq!(
+            patch(r#""waitTime":0,"text":"""#),
+            StatusPatch { wait_time: Some(Some(0)), text: Some(Some("".into())), ..<_>::default() }
+        );
+        for nothing in ["{}", r#"{"busy":null,"invisible":null}"#] {
+            assert_eq!(status(nothing).unwrap_err().code, ErrorCode::MissingField);
+        }
+        assert_eq!(status(r#"{"text":null}"#).unwrap().text, Some(None), "over HTTP too");
+    }
+
+    #[test]
+    fn a_status_is_written_as_it_is_read() {
+        let text = r#"{"id":"a","type":"setStatus","busy":false,"waitTime":null,"text":"x"}"#;
+        assert_eq!(serde_json::to_string(&parse(text).unwrap()).unwrap(), text);
+        let text = r#"{"type":"setStatus","text":null}"#;
+        assert_eq!(serde_json::to_string(&parse(text).unwrap()).unwrap(), text);
+    }
+
+    #[test]
+    fn a_lease_is_read() {
+        let read = lease(r#" {"attributes":{"a":1},"visibleTo":["team:blue"],"ttlMs":5000}"#);
+        let read = read.unwrap();
+        assert_eq!((read.ttl_ms, read.attributes.unwrap()["a"].clone()), (Some(5000), 1.into()));
+        assert_eq!(read.visible_to, Some(Audience::parse(["team:blue"]).unwrap()));
+        let nothing = r#"{"attributes":null,"visibleTo":null,"ttlMs":null,"waitTime":"x"}"#;
+        assert_eq!(lease(nothing).unwrap(), Lease::default());
+        assert_eq!(lease("{}").unwrap(), Lease::default());
+        assert_eq!(lease("[{}]").unwrap_err().code, ErrorCode::BadJson);
+        assert_eq!(lease("").unwrap_err().code, ErrorCode::BadJson);
+        assert_eq!(lease(r#"{"ttlMs":-1}"#).unwrap_err().field, Some("ttlMs"));
+    }
+
+    #[test]
+    fn what_is_said_of_a_token_does_not_repeat_it() {
+        for text in [
+            r#"{"type":"auth","token":["secret"]}"#,
+            r#"{"type":"auth","token":"secret\ud800"}"#,
+            r#"{"type":"auth","token":"secret","token":"secret"}"#,
+            r#"{"type":"auth","token":"secret"#,
+        ] {
+            let message = parse(text).unwrap_err().refusal.message;
+            assert!(!message.contains("secret"), "{message}");
+        }
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub enum LeaveReason {
     Left,
     /// The client closed its WebSocket with a Close frame.
     Closed,
-    /// An operator ended the user's connections.
+    /// A back end ended the user's connections.
     Kicked,
 }
 
@@ -118,7 +118,8 @@ pub enum Event {
         user: UserId,
         /// All attributes as they are now.
         attributes: Attributes,
-        /// All of `info` as it is now, if it changed: the user came with another token.
+        /// All of `info` as it is now (`{}`: there is none any more), if it changed: the user came
+        /// with another token.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         info: Option<Attributes>,
         /// When.
@@ -273,7 +274,7 @@ pub enum LevelReason {
     Asked,
 }
 
-/// Which of a connection's own memberships ended without its asking, and why.
+/// Why something of a connection's own ended without its asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -383,9 +384,10 @@ pub enum ServerFrame {
         channel: ChannelName,
         /// The count is that after this frame. It moves no replica.
         seq: u64,
-        /// Number of members.
+        /// Number of members that are visible to all.
         count: u64,
-        /// To `auto` subscribers: those who joined last, newest first, at most [`MAX_RECENT`].
+        /// To `auto` subscribers: those visible to all who joined last, newest first, at most
+        /// 200.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "schema", schemars(length(max = MAX_RECENT)))]
         recent: Option<Vec<RecentView>>,

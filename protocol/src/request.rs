@@ -18,7 +18,7 @@ pub const MAX_USERS: usize = 100;
 
 /// A token. What it says is for whoever verifies it, and it is never printed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 #[serde(transparent)]
 pub struct Token(pub Box<str>);
 
@@ -260,21 +260,21 @@ pub enum Request {
         #[serde(skip_serializing_if = "Option::is_none")]
         user: Option<UserId>,
     },
-    /// Change this connection's user's status.
+    /// Change the status of this connection's user. At least one field is required.
     SetStatus {
-        /// What to change; at least one field.
+        /// What to change.
         #[serde(flatten)]
         patch: StatusPatch,
     },
     /// Be told the status of users, now and on each change.
     Watch {
-        /// Whose, at most [`MAX_USERS`].
+        /// Whose, 1 to 100.
         #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_USERS)))]
         users: Vec<UserId>,
     },
     /// Be told the status of users no longer.
     Unwatch {
-        /// Whose, at most [`MAX_USERS`].
+        /// Whose, 1 to 100.
         #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_USERS)))]
         users: Vec<UserId>,
     },
@@ -303,5 +303,29 @@ pub struct ClientFrame {
 impl From<Request> for ClientFrame {
     fn from(request: Request) -> Self {
         Self { id: None, request }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_never_printed() {
+        let token = Token("eyJhbGciOi.secret".into());
+        let request = Request::Auth { token: token.clone() };
+        let frame = ClientFrame { id: Some(FrameId::Number(1)), request: request.clone() };
+        for printed in [
+            format!("{token:?} {token:#?}"),
+            format!("{request:?} {request:#?}"),
+            format!("{frame:?} {frame:#?}"),
+        ] {
+            assert!(!printed.contains("secret") && printed.contains("[token]"), "{printed}");
+        }
+        assert_eq!(
+            serde_json::to_string(&frame).unwrap(),
+            r#"{"id":1,"type":"auth","token":"eyJhbGciOi.secret"}"#,
+            "sent it is, of course"
+        );
     }
 }

@@ -32,8 +32,10 @@ pub struct UserStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(max = MAX_WAIT_MINUTES)))]
     pub wait_time: Option<u32>,
-    /// A line that the user wrote.
+    /// A line that the user wrote, at most 256 bytes of UTF-8 without control characters; absent if
+    /// there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_TEXT_BYTES)))]
     pub text: Option<Box<str>>,
     /// Name, avatar and the like, as the user's token gave them; absent if it gave none.
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]

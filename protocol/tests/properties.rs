@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 
 use herenow_protocol::attributes::{MAX_DEPTH, too_deep};
-use herenow_protocol::reply::{MemberView, SnapshotReason};
+use herenow_protocol::reply::{MemberView, RecentView, RemovedReason, SnapshotReason};
+use herenow_protocol::status::MAX_WAIT_MINUTES;
 use herenow_protocol::{
-    AttributeMap, Attributes, ChannelName, ClientFrame, Epoch, ErrorCode, FrameId, Level, Request,
-    ServerFrame, Since, UserId, parse,
+    AttributeMap, Attributes, Audience, ChannelName, ClientFrame, Epoch, ErrorCode, Event, FrameId,
+    Level, Request, ServerFrame, Since, StatusPatch, Token, UserId, UserStatus, parse,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -67,15 +68,120 @@ fn map() -> impl Strategy<Value = AttributeMap> {
     btree_map(key(), value(), 0..6).prop_map(|map| map.into_iter().collect())
 }
 
+/// Few roles, so that some repeat; and any text that may be one. `any` and `users` are in reach.
+fn audience() -> impl Strategy<Value = Audience> {
+    let role = prop_oneof![
+        4 => "team:[a-c]",
+        2 => user().prop_map(|user| format!("user:{user}")),
+        1 => prop_oneof![Just("any".to_owned()), Just("users".to_owned())],
+        1 => "[^\\p{Cc}]{1,40}",
+    ];
+    vec(role, 0..5).prop_map(|roles| Audience::parse(roles.iter().map(String::as_str)).unwrap())
+}
+
+fn line_of_text() -> impl Strategy<Value = Box<str>> {
+    "[^\\p{Cc}]{0,40}".prop_map(Box::from)
+}
+
+/// Each field absent, set, or (of the two whose null says something) null.
+fn patch() -> impl Strategy<Value = StatusPatch> {
+    let boolean = || option::of(any::<bool>());
+    let wait_time = option::of(option::of(0..=MAX_WAIT_MINUTES));
+    (boolean(), boolean(), wait_time, option::of(option::of(line_of_text())))
+        .prop_map(|(busy, invisible, wait_time, text)| StatusPatch {
+            busy,
+            invisible,
+            wait_time,
+            text,
+        })
+        .prop_filter("changes nothing", |patch| *patch != StatusPatch::default())
+}
+
+fn info() -> impl Strategy<Value = Attributes> {
+    map().prop_map(|map| Attributes::from_map(&map))
+}
+
+/// A number that every JSON reader keeps.
+fn time() -> impl Strategy<Value = u64> {
+    0..1u64 << 53
+}
+
+fn status() -> impl Strategy<Value = UserStatus> {
+    let set = (any::<[bool; 3]>(), option::of(0..=MAX_WAIT_MINUTES), option::of(line_of_text()));
+    let times = [(); 3].map(|()| option::of(time()));
+    (user(), set, info(), times).prop_map(
+        |(user, ([online, invisible, busy], wait_time, text), info, times)| {
+            let [last_seen, created_at, updated_at] = times;
+            UserStatus {
+                user,
+                online,
+                invisible,
+                busy,
+                wait_time,
+                text,
+                info,
+                last_seen,
+                created_at,
+                updated_at,
+            }
+        },
+    )
+}
+
+/// The frames and events that `info`, watching and rights have brought.
+fn told() -> impl Strategy<Value = ServerFrame> {
+    let member = (user(), info(), map(), time()).prop_map(|(user, info, attributes, joined_at)| {
+        MemberView { user, info, attributes: Attributes::from_map(&attributes), joined_at }
+    });
+    let join = (user(), info(), time()).prop_map(|(user, info, at)| Event::Join {
+        user,
+        info,
+        attributes: Attributes::EMPTY,
+        at,
+    });
+    let update = (user(), option::of(info()), time()).prop_map(|(user, info, at)| {
+        Event::UpdateAttributes { user, attributes: Attributes::EMPTY, info, at, reason: None }
+    });
+    let removed = (vec(channel(), 0..3), vec(user(), 0..3));
+    let recent = (user(), info()).prop_map(|(user, info)| RecentView { user, info });
+    prop_oneof![
+        status().prop_map(|status| ServerFrame::Status { status }),
+        (channel(), vec(member, 0..3), any::<bool>()).prop_map(|(channel, members, more)| {
+            let epoch = Epoch::from_random(1);
+            let reason = SnapshotReason::Resync;
+            ServerFrame::Snapshot { channel, epoch, seq: 0, count: 0, members, more, reason }
+        }),
+        (channel(), vec(prop_oneof![join, update], 0..3)).prop_map(|(channel, events)| {
+            ServerFrame::Presence { channel, seq: 1, count: 0, events }
+        }),
+        (channel(), vec(recent, 0..3)).prop_map(|(channel, recent)| ServerFrame::Count {
+            channel,
+            seq: 1,
+            count: 0,
+            recent: Some(recent)
+        }),
+        removed.prop_map(|(channels, users)| ServerFrame::Removed {
+            channels,
+            users,
+            reason: RemovedReason::Rights
+        }),
+    ]
+}
+
 fn request() -> impl Strategy<Value = Request> {
     let epoch = any::<u64>().prop_map(Epoch::from_random);
     let since = (epoch, any::<u64>()).prop_map(|(epoch, seq)| Since { epoch, seq });
     let level = prop_oneof![Just(Level::Auto), Just(Level::Events), Just(Level::Count)];
     let number = || option::of(any::<u64>());
     prop_oneof![
-        (channel(), option::of(map()), number()).prop_map(|(channel, attributes, grace_ms)| {
-            Request::Join { channel, attributes, grace_ms }
-        }),
+        (channel(), option::of(map()), number(), option::of(audience())).prop_map(
+            |(channel, attributes, grace_ms, visible_to)| Request::Join {
+                channel,
+                attributes,
+                grace_ms,
+                visible_to
+            }
+        ),
         channel().prop_map(|channel| Request::Leave { channel }),
         option::of(vec(channel(), 0..4)).prop_map(|channels| Request::Heartbeat { channels }),
         (channel(), map(), any::<bool>(), number()).prop_map(
@@ -95,6 +201,10 @@ fn request() -> impl Strategy<Value = Request> {
         (channel(), option::of(user()))
             .prop_map(|(channel, user)| Request::GetAttributes { channel, user }),
         option::of(user()).prop_map(|user| Request::GetChannels { user }),
+        patch().prop_map(|patch| Request::SetStatus { patch }),
+        vec(user(), 1..4).prop_map(|users| Request::Watch { users }),
+        vec(user(), 1..4).prop_map(|users| Request::Unwatch { users }),
+        any::<String>().prop_map(|token| Request::Auth { token: Token(token.into()) }),
     ]
 }
 
@@ -131,7 +241,10 @@ fn is_answered(text: &str) {
     let by_field = match refusal.code {
         ErrorCode::BadJson => refusal.field.is_none(),
         ErrorCode::UnknownType => refusal.field == Some("type"),
-        ErrorCode::MissingField => refusal.field.is_some(),
+        // Of a status any one field will do, so that none is at fault.
+        ErrorCode::MissingField => {
+            refusal.field.is_some() || refusal.message.starts_with("no status field")
+        }
         ErrorCode::InvalidField => true,
         _ => false,
     };
@@ -191,12 +304,18 @@ proptest! {
     }
 
     #[test]
+    fn what_the_broker_writes_a_client_reads(frame in told()) {
+        let text = serde_json::to_string(&frame).unwrap();
+        prop_assert_eq!(serde_json::from_str::<ServerFrame>(&text).unwrap(), frame);
+    }
+
+    #[test]
     fn any_text_is_answered(text in any::<String>()) {
         is_answered(&text);
     }
 
     #[test]
-    fn any_line_is_answered(line in "(join|set|hb|sub|who|get|where|help)( [ -~]{0,8}){0,4}") {
+    fn any_line_is_answered(line in "(join|set|hb|sub|who|get|where|status|watch|unwatch|help)( [ -~]{0,8}){0,4}") {
         is_answered(&line);
     }
 
@@ -236,6 +355,16 @@ proptest! {
     }
 
     #[test]
+    fn a_typed_status_is_the_json_status(patch in patch()) {
+        let frame = json!(ClientFrame::from(Request::SetStatus { patch }));
+        let mut line = "status".to_owned();
+        for (key, value) in frame.as_object().unwrap().iter().filter(|(key, _)| *key != "type") {
+            line += &format!(" {key}={value}");
+        }
+        prop_assert_eq!(parse(&line).unwrap(), parse(&frame.to_string()).unwrap());
+    }
+
+    #[test]
     fn a_typed_join_is_the_json_join(
         channel in channel(),
         // An equals sign ends the key of a pair, quoted or not.
@@ -264,6 +393,7 @@ proptest! {
         }
         let member = MemberView {
             user: UserId::parse("ada", "user").unwrap(),
+            info: Attributes::from_map(&map),
             attributes: Attributes::from_map(&map),
             joined_at: 0,
         };
