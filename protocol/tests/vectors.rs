@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use herenow_protocol::{ErrorCode, Event, ServerFrame, parse};
+use herenow_protocol::reply::MemberView;
+use herenow_protocol::{Attributes, ErrorCode, Event, ServerFrame, UserId, parse};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -123,6 +124,11 @@ struct Sequence {
     name: String,
     frames: Vec<Value>,
     expect: State,
+    /// Members whom not everyone may see, so that `count` leaves them out.
+    #[serde(default)]
+    restricted: BTreeSet<String>,
+    /// The `info` of those members that have one, where the sequence is about it.
+    info: Option<BTreeMap<String, Value>>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -137,7 +143,8 @@ struct State {
 #[derive(Default)]
 struct Replica {
     state: State,
-    parts: Option<(String, u64, BTreeMap<String, Value>)>,
+    info: BTreeMap<String, Value>,
+    parts: Option<(String, u64, Vec<MemberView>)>,
     synced: bool,
     counted: bool,
 }
@@ -149,12 +156,15 @@ impl Replica {
                 let begun =
                     self.parts.take().filter(|(e, s, _)| (e, *s) == (&epoch.to_string(), seq));
                 let mut collected = begun.map(|(_, _, members)| members).unwrap_or_default();
-                collected
-                    .extend(members.into_iter().map(|m| (m.user.to_string(), json!(m.attributes))));
+                collected.extend(members);
                 if more {
                     self.parts = Some((epoch.to_string(), seq, collected));
                 } else {
-                    self.state = State { seq, count, members: collected };
+                    self.state = State { seq, count, members: BTreeMap::new() };
+                    self.info.clear();
+                    for MemberView { user, info, attributes, .. } in collected {
+                        self.put(&user, &attributes, Some(&info));
+                    }
                     (self.synced, self.counted) = (true, false);
                 }
             }
@@ -170,36 +180,51 @@ impl Replica {
                 (self.synced, self.counted, self.parts) = (false, true, None);
                 self.state.count = count;
                 self.state.members.clear();
+                self.info.clear();
             }
             _ => (),
         }
     }
 
     fn apply(&mut self, event: Event) {
-        let members = &mut self.state.members;
         match event {
-            Event::Join { user, attributes, .. }
-            | Event::UpdateAttributes { user, attributes, .. } => {
-                members.insert(user.to_string(), json!(attributes));
+            Event::Join { user, attributes, info, .. } => self.put(&user, &attributes, Some(&info)),
+            Event::UpdateAttributes { user, attributes, info, .. } => {
+                self.put(&user, &attributes, info.as_ref());
             }
             Event::Leave { user, .. } | Event::Timeout { user, .. } => {
-                members.remove(user.as_str());
+                self.state.members.remove(user.as_str());
+                self.info.remove(user.as_str());
             }
+        }
+    }
+
+    /// Without `info` the member keeps what it has.
+    fn put(&mut self, user: &UserId, attributes: &Attributes, info: Option<&Attributes>) {
+        self.state.members.insert(user.to_string(), json!(attributes));
+        match info {
+            Some(info) if info.is_empty() => drop(self.info.remove(user.as_str())),
+            Some(info) => drop(self.info.insert(user.to_string(), json!(info))),
+            None => (),
         }
     }
 }
 
 #[test]
 fn replicas_know_what_they_should() {
-    for Sequence { name, frames, expect } in read("replica.json") {
+    for Sequence { name, frames, expect, restricted, info } in read("replica.json") {
         let mut replica = Replica::default();
         for frame in frames {
             let frame = ServerFrame::deserialize(&frame).unwrap_or_else(|e| panic!("{name}: {e}"));
             replica.receive(frame);
         }
         assert_eq!(replica.state, expect, "{name}");
+        if let Some(info) = info {
+            assert_eq!(replica.info, info, "{name}");
+        }
         if !replica.counted {
-            assert_eq!(expect.count, expect.members.len() as u64, "{name}: the vector itself");
+            let counted = expect.members.keys().filter(|user| !restricted.contains(*user));
+            assert_eq!(expect.count, counted.count() as u64, "{name}: the vector itself");
         }
     }
 }
