@@ -135,6 +135,8 @@ async fn every_violation_gets_its_close_frame() {
             CloseCode::Abuse,
             CloseCode::SlowConsumer,
             CloseCode::NoPong,
+            CloseCode::Kicked,
+            CloseCode::TokenExpired,
         ];
         assert_eq!(provocations.is_empty(), elsewhere.contains(&code), "{code:?}");
     }

@@ -277,6 +277,11 @@ async fn every_error_is_exact_and_changes_nothing() {
             ErrorCode::RateLimited,
             ErrorCode::Unauthenticated,
             ErrorCode::Internal,
+            ErrorCode::TokenExpired,
+            ErrorCode::Forbidden,
+            ErrorCode::MethodNotAllowed,
+            ErrorCode::PresenceDisabled,
+            ErrorCode::Unavailable,
         ];
         assert_eq!(mistakes.is_empty(), elsewhere.contains(&code), "{code:?}");
     }

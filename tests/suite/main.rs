@@ -2,6 +2,7 @@
 //!
 //! - `model`: random histories of the presence core against a simple model of it.
 //! - `beat`: random subscribers of a count, who are told in time and not too often.
+//! - `visibility`: the same of members that not everyone may see.
 //! - `house`: which module may know which, and what the core must not touch.
 //! - `rules`, `attributes`: the rules of presence, over real sockets.
 //! - `liveness`: silence, pings, deadlines.
@@ -42,4 +43,5 @@ mod rules;
 mod seed;
 mod shorthand;
 mod slow;
+mod visibility;
 mod wire;

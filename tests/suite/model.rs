@@ -306,7 +306,7 @@ fn as_attributes(map: &BTreeMap<String, Value>) -> Attributes {
 }
 
 /// The frames of one or more unmasked WebSocket text messages.
-fn frames(mut bytes: &[u8]) -> Vec<ServerFrame> {
+pub(crate) fn frames(mut bytes: &[u8]) -> Vec<ServerFrame> {
     let mut frames = Vec::new();
     while let [0x81, length, rest @ ..] = bytes {
         let (length, rest) = match length {

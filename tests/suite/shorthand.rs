@@ -72,7 +72,7 @@ async fn a_session_by_hand() {
         "heartbeat": {"intervalMs": 30_000, "timeoutMs": 60_000},
         "limits": {
             "messageBytes": 16_384, "attributeBytes": 4_096, "attributeKeys": 64, "nameBytes": 200,
-            "channels": 128, "members": 100_000, "framesPerSecond": 50, "framesBurst": 300,
+            "channels": 128, "watches": 256, "members": 100_000, "framesPerSecond": 50, "framesBurst": 300,
             "graceMs": 60_000, "ttlMs": 3_600_000, "list": 1_000,
             "roster": 1_000,
         },
@@ -168,7 +168,8 @@ async fn help_lists_what_can_be_typed() {
         })
         .collect();
     let known = [
-        "join", "leave", "set", "hb", "sub", "sub", "unsub", "who", "count", "get", "where", "help",
+        "join", "leave", "set", "hb", "sub", "sub", "unsub", "who", "count", "get", "status",
+        "watch", "unwatch", "where", "help",
     ];
     assert_eq!(words, known);
 }

@@ -1,6 +1,6 @@
 //! Channels with members in them.
 
-use herenow::presence::{Bounds, Channel, Command, Now};
+use herenow::presence::{Bounds, Channel, Command, Lasts, Now};
 use herenow_protocol::{AttributeMap, ChannelName, Epoch, UserId};
 use serde_json::json;
 
@@ -24,11 +24,13 @@ pub(crate) fn attributes(number: usize) -> AttributeMap {
 
 pub(crate) fn join(number: usize) -> Command {
     let attributes = Some(attributes(number));
-    Command::Join { user: user(number), source: number as u64, attributes, grace_ms: 0 }
+    let (user, source) = (user(number), number as u64 + 1);
+    let (info, visible_to, lasts) = (None, None, Lasts::Connection { grace_ms: 0 });
+    Command::Join { user, source, attributes, info, visible_to, lasts }
 }
 
 pub(crate) fn set(number: usize, step: usize, ttl_ms: Option<u64>) -> Command {
-    let (user, source, attributes) = (user(number), number as u64, attributes(step));
+    let (user, source, attributes) = (user(number), number as u64 + 1, attributes(step));
     Command::SetAttributes { user, source, attributes, merge: false, ttl_ms }
 }
 

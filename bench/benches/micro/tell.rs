@@ -25,9 +25,9 @@ fn tick_with_events(bencher: Bencher<'_, '_>, events: usize) {
             scene
         })
         .bench_local_values(|scene| {
-            let bundle = scene.borrow_mut().channel.tick(&name, now(0), &BOUNDS);
-            assert!(bundle.is_some());
-            bundle
+            let tick = scene.borrow_mut().channel.tick(&name, now(0), &BOUNDS);
+            assert!(tick.frames.is_some());
+            tick
         });
 }
 

@@ -116,7 +116,12 @@ impl Dialect for Herenow {
     fn hello(&self, _: &str, _: &str, _: &mut Vec<u8>) {}
 
     fn join(&self, _: &str, channel: &str, out: &mut Vec<u8>) {
-        send(channel, out, |channel| Request::Join { channel, attributes: None, grace_ms: None });
+        send(channel, out, |channel| Request::Join {
+            channel,
+            attributes: None,
+            grace_ms: None,
+            visible_to: None,
+        });
     }
 
     fn observe(&self, _: &str, channel: &str, out: &mut Vec<u8>) {

@@ -1,0 +1,390 @@
+//! Who sees whom. Random histories of a channel with members that not everyone may see, and viewers
+//! of all kinds who keep replicas of it: each replica is at each tick what a direct read shows its
+//! viewer, no more and no less, and whoever sees nothing of a change can't tell that there was one.
+
+use std::collections::BTreeMap;
+
+use herenow::presence::{Bounds, Channel, Command, LEASE, Lasts, Now, Tick, Viewer};
+use herenow_protocol::reply::{MemberView, SnapshotReason};
+use herenow_protocol::{
+    Audience, ChannelName, Epoch, Event, LeaveReason, LossReason, Role, ServerFrame, Since, UserId,
+};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::json;
+
+use crate::model::frames;
+use crate::seed::seed;
+
+const CASES: u32 = 5_000;
+const USERS: [&str; 4] = ["ada", "bob", "carol", "dan"];
+/// Roles that viewers have beside being themselves.
+const ROLES: [&[&str]; 4] = [&[], &["team:blue"], &["team:red", "staff"], &["staff"]];
+const AUDIENCES: [&[&str]; 7] = [
+    &["any"],
+    &["users"],
+    &[],
+    &["team:blue"],
+    &["team:red", "user:ada"],
+    &["user:dan"],
+    &["staff", "team:blue"],
+];
+const BOUNDS: Bounds =
+    Bounds { members: 100, attribute_bytes: 1_000, attribute_keys: 8, roster: 1_000 };
+
+#[derive(Clone, Debug)]
+enum Op {
+    /// By a connection, or by a lease.
+    Join {
+        user: usize,
+        lease_ms: Option<u64>,
+        audience: Option<usize>,
+        value: Option<u8>,
+    },
+    Leave {
+        user: usize,
+    },
+    Lose {
+        user: usize,
+    },
+    Set {
+        user: usize,
+        value: u8,
+        ttl_ms: Option<u64>,
+    },
+    Inform {
+        user: usize,
+        value: u8,
+    },
+    Pass {
+        ms: u64,
+    },
+    Tick,
+    /// A viewer is away from now on until it comes back.
+    Away {
+        viewer: usize,
+    },
+    Back {
+        viewer: usize,
+    },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let user = || 0..USERS.len();
+    let lease_ms = prop::option::of(prop::sample::select(vec![400u64, 3_000]));
+    let audience = prop::option::of(0..AUDIENCES.len());
+    let ttl_ms = prop::option::of(Just(700u64));
+    prop_oneof![
+        6 => (user(), lease_ms, audience, prop::option::of(0..3u8)).prop_map(
+            |(user, lease_ms, audience, value)| Op::Join { user, lease_ms, audience, value }),
+        2 => user().prop_map(|user| Op::Leave { user }),
+        1 => user().prop_map(|user| Op::Lose { user }),
+        3 => (user(), 0..3u8, ttl_ms).prop_map(|(user, value, ttl_ms)| Op::Set { user, value, ttl_ms }),
+        1 => (user(), 0..3u8).prop_map(|(user, value)| Op::Inform { user, value }),
+        2 => prop::sample::select(vec![1u64, 400, 1_000]).prop_map(|ms| Op::Pass { ms }),
+        5 => Just(Op::Tick),
+        1 => user().prop_map(|viewer| Op::Away { viewer }),
+        2 => user().prop_map(|viewer| Op::Back { viewer }),
+    ]
+}
+
+fn user(n: usize) -> UserId {
+    UserId::parse(USERS[n], "user").unwrap()
+}
+
+fn connection(n: usize) -> u64 {
+    LEASE + 1 + n as u64
+}
+
+/// A viewer, and what it knows from the frames that it was told.
+struct Watcher {
+    user: UserId,
+    roles: Vec<Role>,
+    seq: u64,
+    members: BTreeMap<UserId, MemberView>,
+    away: bool,
+}
+
+impl Watcher {
+    fn new(n: usize) -> Self {
+        let roles = ROLES[n].iter().map(|role| Role::parse(role, "roles").unwrap()).collect();
+        Self { user: user(n), roles, seq: 0, members: BTreeMap::new(), away: false }
+    }
+
+    fn viewer(&self) -> Viewer<'_> {
+        Viewer::User { user: &self.user, roles: &self.roles }
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        for frame in frames(bytes) {
+            match frame {
+                ServerFrame::Presence { seq, events, .. } => {
+                    assert!(seq == self.seq || seq == self.seq + 1, "{} after {}", seq, self.seq);
+                    self.seq = seq;
+                    events.into_iter().for_each(|event| self.apply(event));
+                }
+                ServerFrame::Snapshot { seq, members, .. } => {
+                    self.seq = seq;
+                    self.members.extend(members.into_iter().map(|m| (m.user.clone(), m)));
+                }
+                other => panic!("told {other:?}"),
+            }
+        }
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Join { user, info, attributes, at } => {
+                let member = MemberView { user: user.clone(), info, attributes, joined_at: at };
+                assert!(self.members.insert(user, member).is_none(), "joined twice");
+            }
+            Event::Leave { user, .. } | Event::Timeout { user, .. } => {
+                assert!(self.members.remove(&user).is_some(), "{user} ended, who was not there");
+            }
+            Event::UpdateAttributes { user, attributes, info, .. } => {
+                let member = self.members.get_mut(&user).expect("an update of nobody");
+                let same = member.attributes == attributes && info.is_none();
+                assert!(!same, "an update of {user} that changes nothing");
+                member.attributes = attributes;
+                member.info = info.unwrap_or_else(|| member.info.clone());
+            }
+        }
+    }
+}
+
+struct Scene {
+    core: Channel,
+    epoch: Epoch,
+    name: ChannelName,
+    now: Now,
+    watchers: Vec<Watcher>,
+    /// What somebody was told who sees what everyone may see: nobody else's business shows in it.
+    public: Watcher,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let epoch = Epoch::from_random(7);
+        Self {
+            core: Channel::new(epoch),
+            epoch,
+            name: ChannelName::parse("room", "channel").unwrap(),
+            now: Now { mono_ms: 1_000, unix_ms: 5_000_000 },
+            watchers: (0..USERS.len()).map(Watcher::new).collect(),
+            public: Watcher { user: UserId::nobody(), ..Watcher::new(0) },
+        }
+    }
+
+    fn apply(&mut self, command: Command) {
+        let _ = self.core.apply(command, self.now, &BOUNDS);
+    }
+
+    fn run(&mut self, op: Op) {
+        let map = |value: u8| json!({"v": value, "w": 1}).as_object().unwrap().clone();
+        let (reason, now) = (LeaveReason::Left, self.now);
+        match op {
+            Op::Join { user: n, lease_ms, audience, value } => {
+                let audience = audience.map(|a| Audience::parse(AUDIENCES[a].iter().copied()));
+                let (source, lasts) = match lease_ms {
+                    Some(ttl_ms) => (LEASE, Lasts::Lease { ttl_ms }),
+                    None => (connection(n), Lasts::Connection { grace_ms: 300 }),
+                };
+                self.apply(Command::Join {
+                    user: user(n),
+                    source,
+                    attributes: value.map(map),
+                    info: None,
+                    visible_to: audience.map(Result::unwrap),
+                    lasts,
+                });
+            }
+            Op::Leave { user: n } => {
+                self.apply(Command::Leave { user: user(n), source: connection(n), reason });
+                self.apply(Command::Leave { user: user(n), source: LEASE, reason });
+            }
+            Op::Lose { user: n } => {
+                let (source, reason) = (connection(n), LossReason::Connection);
+                let last_seen = now.unix_ms - 1;
+                self.apply(Command::Lose { user: user(n), source, reason, last_seen });
+            }
+            Op::Set { user: n, value, ttl_ms } => {
+                let (source, attributes) = (connection(n), map(value));
+                let user = user(n);
+                self.apply(Command::SetAttributes {
+                    user,
+                    source,
+                    attributes,
+                    merge: true,
+                    ttl_ms,
+                });
+            }
+            Op::Inform { user: n, value } => {
+                let info = herenow_protocol::Attributes::from_map(&map(value));
+                self.apply(Command::Inform { user: user(n), info });
+            }
+            Op::Pass { ms } => {
+                self.now.mono_ms += ms;
+                self.now.unix_ms += ms;
+                self.core.expire(self.now);
+            }
+            Op::Tick => self.tick(),
+            Op::Away { viewer } => {
+                self.tick();
+                self.watchers[viewer].away = true;
+            }
+            Op::Back { viewer } => {
+                self.tick();
+                self.come_back(viewer);
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let before: Vec<_> = self.watchers.iter().map(|w| w.members.clone()).collect();
+        let Tick { frames, aside } = self.core.tick(&self.name, self.now, &BOUNDS);
+        let everyone = frames.as_ref().map_or(&[][..], |bundle| &bundle.bytes);
+        self.public.hear(everyone);
+        assert_eq!(self.public.seq + 1, self.core.next_seq());
+        for watcher in self.watchers.iter_mut().filter(|watcher| !watcher.away) {
+            let sight = aside.as_ref().and_then(|aside| aside.sight(watcher.viewer()));
+            match (sight, &aside) {
+                (Some(_), Some(aside)) => {
+                    let own = aside.encode(&self.name, watcher.viewer());
+                    watcher.hear(&own);
+                }
+                _ => watcher.hear(everyone),
+            }
+            assert_eq!(watcher.seq, self.public.seq, "the same seq for all");
+        }
+        self.compare(&before);
+    }
+
+    /// Every replica is what a direct read shows.
+    fn compare(&self, before: &[BTreeMap<UserId, MemberView>]) {
+        let seen = |viewer: Viewer<'_>| -> BTreeMap<_, _> {
+            let page = self.core.members(usize::MAX, None, viewer);
+            assert_eq!(page.next, None);
+            page.members.iter().map(|member| (member.user.clone(), member.view())).collect()
+        };
+        assert_eq!(self.public.members, seen(Viewer::Public));
+        assert_eq!(self.core.count(), self.public.members.len(), "all that everyone may see");
+        for (watcher, before) in self.watchers.iter().zip(before) {
+            if watcher.away {
+                assert_eq!(&watcher.members, before);
+                continue;
+            }
+            assert_eq!(watcher.members, seen(watcher.viewer()), "{}", watcher.user);
+            assert_eq!(watcher.members.keys().collect::<Vec<_>>(), self.visible_to(watcher));
+            for user in (0..USERS.len()).map(user) {
+                let read = self.core.member(&user, watcher.viewer()).map(|m| m.view());
+                assert_eq!(watcher.members.get(&user), read.as_ref(), "{} of {user}", watcher.user);
+            }
+        }
+        let mut paged = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.core.members(1, after, Viewer::Public);
+            paged.extend(page.members);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(paged.len(), self.core.count());
+    }
+
+    /// Whom the watcher may see, spelled out.
+    fn visible_to(&self, watcher: &Watcher) -> Vec<&UserId> {
+        let all =
+            (0..USERS.len()).map(user).filter_map(|user| self.core.member(&user, Viewer::All));
+        let mut visible: Vec<_> = all
+            .filter(|member| {
+                let Some(audience) = member.audience() else { return true };
+                member.user == watcher.user
+                    || audience.iter().any(|role| {
+                        watcher.roles.iter().any(|own| own == role)
+                            || role.as_str() == format!("user:{}", watcher.user)
+                    })
+            })
+            .map(|member| &member.user)
+            .collect();
+        visible.sort();
+        visible
+    }
+
+    /// Resumes if the channel lets it, else starts from a snapshot.
+    fn come_back(&mut self, viewer: usize) {
+        if !std::mem::take(&mut self.watchers[viewer].away) {
+            return;
+        }
+        let since = Since { epoch: self.epoch, seq: self.watchers[viewer].seq };
+        let resumed = self.core.resume(since, self.watchers[viewer].viewer());
+        match resumed {
+            Some(next) => {
+                let missed = self.core.since(next).unwrap().to_vec();
+                self.watchers[viewer].hear(&missed);
+            }
+            None => {
+                let view = self.core.view();
+                let (mut bytes, reason) = (Vec::new(), SnapshotReason::Resync);
+                let own = view.sight(self.watchers[viewer].viewer());
+                view.encode(&self.name, reason, !own.is_empty(), &mut bytes);
+                if !own.is_empty() {
+                    view.encode_rest(&self.name, reason, &own, &mut bytes);
+                }
+                self.watchers[viewer].members.clear();
+                self.watchers[viewer].hear(&bytes);
+            }
+        }
+        let before: Vec<_> = self.watchers.iter().map(|w| w.members.clone()).collect();
+        self.compare(&before);
+    }
+}
+
+#[test]
+fn a_replica_is_what_a_read_shows_its_viewer() {
+    let mut bytes = [0; 32];
+    let seed = seed("a_replica_is_what_a_read_shows_its_viewer");
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    TestRunner::new_with_rng(config, rng)
+        .run(&prop::collection::vec(op(), 1..50), |ops| {
+            let mut scene = Scene::new();
+            ops.into_iter().for_each(|op| scene.run(op));
+            scene.run(Op::Tick);
+            Ok(())
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// A cursor is a number that grows from join to join: the hidden ones must not show in it.
+#[test]
+fn nobody_can_count_the_hidden_by_cursors() {
+    let cursors = |hidden: usize| {
+        let mut core = Channel::new(Epoch::from_random(7));
+        let now = Now { mono_ms: 1, unix_ms: 1 };
+        for n in 0..2 * hidden + 4 {
+            let open = n == 0 || n > 2 * hidden;
+            let audience = if open { Audience::EVERYONE } else { Audience::parse([]).unwrap() };
+            let command = Command::Join {
+                user: UserId::parse(&format!("user-{n}"), "user").unwrap(),
+                source: 1 + n as u64,
+                attributes: None,
+                info: None,
+                visible_to: Some(audience),
+                lasts: Lasts::Connection { grace_ms: 0 },
+            };
+            core.apply(command, now, &BOUNDS).unwrap();
+        }
+        assert_eq!(core.count(), 4);
+        let mut next = core.members(1, None, Viewer::Public).next;
+        let mut cursors = Vec::new();
+        while let Some(cursor) = next {
+            cursors.push(cursor);
+            next = core.members(1, next, Viewer::Public).next;
+        }
+        cursors
+    };
+    assert_eq!(cursors(0), cursors(20));
+}
