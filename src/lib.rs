@@ -3,20 +3,24 @@
 //! The modules, from the core outwards; each knows only those above it:
 //!
 //! - [`presence`]: one channel's members and what observers are told of them; pure.
+//! - [`auth`]: who a client is, and what it may do.
 //! - [`delivery`]: one connection's way out, and the cursor of each of its subscriptions.
 //! - [`hub`]: all channels; applying commands, the tick that tells subscribers, the timers.
 //! - [`connection`]: one WebSocket: bytes in, frames, commands, replies, liveness, the end.
+//! - [`http`]: the HTTP API.
 //! - [`server`]: the port: HTTP, the upgrade, the demo page, start and shutdown.
 //!
-//! Beside them [`config`], [`limits`] (every bound) and [`clock`] (the only reader of time).
+//! Beside them [`config`], [`limits`] (every bound), [`allowance`] (how often anybody may ask) and [`clock`] (the only reader of time).
 //! ARCHITECTURE.md walks through them in the order of a change.
 
+pub mod allowance;
 pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod delivery;
 mod duration;
+pub mod http;
 pub mod hub;
 pub mod limits;
 pub mod presence;

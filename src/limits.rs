@@ -68,6 +68,21 @@ pub struct Limits {
           value_parser = duration::any)]
     pub max_ttl: Duration,
 
+    /// Longest lease that a request may ask for
+    #[arg(long, env = "HERENOW_MAX_LEASE", hide_env = true, value_name = "TIME", default_value = "1h",
+          value_parser = duration::positive)]
+    pub max_lease: Duration,
+
+    /// HTTP requests per second that one caller may make in the long run
+    #[arg(long, env = "HERENOW_MAX_REQUESTS_PER_SECOND", hide_env = true, value_name = "N", default_value = "100",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_requests_per_second: u32,
+
+    /// HTTP requests that one caller may make at once
+    #[arg(long, env = "HERENOW_MAX_REQUESTS_BURST", hide_env = true, value_name = "N", default_value = "500",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_requests_burst: u32,
+
     /// Time in which an HTTP request or WebSocket handshake must have come whole
     #[arg(long, env = "HERENOW_MAX_HANDSHAKE", hide_env = true, value_name = "TIME", default_value = "5s",
           value_parser = duration::positive)]
@@ -96,6 +111,9 @@ pub struct Limits {
 
 /// A token's end is told so long before it comes, in milliseconds: time to fetch another.
 pub const EXPIRY_WARNING_MS: u64 = 10_000;
+
+/// Callers over HTTP whose allowances are kept apart. Beyond it newcomers share one.
+pub const MAX_CALLERS: usize = 50_000;
 
 /// Bytes read from a socket at once: one buffer for each thread, not for each connection.
 pub const READ_BYTES: usize = 64 * 1024;

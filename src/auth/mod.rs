@@ -34,3 +34,70 @@ impl Auth {
         Err(Refusal::field(ErrorCode::Unauthenticated, "token", "is not known"))
     }
 }
+
+/// Stub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyRight {
+    /// Read.
+    Read,
+    /// Write.
+    Write,
+    /// Kick.
+    Kick,
+}
+
+/// Stub.
+#[derive(Clone, Debug)]
+pub struct ApiKey;
+
+impl ApiKey {
+    /// Name.
+    pub fn name(&self) -> &str {
+        "stub"
+    }
+
+    /// Check.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn check(&self, _: KeyRight) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+/// Stub.
+#[derive(Debug, Default)]
+pub struct Keys;
+
+impl Keys {
+    /// Find.
+    pub fn find(&self, _: &str) -> Option<&ApiKey> {
+        None
+    }
+}
+
+/// Stub.
+#[derive(Debug, Default)]
+pub struct Origins;
+
+impl Origins {
+    /// Check.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn check(&self, _: Option<&str>, _: Option<&str>) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+impl Auth {
+    /// Keys.
+    pub fn keys(&self) -> &Keys {
+        &Keys
+    }
+
+    /// Origins.
+    pub fn origins(&self) -> &Origins {
+        &Origins
+    }
+}

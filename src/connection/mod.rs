@@ -2,7 +2,6 @@
 //!
 //! - [`task`]: all of it in the order in which things happen.
 //! - [`codec`]: bytes → messages, or the Close code that they deserve.
-//! - [`allowance`]: how many frames a client may still send.
 //! - [`command`]: a request → what it does and what is replied.
 //! - `query`: the requests that ask.
 //! - `renew`: the token's end, and a fresh one.
@@ -15,7 +14,6 @@
 //! An idle connection holds its task, its socket and a few words for each place: bytes are read
 //! into a buffer of the thread, and replies are given back as soon as they are out.
 
-pub mod allowance;
 pub mod catch_up;
 pub mod codec;
 pub mod command;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use herenow_protocol::ServerFrame;
 use herenow_protocol::reply::{HeartbeatInfo, LimitsInfo, ServerInfo};
 
-use super::allowance::Rate;
 use super::liveness::PingRules;
+use crate::allowance::Rate;
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::delivery::Outlet;
@@ -72,6 +72,20 @@ impl Rules {
                 roster: limits.roster_limit.into(),
             },
         })
+    }
+
+    /// Silence of so many milliseconds ends memberships.
+    #[must_use]
+    pub fn timeout_ms(&self) -> u64 {
+        self.patience.timeout_ms
+    }
+
+    /// Stub.
+    ///
+    /// # Errors
+    /// `presence_disabled`.
+    pub fn check_enabled(&self) -> Result<(), herenow_protocol::Refusal> {
+        Ok(())
     }
 
     /// The first frame of a connection.

@@ -11,7 +11,6 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::allowance::{Allowance, Charge};
 use super::catch_up::CaughtUp;
 use super::codec::{Decoder, Incoming, Next};
 use super::command::Client;
@@ -19,6 +18,7 @@ use super::ending::{End, Leaving, linger, turn_away};
 use super::liveness::{Heart, Pulse};
 use super::place::Places;
 use super::rules::Rules;
+use crate::allowance::{Allowance, Charge};
 use crate::auth::Identity;
 use crate::delivery::outlet::{PING, PONG};
 use crate::delivery::{Flow, Outlet, Sending, Wake};

@@ -260,6 +260,12 @@ impl Hub {
         self.connections.len()
     }
 
+    /// Number of users that are known.
+    #[must_use]
+    pub fn user_count(&self) -> usize {
+        self.users.len()
+    }
+
     /// Number of channels with a member or a subscriber.
     #[must_use]
     pub fn channel_count(&self) -> usize {

@@ -1,12 +1,13 @@
 //! Reading channels, for connections and for HTTP alike: the live state as one viewer may see it.
 
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use herenow_protocol::{ChannelName, UserId};
 
 use super::{Hub, Room};
 use crate::limits::RESULT_BYTES;
-use crate::presence::{Member, Page, Viewer};
+use crate::presence::{Heard, Member, Now, Page, SourceId, Viewer};
 
 impl Hub {
     /// Reads a channel, if there is one. `read` runs with the channel's lock held.
@@ -57,6 +58,65 @@ impl Hub {
             page.next = page.members.last().map(|member| member.number);
         }
         (count, page)
+    }
+
+    /// The member, as with [`Hub::member`], and when the user was last heard there, by the wall
+    /// clock.
+    #[must_use]
+    pub fn member_seen(
+        &self,
+        name: &ChannelName,
+        user: &UserId,
+        viewer: Viewer<'_>,
+        now: Now,
+    ) -> Option<(Arc<Member>, u64)> {
+        let read = |room: &Room| {
+            let member = room.presence.member(user, viewer).cloned()?;
+            Some((member, room.presence.sources(user).collect::<Vec<_>>()))
+        };
+        let (member, sources) = self.look(name, read).flatten()?;
+        let heard = sources.into_iter().map(|source| match source {
+            Heard::At(unix_ms) => unix_ms,
+            Heard::Connection(number) => self.last_heard(number, now),
+        });
+        let joined_at = member.joined_at;
+        Some((member, heard.max().unwrap_or(joined_at)))
+    }
+
+    /// When a connection was last heard, by the wall clock. One that is gone was heard just now.
+    fn last_heard(&self, number: SourceId, now: Now) -> u64 {
+        let outlet = self.connections.get(&number).map(|entry| Arc::clone(entry.value()));
+        outlet.map_or(now.unix_ms, |outlet| now.unix_at(outlet.heard_ms()))
+    }
+
+    /// The first `limit` channels by name that have a member, begin with `prefix` and come after
+    /// `after`, and whether there are more. Walks all channels, shard by shard, and keeps no more
+    /// than it returns: for an operator, not for every page view.
+    #[must_use]
+    pub fn occupied(
+        &self,
+        prefix: &str,
+        after: Option<&ChannelName>,
+        limit: usize,
+    ) -> (Vec<ChannelName>, bool) {
+        let mut first = BinaryHeap::new();
+        for entry in &self.channels {
+            let name = entry.key();
+            let wanted = name.as_str().starts_with(prefix)
+                && after.is_none_or(|after| name > after)
+                && name.status_of().is_none();
+            let sooner = first.len() <= limit || first.peek().is_some_and(|last| name < last);
+            if wanted && sooner && !entry.value().lock().presence.is_empty() {
+                first.push(name.clone());
+                if first.len() > limit + 1 {
+                    first.pop();
+                }
+            }
+        }
+        let mut names = first.into_sorted_vec();
+        let more = names.len() > limit;
+        names.truncate(limit);
+        (names, more)
     }
 
     /// The channels in which `viewer` may see the user, of those that `may_list` lets it look into.

@@ -27,6 +27,12 @@ impl Users {
         }
     }
 
+    /// Number of users.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The channels that the user is in, in no particular order.
     #[must_use]
     pub fn channels_of(&self, user: &UserId) -> Vec<ChannelName> {

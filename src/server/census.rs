@@ -65,6 +65,14 @@ impl Census {
     }
 }
 
+impl Counted {
+    /// Where the connection comes from; IPv4 addresses in their IPv6 form.
+    #[must_use]
+    pub fn address(&self) -> Ipv6Addr {
+        self.address
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         self.census.all.fetch_sub(1, Ordering::Relaxed);

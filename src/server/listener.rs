@@ -17,7 +17,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::census::{Census, Counted, Limits};
-use super::{Shared, routes};
+use super::routes;
+use crate::http::Api;
+use crate::http::caller::Peer;
 use crate::limits::{ACCEPT_BACK_OFF, BACKLOG, HEADER_BYTES, SEND_BUFFER_BYTES};
 
 /// Listens on `address`.
@@ -52,11 +54,11 @@ pub async fn accept(
     listener: TcpListener,
     limits: Limits,
     handshake: Duration,
-    shared: Shared,
+    api: Api,
     mut stopped: watch::Receiver<bool>,
 ) {
     let census = Arc::new(Census::default());
-    let routes = routes::router(shared);
+    let routes = routes::router(api);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -109,6 +111,7 @@ impl Service<Request<Incoming>> for CountedService {
     type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(Peer(self.counted.address()));
         request.extensions_mut().insert(Arc::clone(&self.counted));
         self.routes.call(request)
     }

@@ -24,18 +24,8 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::connection::Rules;
+use crate::http::Api;
 use crate::hub::Hub;
-
-/// What every request and connection works with.
-#[derive(Clone, Debug)]
-pub struct Shared {
-    /// All channels and connections.
-    pub hub: Arc<Hub>,
-    /// What holds for every connection.
-    pub rules: Arc<Rules>,
-    /// Who may do what.
-    pub auth: Arc<Auth>,
-}
 
 /// A broker that runs.
 #[derive(Debug)]
@@ -58,15 +48,12 @@ pub fn start(config: &Config) -> Result<Broker, String> {
         listener::bind(config.listen).map_err(|error| listener::explain(config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let auth = Arc::new(Auth::from_config(config)?);
-    let shared = Shared {
-        hub: Hub::new(config, Clock::start(), Handle::current()),
-        rules: Rules::new(config, Arc::clone(&auth)),
-        auth,
-    };
-    let hub = Arc::clone(&shared.hub);
+    let hub = Hub::new(config, Clock::start(), Handle::current());
+    let rules = Rules::new(config, Arc::clone(&auth));
+    let api = Api::new(config, Arc::clone(&hub), rules, auth);
     let (stop, stopped) = watch::channel(false);
     let (limits, handshake) = (census::Limits::new(config), config.limits.max_handshake);
-    let accepting = tokio::spawn(listener::accept(listener, limits, handshake, shared, stopped));
+    let accepting = tokio::spawn(listener::accept(listener, limits, handshake, api, stopped));
     Ok(Broker { address, hub, drain_timeout: config.drain_timeout, stop, accepting })
 }
 

@@ -1,23 +1,22 @@
 //! What is served over HTTP.
 
 use axum::Router;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
 use axum::routing::get;
 
-use super::{Shared, demo, upgrade};
+use super::{demo, upgrade};
+use crate::http::{Api, health, problem, v1};
 
 /// The routes.
-pub fn router(shared: Shared) -> Router {
+pub fn router(api: Api) -> Router {
     Router::new()
+        .nest("/v1", v1(api.clone()))
         .route("/", get(|| async { demo::page("index.html") }))
         .route("/{file}", get(demo::file))
-        .route("/healthz", get(healthz))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
         .route("/ws", get(upgrade::websocket))
-        .with_state(shared)
-}
-
-/// Alive, and able to answer.
-async fn healthz() -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#)
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .with_state(api)
 }

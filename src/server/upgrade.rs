@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
+use axum::http::header::SEC_WEBSOCKET_PROTOCOL;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use herenow_protocol::{ErrorCode, Refusal, SUBPROTOCOL, UserId};
@@ -15,18 +15,22 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
-use super::Shared;
 use super::census::Counted;
 use crate::auth::Identity;
 use crate::connection;
+use crate::http::caller::bearer;
+use crate::http::{Api, admit, problem::Problem};
 
 /// Answers `GET /ws`.
 pub async fn websocket(
-    State(shared): State<Shared>,
+    State(api): State<Api>,
     Extension(counted): Extension<Arc<Counted>>,
     mut request: Request,
 ) -> Response {
-    let identity = identify(&shared, request.headers(), request.uri().query());
+    if let Err(refusal) = admit::check_origin(&api, request.headers()) {
+        return Problem::from(refusal).into_response();
+    }
+    let identity = identify(&api, request.headers(), request.uri().query());
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return not_a_handshake("the request asks for no upgrade");
     };
@@ -39,7 +43,7 @@ pub async fn websocket(
         let name = HeaderValue::from_static(SUBPROTOCOL);
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
     }
-    tokio::spawn(connect(shared, counted, upgrade, identity));
+    tokio::spawn(connect(api, counted, upgrade, identity));
     response
 }
 
@@ -65,7 +69,7 @@ fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 /// Waits for the upgrade, and runs the connection in a task of its own: the one that waited for
 /// HTTP is larger than a connection needs.
 async fn connect(
-    shared: Shared,
+    api: Api,
     counted: Arc<Counted>,
     upgrade: OnUpgrade,
     identity: Result<Identity, Refusal>,
@@ -76,21 +80,18 @@ async fn connect(
         return;
     };
     let (stream, early) = (parts.io.into_inner(), Vec::from(parts.read_buf));
-    let Shared { hub, rules, .. } = shared;
+    let Api { hub, rules, .. } = api;
     connection::start(hub, rules, stream, early, identity, counted);
 }
 
 /// Who asks: by its token, or in open mode by its word.
-fn identify(
-    shared: &Shared,
-    headers: &HeaderMap,
-    query: Option<&str>,
-) -> Result<Identity, Refusal> {
+fn identify(api: &Api, headers: &HeaderMap, query: Option<&str>) -> Result<Identity, Refusal> {
     let query = query.unwrap_or_default();
-    if shared.auth.is_open() {
+    if api.auth.is_open() {
         return Ok(Identity { user: user_of(query)?, access: None });
     }
     let token = bearer(headers)
+        .map(str::to_owned)
         .or_else(|| {
             offered(headers).find_map(|name| name.strip_prefix("bearer.")).map(str::to_owned)
         })
@@ -100,14 +101,7 @@ fn identify(
                         subprotocol, bearer.TOKEN";
             Refusal::field(ErrorCode::Unauthenticated, "token", rule)
         })?;
-    shared.auth.verify_token(&token, shared.hub.clock().now())
-}
-
-/// What `Authorization: Bearer` carries.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    api.auth.verify_token(&token, api.hub.clock().now())
 }
 
 /// Whoever `?user=` says, or a guest. Open mode: the name is taken at its word.

@@ -64,7 +64,7 @@ fn presence_is_pure() {
 /// Imports point one way: each part knows only those before it in the list.
 #[test]
 fn imports_point_one_way() {
-    let order = ["presence", "delivery", "hub", "connection", "server"];
+    let order = ["presence", "auth", "delivery", "hub", "connection", "http", "server"];
     for (place, part) in order.iter().enumerate() {
         let later: Vec<_> =
             order[place + 1..].iter().map(|name| format!("crate::{name}")).collect();

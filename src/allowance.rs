@@ -1,4 +1,4 @@
-//! How many frames a client may still send: a token bucket in thousandths of a frame.
+//! How many frames a client may still send, or requests make: a token bucket in thousandths of one.
 
 /// What one more frame comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +52,23 @@ impl Allowance {
             let lacking = (FRAME - self.level).unsigned_abs();
             Charge::Limited { retry_after_ms: lacking.div_ceil(u64::from(rate.per_second)) }
         } else {
+            // Not ever deeper: there must be an end to it.
+            self.level = self.level.max(-2 * burst - FRAME);
             Charge::Abuse
         }
+    }
+
+    /// In how long it is whole again, in milliseconds, if nothing more is charged.
+    #[must_use]
+    pub fn whole_ms(&self, rate: Rate) -> u64 {
+        let lacking = (i64::from(rate.burst) * FRAME - self.level).unsigned_abs();
+        lacking.div_ceil(u64::from(rate.per_second))
+    }
+
+    /// Whether it is whole, and so says nothing of the past.
+    #[must_use]
+    pub fn is_whole(&self, rate: Rate, now_ms: u64) -> bool {
+        self.at_ms.saturating_add(self.whole_ms(rate)) <= now_ms
     }
 }
 

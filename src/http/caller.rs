@@ -1,0 +1,174 @@
+//! Who asks, and what it may do and see. The same rights as over WebSocket, and those of API keys.
+
+use std::net::Ipv6Addr;
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use herenow_protocol::{Attributes, ChannelName, ErrorCode, Refusal, UserId};
+
+use super::limit::Account;
+use crate::auth::{ApiKey, Auth, Identity, KeyRight, Right};
+use crate::presence::{Now, Viewer};
+
+/// Where a request comes from; IPv4 addresses in their IPv6 form.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub Ipv6Addr);
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// A back end.
+    Key(ApiKey),
+    /// A user, by its token.
+    User(Identity),
+    /// Somebody in open mode, who may do everything, and looks as the user that it names, if any.
+    Anyone(Option<UserId>),
+}
+
+impl Caller {
+    /// Who sent these headers. A token in the address would end up in logs and histories, so only
+    /// the header counts; `user` is what the query says, for open mode.
+    ///
+    /// # Errors
+    /// `unauthenticated`, `token_expired`; `invalid_field` for a bad name in open mode.
+    pub fn identify(
+        auth: &Auth,
+        headers: &HeaderMap,
+        user: Option<&str>,
+        now: Now,
+    ) -> Result<Self, Refusal> {
+        match bearer(headers) {
+            Some(bearer) => match auth.keys().find(bearer) {
+                Some(key) => Ok(Self::Key(key.clone())),
+                None => auth.verify_token(bearer, now).map(Self::User),
+            },
+            None if auth.is_open() => {
+                let user = user.filter(|name| !name.is_empty());
+                user.map(|name| UserId::parse(name, "user")).transpose().map(Self::Anyone)
+            }
+            None => Err(Refusal::new(
+                ErrorCode::Unauthenticated,
+                "a token or an API key is required, as Authorization: Bearer",
+            )),
+        }
+    }
+
+    /// Whose allowance a request of this caller is charged to.
+    #[must_use]
+    pub fn account(&self, peer: Peer) -> Account {
+        match self {
+            Self::Key(key) => Account::Key(key.name().into()),
+            Self::User(identity) => Account::User(identity.user.clone()),
+            Self::Anyone(_) => Account::Address(peer.0),
+        }
+    }
+
+    /// The caller, looking.
+    #[must_use]
+    pub fn viewer(&self) -> Viewer<'_> {
+        match self {
+            Self::Key(_) => Viewer::All,
+            Self::User(Identity { user, access }) => {
+                let roles = access.as_ref().map_or(&[][..], |access| access.roles());
+                Viewer::User { user, roles }
+            }
+            Self::Anyone(Some(user)) => Viewer::User { user, roles: &[] },
+            Self::Anyone(None) => Viewer::Public,
+        }
+    }
+
+    /// Whether the caller is that user.
+    #[must_use]
+    pub fn is(&self, user: &UserId) -> bool {
+        match self {
+            Self::Key(_) => false,
+            Self::User(identity) => identity.user == *user,
+            Self::Anyone(caller) => caller.as_ref() == Some(user),
+        }
+    }
+
+    /// What the caller's token tells of its user; `None`: it has none.
+    #[must_use]
+    pub fn info(&self) -> Option<Attributes> {
+        match self {
+            Self::User(Identity { access: Some(access), .. }) => Some(access.info().clone()),
+            _ => None,
+        }
+    }
+
+    /// Refuses to read what the caller has no right to.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn may_read(&self, right: Right, channel: &ChannelName) -> Result<(), Refusal> {
+        match self {
+            Self::Key(key) => key.check(KeyRight::Read),
+            Self::User(Identity { access: Some(access), .. }) => access.check(right, channel),
+            Self::User(_) | Self::Anyone(_) => Ok(()),
+        }
+    }
+
+    /// Refuses to read the status of a user whom the caller has no right to watch.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn may_watch(&self, user: &UserId) -> Result<(), Refusal> {
+        match self {
+            Self::Key(key) => key.check(KeyRight::Read),
+            Self::User(Identity { user: own, access: Some(access) }) => {
+                access.check_watch(own, user)
+            }
+            Self::User(_) | Self::Anyone(_) => Ok(()),
+        }
+    }
+
+    /// Refuses to make `user` present in the channel.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn may_join(&self, channel: &ChannelName, user: &UserId) -> Result<(), Refusal> {
+        self.may_write(user)?;
+        match self {
+            Self::User(Identity { access: Some(access), .. }) => access.check(Right::Join, channel),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses to speak for another user.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn may_write(&self, user: &UserId) -> Result<(), Refusal> {
+        match self {
+            Self::Key(key) => key.check(KeyRight::Write),
+            Self::User(identity) if identity.user != *user => {
+                let rule = "must be the token's own: only an API key may speak for others";
+                Err(Refusal::field(ErrorCode::Forbidden, "user", rule))
+            }
+            Self::User(_) | Self::Anyone(_) => Ok(()),
+        }
+    }
+
+    /// Refuses users what is for back ends.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn may_operate(&self, right: KeyRight) -> Result<(), Refusal> {
+        match self {
+            Self::Key(key) => key.check(right),
+            Self::User(_) => Err(Refusal::new(
+                ErrorCode::Forbidden,
+                "this is for back ends: it needs an API key, not a user's token",
+            )),
+            Self::Anyone(_) => Ok(()),
+        }
+    }
+}
+
+/// What `Authorization: Bearer` carries.
+#[must_use]
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}

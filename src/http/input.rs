@@ -1,0 +1,155 @@
+//! Names, numbers and bodies out of a request, or what is wrong with them.
+
+use axum::body::{self, Body};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use herenow_protocol::{ChannelName, ErrorCode, Refusal, UserId};
+
+use super::Api;
+use super::problem::Problem;
+
+/// The channel that the path names.
+#[derive(Debug)]
+pub struct OfChannel(pub ChannelName);
+
+/// The channel and the user that the path names.
+#[derive(Debug)]
+pub struct OfMember(pub ChannelName, pub UserId);
+
+/// The user that the path names.
+#[derive(Debug)]
+pub struct OfUser(pub UserId);
+
+async fn segment<T>(
+    parts: &mut Parts,
+    name: &'static str,
+    parse: impl FnOnce(&str, &'static str) -> Result<T, Refusal>,
+) -> Result<T, Problem> {
+    let params = RawPathParams::from_request_parts(parts, &())
+        .await
+        .map_err(|_| Refusal::invalid(name, "must be percent-encoded UTF-8"))?;
+    let value = params.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value);
+    Ok(parse(value, name)?)
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for OfChannel {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        segment(parts, "channel", ChannelName::parse).await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for OfUser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        segment(parts, "user", UserId::parse).await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for OfMember {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let channel = segment(parts, "channel", ChannelName::parse).await?;
+        let user = segment(parts, "user", UserId::parse).await?;
+        Ok(Self(channel, user))
+    }
+}
+
+/// The query's parameters. Those that nobody knows are ignored.
+#[derive(Debug)]
+pub struct Query(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(parts.uri.query().unwrap_or_default().to_owned()))
+    }
+}
+
+impl Query {
+    /// The parameter's text, decoded.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<String> {
+        let mut pairs = form_urlencoded::parse(self.0.as_bytes());
+        pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// The parameter's text as it came, not decoded.
+    #[must_use]
+    pub fn raw(&self, name: &str) -> Option<&str> {
+        self.0
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
+    }
+
+    /// The parameter as a whole number.
+    ///
+    /// # Errors
+    /// `invalid_field`: it is none, or not within `least` and `most`.
+    pub fn number(
+        &self,
+        name: &'static str,
+        least: u64,
+        most: u64,
+    ) -> Result<Option<u64>, Refusal> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        // Not as Rust would: no sign.
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| digits && (least..=most).contains(number));
+        number.map(Some).ok_or_else(|| {
+            Refusal::invalid(name, format_args!("must be a whole number from {least} to {most}"))
+        })
+    }
+}
+
+/// A JSON body as text; empty if there is none.
+#[derive(Debug)]
+pub struct JsonText(pub String);
+
+impl FromRequest<Api> for JsonText {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        check_content_type(request.headers())?;
+        read(request.into_body(), api).await.map(Self)
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    if essence == "application/json"
+        || essence.starts_with("application/") && essence.ends_with("+json")
+    {
+        return Ok(());
+    }
+    let refusal = Refusal::invalid("content-type", "must be application/json");
+    Err(Problem::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal))
+}
+
+async fn read(body: Body, api: &Api) -> Result<String, Problem> {
+    let limit = api.bounds.body_bytes;
+    let read = body::to_bytes(body, limit);
+    let bytes = match tokio::time::timeout(api.bounds.body_time, read).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(_)) => {
+            let rule = format_args!("must come whole, in at most {limit} bytes");
+            return Err(Refusal::field(ErrorCode::TooLarge, "body", rule).into());
+        }
+        Err(_) => {
+            let refusal = Refusal::new(ErrorCode::BadJson, "the body did not come in time");
+            return Err(Problem::with_status(StatusCode::REQUEST_TIMEOUT, refusal));
+        }
+    };
+    String::from_utf8(bytes.into())
+        .map_err(|_| Refusal::new(ErrorCode::BadJson, "the body is not UTF-8").into())
+}

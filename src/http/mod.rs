@@ -1,0 +1,92 @@
+//! The HTTP API: what back ends ask and do, and presence for who holds no socket.
+//!
+//! In the order in which a request meets them:
+//!
+//! - [`admit`]: what holds for every request: origin, rate, caller.
+//! - [`limit`]: how many requests each caller may still make.
+//! - [`caller`]: who asks, and what it may do and see.
+//! - [`input`]: names, numbers and bodies out of a request, or what is wrong with them.
+//! - [`channels`], [`members`], [`users`]: what is answered.
+//! - [`shapes`]: answers as JSON.
+//! - [`problem`]: refusals as problem details.
+//! - [`health`]: for whoever watches over the broker.
+
+pub mod admit;
+pub mod caller;
+pub mod channels;
+pub mod health;
+pub mod input;
+pub mod limit;
+pub mod members;
+pub mod problem;
+pub mod shapes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+
+use crate::auth::Auth;
+use crate::config::Config;
+use crate::connection::Rules;
+use crate::hub::Hub;
+use health::Metrics;
+use limit::Limiter;
+
+/// What every request works with.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// All channels and connections.
+    pub hub: Arc<Hub>,
+    /// What holds for every connection.
+    pub rules: Arc<Rules>,
+    /// Who may do what.
+    pub auth: Arc<Auth>,
+    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) metrics: Arc<Metrics>,
+    bounds: Bounds,
+}
+
+/// The bounds of a request.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    body_bytes: usize,
+    body_time: Duration,
+    lease_ms: u64,
+}
+
+impl Api {
+    /// What `config` sets.
+    #[must_use]
+    pub fn new(config: &Config, hub: Arc<Hub>, rules: Arc<Rules>, auth: Arc<Auth>) -> Self {
+        let limits = &config.limits;
+        let bounds = Bounds {
+            body_bytes: limits.max_message_bytes as usize,
+            body_time: limits.max_handshake,
+            lease_ms: limits.max_lease.as_millis() as u64,
+        };
+        let limiter = Arc::new(Limiter::new(limits));
+        Self { hub, rules, auth, limiter, metrics: Arc::default(), bounds }
+    }
+}
+
+/// The routes below `/v1`.
+pub fn v1(api: Api) -> Router<Api> {
+    use channels as c;
+    use members as m;
+    let member = get(m::read).put(m::lease).delete(m::end);
+    Router::new()
+        .route("/channels", get(c::list))
+        .route("/channels/{channel}", get(c::read))
+        .route("/channels/{channel}/count", get(c::count))
+        .route("/channels/{channel}/members", get(m::list))
+        .route("/channels/{channel}/members/{user}", member)
+        .route("/users/{user}/channels", get(c::of_user))
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(axum::middleware::from_fn_with_state(api, admit::admit))
+        // Bodies are bounded where they are read.
+        .layer(DefaultBodyLimit::disable())
+}

@@ -1,0 +1,113 @@
+//! Answers as JSON. Times are in milliseconds since 1970 by the broker's wall clock.
+
+use herenow_protocol::reply::{HeartbeatInfo, MemberView};
+use herenow_protocol::{Audience, ChannelName, UserId, UserStatus};
+use serde::Serialize;
+
+/// A channel in numbers.
+#[derive(Debug, Serialize)]
+pub struct ChannelView {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Exact number of members that are visible to all.
+    pub count: u64,
+    /// Number of subscribers.
+    pub observers: u64,
+    /// Live connections that keep those members present.
+    pub connections: u64,
+}
+
+/// How many are in a channel.
+#[derive(Debug, Serialize)]
+pub struct CountView {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Exact number of members that are visible to all.
+    pub count: u64,
+}
+
+/// One page of the channels that somebody is in.
+#[derive(Debug, Serialize)]
+pub struct ChannelList {
+    /// By name.
+    pub channels: Vec<CountView>,
+    /// Pass as `after` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<ChannelName>,
+}
+
+/// One page of a channel's members.
+#[derive(Debug, Serialize)]
+pub struct MemberList {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Exact number of members that are visible to all, however many are listed.
+    pub count: u64,
+    /// Newest first.
+    pub members: Vec<MemberView>,
+    /// Pass as `after` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+/// One member.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OneMember {
+    /// Where.
+    pub channel: ChannelName,
+    /// The member.
+    #[serde(flatten)]
+    pub member: MemberView,
+    /// When the user was last heard there.
+    pub last_seen: u64,
+}
+
+/// A member that a lease keeps present.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeasedMember {
+    /// Where.
+    pub channel: ChannelName,
+    /// The member.
+    #[serde(flatten)]
+    pub member: MemberView,
+    /// Who may see it.
+    pub visible_to: Audience,
+    /// How often to ask for the lease anew, and how long it lasts without.
+    pub heartbeat: HeartbeatInfo,
+}
+
+/// Where a user is.
+#[derive(Debug, Serialize)]
+pub struct UserChannels {
+    /// Who.
+    pub user: UserId,
+    /// Where the user is a member, in no particular order.
+    pub channels: Vec<ChannelName>,
+}
+
+/// The status of some users.
+#[derive(Debug, Serialize)]
+pub struct StatusList {
+    /// Of those that are known, in the order in which they were asked for.
+    pub users: Vec<UserStatus>,
+}
+
+/// A user that heartbeats keep online.
+#[derive(Debug, Serialize)]
+pub struct Beating {
+    /// Who.
+    pub user: UserId,
+    /// How often to send one, and how long one lasts.
+    pub heartbeat: HeartbeatInfo,
+}
+
+/// A user whose connections were ended.
+#[derive(Debug, Serialize)]
+pub struct Kicked {
+    /// Who.
+    pub user: UserId,
+    /// How many connections there were.
+    pub closed: u64,
+}
