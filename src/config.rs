@@ -36,6 +36,11 @@ pub struct Config {
           value_parser = clap::builder::FalseyValueParser::new())]
     pub insecure_open: bool,
 
+    /// Switch presence off: every request for it is refused, and says so
+    #[arg(long, env = "HERENOW_DISABLE_PRESENCE", hide_env = true,
+          value_parser = clap::builder::FalseyValueParser::new())]
+    pub disable_presence: bool,
+
     /// Silence after which a member is gone
     #[arg(long, env = "HERENOW_PRESENCE_TIMEOUT", hide_env = true, value_name = "TIME", default_value = "60s",
           value_parser = duration::positive)]

@@ -48,6 +48,12 @@ pub struct Limits {
           value_parser = clap::value_parser!(u32).range(0..=4096))]
     pub max_watches: u32,
 
+    /// Users that are gone of whom the status is kept, and users without a connection that may be
+    /// online
+    #[arg(long, env = "HERENOW_MAX_STATUSES", hide_env = true, value_name = "N", default_value = "100000",
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub max_statuses: u32,
+
     /// Frames per second that one connection may send in the long run
     #[arg(long, env = "HERENOW_MAX_FRAMES_PER_SECOND", hide_env = true, value_name = "N", default_value = "50",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

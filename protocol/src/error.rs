@@ -113,6 +113,12 @@ impl Refusal {
         Self::field(ErrorCode::NotJoined, "channel", "must be joined before its attributes are set")
     }
 
+    /// Whatever is asked while presence is switched off.
+    #[must_use]
+    pub fn presence_disabled() -> Self {
+        Self::new(ErrorCode::PresenceDisabled, "presence is switched off for this broker")
+    }
+
     /// A field of the wrong type, out of rule or beyond its bound.
     pub fn invalid(field: &'static str, rule: impl fmt::Display) -> Self {
         Self::field(ErrorCode::InvalidField, field, rule)

@@ -145,6 +145,12 @@ impl ChannelName {
         Self(format!("{}{user}", Self::OWN_STATUS).into())
     }
 
+    /// Whether this is where a status is told.
+    #[must_use]
+    pub fn is_status(&self) -> bool {
+        self.0.starts_with(RESERVED_PREFIX)
+    }
+
     /// Whose status is told here, if this is such a channel.
     #[must_use]
     pub fn status_of(&self) -> Option<UserId> {

@@ -52,6 +52,25 @@ pub struct UserStatus {
     pub updated_at: Option<u64>,
 }
 
+impl UserStatus {
+    /// The status of a user of whom the broker knows nothing.
+    #[must_use]
+    pub fn unknown(user: UserId) -> Self {
+        Self {
+            user,
+            online: false,
+            invisible: false,
+            busy: false,
+            wait_time: None,
+            text: None,
+            info: Attributes::EMPTY,
+            last_seen: None,
+            created_at: None,
+            updated_at: None,
+        }
+    }
+}
+
 /// What to change of a status. Fields that are absent stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

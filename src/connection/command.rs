@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 
 use herenow_protocol::reply::{Answer, InForce, LevelReason, SnapshotReason};
 use herenow_protocol::{
-    AttributeMap, Audience, ChannelName, ClientFrame, ErrorCode, FrameId, LeaveReason, Level,
-    Refusal, Request, ServerFrame, Since, shorthand,
+    AttributeMap, Audience, ChannelName, ClientFrame, FrameId, LeaveReason, Level, Refusal,
+    Request, ServerFrame, Since, shorthand,
 };
 
 use super::place::{Place, Places, Subscribed};
@@ -93,6 +93,9 @@ impl Client {
         request: Request,
         now: Now,
     ) -> Result<Done, Refusal> {
+        if !matches!(request, Request::Help | Request::Auth { .. }) {
+            self.rules.check_enabled()?;
+        }
         match request {
             Request::Heartbeat { channels } => Ok(self.heartbeat(channels, now)),
             Request::Join { channel, attributes, grace_ms, visible_to } => {
@@ -114,9 +117,9 @@ impl Client {
             Request::GetAttributes { channel, user } => self.get_attributes(sending, channel, user),
             Request::GetChannels { user } => Ok(self.get_channels(sending, user)),
             Request::Auth { token } => self.renew(sending, &token, now),
-            Request::SetStatus { .. } | Request::Watch { .. } | Request::Unwatch { .. } => {
-                Err(Refusal::new(ErrorCode::Unavailable, "not built yet"))
-            }
+            Request::SetStatus { patch } => self.set_status(patch, now),
+            Request::Watch { users } => self.watch(sending, users),
+            Request::Unwatch { users } => Ok(self.unwatch(sending, &users)),
             Request::Help => Ok(Done::Help),
         }
     }
@@ -268,7 +271,7 @@ fn changed(
 
 /// The connection's subscription of the channel at level `asked`, made if there is none. One at
 /// another level ends: what was on its way to it is not sent any more.
-fn subscription(
+pub(super) fn subscription(
     place: &mut Place,
     room: &mut Room,
     outlet: &Arc<Outlet>,

@@ -141,6 +141,13 @@ impl Client {
                 }
             });
         }
+        if !keep_members {
+            let last_seen = match end {
+                End::Closed(_) | End::Kicked => now.unix_ms,
+                End::Lost | End::Refused(_) | End::Drain => now.unix_at(self.outlet.heard_ms()),
+            };
+            self.hub.user_disconnected(self.outlet.user(), last_seen, now);
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`codec`]: bytes → messages, or the Close code that they deserve.
 //! - [`command`]: a request → what it does and what is replied.
 //! - `query`: the requests that ask.
+//! - `watch`: one's own status, and watching others'.
 //! - `renew`: the token's end, and a fresh one.
 //! - [`place`]: the channels that the connection joined or subscribed.
 //! - [`catch_up`]: what it is owed once a full socket takes bytes again.
@@ -25,6 +26,7 @@ mod renew;
 pub mod rules;
 pub mod silence;
 pub mod task;
+mod watch;
 
 pub use rules::Rules;
 pub use task::start;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use herenow_protocol::{ChannelName, ErrorCode, Refusal};
 
+use super::watch::too_many_watches;
 use crate::delivery::{Cursor, Sending, Subscription};
 use crate::hub::{Channel, Hub};
 
@@ -62,7 +63,7 @@ impl Places {
     /// # Errors
     /// `too_many_channels`.
     pub fn check_room(&self, name: &ChannelName, limit: usize) -> Result<(), Refusal> {
-        let watched = self.0.iter().filter(|place| place.channel.name().status_of().is_some());
+        let watched = self.0.iter().filter(|place| place.channel.name().is_status());
         if self.contains(name) || self.0.len() - watched.count() < limit {
             return Ok(());
         }
@@ -71,6 +72,16 @@ impl Places {
             "channel",
             format_args!("would be one more than the {limit} that a connection may have"),
         ))
+    }
+
+    /// Refuses `names` of statuses if with them there were more than `limit`.
+    ///
+    /// # Errors
+    /// `too_many_channels`.
+    pub fn check_watches(&self, names: &[ChannelName], limit: usize) -> Result<(), Refusal> {
+        let watched = self.0.iter().filter(|place| place.channel.name().is_status());
+        let new = names.iter().filter(|name| !self.contains(name)).count();
+        if watched.count() + new <= limit { Ok(()) } else { Err(too_many_watches(limit)) }
     }
 
     /// The place of that channel, made if there is none.

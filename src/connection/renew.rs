@@ -121,6 +121,7 @@ impl Client {
     }
 
     fn inform(&self, access: &Access, now: Now) {
+        self.hub.inform_user(self.outlet.user(), access.info().clone(), now);
         for place in self.places.iter().filter(|place| place.joined) {
             let (user, info) = (self.outlet.user().clone(), access.info().clone());
             self.hub.apply_kept(&place.channel, Command::Inform { user, info }, now);

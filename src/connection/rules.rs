@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use herenow_protocol::ServerFrame;
 use herenow_protocol::reply::{HeartbeatInfo, LimitsInfo, ServerInfo};
+use herenow_protocol::{Refusal, ServerFrame};
 
 use super::liveness::PingRules;
 use crate::allowance::Rate;
@@ -20,6 +20,7 @@ use crate::presence::expiry::Patience;
 pub struct Rules {
     /// Who a client is, and what it may do.
     pub(super) auth: Arc<Auth>,
+    enabled: bool,
     pub(super) patience: Patience,
     pub(super) ping: PingRules,
     pub(super) rate: Rate,
@@ -42,6 +43,7 @@ impl Rules {
         let timeout_ms = ms(config.presence_timeout);
         Arc::new(Self {
             auth,
+            enabled: !config.disable_presence,
             patience: Patience { timeout_ms },
             ping: PingRules {
                 interval_ms: ms(config.ping_interval),
@@ -74,18 +76,24 @@ impl Rules {
         })
     }
 
+    /// The cadence that keeps members present, and users online.
+    #[must_use]
+    pub fn heartbeat(&self) -> HeartbeatInfo {
+        self.heartbeat
+    }
+
     /// Silence of so many milliseconds ends memberships.
     #[must_use]
     pub fn timeout_ms(&self) -> u64 {
         self.patience.timeout_ms
     }
 
-    /// Stub.
+    /// Refuses everything while presence is switched off.
     ///
     /// # Errors
     /// `presence_disabled`.
-    pub fn check_enabled(&self) -> Result<(), herenow_protocol::Refusal> {
-        Ok(())
+    pub fn check_enabled(&self) -> Result<(), Refusal> {
+        if self.enabled { Ok(()) } else { Err(Refusal::presence_disabled()) }
     }
 
     /// The first frame of a connection.

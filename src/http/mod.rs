@@ -20,13 +20,14 @@ pub mod limit;
 pub mod members;
 pub mod problem;
 pub mod shapes;
+pub mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::get;
+use axum::routing::{delete, get, post};
 
 use crate::auth::Auth;
 use crate::config::Config;
@@ -76,6 +77,7 @@ impl Api {
 pub fn v1(api: Api) -> Router<Api> {
     use channels as c;
     use members as m;
+    use users as u;
     let member = get(m::read).put(m::lease).delete(m::end);
     Router::new()
         .route("/channels", get(c::list))
@@ -83,7 +85,11 @@ pub fn v1(api: Api) -> Router<Api> {
         .route("/channels/{channel}/count", get(c::count))
         .route("/channels/{channel}/members", get(m::list))
         .route("/channels/{channel}/members/{user}", member)
+        .route("/users/status", get(u::statuses))
         .route("/users/{user}/channels", get(c::of_user))
+        .route("/users/{user}/status", get(u::status).put(u::set_status))
+        .route("/users/{user}/heartbeat", post(u::beat).delete(u::stop_beating))
+        .route("/users/{user}/connections", delete(u::kick))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(axum::middleware::from_fn_with_state(api, admit::admit))

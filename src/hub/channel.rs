@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use herenow_protocol::reply::InForce;
-use herenow_protocol::{ChannelName, Epoch, Level};
+use herenow_protocol::{ChannelName, Epoch, Level, UserId};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::crowds::Crowds;
@@ -28,6 +28,7 @@ impl Channel {
             beat: Beat::default(),
             waiting: Vec::new(),
             pinned: VecDeque::new(),
+            stirred: Vec::new(),
             armed_ms: NEVER,
             running: false,
             dead: false,
@@ -62,6 +63,9 @@ pub struct Room {
     waiting: Vec<Arc<Subscription>>,
     /// Large frames and snapshots that slow readers have not taken whole, oldest first.
     pinned: VecDeque<Weak<Blob>>,
+    /// Users who came online or went by what happened here: their watchers are told once the lock
+    /// is free.
+    pub(super) stirred: Vec<UserId>,
     /// When the timers will look at this channel.
     armed_ms: u64,
     /// A flusher runs.

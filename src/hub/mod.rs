@@ -7,7 +7,8 @@
 //! - `telling`: what one tick has to tell, encoded once for all.
 //! - [`pace`]: how long a flusher rests.
 //! - `reading`: what anybody asks of the live state.
-//! - [`users`]: which channels a user is in.
+//! - [`users`]: where each user is, and what is kept of it.
+//! - `status`: whether a user is online, and what it sets of itself.
 //! - [`timers`]: what happens because time passes.
 //!
 //! Lock order: a connection's, a shard of the map of channels, a channel's, a user's entry. At most
@@ -18,6 +19,7 @@ pub mod channel;
 pub mod crowds;
 pub mod pace;
 mod reading;
+mod status;
 mod telling;
 pub mod tick;
 pub mod timers;
@@ -49,6 +51,8 @@ pub struct Hub {
     next_connection: AtomicU64,
     timers: Timers,
     bounds: Bounds,
+    max_statuses: usize,
+    presence_timeout_ms: u64,
     clock: Clock,
     /// Where flushers run. They are spawned from synchronous code, which has no runtime of its own.
     runtime: Handle,
@@ -67,11 +71,13 @@ impl Hub {
         };
         let hub = Arc::new(Self {
             channels: DashMap::new(),
-            users: Users::default(),
+            users: Users::new(config.limits.max_statuses as usize),
             connections: DashMap::new(),
             next_connection: AtomicU64::new(1),
             timers: Timers::default(),
             bounds,
+            max_statuses: config.limits.max_statuses as usize,
+            presence_timeout_ms: config.presence_timeout.as_millis() as u64,
             clock,
             runtime,
             draining: AtomicBool::new(false),
@@ -151,10 +157,17 @@ impl Hub {
         now: Now,
     ) -> Result<(), Refusal> {
         let user = command.user().clone();
-        match room.presence.apply(command, now, &self.bounds)? {
-            Change::Appeared => self.users.appeared(&user, channel.name()),
-            Change::Vanished => self.users.vanished(&user, channel.name()),
-            Change::Stayed => {}
+        let last_seen = match &command {
+            Command::Lose { last_seen, .. } => *last_seen,
+            _ => now.unix_ms,
+        };
+        let stirred = match room.presence.apply(command, now, &self.bounds)? {
+            Change::Appeared => self.users.appeared(&user, channel.name(), now),
+            Change::Vanished => self.users.vanished(&user, channel.name(), last_seen, now),
+            Change::Stayed => false,
+        };
+        if stirred {
+            room.stirred.push(user);
         }
         Ok(())
     }
@@ -172,8 +185,10 @@ impl Hub {
         if room.is_dead() || !room.disarm(due_ms) {
             return;
         }
-        for user in room.presence.expire(now) {
-            self.users.vanished(&user, channel.name());
+        for (user, last_seen) in room.presence.expire(now) {
+            if self.users.vanished(&user, channel.name(), last_seen, now) {
+                room.stirred.push(user);
+            }
         }
         room.beat.ring(now.mono_ms);
         self.settle(channel, room);
@@ -193,7 +208,9 @@ impl Hub {
             self.timers.rearm_channel(channel.name(), before_ms, due_ms);
         }
         let vain = room.is_vain();
+        let stirred = std::mem::take(&mut room.stirred);
         drop(room);
+        stirred.iter().for_each(|user| self.tell_status(user));
         if vain {
             self.reap(channel);
         }
@@ -263,7 +280,7 @@ impl Hub {
     /// Number of users that are known.
     #[must_use]
     pub fn user_count(&self) -> usize {
-        self.users.len()
+        self.users.len().0
     }
 
     /// Number of channels with a member or a subscriber.

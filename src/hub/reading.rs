@@ -104,7 +104,7 @@ impl Hub {
             let name = entry.key();
             let wanted = name.as_str().starts_with(prefix)
                 && after.is_none_or(|after| name > after)
-                && name.status_of().is_none();
+                && !name.is_status();
             let sooner = first.len() <= limit || first.peek().is_some_and(|last| name < last);
             if wanted && sooner && !entry.value().lock().presence.is_empty() {
                 first.push(name.clone());

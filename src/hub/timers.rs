@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use herenow_protocol::ChannelName;
+use herenow_protocol::{ChannelName, UserId};
 use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
@@ -67,6 +67,8 @@ impl<K: Ord> Default for Agenda<K> {
 pub struct Timers {
     connections: Mutex<Agenda<u64>>,
     channels: Mutex<Agenda<ChannelName>>,
+    /// Whose heartbeats over HTTP may be over.
+    users: Mutex<Agenda<UserId>>,
 }
 
 impl Timers {
@@ -82,6 +84,10 @@ impl Timers {
     pub(super) fn forget_connection(&self, outlet: &Outlet) {
         let before_ms = outlet.armed_ms.swap(NEVER, Ordering::Relaxed);
         self.connections.lock().rearm(outlet.id(), before_ms, NEVER);
+    }
+
+    pub(super) fn rearm_user(&self, user: &UserId, before_ms: u64, due_ms: u64) {
+        self.users.lock().rearm(user.clone(), before_ms, due_ms);
     }
 
     pub(super) fn rearm_channel(&self, name: &ChannelName, before_ms: u64, due_ms: u64) {
@@ -112,7 +118,7 @@ pub(super) async fn run(hub: Weak<Hub>) {
     }
 }
 
-/// The most that fired of either kind.
+/// The most that fired of any kind.
 fn fire_due(hub: &Arc<Hub>) -> usize {
     let now = hub.clock.now();
     let connections = hub.timers.connections.lock().take_due(now.mono_ms, TIMER_BATCH);
@@ -125,7 +131,11 @@ fn fire_due(hub: &Arc<Hub>) -> usize {
             hub.expire(&channel, *due_ms, now);
         }
     }
-    connections.len().max(channels.len())
+    let users = hub.timers.users.lock().take_due(now.mono_ms, TIMER_BATCH);
+    for (due_ms, user) in &users {
+        hub.expire_user(user, *due_ms, now);
+    }
+    connections.len().max(channels.len()).max(users.len())
 }
 
 #[cfg(test)]

@@ -1,41 +1,243 @@
-//! Which channels a user is in.
+//! The index of users: where each is, by how many connections, and what is kept of it.
+
+use std::collections::BTreeSet;
 
 use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
-use herenow_protocol::{ChannelName, UserId};
+use herenow_protocol::{ChannelName, UserId, UserStatus};
+use parking_lot::Mutex;
 
-/// The index of users. Its entries are the last in the lock order: they are touched with a
-/// channel's lock held, and read without any.
+use super::timers::NEVER;
+use crate::presence::{Now, Record};
+
+/// The index. Its entries are the last in the lock order: they are touched with a channel's lock
+/// held, and read without any. The list of those who are gone is a leaf behind them.
+#[derive(Debug)]
+pub struct Users {
+    all: DashMap<UserId, User>,
+    gone: Mutex<Gone>,
+    /// Users of whom something is kept although they are gone.
+    most_gone: usize,
+}
+
+/// Whoever merely is connected costs little more than its channels.
 #[derive(Debug, Default)]
-pub struct Users(DashMap<UserId, Vec<ChannelName>>);
+struct User {
+    channels: Vec<ChannelName>,
+    /// Live connections.
+    connections: u32,
+    kept: Option<Box<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    record: Record,
+    /// When the timers will look at the user's heartbeat.
+    armed_ms: u64,
+    /// Its place among those who are gone.
+    gone: Option<u64>,
+}
+
+/// Users that are gone, the first to go first.
+#[derive(Debug, Default)]
+struct Gone {
+    order: BTreeSet<(u64, UserId)>,
+    next: u64,
+}
+
+impl User {
+    /// Whether something else than heartbeats keeps the user online. Whoever is a member somewhere
+    /// has a source that keeps it so: a connection, a lease, or a connection in grace.
+    fn is_there(&self) -> bool {
+        self.connections > 0 || !self.channels.is_empty()
+    }
+
+    fn is_online(&self, now: Now) -> bool {
+        self.is_there() || self.kept.as_ref().is_some_and(|kept| kept.record.beats(now))
+    }
+
+    fn keep(&mut self, now: Now) -> &mut Kept {
+        self.kept.get_or_insert_with(|| {
+            Box::new(Kept { record: Record::new(now), armed_ms: NEVER, gone: None })
+        })
+    }
+}
 
 impl Users {
-    /// The user became a member of the channel.
-    pub fn appeared(&self, user: &UserId, channel: &ChannelName) {
-        self.0.entry(user.clone()).or_insert_with(|| Vec::with_capacity(1)).push(channel.clone());
+    /// Nobody. Something is kept of `most_gone` users that are gone.
+    #[must_use]
+    pub fn new(most_gone: usize) -> Self {
+        Self { all: DashMap::new(), gone: Mutex::default(), most_gone }
+    }
+
+    /// Changes a user's entry, made if there is none. The result: whether it came online or went
+    /// by it. `last_seen`: when it was last known to be there, if it went.
+    fn change(&self, user: &UserId, last_seen: u64, now: Now, act: impl FnOnce(&mut User)) -> bool {
+        let mut entry = self.all.entry(user.clone()).or_default();
+        let before = entry.is_online(now);
+        act(&mut entry);
+        let after = entry.is_online(now);
+        if after {
+            self.come_back(user, &mut entry);
+        } else if before || entry.kept.as_ref().is_some_and(|kept| kept.gone.is_none()) {
+            if before {
+                entry.keep(now).record.gone(last_seen);
+            }
+            self.go(user, entry.keep(now));
+        }
+        drop(entry);
+        self.forget_the_oldest();
+        before != after
+    }
+
+    fn go(&self, user: &UserId, kept: &mut Kept) {
+        let mut gone = self.gone.lock();
+        gone.next += 1;
+        let number = gone.next;
+        if let Some(before) = kept.gone.replace(number) {
+            gone.order.remove(&(before, user.clone()));
+        }
+        gone.order.insert((number, user.clone()));
+    }
+
+    fn come_back(&self, user: &UserId, entry: &mut User) {
+        if let Some(number) = entry.kept.as_mut().and_then(|kept| kept.gone.take()) {
+            self.gone.lock().order.remove(&(number, user.clone()));
+        }
+    }
+
+    fn forget_the_oldest(&self) {
+        loop {
+            let mut gone = self.gone.lock();
+            if gone.order.len() <= self.most_gone {
+                return;
+            }
+            let Some((number, user)) = gone.order.pop_first() else { return };
+            drop(gone);
+            // It may just have come back: then its number is another, or none.
+            self.all.remove_if(&user, |_, entry| {
+                entry.kept.as_ref().is_some_and(|kept| kept.gone == Some(number))
+            });
+        }
+    }
+
+    /// The user became a member of the channel. The result of this and of the next: whether it
+    /// came online or went by it.
+    pub fn appeared(&self, user: &UserId, channel: &ChannelName, now: Now) -> bool {
+        self.change(user, now.unix_ms, now, |entry| {
+            // Exactly: most users are in one or two.
+            entry.channels.reserve_exact(1);
+            entry.channels.push(channel.clone());
+        })
     }
 
     /// The user is no longer a member of the channel.
-    pub fn vanished(&self, user: &UserId, channel: &ChannelName) {
-        let Entry::Occupied(mut entry) = self.0.entry(user.clone()) else { return };
-        let channels = entry.get_mut();
-        if let Some(place) = channels.iter().position(|name| name == channel) {
-            channels.swap_remove(place);
-        }
-        if channels.is_empty() {
-            entry.remove();
-        }
+    pub fn vanished(&self, user: &UserId, channel: &ChannelName, last_seen: u64, now: Now) -> bool {
+        self.change(user, last_seen, now, |entry| {
+            if let Some(place) = entry.channels.iter().position(|name| name == channel) {
+                entry.channels.swap_remove(place);
+            }
+            if entry.channels.is_empty() {
+                entry.channels = Vec::new();
+            }
+        })
     }
 
-    /// Number of users.
+    /// The user has one more connection.
+    pub fn connected(&self, user: &UserId, now: Now) -> bool {
+        self.change(user, now.unix_ms, now, |entry| entry.connections += 1)
+    }
+
+    /// The user has one connection less.
+    pub fn disconnected(&self, user: &UserId, last_seen: u64, now: Now) -> bool {
+        self.change(user, last_seen, now, |entry| {
+            entry.connections = entry.connections.saturating_sub(1);
+        })
+    }
+
+    /// Changes what is kept of the user. `act` is told whether something else than heartbeats keeps
+    /// the user online.
+    pub fn record(&self, user: &UserId, now: Now, act: impl FnOnce(&mut Record, bool)) -> bool {
+        self.change(user, now.unix_ms, now, |entry| {
+            let there = entry.is_there();
+            act(&mut entry.keep(now).record, there);
+        })
+    }
+
+    /// Heartbeats keep the user online no longer.
+    pub fn stop_beating(&self, user: &UserId) -> bool {
+        self.end_beat(user, |_| true)
+    }
+
+    /// The user's heartbeat may be over. The second result: when to look again, if it is not.
+    pub fn expire_beat(&self, user: &UserId, due_ms: u64, now: Now) -> (bool, Option<u64>) {
+        let mut next_ms = None;
+        let mut armed = false;
+        if let Some(mut entry) = self.all.get_mut(user)
+            && let Some(kept) = entry.kept.as_mut().filter(|kept| kept.armed_ms == due_ms)
+        {
+            armed = true;
+            next_ms = kept.record.beats_until_ms().filter(|&ends_ms| ends_ms > now.mono_ms);
+            kept.armed_ms = next_ms.unwrap_or(NEVER);
+        }
+        let over = armed && next_ms.is_none();
+        (over && self.end_beat(user, |record| !record.beats(now)), next_ms)
+    }
+
+    /// Whether the user went by it.
+    fn end_beat(&self, user: &UserId, ends: impl FnOnce(&Record) -> bool) -> bool {
+        let Some(mut entry) = self.all.get_mut(user) else { return false };
+        let there = entry.is_there();
+        let Some(kept) = entry.kept.as_mut().filter(|kept| ends(&kept.record)) else {
+            return false;
+        };
+        let Some(at) = kept.record.stop_beating() else { return false };
+        if there {
+            return false;
+        }
+        kept.record.gone(at);
+        self.go(user, kept);
+        drop(entry);
+        self.forget_the_oldest();
+        true
+    }
+
+    /// When the user's heartbeat has to be looked at, if that is earlier than the timers will.
+    pub fn arm(&self, user: &UserId) -> Option<(u64, u64)> {
+        let mut entry = self.all.get_mut(user)?;
+        let kept = entry.kept.as_mut()?;
+        let due_ms = kept.record.beats_until_ms().filter(|&ms| ms < kept.armed_ms)?;
+        Some((std::mem::replace(&mut kept.armed_ms, due_ms), due_ms))
+    }
+
+    /// Whether anything is known of the user.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
+    pub fn knows(&self, user: &UserId) -> bool {
+        self.all.contains_key(user)
+    }
+
+    /// The user's status, as the user sees it or as others do; `None`: nobody knows the user. From
+    /// the first time that somebody asks something is kept of it.
+    #[must_use]
+    pub fn status(&self, user: &UserId, as_itself: bool, now: Now) -> Option<UserStatus> {
+        let mut entry = self.all.get_mut(user)?;
+        let there = entry.is_there();
+        let record = &entry.keep(now).record;
+        Some(if as_itself {
+            record.as_itself(user, there, now)
+        } else {
+            record.as_shown(user, there, now)
+        })
+    }
+
+    /// Number of users of whom anything is known, and of those among them that are gone.
+    #[must_use]
+    pub fn len(&self) -> (usize, usize) {
+        (self.all.len(), self.gone.lock().order.len())
     }
 
     /// The channels that the user is in, in no particular order.
     #[must_use]
     pub fn channels_of(&self, user: &UserId) -> Vec<ChannelName> {
-        self.0.get(user).map(|channels| channels.clone()).unwrap_or_default()
+        self.all.get(user).map(|entry| entry.channels.clone()).unwrap_or_default()
     }
 }

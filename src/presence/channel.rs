@@ -387,8 +387,9 @@ impl Channel {
         due.into_iter().chain(self.log.deadline()).min()
     }
 
-    /// Ends what ends by itself: graces, leases, keys, old frames. Tells which users vanished.
-    pub fn expire(&mut self, now: Now) -> Vec<UserId> {
+    /// Ends what ends by itself: graces, leases, keys, old frames. Tells which users vanished, and
+    /// when each was last heard, by the wall clock.
+    pub fn expire(&mut self, now: Now) -> Vec<(UserId, u64)> {
         self.log.trim(now.mono_ms);
         let mut vanished = Vec::new();
         while self.due.first().is_some_and(|&(due_ms, _)| due_ms <= now.mono_ms) {
@@ -396,16 +397,14 @@ impl Channel {
             let before = self.shown_connections(&user);
             let gone = self.expire_member(&user, now);
             self.connections = self.connections - before + self.shown_connections(&user);
-            if gone {
-                vanished.push(user);
-            }
+            vanished.extend(gone.map(|last_seen| (user, last_seen)));
         }
         vanished
     }
 
-    /// Whether the member vanished.
-    fn expire_member(&mut self, user: &UserId, now: Now) -> bool {
-        let Some(membership) = self.members.get_mut(user) else { return false };
+    /// When the member was last heard, if it vanished.
+    fn expire_member(&mut self, user: &UserId, now: Now) -> Option<u64> {
+        let membership = self.members.get_mut(user)?;
         membership.due_ms = None;
         let ended = membership
             .sources
@@ -414,7 +413,7 @@ impl Channel {
             .max_by_key(|ends| ends.last_seen);
         if let (Some(ended), true) = (ended, membership.sources.is_empty()) {
             self.remove_member(user, Cause::Lost(ended.reason, ended.last_seen), now);
-            return true;
+            return Some(ended.last_seen);
         }
         let due = membership.key_deadlines.as_mut().map(|keys| keys.take_due(now.mono_ms));
         if membership.key_deadlines.as_ref().is_some_and(|keys| keys.earliest().is_none()) {
@@ -430,7 +429,7 @@ impl Channel {
         if let Some(deadline) = deadline {
             self.look_no_later_than(user, deadline);
         }
-        false
+        None
     }
 
     /// Whether a tick might have something to tell.

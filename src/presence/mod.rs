@@ -14,6 +14,7 @@
 //! - [`snapshot`]: the whole state as frames.
 //! - [`roster`]: whether a channel is small enough to be told member by member.
 //! - [`tally`], [`beat`]: how many there are as a frame, and when it is told again.
+//! - [`record`]: what is kept of a user apart from any channel.
 //! - [`expiry`]: when silence is too long.
 
 pub mod beat;
@@ -23,6 +24,7 @@ pub mod expiry;
 pub mod log;
 pub mod member;
 pub mod pending;
+pub mod record;
 pub mod restricted;
 pub mod roster;
 pub mod snapshot;
@@ -33,6 +35,7 @@ pub use beat::Beat;
 pub use channel::{Bundle, Channel, Heard, Page, Tick};
 pub use command::{Bounds, Change, Command, Lasts};
 pub use member::{LEASE, Member, Profile, SourceId};
+pub use record::Record;
 pub use restricted::Aside;
 pub use roster::Roster;
 pub use snapshot::View;

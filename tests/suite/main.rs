@@ -3,6 +3,7 @@
 //! - `model`: random histories of the presence core against a simple model of it.
 //! - `beat`: random subscribers of a count, who are told in time and not too often.
 //! - `visibility`: the same of members that not everyone may see.
+//! - `status`: users apart from any channel.
 //! - `house`: which module may know which, and what the core must not touch.
 //! - `rules`, `attributes`: the rules of presence, over real sockets.
 //! - `liveness`: silence, pings, deadlines.
@@ -43,5 +44,6 @@ mod rules;
 mod seed;
 mod shorthand;
 mod slow;
+mod status;
 mod visibility;
 mod wire;

@@ -444,7 +444,8 @@ impl Pair {
         let before: Vec<_> = self.model.members.keys().cloned().collect();
         self.model.expire();
         if self.core.deadline().is_some_and(|due_ms| due_ms <= self.model.now.mono_ms) {
-            let mut vanished = self.core.expire(self.model.now);
+            let vanished = self.core.expire(self.model.now);
+            let mut vanished: Vec<_> = vanished.into_iter().map(|(user, _)| user).collect();
             vanished.sort();
             let gone = |user: &UserId| !self.model.members.contains_key(user);
             assert_eq!(vanished, before.into_iter().filter(gone).collect::<Vec<_>>());

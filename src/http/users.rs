@@ -1,0 +1,111 @@
+//! Users apart from any channel: their status, their heartbeats, their connections.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use herenow_protocol::reply::HeartbeatInfo;
+use herenow_protocol::request::MAX_USERS;
+use herenow_protocol::{ErrorCode, Refusal, UserId, UserStatus, parse};
+
+use super::Api;
+use super::caller::Caller;
+use super::input::{JsonText, OfUser, Query};
+use super::problem::Problem;
+use super::shapes::{Beating, Kicked, StatusList};
+use crate::auth::KeyRight;
+
+/// A user's status. Who was never there is not found.
+pub async fn status(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    OfUser(user): OfUser,
+) -> Result<Json<UserStatus>, Problem> {
+    caller.may_watch(&user)?;
+    shown(&api, &caller, &user).map(Json).ok_or_else(|| {
+        Refusal::field(ErrorCode::NotFound, "user", "has no status: it was never there").into()
+    })
+}
+
+/// The status as the caller may see it: users and back ends that act for them see all of it.
+fn shown(api: &Api, caller: &Caller, user: &UserId) -> Option<UserStatus> {
+    let whole = caller.is(user) || matches!(caller, Caller::Key(_));
+    api.hub.status(user, whole, api.hub.clock().now())
+}
+
+/// The status of several users at once. Those of whom nothing is known are left out.
+pub async fn statuses(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    query: Query,
+) -> Result<Json<StatusList>, Problem> {
+    let mut users = ids(&query)?;
+    users.iter().try_for_each(|user| caller.may_watch(user))?;
+    let mut seen = std::collections::HashSet::new();
+    users.retain(|user| seen.insert(user.clone()));
+    let users = users.iter().filter_map(|user| shown(&api, &caller, user)).collect();
+    Ok(Json(StatusList { users }))
+}
+
+/// The users that `ids` names, with commas between them. Split before it is decoded: `%2C` is a
+/// comma in a name.
+fn ids(query: &Query) -> Result<Vec<UserId>, Refusal> {
+    let raw = query.raw("ids").filter(|raw| !raw.is_empty());
+    let raw = raw.ok_or_else(|| Refusal::missing("ids"))?;
+    if raw.split(',').count() > MAX_USERS {
+        return Err(Refusal::invalid("ids", format_args!("must be at most {MAX_USERS} users")));
+    }
+    let decoded = |part: &str| {
+        // A form's `+` is a space, and `=` and `&` can't be in a part.
+        let mut pairs = form_urlencoded::parse(part.as_bytes()).into_owned();
+        pairs.next().map(|(name, _)| name).unwrap_or_default()
+    };
+    raw.split(',').map(|part| UserId::parse(&decoded(part), "ids")).collect()
+}
+
+/// Changes a user's status, and answers it as the user sees it.
+pub async fn set_status(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    OfUser(user): OfUser,
+    JsonText(body): JsonText,
+) -> Result<Json<UserStatus>, Problem> {
+    caller.may_write(&user)?;
+    let now = api.hub.clock().now();
+    api.hub.set_status(&user, parse::status(&body)?, now)?;
+    let status = api.hub.status(&user, true, now);
+    Ok(Json(status.unwrap_or_else(|| UserStatus::unknown(user))))
+}
+
+/// A heartbeat: the user is online for the presence timeout.
+pub async fn beat(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    OfUser(user): OfUser,
+) -> Result<Json<Beating>, Problem> {
+    caller.may_write(&user)?;
+    api.hub.heartbeat_user(&user, caller.info(), api.hub.clock().now())?;
+    let heartbeat: HeartbeatInfo = api.rules.heartbeat();
+    Ok(Json(Beating { user, heartbeat }))
+}
+
+/// Heartbeats keep the user online no longer.
+pub async fn stop_beating(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    OfUser(user): OfUser,
+) -> Result<StatusCode, Problem> {
+    caller.may_write(&user)?;
+    api.hub.stop_heartbeat(&user);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends the user's connections.
+pub async fn kick(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    OfUser(user): OfUser,
+) -> Result<Json<Kicked>, Problem> {
+    caller.may_operate(KeyRight::Kick)?;
+    let closed = api.hub.kick(&user, api.hub.clock().now()) as u64;
+    Ok(Json(Kicked { user, closed }))
+}

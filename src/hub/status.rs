@@ -1,0 +1,169 @@
+//! A user's status: whether it is online follows from its connections, memberships and heartbeats;
+//! the rest it sets. Whoever watches is told through a channel of the broker's own, so that order,
+//! bounds and catching up are those of any channel.
+
+use std::sync::Arc;
+
+use herenow_protocol::{
+    Attributes, ChannelName, ErrorCode, LeaveReason, Refusal, StatusPatch, UserId, UserStatus,
+};
+
+use super::{Hub, Room};
+use crate::delivery::Wake;
+use crate::presence::{Command, Now};
+
+impl Hub {
+    /// The status of the user, as the user sees it (`as_itself`) or as others do; `None`: the broker
+    /// does not know the user.
+    #[must_use]
+    pub fn status(&self, user: &UserId, as_itself: bool, now: Now) -> Option<UserStatus> {
+        self.users.status(user, as_itself, now)
+    }
+
+    /// Changes what the user sets of its status.
+    ///
+    /// # Errors
+    /// `unavailable`: there is no room for one more user.
+    pub fn set_status(
+        self: &Arc<Self>,
+        user: &UserId,
+        patch: StatusPatch,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        self.check_room_for(user)?;
+        self.users.record(user, now, |record, there| record.patch(user, patch, there, now));
+        self.tell_status(user);
+        Ok(())
+    }
+
+    /// A heartbeat over HTTP: the user is online for the presence timeout. `info` is what its token
+    /// tells, if it came with one.
+    ///
+    /// # Errors
+    /// `unavailable`: there is no room for one more user.
+    pub fn heartbeat_user(
+        self: &Arc<Self>,
+        user: &UserId,
+        info: Option<Attributes>,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        self.check_room_for(user)?;
+        let lasts_ms = self.presence_timeout_ms;
+        self.users.record(user, now, |record, _| {
+            record.beat(lasts_ms, now);
+            if let Some(info) = info {
+                record.inform(info);
+            }
+        });
+        if let Some((before_ms, due_ms)) = self.users.arm(user) {
+            self.timers.rearm_user(user, before_ms, due_ms);
+        }
+        self.tell_status(user);
+        Ok(())
+    }
+
+    /// Heartbeats keep the user online no longer.
+    pub fn stop_heartbeat(self: &Arc<Self>, user: &UserId) {
+        if self.users.stop_beating(user) {
+            self.tell_status(user);
+        }
+    }
+
+    /// The timer of a user's heartbeat fired.
+    pub(super) fn expire_user(self: &Arc<Self>, user: &UserId, due_ms: u64, now: Now) {
+        let (went, next_ms) = self.users.expire_beat(user, due_ms, now);
+        if let Some(next_ms) = next_ms {
+            self.timers.rearm_user(user, super::timers::NEVER, next_ms);
+        }
+        if went {
+            self.tell_status(user);
+        }
+    }
+
+    /// Refuses what would be kept of one more user than there is room for. Those who are gone make
+    /// room by themselves; those who hold a connection have a bound of their own.
+    fn check_room_for(&self, user: &UserId) -> Result<(), Refusal> {
+        if self.users.knows(user) {
+            return Ok(());
+        }
+        let (known, gone) = self.users.len();
+        if known - gone.min(known) < self.max_statuses + self.connection_count() {
+            return Ok(());
+        }
+        Err(Refusal {
+            retry_after_ms: Some(self.presence_timeout_ms),
+            ..Refusal::new(
+                ErrorCode::Unavailable,
+                format!(
+                    "the broker keeps the status of {} users, and that is the limit",
+                    self.max_statuses
+                ),
+            )
+        })
+    }
+
+    /// The user has one more connection. `info` is what its token tells.
+    pub fn user_connected(self: &Arc<Self>, user: &UserId, info: &Attributes, now: Now) {
+        if self.users.connected(user, now) {
+            self.tell_status(user);
+        }
+        if !info.is_empty() {
+            self.inform_user(user, info.clone(), now);
+        }
+    }
+
+    /// The user has one connection less; it was last heard at `last_seen`, by the wall clock.
+    pub fn user_disconnected(self: &Arc<Self>, user: &UserId, last_seen: u64, now: Now) {
+        if self.users.disconnected(user, last_seen, now) {
+            self.tell_status(user);
+        }
+    }
+
+    /// The user's token tells another name.
+    pub fn inform_user(self: &Arc<Self>, user: &UserId, info: Attributes, now: Now) {
+        self.users.record(user, now, |record, _| record.inform(info));
+        self.tell_status(user);
+    }
+
+    /// Ends the user's connections, and its memberships that only grace keeps. The result: how many
+    /// connections there were. Looks at all connections: for an operator, not for every page view.
+    pub fn kick(self: &Arc<Self>, user: &UserId, now: Now) -> usize {
+        let outlets: Vec<_> = self
+            .connections
+            .iter()
+            .filter(|entry| entry.value().user() == user)
+            .map(|entry| Arc::clone(entry.value()))
+            .collect();
+        for outlet in &outlets {
+            outlet.wake(Wake::Kick);
+        }
+        for name in self.channels_of(user) {
+            let command = Command::EndGrace { user: user.clone(), reason: LeaveReason::Kicked };
+            if self.find(&name).is_some() {
+                // Never refused.
+                let _ = self.enter(&name, |channel, room| self.apply(channel, room, command, now));
+            }
+        }
+        outlets.len()
+    }
+
+    /// Tells those who watch the user, if there are any. No lock may be held.
+    pub(super) fn tell_status(self: &Arc<Self>, user: &UserId) {
+        for name in [ChannelName::of_shown_status(user), ChannelName::of_own_status(user)] {
+            let Some(channel) = self.find(&name) else { continue };
+            let mut room = channel.lock();
+            if !room.is_dead() {
+                self.set_room_status(&name, &mut room);
+                self.settle(&channel, room);
+            }
+        }
+    }
+
+    /// Has the room of a status tell what the status is. Looked up with the room's lock held: of two
+    /// changes at once the later one is told last, whoever comes first.
+    pub fn set_room_status(&self, name: &ChannelName, room: &mut Room) {
+        let Some(user) = name.status_of() else { return };
+        let status = self.users.status(&user, name.is_own_status(), self.clock.now());
+        room.presence.set_status(status.unwrap_or_else(|| UserStatus::unknown(user)));
+    }
+}
