@@ -244,10 +244,20 @@ fn boolean(raw: &RawValue, field: &'static str) -> Result<bool, Refusal> {
 
 fn integer(raw: Raw<'_>, field: &'static str) -> Result<Option<u64>, Refusal> {
     raw.map(|raw| {
-        serde_json::from_str(raw.get())
-            .map_err(|_| Refusal::invalid(field, "must be a whole number, zero or more"))
+        whole(raw).ok_or_else(|| Refusal::invalid(field, "must be a whole number, zero or more"))
     })
     .transpose()
+}
+
+/// A whole number, also if it is written as `30.0` or `3e1`: JSON does not tell them apart, and some
+/// writers do not either.
+fn whole(raw: &RawValue) -> Option<u64> {
+    /// Up to here every whole number is a double of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    serde_json::from_str(raw.get()).ok().or_else(|| {
+        let number: f64 = serde_json::from_str(raw.get()).ok()?;
+        (number.fract() == 0.0 && (0.0..=EXACT).contains(&number)).then_some(number as u64)
+    })
 }
 
 fn frame_id(raw: &RawValue) -> Result<FrameId, Refusal> {
@@ -296,7 +306,10 @@ fn audience(raw: &RawValue) -> Result<Audience, Refusal> {
 }
 
 fn wait_time(raw: &RawValue) -> Result<Option<u32>, Refusal> {
-    serde_json::from_str(raw.get()).map_err(|_| {
+    if raw.get() == "null" {
+        return Ok(None);
+    }
+    whole(raw).and_then(|minutes| u32::try_from(minutes).ok()).map(Some).ok_or_else(|| {
         let rule = format_args!("must be null or a whole number from 0 to {MAX_WAIT_MINUTES}");
         Refusal::invalid("waitTime", rule)
     })
@@ -409,6 +422,24 @@ mod tests {
         ] {
             let message = parse(text).unwrap_err().refusal.message;
             assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        let grace = |number: &str| {
+            let text = format!(r#"{{"type":"join","channel":"r","graceMs":{number}}}"#);
+            match parse(&text).map(|frame| frame.request) {
+                Ok(Request::Join { grace_ms, .. }) => grace_ms,
+                _ => None,
+            }
+        };
+        for written in ["30", "30.0", "3e1", "300E-1"] {
+            assert_eq!(grace(written), Some(30), "{written}");
+        }
+        assert_eq!(grace("18446744073709551615"), Some(u64::MAX));
+        for written in ["1.5", "-1", "-1.0", "1e300", "\"30\"", "true"] {
+            assert_eq!(grace(written), None, "{written}");
         }
     }
 

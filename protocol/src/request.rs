@@ -40,8 +40,9 @@ pub struct Lease {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visible_to: Option<Audience>,
     /// How long the lease lasts unless it is refreshed, in milliseconds; absent: the presence
-    /// timeout.
+    /// timeout. An hour at most, unless the broker was told otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 3_600_000)))]
     pub ttl_ms: Option<u64>,
 }
 

@@ -73,7 +73,7 @@ impl UserStatus {
 
 /// What to change of a status. Fields that are absent stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = some_field))]
 #[serde(rename_all = "camelCase")]
 pub struct StatusPatch {
     /// Whether the user is busy.
@@ -88,8 +88,20 @@ pub struct StatusPatch {
     pub wait_time: Option<Option<u32>>,
     /// A line to show, at most 256 bytes of UTF-8 without control characters; null: none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(max = MAX_TEXT_BYTES)))]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(max = MAX_TEXT_BYTES), regex(pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$"))
+    )]
     pub text: Option<Option<Box<str>>>,
+}
+
+/// At least one field says something: null does so for two of them only.
+#[cfg(feature = "schema")]
+fn some_field(schema: &mut schemars::Schema) {
+    let given = |field: &str| serde_json::json!({"required": [field]});
+    let not_null = |field: &str| serde_json::json!({"required": [field], "properties": {field: {"type": "boolean"}}});
+    let any = [not_null("busy"), not_null("invisible"), given("waitTime"), given("text")];
+    schema.insert("anyOf".into(), any.to_vec().into());
 }
 
 impl StatusPatch {

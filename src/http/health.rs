@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::Method;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -16,12 +17,11 @@ use prometheus_client::registry::Registry;
 
 use super::Api;
 use super::problem::Problem;
-
-const JSON: &str = "application/json";
+use super::shapes::Health;
 
 /// Alive: the process answers.
 pub async fn healthz() -> impl IntoResponse {
-    ([(CONTENT_TYPE, JSON), (CACHE_CONTROL, "no-store")], r#"{"status":"ok"}"#)
+    ([(CACHE_CONTROL, "no-store")], Json(Health { status: "ok" }))
 }
 
 /// Ready for new clients: not while it shuts down.

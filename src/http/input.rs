@@ -1,5 +1,7 @@
 //! Names, numbers and bodies out of a request, or what is wrong with them.
 
+use std::borrow::Cow;
+
 use axum::body::{self, Body};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::header::CONTENT_TYPE;
@@ -80,14 +82,10 @@ impl Query {
         pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
 
-    /// The parameter's text as it came, not decoded.
-    #[must_use]
-    pub fn raw(&self, name: &str) -> Option<&str> {
-        self.0
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+    /// All that is given by that name, decoded, in order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+        let pairs = form_urlencoded::parse(self.0.as_bytes());
+        pairs.filter(move |(key, _)| key == name).map(|(_, value)| value)
     }
 
     /// The parameter as a whole number.

@@ -9,6 +9,7 @@
 //! - [`channels`], [`members`], [`users`]: what is answered.
 //! - [`shapes`]: answers as JSON.
 //! - [`problem`]: refusals as problem details.
+//! - [`openapi`], `operations`: the document that describes all of it.
 //! - [`health`]: for whoever watches over the broker.
 
 pub mod admit;
@@ -18,6 +19,8 @@ pub mod health;
 pub mod input;
 pub mod limit;
 pub mod members;
+pub mod openapi;
+mod operations;
 pub mod problem;
 pub mod shapes;
 pub mod users;

@@ -5,6 +5,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICAT
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use herenow_protocol::{ErrorCode, Refusal};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A request that was refused.
@@ -15,7 +16,7 @@ pub struct Problem {
 }
 
 /// What the body says.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Details {
     /// Names the kind of problem: `code` as a URN. It leads nowhere.

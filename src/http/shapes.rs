@@ -2,10 +2,11 @@
 
 use herenow_protocol::reply::{HeartbeatInfo, MemberView};
 use herenow_protocol::{Audience, ChannelName, UserId, UserStatus};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A channel in numbers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct ChannelView {
     /// The channel.
     pub channel: ChannelName,
@@ -18,7 +19,7 @@ pub struct ChannelView {
 }
 
 /// How many are in a channel.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct CountView {
     /// The channel.
     pub channel: ChannelName,
@@ -27,7 +28,7 @@ pub struct CountView {
 }
 
 /// One page of the channels that somebody is in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct ChannelList {
     /// By name.
     pub channels: Vec<CountView>,
@@ -37,7 +38,7 @@ pub struct ChannelList {
 }
 
 /// One page of a channel's members.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct MemberList {
     /// The channel.
     pub channel: ChannelName,
@@ -51,7 +52,7 @@ pub struct MemberList {
 }
 
 /// One member.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OneMember {
     /// Where.
@@ -64,7 +65,7 @@ pub struct OneMember {
 }
 
 /// A member that a lease keeps present.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LeasedMember {
     /// Where.
@@ -79,7 +80,7 @@ pub struct LeasedMember {
 }
 
 /// Where a user is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct UserChannels {
     /// Who.
     pub user: UserId,
@@ -88,14 +89,14 @@ pub struct UserChannels {
 }
 
 /// The status of some users.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct StatusList {
     /// Of those that are known, in the order in which they were asked for.
     pub users: Vec<UserStatus>,
 }
 
 /// A user that heartbeats keep online.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Beating {
     /// Who.
     pub user: UserId,
@@ -104,10 +105,17 @@ pub struct Beating {
 }
 
 /// A user whose connections were ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Kicked {
     /// Who.
     pub user: UserId,
     /// How many connections there were.
     pub closed: u64,
+}
+
+/// That all is well.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct Health {
+    /// `ok`.
+    pub status: &'static str,
 }

@@ -46,20 +46,20 @@ pub async fn statuses(
     Ok(Json(StatusList { users }))
 }
 
-/// The users that `ids` names, with commas between them. Split before it is decoded: `%2C` is a
-/// comma in a name.
+/// The users that `ids` names, with commas between them: whoever has a comma in its name is asked
+/// for alone.
 fn ids(query: &Query) -> Result<Vec<UserId>, Refusal> {
-    let raw = query.raw("ids").filter(|raw| !raw.is_empty());
-    let raw = raw.ok_or_else(|| Refusal::missing("ids"))?;
-    if raw.split(',').count() > MAX_USERS {
-        return Err(Refusal::invalid("ids", format_args!("must be at most {MAX_USERS} users")));
+    let mut users = Vec::new();
+    for list in query.all("ids") {
+        for name in list.split(',') {
+            if users.len() == MAX_USERS {
+                let rule = format_args!("must be at most {MAX_USERS} users");
+                return Err(Refusal::invalid("ids", rule));
+            }
+            users.push(UserId::parse(name, "ids")?);
+        }
     }
-    let decoded = |part: &str| {
-        // A form's `+` is a space, and `=` and `&` can't be in a part.
-        let mut pairs = form_urlencoded::parse(part.as_bytes()).into_owned();
-        pairs.next().map(|(name, _)| name).unwrap_or_default()
-    };
-    raw.split(',').map(|part| UserId::parse(&decoded(part), "ids")).collect()
+    if users.is_empty() { Err(Refusal::missing("ids")) } else { Ok(users) }
 }
 
 /// Changes a user's status, and answers it as the user sees it.

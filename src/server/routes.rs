@@ -4,7 +4,7 @@ use axum::Router;
 use axum::routing::get;
 
 use super::{demo, upgrade};
-use crate::http::{Api, health, problem, v1};
+use crate::http::{Api, health, openapi, problem, v1};
 
 /// The routes.
 pub fn router(api: Api) -> Router {
@@ -14,6 +14,7 @@ pub fn router(api: Api) -> Router {
         .route("/{file}", get(demo::file))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/openapi.json", get(openapi::document))
         .route("/metrics", get(health::metrics))
         .route("/ws", get(upgrade::websocket))
         .fallback(problem::no_such_path)

@@ -1,0 +1,211 @@
+//! The document that describes the API: OpenAPI 3.1, made from the table of operations and the types
+//! themselves.
+
+use std::sync::LazyLock;
+
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::IntoResponse;
+use herenow_protocol::request::MAX_USERS;
+use herenow_protocol::{ChannelName, UserId};
+use schemars::generate::{Contract, SchemaSettings};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use super::operations::{Content, OPERATIONS, Operation, Parameter};
+use super::problem::Details;
+use crate::limits::{LIST_DEFAULT, LIST_MAX};
+
+/// What any request below `/v1` may meet.
+const REFUSALS: [u16; 5] = [400, 401, 403, 429, 500];
+
+/// Answers `GET /openapi.json`.
+pub async fn document() -> impl IntoResponse {
+    static TEXT: LazyLock<String> = LazyLock::new(|| describe().to_string());
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], TEXT.as_str())
+}
+
+/// The document.
+#[must_use]
+pub fn describe() -> Value {
+    let mut book = Book::new();
+    let mut paths = Map::new();
+    for operation in OPERATIONS {
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        path[operation.method] = book.operation(operation);
+    }
+    let schemas = book.into_schemas();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "herenow",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "Who is here, now?",
+            "description": "The HTTP API of a herenow broker. Times are in milliseconds since 1970. \
+                In open mode no credentials are needed, and ?user= says as whom to look.",
+            "license": {"name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE")},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{}, {"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"bearer": {
+                "type": "http", "scheme": "bearer",
+                "description": "An API key, or a user's token.",
+            }},
+        },
+    })
+}
+
+/// Where types are described once. What comes in and what goes out are described apart: an optional
+/// field may come as null, and is never sent as such.
+struct Book {
+    requests: SchemaGenerator,
+    answers: SchemaGenerator,
+}
+
+impl Book {
+    fn new() -> Self {
+        let generator = |contract| {
+            let mut settings = SchemaSettings::draft2020_12();
+            settings.contract = contract;
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+            settings.into_generator()
+        };
+        Self { requests: generator(Contract::Deserialize), answers: generator(Contract::Serialize) }
+    }
+
+    fn into_schemas(mut self) -> Map<String, Value> {
+        let mut schemas = self.answers.take_definitions(true);
+        schemas.extend(self.requests.take_definitions(true));
+        schemas.values_mut().for_each(on_one_line);
+        schemas
+    }
+
+    fn operation(&mut self, operation: &Operation) -> Value {
+        let mut described = json!({
+            "operationId": operation.id,
+            "summary": operation.summary,
+            "parameters": self.parameters(operation),
+            "responses": self.responses(operation),
+        });
+        if let Some(body) = operation.body {
+            let schema = body(&mut self.requests);
+            described["requestBody"] = json!({
+                // A lease has a default for everything.
+                "required": operation.id == "setStatus",
+                "content": {"application/json": {"schema": schema}},
+            });
+        }
+        described
+    }
+
+    fn responses(&mut self, operation: &Operation) -> Value {
+        let mut responses = Map::new();
+        for &(status, description, content) in operation.answers {
+            let content = match content {
+                Content::Nothing => json!({}),
+                Content::Json(of) => {
+                    json!({"application/json": {"schema": of(&mut self.answers)}})
+                }
+                Content::Text(kind) => json!({kind: {"schema": {"type": "string"}}}),
+            };
+            let response = json!({"description": description, "content": content});
+            responses.insert(status.to_string(), response);
+        }
+        let common = operation.path.starts_with("/v1").then_some(REFUSALS).into_iter().flatten();
+        for status in common.chain(operation.refusals.iter().copied()).chain([405]) {
+            responses.insert(status.to_string(), self.refusal(status));
+        }
+        Value::Object(responses)
+    }
+
+    fn refusal(&mut self, status: u16) -> Value {
+        let title = axum::http::StatusCode::from_u16(status)
+            .ok()
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or_default();
+        let schema = self.answers.subschema_for::<Details>();
+        let mut response = json!({
+            "description": title,
+            "content": {"application/problem+json": {"schema": schema}},
+        });
+        if status == 429 {
+            response["headers"] = json!({"Retry-After": {
+                "description": "Seconds.", "required": true, "schema": {"type": "integer", "minimum": 0},
+            }});
+        }
+        response
+    }
+
+    fn parameters(&mut self, operation: &Operation) -> Vec<Value> {
+        let names = ["channel", "user"].into_iter();
+        let in_path = names.filter(|name| operation.path.contains(&format!("{{{name}}}")));
+        let mut parameters = Vec::new();
+        for name in in_path {
+            let schema = if name == "channel" {
+                self.schema::<ChannelName>()
+            } else {
+                self.schema::<UserId>()
+            };
+            parameters
+                .push(json!({"name": name, "in": "path", "required": true, "schema": schema}));
+        }
+        parameters.extend(operation.query.iter().map(|&parameter| self.in_query(parameter)));
+        parameters
+    }
+
+    fn in_query(&mut self, parameter: Parameter) -> Value {
+        let (name, description, schema) = match parameter {
+            Parameter::Limit => (
+                "limit",
+                "At most so many.",
+                json!({"type": "integer", "minimum": 1, "maximum": LIST_MAX, "default": LIST_DEFAULT}),
+            ),
+            Parameter::AfterMember => (
+                "after",
+                "The next of the page before.",
+                json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}),
+            ),
+            Parameter::AfterChannel => {
+                ("after", "The next of the page before.", json!(self.schema::<ChannelName>()))
+            }
+            Parameter::Prefix => {
+                ("prefix", "Only channels whose names begin so.", json!({"type": "string"}))
+            }
+            Parameter::Ids => return self.ids(),
+        };
+        json!({"name": name, "in": "query", "description": description, "schema": schema})
+    }
+
+    fn ids(&mut self) -> Value {
+        let mut item = json!(self.schema::<UserId>());
+        item["pattern"] =
+            json!("^[^$,\\u0000-\\u001f\\u007f-\\u009f][^,\\u0000-\\u001f\\u007f-\\u009f]*$");
+        json!({
+            "name": "ids", "in": "query", "required": true, "style": "form", "explode": false,
+            "description": "Users, with commas between them. Whoever has a comma in its name is \
+                asked for alone.",
+            "schema": {"type": "array", "minItems": 1, "maxItems": MAX_USERS, "items": item},
+        })
+    }
+
+    fn schema<T: JsonSchema>(&mut self) -> Schema {
+        self.requests.subschema_for::<T>()
+    }
+}
+
+/// Rustdoc wraps its lines; a description is one sentence.
+fn on_one_line(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            if let Some(Value::String(text)) = map.get_mut("description") {
+                *text = text.replace('\n', " ");
+            }
+            map.values_mut().for_each(on_one_line);
+        }
+        Value::Array(values) => values.iter_mut().for_each(on_one_line),
+        _ => {}
+    }
+}
