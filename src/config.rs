@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 
+use crate::auth::IdentityFlags;
 use crate::duration;
 use crate::limits::Limits;
 
@@ -30,8 +31,8 @@ pub struct Config {
     )]
     pub listen: SocketAddr,
 
-    /// Listen beyond loopback although anyone can be anyone there: a client is whoever its
-    /// `?user=` says
+    /// Listen beyond loopback without tokens although anyone can be anyone there: a client is
+    /// whoever its `?user=` says
     #[arg(long, env = "HERENOW_INSECURE_OPEN", hide_env = true,
           value_parser = clap::builder::FalseyValueParser::new())]
     pub insecure_open: bool,
@@ -87,6 +88,10 @@ pub struct Config {
     )]
     pub log_format: LogFormat,
 
+    /// Who may use the broker.
+    #[command(flatten)]
+    pub identity: IdentityFlags,
+
     /// The bounds.
     #[command(flatten)]
     pub limits: Limits,
@@ -116,10 +121,12 @@ impl Config {
     /// # Errors
     /// One line that names the flag.
     pub fn check(&self) -> Result<(), String> {
-        if !self.listen.ip().is_loopback() && !self.insecure_open {
+        let open = !self.identity.tokens.any_key();
+        if open && !self.insecure_open && !self.listen.ip().is_loopback() {
             return Err(format!(
                 "--listen {}: without tokens anyone who can reach this address could be anyone; \
-                 listen on 127.0.0.1, or say --insecure-open if that is what you want",
+                 see --jwt-secret-file, listen on 127.0.0.1, or say --insecure-open if that is \
+                 what you want",
                 self.listen
             ));
         }

@@ -3,7 +3,7 @@
 //! The modules, from the core outwards; each knows only those above it:
 //!
 //! - [`presence`]: one channel's members and what observers are told of them; pure.
-//! - [`auth`]: who a client is, and what it may do.
+//! - [`auth`]: who a client is, and what it may do: tokens, API keys, origins.
 //! - [`delivery`]: one connection's way out, and the cursor of each of its subscriptions.
 //! - [`hub`]: all channels; applying commands, the tick that tells subscribers, the timers.
 //! - [`connection`]: one WebSocket: bytes in, frames, commands, replies, liveness, the end.

@@ -121,6 +121,21 @@ pub const EXPIRY_WARNING_MS: u64 = 10_000;
 /// Callers over HTTP whose allowances are kept apart. Beyond it newcomers share one.
 pub const MAX_CALLERS: usize = 50_000;
 
+/// Bytes of a token: nothing larger is even looked at.
+pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+/// Bytes of a token's `info`, as JSON without white space: it is shown with every member.
+pub const MAX_INFO_BYTES: usize = 1024;
+
+/// Patterns of one of a token's claims: all of them are tried for every channel or user.
+pub const MAX_PATTERNS: usize = 64;
+
+/// Bytes of one such pattern.
+pub const MAX_PATTERN_BYTES: usize = 200;
+
+/// Bytes of a file with keys. Beyond it, it is some other file.
+pub const MAX_KEY_FILE_BYTES: u64 = 1024 * 1024;
+
 /// Bytes read from a socket at once: one buffer for each thread, not for each connection.
 pub const READ_BYTES: usize = 64 * 1024;
 

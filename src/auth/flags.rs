@@ -1,0 +1,78 @@
+//! What an operator sets about identity. Secrets are in files or in the environment, never on a
+//! command line, which everyone on the machine can read.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::secret::Secret;
+
+/// Which tokens are good. Without any of the first three, everyone is whoever it says.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Identity")]
+pub struct TokenFlags {
+    /// File with the secret of HS256 tokens, at least 32 bytes; or the secret itself in the
+    /// environment, as HERENOW_JWT_SECRET
+    #[arg(long, env = "HERENOW_JWT_SECRET_FILE", hide_env = true, value_name = "FILE")]
+    pub jwt_secret_file: Option<PathBuf>,
+
+    /// The secret itself, which has no flag.
+    #[arg(skip = Secret::of_environment("HERENOW_JWT_SECRET"))]
+    pub jwt_secret: Option<Secret>,
+
+    /// File with the public key of RS256, ES256 or EdDSA tokens, in PEM
+    #[arg(long, env = "HERENOW_JWT_PUBLIC_KEY_FILE", hide_env = true, value_name = "FILE")]
+    pub jwt_public_key_file: Option<PathBuf>,
+
+    /// File with a set of keys, as JWKS; a token's "kid" picks one
+    #[arg(long, env = "HERENOW_JWKS_FILE", hide_env = true, value_name = "FILE")]
+    pub jwks_file: Option<PathBuf>,
+
+    /// Accept only tokens that are for this audience ("aud")
+    #[arg(long, env = "HERENOW_JWT_AUDIENCE", hide_env = true, value_name = "TEXT")]
+    pub jwt_audience: Option<String>,
+
+    /// Accept only tokens of this issuer ("iss")
+    #[arg(long, env = "HERENOW_JWT_ISSUER", hide_env = true, value_name = "TEXT")]
+    pub jwt_issuer: Option<String>,
+}
+
+impl TokenFlags {
+    /// Whether tokens are asked for at all.
+    #[must_use]
+    pub fn any_key(&self) -> bool {
+        self.jwt_secret_file.is_some()
+            || self.jwt_secret.is_some()
+            || self.jwt_public_key_file.is_some()
+            || self.jwks_file.is_some()
+    }
+}
+
+/// Who may use the broker.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Identity")]
+pub struct IdentityFlags {
+    /// Which tokens are good.
+    #[command(flatten)]
+    pub tokens: TokenFlags,
+
+    /// File with the keys of back ends, in TOML: `[[key]]` with name, secret and rights out of
+    /// "read", "write" and "kick"; or the same text in the environment, as HERENOW_API_KEYS
+    #[arg(long, env = "HERENOW_API_KEYS_FILE", hide_env = true, value_name = "FILE")]
+    pub api_keys_file: Option<PathBuf>,
+
+    /// The text itself, which has no flag.
+    #[arg(skip = Secret::of_environment("HERENOW_API_KEYS"))]
+    pub api_keys: Option<Secret>,
+
+    /// Origin of web pages that may use the broker, beside its own, as `https://example.com`; may
+    /// be given several times (in the environment: separated by commas)
+    #[arg(
+        long,
+        env = "HERENOW_ALLOW_ORIGIN",
+        hide_env = true,
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    pub allow_origin: Vec<String>,
+}

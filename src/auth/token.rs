@@ -1,0 +1,146 @@
+//! Verifying tokens: JSON Web Tokens (RFC 7519) with a signature (RFC 7515).
+//!
+//! A key decides which algorithm verifies with it, and the token must name the same: a token that
+//! could choose might choose `none`, or have a public key, which everyone knows, taken for the
+//! secret of an HMAC (RFC 8725, section 2.1).
+
+use std::sync::Arc;
+
+use herenow_protocol::{ErrorCode, Refusal};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Header, Validation};
+use serde_json::{Map, Value};
+
+use super::access::Identity;
+use super::claims::{Claims, refused};
+use super::verifying_key::VerifyingKey;
+use crate::limits::MAX_TOKEN_BYTES;
+use crate::presence::Now;
+
+/// Clocks of two machines may differ by so much, in milliseconds. Only where a token begins: its
+/// end is the same moment for all who share a channel.
+const LEEWAY_MS: u64 = 5_000;
+
+/// Verifies tokens.
+#[derive(Debug)]
+pub struct Verifier {
+    keys: Keys,
+    audience: Option<String>,
+    issuer: Option<String>,
+}
+
+/// What there is to verify with.
+#[derive(Debug)]
+pub enum Keys {
+    /// One key, whatever `kid` a token names.
+    One(VerifyingKey),
+    /// The keys of a set. A token's `kid` picks one; a token without `kid` is verified with the one
+    /// key of its algorithm, if there is exactly one.
+    Set(Box<[VerifyingKey]>),
+}
+
+impl Verifier {
+    /// Verifies with `keys`. Where there is an `audience` or an `issuer`, a token must name it.
+    #[must_use]
+    pub fn new(keys: Keys, audience: Option<String>, issuer: Option<String>) -> Self {
+        Self { keys, audience, issuer }
+    }
+
+    /// Who a token is from, and what it grants.
+    ///
+    /// # Errors
+    /// `token_expired` if all is well but its `exp`; else `unauthenticated`, with the rule that it
+    /// breaks. Neither the token nor a key is ever part of a message.
+    pub fn verify(&self, token: &str, now: Now) -> Result<Identity, Refusal> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(refused(format_args!("must be at most {MAX_TOKEN_BYTES} bytes")));
+        }
+        // What the library can't read in a header is no JSON, or an algorithm that it does not
+        // know: `none` among them.
+        let header = jsonwebtoken::decode_header(token)
+            .map_err(|_| refused("must be a JWT, signed with an algorithm that is known here"))?;
+        if header.crit.is_some() {
+            // RFC 7515, section 4.1.11: who does not understand an extension must refuse.
+            return Err(refused("must not use extensions (header \"crit\")"));
+        }
+        let key = self.keys.pick(&header)?;
+        let validation = self.validation(key.algorithm());
+        let data = jsonwebtoken::decode::<Map<String, Value>>(token, key.decoding(), &validation)
+            .map_err(|error| explain(error.kind()))?;
+        let claims = Claims::read(&data.claims)?;
+        check_times(&claims, now)?;
+        let (user, access) = claims.into_access();
+        Ok(Identity { user, access: Some(Arc::new(access)) })
+    }
+
+    /// What the library checks. Times are not among it: it would read the clock.
+    fn validation(&self, algorithm: Algorithm) -> Validation {
+        let mut validation = Validation::new(algorithm);
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation.validate_aud = self.audience.is_some();
+        if let Some(audience) = &self.audience {
+            validation.set_audience(&[audience]);
+            validation.required_spec_claims.insert("aud".into());
+        }
+        if let Some(issuer) = &self.issuer {
+            validation.set_issuer(&[issuer]);
+            validation.required_spec_claims.insert("iss".into());
+        }
+        validation
+    }
+}
+
+impl Keys {
+    fn pick(&self, header: &Header) -> Result<&VerifyingKey, Refusal> {
+        let key = match (self, &header.kid) {
+            (Self::One(key), _) => key,
+            (Self::Set(keys), Some(kid)) => keys
+                .iter()
+                .find(|key| key.kid() == Some(kid))
+                .ok_or_else(|| refused("is signed by a key that is not known here"))?,
+            (Self::Set(keys), None) => {
+                let mut fitting = keys.iter().filter(|key| key.algorithm() == header.alg);
+                match (fitting.next(), fitting.next()) {
+                    (Some(key), None) => key,
+                    _ => return Err(refused("must name its key (header \"kid\")")),
+                }
+            }
+        };
+        if key.algorithm() != header.alg {
+            let algorithm = key.algorithm();
+            return Err(refused(format_args!("must be signed with {algorithm:?}, as its key is")));
+        }
+        Ok(key)
+    }
+}
+
+/// What the library found wrong.
+fn explain(error: &ErrorKind) -> Refusal {
+    match error {
+        ErrorKind::InvalidSignature => refused("has a signature that is not of the key known here"),
+        ErrorKind::InvalidAudience => refused("is for somebody else: claim \"aud\""),
+        ErrorKind::InvalidIssuer => refused("is from somebody else: claim \"iss\""),
+        ErrorKind::MissingRequiredClaim(claim) => {
+            refused(format_args!("has no claim \"{claim}\" that is a string"))
+        }
+        ErrorKind::Base64(_) => refused("must be a JWT: three parts in base64url (RFC 7515)"),
+        _ => refused("must hold one JSON object, with its claims of their types (sub: a string)"),
+    }
+}
+
+/// Expiry comes last, so that `token_expired` means that nothing else is wrong.
+fn check_times(claims: &Claims, now: Now) -> Result<(), Refusal> {
+    let soon = now.unix_ms.saturating_add(LEEWAY_MS);
+    for (date, claim) in [(claims.not_before, "nbf"), (claims.issued, "iat")] {
+        if date.is_some_and(|date| date.unix_ms() > soon) {
+            return Err(refused(format_args!("is not valid yet: claim \"{claim}\"")));
+        }
+    }
+    if claims.expires.unix_ms() <= now.unix_ms {
+        let rule = "is no longer valid: its time (claim \"exp\") is over";
+        return Err(Refusal::field(ErrorCode::TokenExpired, "token", rule));
+    }
+    Ok(())
+}
