@@ -7,6 +7,8 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use futures_util::StreamExt;
 use herenow::Config;
+use herenow::auth::mint::TokenOrder;
+use herenow::clock::Clock;
 use herenow::config::LogFormat;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::SignalStream;
@@ -30,7 +32,12 @@ enum Command {
     /// Serve (what `herenow` alone does too)
     Serve {
         #[command(flatten)]
-        config: Config,
+        config: Box<Config>,
+    },
+    /// Print a token for development, signed with the secret of HS256 tokens
+    Token {
+        #[command(flatten)]
+        order: Box<TokenOrder>,
     },
 }
 
@@ -44,13 +51,13 @@ Try it:
                             then type: sub room, join room mood=happy, help";
 
 fn main() -> ExitCode {
-    let config = match Cli::try_parse() {
-        Ok(
-            Cli { command: Some(Command::Serve { config }), .. } | Cli { config, command: None },
-        ) => config,
+    let done = match Cli::try_parse() {
+        Ok(Cli { command: None, config }) => serve(&config),
+        Ok(Cli { command: Some(Command::Serve { config }), .. }) => serve(&config),
+        Ok(Cli { command: Some(Command::Token { order }), .. }) => token(&order),
         Err(error) => return explain(&error),
     };
-    match serve(&config) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => fail(&why),
     }
@@ -70,9 +77,18 @@ fn explain(error: &clap::Error) -> ExitCode {
     }
     let text = error.to_string();
     let mut lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    let first = lines.next().unwrap_or_default();
-    let _ = writeln!(std::io::stderr(), "herenow: {}", first.trim_start_matches("error: "));
+    let mut why = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    if why.ends_with(':') {
+        // What is missing stands in the lines below.
+        why.extend(lines.take_while(|line| !line.is_empty()).flat_map(|line| [" ", line]));
+    }
+    let _ = writeln!(std::io::stderr(), "herenow: {why}");
     ExitCode::from(2)
+}
+
+fn token(order: &TokenOrder) -> Result<(), String> {
+    let token = order.mint(Clock::start().now())?;
+    writeln!(std::io::stdout(), "{token}").map_err(|error| format!("standard output: {error}"))
 }
 
 #[tokio::main]

@@ -24,7 +24,7 @@ fn run(command: &mut Command) -> Output {
 }
 
 /// Runs the binary with what it must refuse: exactly one line on standard error, and its text.
-fn refused(command: &mut Command) -> String {
+pub(crate) fn refused(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = run(command);
     let said = String::from_utf8(stderr).unwrap();
     assert!(!status.success() && status.code().is_some(), "{status}: {said}");
@@ -64,6 +64,13 @@ fn help_and_version() {
         "--max-grace",
         "--max-members",
         "--max-connections",
+        "--jwt-secret-file",
+        "--jwt-public-key-file",
+        "--jwks-file",
+        "--jwt-audience",
+        "--jwt-issuer",
+        "--api-keys-file",
+        "--allow-origin",
         "HERENOW_",
         "wscat",
     ] {

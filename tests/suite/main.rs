@@ -8,6 +8,7 @@
 //! - `rules`, `attributes`: the rules of presence, over real sockets.
 //! - `liveness`: silence, pings, deadlines.
 //! - `lifecycle`: the binary from its flags to its shutdown, and the port.
+//! - `identity`: `herenow token`, and the flags of identity.
 //! - `readme`: the session that the README shows.
 //! - `errors`, `closes`: every error code and every close code, provoked; floods.
 //! - `shorthand`: a session typed by hand, to the letter.
@@ -31,6 +32,7 @@ mod concurrent;
 mod delivery;
 mod errors;
 mod house;
+mod identity;
 mod levels;
 mod lifecycle;
 mod liveness;
