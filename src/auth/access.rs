@@ -122,13 +122,21 @@ impl Access {
     ///
     /// # Errors
     /// `forbidden`: names the claim, and says nothing about the user.
-    pub fn check_watch(&self, own: &UserId, user: &UserId) -> Result<(), Refusal> {
+    pub fn check_watch(
+        &self,
+        own: &UserId,
+        user: &UserId,
+        field: &'static str,
+    ) -> Result<(), Refusal> {
         let watch = self.watch.as_ref();
         if own == user || watch.is_none_or(|patterns| patterns.match_any(user.as_str())) {
             return Ok(());
         }
-        let rule = "must be among those that the token's claim \"watch\" lets watch";
-        Err(Refusal::field(ErrorCode::Forbidden, "user", rule))
+        let rule = format_args!(
+            "needs the right to watch {:?}, which the token does not grant",
+            user.as_str()
+        );
+        Err(Refusal::field(ErrorCode::Forbidden, field, rule))
     }
 
     /// The roles that the token gives, in its order. `user:…` goes without saying and is not there.
@@ -231,14 +239,17 @@ mod tests {
         let all = access(None, None);
         let some = access(None, Some(&["team-*"]));
         let none = access(None, Some(&[]));
-        assert!(all.check_watch(&ada, &bob).is_ok());
-        assert!(some.check_watch(&ada, &team).is_ok());
-        assert!(some.check_watch(&ada, &ada).is_ok() && none.check_watch(&ada, &ada).is_ok());
+        assert!(all.check_watch(&ada, &bob, "users").is_ok());
+        assert!(some.check_watch(&ada, &team, "users").is_ok());
+        assert!(
+            some.check_watch(&ada, &ada, "users").is_ok()
+                && none.check_watch(&ada, &ada, "users").is_ok()
+        );
         for access in [some, none] {
-            let refusal = access.check_watch(&ada, &bob).unwrap_err();
-            assert_eq!((refusal.code, refusal.field), (ErrorCode::Forbidden, Some("user")));
+            let refusal = access.check_watch(&ada, &bob, "users").unwrap_err();
+            assert_eq!((refusal.code, refusal.field), (ErrorCode::Forbidden, Some("users")));
             assert!(refusal.message.contains("watch"), "{}", refusal.message);
-            assert!(access.check_watch(&bob, &ada).is_err());
+            assert!(access.check_watch(&bob, &ada, "users").is_err());
         }
     }
 

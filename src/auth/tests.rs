@@ -392,7 +392,7 @@ fn what_a_token_does_not_say_is_granted_or_empty() {
     assert!(access.roles().is_empty() && access.info().is_empty());
     let (room, bob) = (ChannelName::parse("room", "channel").unwrap(), user("bob"));
     assert!(Right::ALL.iter().all(|&right| access.check(right, &room).is_ok()));
-    assert!(access.check_watch(&user("ada"), &bob).is_ok());
+    assert!(access.check_watch(&user("ada"), &bob, "users").is_ok());
 }
 
 fn user(name: &str) -> herenow_protocol::UserId {
@@ -414,8 +414,8 @@ fn a_token_s_claims_become_what_it_grants() {
     let room = ChannelName::parse("room-1", "channel").unwrap();
     let rights = Right::ALL.map(|right| access.check(right, &room).is_ok());
     assert_eq!(rights, [true, false, false, true]);
-    assert!(access.check_watch(&user("ada"), &user("team-1")).is_ok());
-    assert!(access.check_watch(&user("ada"), &user("bob")).is_err());
+    assert!(access.check_watch(&user("ada"), &user("team-1"), "users").is_ok());
+    assert!(access.check_watch(&user("ada"), &user("bob"), "users").is_err());
 }
 
 #[test]

@@ -77,9 +77,9 @@ impl Client {
             let lacks = |right| check_right(sending, right, &name).is_err();
             let watched = name.status_of();
             let unobserved = place.subscribed.as_ref().is_some_and(|subscribed| match &watched {
-                Some(user) => sending
-                    .access()
-                    .is_some_and(|access| access.check_watch(outlet.user(), user).is_err()),
+                Some(user) => sending.access().is_some_and(|access| {
+                    access.check_watch(outlet.user(), user, "users").is_err()
+                }),
                 None => lacks(right_of(subscribed.subscription.asked())),
             });
             if unobserved {

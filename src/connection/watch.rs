@@ -23,7 +23,7 @@ impl Client {
     ) -> Result<Done, Refusal> {
         let own = self.outlet.user().clone();
         for user in &users {
-            sending.access().map_or(Ok(()), |access| access.check_watch(&own, user))?;
+            sending.access().map_or(Ok(()), |access| access.check_watch(&own, user, "users"))?;
         }
         let mut names: Vec<_> =
             users.iter().map(|user| ChannelName::of_status(user, &own)).collect();

@@ -112,11 +112,11 @@ impl Caller {
     ///
     /// # Errors
     /// `forbidden`.
-    pub fn may_watch(&self, user: &UserId) -> Result<(), Refusal> {
+    pub fn may_watch(&self, user: &UserId, field: &'static str) -> Result<(), Refusal> {
         match self {
             Self::Key(key) => key.check(KeyRight::Read),
             Self::User(Identity { user: own, access: Some(access) }) => {
-                access.check_watch(own, user)
+                access.check_watch(own, user, field)
             }
             Self::User(_) | Self::Anyone(_) => Ok(()),
         }

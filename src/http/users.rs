@@ -20,7 +20,7 @@ pub async fn status(
     Extension(caller): Extension<Caller>,
     OfUser(user): OfUser,
 ) -> Result<Json<UserStatus>, Problem> {
-    caller.may_watch(&user)?;
+    caller.may_watch(&user, "user")?;
     shown(&api, &caller, &user).map(Json).ok_or_else(|| {
         Refusal::field(ErrorCode::NotFound, "user", "has no status: it was never there").into()
     })
@@ -39,7 +39,7 @@ pub async fn statuses(
     query: Query,
 ) -> Result<Json<StatusList>, Problem> {
     let mut users = ids(&query)?;
-    users.iter().try_for_each(|user| caller.may_watch(user))?;
+    users.iter().try_for_each(|user| caller.may_watch(user, "ids"))?;
     let mut seen = std::collections::HashSet::new();
     users.retain(|user| seen.insert(user.clone()));
     let users = users.iter().filter_map(|user| shown(&api, &caller, user)).collect();

@@ -9,7 +9,7 @@ use herenow_protocol::{
 };
 
 use super::{Hub, Room};
-use crate::delivery::Wake;
+use crate::delivery::{Flow, Wake};
 use crate::presence::{Command, Now};
 
 impl Hub {
@@ -134,9 +134,9 @@ impl Hub {
             .filter(|entry| entry.value().user() == user)
             .map(|entry| Arc::clone(entry.value()))
             .collect();
-        for outlet in &outlets {
-            outlet.wake(Wake::Kick);
-        }
+        // One that is leaving has only its socket left.
+        let live = outlets.iter().filter(|outlet| outlet.lock().flow() != Flow::Closed);
+        let closed = live.map(|outlet| outlet.wake(Wake::Kick)).count();
         for name in self.channels_of(user) {
             let command = Command::EndGrace { user: user.clone(), reason: LeaveReason::Kicked };
             if self.find(&name).is_some() {
@@ -144,7 +144,7 @@ impl Hub {
                 let _ = self.enter(&name, |channel, room| self.apply(channel, room, command, now));
             }
         }
-        outlets.len()
+        closed
     }
 
     /// Tells those who watch the user, if there are any. No lock may be held.

@@ -144,6 +144,11 @@ impl Client {
         &self.welcome
     }
 
+    /// All that ever came.
+    pub(crate) fn heard(&self) -> &[String] {
+        &self.heard
+    }
+
     /// Sends one text message.
     pub(crate) async fn send(&mut self, say: impl Into<Say>) {
         self.send_all([say]).await;

@@ -90,7 +90,10 @@ fn a_minted_token_is_what_a_broker_accepts() {
     assert_eq!(rights("a=b"), [false, false, false, true]);
     assert_eq!(rights("other"), [false; 4]);
     let [team, bob] = ["team-1", "bob"].map(|name| UserId::parse(name, "user").unwrap());
-    assert!(access.check_watch(&user, &team).is_ok() && access.check_watch(&user, &bob).is_err());
+    assert!(
+        access.check_watch(&user, &team, "users").is_ok()
+            && access.check_watch(&user, &bob, "users").is_err()
+    );
     let lasts_ms = access.expires_unix_ms() - before;
     assert!((3_600_000..3_660_000).contains(&lasts_ms), "{lasts_ms}");
 }
@@ -101,7 +104,7 @@ fn a_minted_token_grants_all_unless_told() {
     let room = ChannelName::parse("room", "channel").unwrap();
     assert!(Right::ALL.iter().all(|&right| access.check(right, &room).is_ok()));
     let [ada, bob] = ["ada", "bob"].map(|name| UserId::parse(name, "user").unwrap());
-    assert!(access.check_watch(&ada, &bob).is_ok());
+    assert!(access.check_watch(&ada, &bob, "users").is_ok());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! - `beat`: random subscribers of a count, who are told in time and not too often.
 //! - `visibility`: the same of members that not everyone may see.
 //! - `status`: users apart from any channel.
+//! - `http`: the HTTP API.
 //! - `house`: which module may know which, and what the core must not touch.
 //! - `rules`, `attributes`: the rules of presence, over real sockets.
 //! - `liveness`: silence, pings, deadlines.
@@ -32,6 +33,7 @@ mod concurrent;
 mod delivery;
 mod errors;
 mod house;
+mod http;
 mod identity;
 mod levels;
 mod lifecycle;
