@@ -3,6 +3,7 @@
 //! - `model`: random histories of the presence core against a simple model of it.
 //! - `beat`: random subscribers of a count, who are told in time and not too often.
 //! - `visibility`: the same of members that not everyone may see.
+//! - `rights`: tokens and keys at work.
 //! - `status`: users apart from any channel.
 //! - `http`: the HTTP API.
 //! - `house`: which module may know which, and what the core must not touch.
@@ -44,6 +45,7 @@ mod pacing;
 mod raw;
 mod readme;
 mod replica;
+mod rights;
 mod rules;
 mod seed;
 mod shorthand;
