@@ -19,10 +19,10 @@ impl Client {
     pub(super) fn watch(
         &mut self,
         sending: &Sending<'_>,
-        users: Vec<UserId>,
+        users: &[UserId],
     ) -> Result<Done, Refusal> {
         let own = self.outlet.user().clone();
-        for user in &users {
+        for user in users {
             sending.access().map_or(Ok(()), |access| access.check_watch(&own, user, "users"))?;
         }
         let mut names: Vec<_> =

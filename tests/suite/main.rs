@@ -11,6 +11,7 @@
 //! - `liveness`: silence, pings, deadlines.
 //! - `lifecycle`: the binary from its flags to its shutdown, and the port.
 //! - `identity`: `herenow token`, and the flags of identity.
+//! - `transcripts`: what the documents show.
 //! - `readme`: the session that the README shows.
 //! - `errors`, `closes`: every error code and every close code, provoked; floods.
 //! - `shorthand`: a session typed by hand, to the letter.
@@ -51,5 +52,6 @@ mod seed;
 mod shorthand;
 mod slow;
 mod status;
+mod transcripts;
 mod visibility;
 mod wire;
