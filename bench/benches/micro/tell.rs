@@ -44,7 +44,7 @@ fn encode_a_snapshot_of(bencher: Bencher<'_, '_>, members: usize) {
     let (view, name) = (Scene::new(members).channel.view(), name());
     bencher.bench_local(|| {
         let mut out = Vec::new();
-        view.encode(&name, SnapshotReason::Subscribed, &mut out);
+        view.encode(&name, SnapshotReason::Subscribed, false, &mut out);
         out
     });
 }
