@@ -117,7 +117,7 @@ impl Client {
             Request::GetAttributes { channel, user } => self.get_attributes(sending, channel, user),
             Request::GetChannels { user } => Ok(self.get_channels(sending, user)),
             Request::Auth { token } => self.renew(sending, &token, now),
-            Request::SetStatus { patch } => self.set_status(patch, now),
+            Request::SetStatus { patch } => Ok(self.set_status(patch, now)),
             Request::Watch { users } => self.watch(sending, &users),
             Request::Unwatch { users } => Ok(self.unwatch(sending, &users)),
             Request::Help => Ok(Done::Help),

@@ -121,8 +121,10 @@ impl Client {
         let now = self.hub.clock().now();
         // It is the broker that goes, not its members: nobody is told that they left.
         let keep_members = self.hub.is_draining();
+        let mut heard_ms = self.outlet.heard_ms();
         for place in self.places.take() {
             let (user, source) = (self.outlet.user().clone(), self.outlet.id());
+            heard_ms = heard_ms.max(place.heard_ms);
             let last_seen = now.unix_at(self.outlet.heard_ms().max(place.heard_ms));
             let command = match end {
                 End::Closed(_) => Command::Leave { user, source, reason: LeaveReason::Closed },
@@ -144,7 +146,7 @@ impl Client {
         if !keep_members {
             let last_seen = match end {
                 End::Closed(_) | End::Kicked => now.unix_ms,
-                End::Lost | End::Refused(_) | End::Drain => now.unix_at(self.outlet.heard_ms()),
+                End::Lost | End::Refused(_) | End::Drain => now.unix_at(heard_ms),
             };
             self.hub.user_disconnected(self.outlet.user(), last_seen, now);
         }

@@ -107,7 +107,9 @@ impl Client {
         for place in self.places.iter() {
             let Some(subscribed) = &place.subscribed else { continue };
             let subscription = &subscribed.subscription;
-            let replica = matches!(sending.cursor(subscription), Cursor::Next(_));
+            // Whom a user may watch is a right; what is seen of the watched does not depend on roles.
+            let replica = !place.channel.name().is_status()
+                && matches!(sending.cursor(subscription), Cursor::Next(_));
             if !replica || subscription.asked() == Level::Count {
                 continue;
             }

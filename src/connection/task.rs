@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use herenow_protocol::{Attributes, CloseCode, ErrorCode, Refusal, UserId};
+use herenow_protocol::{CloseCode, ErrorCode, Refusal, UserId};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -98,8 +98,7 @@ impl<G: Send + Unpin + 'static> Task<G> {
         // Sent with the first look.
         outlet.lock().reply(&rules.welcome(&outlet, now));
         let access = outlet.access();
-        let info = access.as_ref().map_or(&Attributes::EMPTY, |access| access.info());
-        hub.user_connected(outlet.user(), info, now);
+        hub.user_connected(outlet.user(), access.as_ref().map(|access| access.info()), now);
         Self {
             decoder: Decoder::after(early),
             allowance: Allowance::new(rules.rate, now.mono_ms),

@@ -10,9 +10,9 @@ use crate::delivery::{Cursor, Flow, Sending, Want};
 use crate::presence::Now;
 
 impl Client {
-    pub(super) fn set_status(&self, patch: StatusPatch, now: Now) -> Result<Done, Refusal> {
-        self.hub.set_status(self.outlet.user(), patch, now)?;
-        Ok(Done::Quiet(None))
+    pub(super) fn set_status(&self, patch: StatusPatch, now: Now) -> Done {
+        self.hub.set_status(self.outlet.user(), patch, now);
+        Done::Quiet(None)
     }
 
     /// Watches all of `users`, or none. Whoever is watched already is told again.

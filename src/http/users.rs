@@ -71,7 +71,7 @@ pub async fn set_status(
 ) -> Result<Json<UserStatus>, Problem> {
     caller.may_write(&user)?;
     let now = api.hub.clock().now();
-    api.hub.set_status(&user, parse::status(&body)?, now)?;
+    api.hub.set_status(&user, parse::status(&body)?, now);
     let status = api.hub.status(&user, true, now);
     Ok(Json(status.unwrap_or_else(|| UserStatus::unknown(user))))
 }

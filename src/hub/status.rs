@@ -9,7 +9,7 @@ use herenow_protocol::{
 };
 
 use super::{Hub, Room};
-use crate::delivery::{Flow, Wake};
+use crate::delivery::{Flow, Outlet, Wake};
 use crate::presence::{Command, Now};
 
 impl Hub {
@@ -20,34 +20,25 @@ impl Hub {
         self.users.status(user, as_itself, now)
     }
 
-    /// Changes what the user sets of its status.
-    ///
-    /// # Errors
-    /// `unavailable`: there is no room for one more user.
-    pub fn set_status(
-        self: &Arc<Self>,
-        user: &UserId,
-        patch: StatusPatch,
-        now: Now,
-    ) -> Result<(), Refusal> {
-        self.check_room_for(user)?;
+    /// Changes what the user sets of its status. One who is not there takes the place of whoever
+    /// has been gone longest, so there is always room.
+    pub fn set_status(self: &Arc<Self>, user: &UserId, patch: StatusPatch, now: Now) {
         self.users.record(user, now, |record, there| record.patch(user, patch, there, now));
         self.tell_status(user);
-        Ok(())
     }
 
     /// A heartbeat over HTTP: the user is online for the presence timeout. `info` is what its token
     /// tells, if it came with one.
     ///
     /// # Errors
-    /// `unavailable`: there is no room for one more user.
+    /// `unavailable`: there is no room for one more user who is online.
     pub fn heartbeat_user(
         self: &Arc<Self>,
         user: &UserId,
         info: Option<Attributes>,
         now: Now,
     ) -> Result<(), Refusal> {
-        self.check_room_for(user)?;
+        self.check_room_for(user, now)?;
         let lasts_ms = self.presence_timeout_ms;
         self.users.record(user, now, |record, _| {
             record.beat(lasts_ms, now);
@@ -71,6 +62,10 @@ impl Hub {
 
     /// The timer of a user's heartbeat fired.
     pub(super) fn expire_user(self: &Arc<Self>, user: &UserId, due_ms: u64, now: Now) {
+        // It is the broker that goes, not its users.
+        if self.is_draining() {
+            return;
+        }
         let (went, next_ms) = self.users.expire_beat(user, due_ms, now);
         if let Some(next_ms) = next_ms {
             self.timers.rearm_user(user, super::timers::NEVER, next_ms);
@@ -80,10 +75,10 @@ impl Hub {
         }
     }
 
-    /// Refuses what would be kept of one more user than there is room for. Those who are gone make
-    /// room by themselves; those who hold a connection have a bound of their own.
-    fn check_room_for(&self, user: &UserId) -> Result<(), Refusal> {
-        if self.users.knows(user) {
+    /// Refuses one more user online than there is room for. Those who are gone make room by
+    /// themselves; those who hold a connection have a bound of their own.
+    fn check_room_for(&self, user: &UserId, now: Now) -> Result<(), Refusal> {
+        if self.users.is_online(user, now) {
             return Ok(());
         }
         let (known, gone) = self.users.len();
@@ -102,13 +97,11 @@ impl Hub {
         })
     }
 
-    /// The user has one more connection. `info` is what its token tells.
-    pub fn user_connected(self: &Arc<Self>, user: &UserId, info: &Attributes, now: Now) {
-        if self.users.connected(user, now) {
+    /// The user has one more connection. `info` is what its token tells, if it came with one; that
+    /// and coming online are one piece of news.
+    pub fn user_connected(self: &Arc<Self>, user: &UserId, info: Option<&Attributes>, now: Now) {
+        if self.users.connected(user, info, now) || info.is_some() {
             self.tell_status(user);
-        }
-        if !info.is_empty() {
-            self.inform_user(user, info.clone(), now);
         }
     }
 
@@ -134,9 +127,14 @@ impl Hub {
             .filter(|entry| entry.value().user() == user)
             .map(|entry| Arc::clone(entry.value()))
             .collect();
-        // One that is leaving has only its socket left.
-        let live = outlets.iter().filter(|outlet| outlet.lock().flow() != Flow::Closed);
-        let closed = live.map(|outlet| outlet.wake(Wake::Kick)).count();
+        // One that is leaving has only its socket left, and does not count. It is told all the same:
+        // its task may not have looked yet, and would leave a grace behind.
+        let live = |outlet: &Arc<Outlet>| {
+            let live = outlet.lock().flow() != Flow::Closed;
+            outlet.wake(Wake::Kick);
+            live
+        };
+        let closed = outlets.iter().filter(|outlet| live(outlet)).count();
         for name in self.channels_of(user) {
             let command = Command::EndGrace { user: user.clone(), reason: LeaveReason::Kicked };
             if self.find(&name).is_some() {

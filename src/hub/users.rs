@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dashmap::DashMap;
-use herenow_protocol::{ChannelName, UserId, UserStatus};
+use herenow_protocol::{Attributes, ChannelName, UserId, UserStatus};
 use parking_lot::Mutex;
 
 use super::timers::NEVER;
@@ -73,19 +73,23 @@ impl Users {
     /// by it. `last_seen`: when it was last known to be there, if it went.
     fn change(&self, user: &UserId, last_seen: u64, now: Now, act: impl FnOnce(&mut User)) -> bool {
         let mut entry = self.all.entry(user.clone()).or_default();
-        let before = entry.is_online(now);
+        let (before, there, connected) =
+            (entry.is_online(now), entry.is_there(), entry.connections > 0);
         act(&mut entry);
         let after = entry.is_online(now);
+        if (there && !entry.is_there()) || (connected && entry.connections == 0) {
+            // What keeps it from here on, if anything, may have been heard earlier.
+            entry.keep(now).record.seen(last_seen);
+        } else if !there && entry.is_there() && let Some(kept) = &mut entry.kept {
+            kept.record.is_back();
+        }
         if after {
             self.come_back(user, &mut entry);
         } else if before || entry.kept.as_ref().is_some_and(|kept| kept.gone.is_none()) {
-            if before {
-                entry.keep(now).record.gone(last_seen);
-            }
             self.go(user, entry.keep(now));
+            drop(entry);
+            self.forget_the_oldest();
         }
-        drop(entry);
-        self.forget_the_oldest();
         before != after
     }
 
@@ -142,9 +146,14 @@ impl Users {
         })
     }
 
-    /// The user has one more connection.
-    pub fn connected(&self, user: &UserId, now: Now) -> bool {
-        self.change(user, now.unix_ms, now, |entry| entry.connections += 1)
+    /// The user has one more connection. `info` is what its token tells, if it came with one.
+    pub fn connected(&self, user: &UserId, info: Option<&Attributes>, now: Now) -> bool {
+        self.change(user, now.unix_ms, now, |entry| {
+            entry.connections += 1;
+            if let Some(info) = info.filter(|info| entry.kept.is_some() || !info.is_empty()) {
+                entry.keep(now).record.inform(info.clone());
+            }
+        })
     }
 
     /// The user has one connection less.
@@ -194,7 +203,7 @@ impl Users {
         if there {
             return false;
         }
-        kept.record.gone(at);
+        kept.record.seen(at);
         self.go(user, kept);
         drop(entry);
         self.forget_the_oldest();
@@ -209,10 +218,10 @@ impl Users {
         Some((std::mem::replace(&mut kept.armed_ms, due_ms), due_ms))
     }
 
-    /// Whether anything is known of the user.
+    /// Whether the user is online.
     #[must_use]
-    pub fn knows(&self, user: &UserId) -> bool {
-        self.all.contains_key(user)
+    pub fn is_online(&self, user: &UserId, now: Now) -> bool {
+        self.all.get(user).is_some_and(|entry| entry.is_online(now))
     }
 
     /// The user's status, as the user sees it or as others do; `None`: nobody knows the user. From

@@ -506,8 +506,10 @@ impl Channel {
             let last_seen = if status.online { known.last_seen } else { status.last_seen };
             *known == UserStatus { last_seen, ..status.clone() }
         });
-        if !same {
-            self.status = Some(Box::new((status, false)));
+        match &mut self.status {
+            // Told to whoever comes to watch: of one who is there it is about now.
+            Some(known) if same => known.0.last_seen = status.last_seen,
+            _ => self.status = Some(Box::new((status, false))),
         }
     }
 

@@ -16,7 +16,8 @@ pub struct Record {
     shown: Option<Box<UserStatus>>,
     /// The last heartbeat over HTTP.
     beat: Option<Heartbeat>,
-    /// When the user was last known to be there, by the wall clock; not kept while it is.
+    /// When something else than heartbeats last showed the user to be there, by the wall clock; not
+    /// kept while a connection does.
     last_seen: Option<u64>,
     created_at: u64,
     updated_at: u64,
@@ -58,9 +59,10 @@ impl Record {
         self.beat.map(|beat| beat.ends_ms)
     }
 
-    /// A heartbeat that keeps the user online for `lasts_ms`.
+    /// A heartbeat that keeps the user online for `lasts_ms`. Nobody has seen the user later.
     pub fn beat(&mut self, lasts_ms: u64, now: Now) {
         self.beat = Some(Heartbeat { ends_ms: now.mono_ms + lasts_ms, at: now.unix_ms });
+        self.last_seen = None;
     }
 
     /// Heartbeats keep the user online no longer. The result: when it sent the last.
@@ -68,9 +70,16 @@ impl Record {
         self.beat.take().map(|beat| beat.at)
     }
 
-    /// The user is there no longer; it was last known to be there at `last_seen`.
-    pub fn gone(&mut self, last_seen: u64) {
-        self.last_seen = Some(last_seen);
+    /// The user was known to be there at `at`, by what is no longer. Of several the latest counts,
+    /// whichever ends last: a lost connection's grace is over long after it was heard.
+    pub fn seen(&mut self, at: u64) {
+        self.last_seen = self.last_seen.max(Some(at));
+    }
+
+    /// The user is there again: when it was there before does not count any more, lest the wall
+    /// clock was set back meanwhile.
+    pub fn is_back(&mut self) {
+        self.last_seen = None;
     }
 
     /// Name, avatar and the like, as the user's token gave them.
@@ -80,6 +89,7 @@ impl Record {
 
     /// Sets what is given; `there`: whether something else than heartbeats keeps the user online.
     pub fn patch(&mut self, user: &UserId, patch: StatusPatch, there: bool, now: Now) {
+        let hidden = self.shown.is_some();
         // What others saw until now is what they go on seeing, less what tells that the user is
         // there.
         if patch.invisible == Some(true) && self.shown.is_none() {
@@ -90,11 +100,11 @@ impl Record {
         if patch.invisible == Some(false) {
             self.shown = None;
         }
-        let before = (self.busy, self.wait_time, self.text.clone());
+        let before = (self.busy, self.wait_time, self.text.clone(), hidden);
         self.busy = patch.busy.unwrap_or(self.busy);
         self.wait_time = patch.wait_time.unwrap_or(self.wait_time);
         self.text = patch.text.unwrap_or_else(|| self.text.take());
-        if before != (self.busy, self.wait_time, self.text.clone()) || patch.invisible.is_some() {
+        if before != (self.busy, self.wait_time, self.text.clone(), self.shown.is_some()) {
             self.updated_at = now.unix_ms;
         }
     }
@@ -103,12 +113,9 @@ impl Record {
     #[must_use]
     pub fn as_itself(&self, user: &UserId, there: bool, now: Now) -> UserStatus {
         let beating = self.beat.filter(|beat| beat.ends_ms > now.mono_ms);
-        let last_seen = match (there, beating) {
-            (true, _) => Some(now.unix_ms),
-            (false, Some(beat)) => Some(beat.at),
-            // The time of the last heartbeat is over, and nobody has noticed yet.
-            (false, None) => self.beat.map(|beat| beat.at).or(self.last_seen),
-        };
+        // The last heartbeat counts even if its time is over and nobody has noticed yet.
+        let seen = self.last_seen.max(self.beat.map(|beat| beat.at));
+        let last_seen = if there { Some(now.unix_ms) } else { seen };
         UserStatus {
             user: user.clone(),
             online: there || beating.is_some(),
@@ -160,9 +167,39 @@ mod tests {
         assert_eq!((status.online, status.last_seen), (true, Some(1_000_010)));
         assert!(!record.as_shown(&ada(), false, now(110)).online);
         assert_eq!(record.stop_beating(), Some(1_000_010));
-        record.gone(1_000_010);
+        record.seen(1_000_010);
         assert_eq!(record.as_shown(&ada(), false, now(500)).last_seen, Some(1_000_010));
         assert_eq!(record.as_shown(&ada(), true, now(500)).last_seen, Some(1_000_500));
+    }
+
+    #[test]
+    fn the_latest_that_showed_the_user_is_when_it_was_last_seen() {
+        let mut record = Record::new(now(0));
+        let last_seen = |record: &Record| record.as_shown(&ada(), false, now(900)).last_seen;
+        record.beat(100, now(10));
+        record.seen(1_000_050);
+        assert_eq!(last_seen(&record), Some(1_000_050), "closed after the heartbeat");
+        record.seen(1_000_020);
+        assert_eq!(last_seen(&record), Some(1_000_050), "what ends last was not heard last");
+        record.beat(100, now(60));
+        assert_eq!(last_seen(&record), Some(1_000_060));
+        // The wall clock was set back while the user was away.
+        record.seen(1_000_070);
+        record.stop_beating();
+        record.is_back();
+        record.seen(900_000);
+        assert_eq!(last_seen(&record), Some(900_000));
+    }
+
+    #[test]
+    fn what_changes_nothing_is_no_update() {
+        let mut record = Record::new(now(0));
+        record.patch(&ada(), patch(|p| p.invisible = Some(false)), true, now(5));
+        record.patch(&ada(), patch(|p| p.busy = Some(false)), true, now(6));
+        assert_eq!(record.as_itself(&ada(), true, now(7)).updated_at, Some(1_000_000));
+        record.patch(&ada(), patch(|p| p.invisible = Some(true)), true, now(8));
+        record.patch(&ada(), patch(|p| p.invisible = Some(true)), true, now(9));
+        assert_eq!(record.as_itself(&ada(), true, now(9)).updated_at, Some(1_000_008));
     }
 
     #[test]
@@ -178,7 +215,7 @@ mod tests {
         let secretly = patch(|p| (p.text, p.busy) = (Some(None), Some(false)));
         record.patch(&ada(), secretly, true, now(30));
         record.beat(100, now(40));
-        record.gone(1_000_050);
+        record.seen(1_000_050);
         assert_eq!(record.as_shown(&ada(), true, now(60)), shown, "nothing shows");
         // Saying it again freezes nothing anew.
         record.patch(&ada(), patch(|p| p.invisible = Some(true)), true, now(70));

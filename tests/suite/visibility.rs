@@ -179,10 +179,10 @@ impl Scene {
         let _ = self.core.apply(command, self.now, &BOUNDS);
     }
 
-    fn run(&mut self, op: Op) {
+    fn run(&mut self, op: &Op) {
         let map = |value: u8| json!({"v": value, "w": 1}).as_object().unwrap().clone();
         let (reason, now) = (LeaveReason::Left, self.now);
-        match op {
+        match *op {
             Op::Join { user: n, lease_ms, audience, value } => {
                 let audience = audience.map(|a| Audience::parse(AUDIENCES[a].iter().copied()));
                 let (source, lasts) = match lease_ms {
@@ -351,8 +351,8 @@ fn a_replica_is_what_a_read_shows_its_viewer() {
     TestRunner::new_with_rng(config, rng)
         .run(&prop::collection::vec(op(), 1..50), |ops| {
             let mut scene = Scene::new();
-            ops.into_iter().for_each(|op| scene.run(op));
-            scene.run(Op::Tick);
+            ops.iter().for_each(|op| scene.run(op));
+            scene.run(&Op::Tick);
             Ok(())
         })
         .unwrap_or_else(|failure| panic!("{failure}"));
