@@ -80,7 +80,10 @@ impl Users {
         if (there && !entry.is_there()) || (connected && entry.connections == 0) {
             // What keeps it from here on, if anything, may have been heard earlier.
             entry.keep(now).record.seen(last_seen);
-        } else if !there && entry.is_there() && let Some(kept) = &mut entry.kept {
+        } else if !there
+            && entry.is_there()
+            && let Some(kept) = &mut entry.kept
+        {
             kept.record.is_back();
         }
         if after {
