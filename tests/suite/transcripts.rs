@@ -97,7 +97,7 @@ impl Chapter {
     }
 
     async fn wscat(&mut self, typed: &str) {
-        let url = typed.split('\'').nth(1).expect("the address in single quotes");
+        let url = typed.split(['\'', '"']).nth(1).expect("the address in quotes");
         let path = &url[url.find("/ws").expect("/ws")..];
         let path = self.expand(path);
         self.open = Some(path.clone());
