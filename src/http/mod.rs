@@ -9,8 +9,9 @@
 //! - [`channels`], [`members`], [`users`]: what is answered.
 //! - [`shapes`]: answers as JSON.
 //! - [`problem`]: refusals as problem details.
-//! - [`openapi`], `operations`: the document that describes all of it.
 //! - [`health`]: for whoever watches over the broker.
+//! - `operations`: all of it as a table, from which the routes are made.
+//! - [`openapi`]: the document that describes it, made from the same table.
 
 pub mod admit;
 pub mod caller;
@@ -30,7 +31,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, post};
 
 use crate::auth::Auth;
 use crate::config::Config;
@@ -78,24 +78,15 @@ impl Api {
 
 /// The routes below `/v1`.
 pub fn v1(api: Api) -> Router<Api> {
-    use channels as c;
-    use members as m;
-    use users as u;
-    let member = get(m::read).put(m::lease).delete(m::end);
-    Router::new()
-        .route("/channels", get(c::list))
-        .route("/channels/{channel}", get(c::read))
-        .route("/channels/{channel}/count", get(c::count))
-        .route("/channels/{channel}/members", get(m::list))
-        .route("/channels/{channel}/members/{user}", member)
-        .route("/users/status", get(u::statuses))
-        .route("/users/{user}/channels", get(c::of_user))
-        .route("/users/{user}/status", get(u::status).put(u::set_status))
-        .route("/users/{user}/heartbeat", post(u::beat).delete(u::stop_beating))
-        .route("/users/{user}/connections", delete(u::kick))
+    let body_bytes = api.bounds.body_bytes;
+    operations::routes(true)
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(axum::middleware::from_fn_with_state(api, admit::admit))
-        // Bodies are bounded where they are read.
-        .layer(DefaultBodyLimit::disable())
+        .layer(DefaultBodyLimit::max(body_bytes))
+}
+
+/// The routes of those who watch over the broker, which ask for no credentials.
+pub fn watch() -> Router<Api> {
+    operations::routes(false)
 }

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::routing::get;
 
 use super::{demo, upgrade};
-use crate::http::{Api, health, openapi, problem, v1};
+use crate::http::{Api, openapi, problem, v1, watch};
 
 /// The routes.
 pub fn router(api: Api) -> Router {
@@ -12,10 +12,8 @@ pub fn router(api: Api) -> Router {
         .nest("/v1", v1(api.clone()))
         .route("/", get(|| async { demo::page("index.html") }))
         .route("/{file}", get(demo::file))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
+        .merge(watch())
         .route("/openapi.json", get(openapi::document))
-        .route("/metrics", get(health::metrics))
         .route("/ws", get(upgrade::websocket))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
