@@ -17,8 +17,7 @@ use herenow_protocol::{ErrorCode, Refusal};
 
 use super::Api;
 use super::caller::{Caller, Peer};
-use super::input::Query;
-use super::limit::Account;
+use super::input::{Query, check_address};
 use super::problem::Problem;
 
 /// Answers a request, if its origin, its rate and its caller let it in.
@@ -63,6 +62,7 @@ fn let_in(api: &Api, peer: Peer, query: &Query, request: &mut Request) -> Result
     };
     api.limiter.charge(account, now.mono_ms)?;
     request.extensions_mut().insert(caller?);
+    check_address(request.uri())?;
     api.rules.check_enabled()
 }
 

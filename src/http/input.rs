@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use axum::body::{self, Body};
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use herenow_protocol::{ChannelName, ErrorCode, Refusal, UserId};
 
 use super::Api;
@@ -60,6 +61,38 @@ impl<S: Send + Sync> FromRequestParts<S> for OfMember {
         let user = segment(parts, "user", UserId::parse).await?;
         Ok(Self(channel, user))
     }
+}
+
+/// Refuses an address that is not percent-encoded UTF-8. Taken as it comes, `%zz` would be a name of
+/// three characters, and `%ff` one that nobody wrote.
+///
+/// # Errors
+/// `invalid_field`: `path` or `query`.
+pub fn check_address(uri: &Uri) -> Result<(), Refusal> {
+    for (text, field) in [(uri.path(), "path"), (uri.query().unwrap_or_default(), "query")] {
+        if !is_encoded(text) {
+            return Err(Refusal::invalid(field, "must be percent-encoded UTF-8"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether each % begins two hexadecimal digits, and what they stand for is UTF-8.
+fn is_encoded(text: &str) -> bool {
+    let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let (Some(high), Some(low)) = (digit(bytes.next()), digit(bytes.next())) else {
+            return false;
+        };
+        decoded.push((high * 16 + low) as u8);
+    }
+    std::str::from_utf8(&decoded).is_ok()
 }
 
 /// The query's parameters. Those that nobody knows are ignored.
@@ -117,7 +150,7 @@ impl FromRequest<Api> for JsonText {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         check_content_type(request.headers())?;
-        read(request.into_body(), api).await.map(Self)
+        read(request, api).await.map(Self)
     }
 }
 
@@ -134,14 +167,17 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal))
 }
 
-async fn read(body: Body, api: &Api) -> Result<String, Problem> {
-    let limit = api.bounds.body_bytes;
-    let read = body::to_bytes(body, limit);
+/// The bound on its bytes is a layer of the router's.
+async fn read(request: Request, api: &Api) -> Result<String, Problem> {
+    let read = Bytes::from_request(request, api);
     let bytes = match tokio::time::timeout(api.bounds.body_time, read).await {
         Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => {
-            let rule = format_args!("must come whole, in at most {limit} bytes");
+        Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
+            let rule = format_args!("must be at most {} bytes", api.bounds.body_bytes);
             return Err(Refusal::field(ErrorCode::TooLarge, "body", rule).into());
+        }
+        Ok(Err(_)) => {
+            return Err(Refusal::new(ErrorCode::BadJson, "the body did not come whole").into());
         }
         Err(_) => {
             let refusal = Refusal::new(ErrorCode::BadJson, "the body did not come in time");
