@@ -121,6 +121,9 @@ pub const EXPIRY_WARNING_MS: u64 = 10_000;
 /// Callers over HTTP whose allowances are kept apart. Beyond it newcomers share one.
 pub const MAX_CALLERS: usize = 50_000;
 
+/// How often those who have not asked for a while are looked for among them, in milliseconds.
+pub const CALLERS_SWEEP_MS: u64 = 1_000;
+
 /// Bytes of a token: nothing larger is even looked at.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 

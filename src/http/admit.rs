@@ -58,7 +58,7 @@ fn let_in(api: &Api, peer: Peer, query: &Query, request: &mut Request) -> Result
     let caller = Caller::identify(&api.auth, request.headers(), user.as_deref(), now);
     let account = match &caller {
         Ok(caller) => caller.account(peer),
-        Err(_) => Account::Address(peer.0),
+        Err(_) => peer.account(),
     };
     api.limiter.charge(account, now.mono_ms)?;
     request.extensions_mut().insert(caller?);

@@ -14,6 +14,19 @@ use crate::presence::{Now, Viewer};
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub Ipv6Addr);
 
+impl Peer {
+    /// Whose allowance it is charged to: of an IPv6 address its network of 64 bits, since whoever
+    /// has one address there has them all.
+    #[must_use]
+    pub fn account(self) -> Account {
+        let bits = self.0.to_bits();
+        Account::Address(match self.0.to_ipv4_mapped() {
+            Some(_) => self.0,
+            None => Ipv6Addr::from_bits(bits >> 64 << 64),
+        })
+    }
+}
+
 /// Who asks.
 #[derive(Clone, Debug)]
 pub enum Caller {
@@ -59,7 +72,7 @@ impl Caller {
         match self {
             Self::Key(key) => Account::Key(key.name().into()),
             Self::User(identity) => Account::User(identity.user.clone()),
-            Self::Anyone(_) => Account::Address(peer.0),
+            Self::Anyone(_) => peer.account(),
         }
     }
 

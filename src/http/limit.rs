@@ -7,7 +7,7 @@ use herenow_protocol::{ErrorCode, Refusal, UserId};
 use parking_lot::Mutex;
 
 use crate::allowance::{Allowance, Charge, Rate};
-use crate::limits::{Limits, MAX_CALLERS};
+use crate::limits::{CALLERS_SWEEP_MS, Limits, MAX_CALLERS};
 
 /// Whose requests are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,7 +16,7 @@ pub enum Account {
     Key(Box<str>),
     /// A user, by its token.
     User(UserId),
-    /// An address from which neither came. IPv4 addresses in their IPv6 form.
+    /// An address from which neither came, as [`Peer::account`](super::caller::Peer::account) says.
     Address(Ipv6Addr),
     /// Whoever found the table full of others.
     Others,
@@ -26,7 +26,14 @@ pub enum Account {
 #[derive(Debug)]
 pub struct Limiter {
     rate: Rate,
-    accounts: Mutex<HashMap<Account, Allowance>>,
+    accounts: Mutex<Accounts>,
+}
+
+#[derive(Debug, Default)]
+struct Accounts {
+    allowances: HashMap<Account, Allowance>,
+    /// When those that say nothing were last forgotten.
+    swept_ms: u64,
 }
 
 impl Limiter {
@@ -44,9 +51,9 @@ impl Limiter {
     /// `rate_limited`, with the time after which there is an allowance again.
     pub fn charge(&self, account: Account, now_ms: u64) -> Result<(), Refusal> {
         let mut accounts = self.accounts.lock();
-        let account = Self::make_room(&mut accounts, account, self.rate, now_ms);
+        let account = accounts.make_room(account, self.rate, now_ms);
         let allowance =
-            accounts.entry(account).or_insert_with(|| Allowance::new(self.rate, now_ms));
+            accounts.allowances.entry(account).or_insert_with(|| Allowance::new(self.rate, now_ms));
         let retry_after_ms = match allowance.charge(self.rate, now_ms) {
             Charge::Fine => return Ok(()),
             Charge::Limited { retry_after_ms } => retry_after_ms,
@@ -57,19 +64,67 @@ impl Limiter {
             ..Refusal::new(ErrorCode::RateLimited, "requests come faster than allowed")
         })
     }
+}
 
+impl Accounts {
     /// The account to charge. A whole allowance says nothing and is forgotten when room is needed;
-    /// if there is none then, newcomers share one.
-    fn make_room(
-        accounts: &mut HashMap<Account, Allowance>,
-        account: Account,
-        rate: Rate,
-        now_ms: u64,
-    ) -> Account {
-        if accounts.len() < MAX_CALLERS || accounts.contains_key(&account) {
+    /// if there is none then, newcomers share one. Looking through all of them takes a millisecond,
+    /// so it is done once a second at most, however many newcomers come.
+    fn make_room(&mut self, account: Account, rate: Rate, now_ms: u64) -> Account {
+        let full = |all: &HashMap<_, _>| all.len() >= MAX_CALLERS;
+        if !full(&self.allowances) || self.allowances.contains_key(&account) {
             return account;
         }
-        accounts.retain(|_, allowance| !allowance.is_whole(rate, now_ms));
-        if accounts.len() < MAX_CALLERS { account } else { Account::Others }
+        if now_ms >= self.swept_ms + CALLERS_SWEEP_MS {
+            self.swept_ms = now_ms;
+            self.allowances.retain(|_, allowance| !allowance.is_whole(rate, now_ms));
+        }
+        if full(&self.allowances) { Account::Others } else { account }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limiter() -> Limiter {
+        let rate = Rate { per_second: 1, burst: 2 };
+        Limiter { rate, accounts: Mutex::default() }
+    }
+
+    fn address(number: usize) -> Account {
+        Account::Address(Ipv6Addr::from(number as u128))
+    }
+
+    #[test]
+    fn everyone_has_an_allowance_of_its_own() {
+        let limiter = limiter();
+        for _ in 0..2 {
+            limiter.charge(address(1), 0).unwrap();
+        }
+        let refusal = limiter.charge(address(1), 0).unwrap_err();
+        assert_eq!((refusal.code, refusal.retry_after_ms), (ErrorCode::RateLimited, Some(2_000)));
+        limiter.charge(Account::Key("1".into()), 0).unwrap();
+        limiter.charge(address(1), 2_000).unwrap();
+    }
+
+    /// However many there are: memory is bounded, and those who were there keep what is theirs.
+    #[test]
+    fn a_full_table_forgets_who_was_away_and_then_lets_newcomers_share() {
+        let limiter = limiter();
+        let held = || limiter.accounts.lock().allowances.len();
+        for number in 0..MAX_CALLERS {
+            limiter.charge(address(number), 5_000).unwrap();
+        }
+        let newcomers = MAX_CALLERS..MAX_CALLERS + 5;
+        let passed = |now_ms| {
+            newcomers.clone().filter(|&n| limiter.charge(address(n), now_ms).is_ok()).count()
+        };
+        assert_eq!(passed(5_000), 2, "one allowance for all of them");
+        assert_eq!(held(), MAX_CALLERS + 1);
+        limiter.charge(address(7), 5_000).unwrap();
+        limiter.charge(address(7), 5_000).unwrap_err();
+        assert_eq!(passed(60_000), 5, "the others have not asked for long");
+        assert_eq!(held(), 5);
     }
 }
