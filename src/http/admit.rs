@@ -42,7 +42,7 @@ pub async fn admit(
     };
     finish(&mut response, &method, readable);
     let (status, took) = (response.status().as_u16(), api.hub.clock().elapsed() - began);
-    api.metrics.request(&method, route, status);
+    api.metrics.request(&method, route, status, response.extensions().get());
     // Neither headers nor query: tokens and names are in there.
     tracing::debug!(%method, route, status, ?took, "request");
     response

@@ -10,13 +10,13 @@ use axum::response::{IntoResponse, Response};
 use herenow_protocol::{ErrorCode, Refusal};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::Api;
-use super::problem::Problem;
+use super::problem::{Problem, name_of};
 use super::shapes::Health;
 
 /// Alive: the process answers.
@@ -37,6 +37,12 @@ pub async fn readyz(State(api): State<Api>) -> Response {
 #[derive(Default)]
 pub struct Metrics {
     requests: Family<Labels, Counter>,
+    refusals: Family<Code, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Code {
+    code: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,13 +60,22 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// Counts a request that was answered.
-    pub(super) fn request(&self, method: &Method, route: &str, status: u16) {
+    /// Counts a request that was answered, with the code if it was refused.
+    pub(super) fn request(
+        &self,
+        method: &Method,
+        route: &str,
+        status: u16,
+        code: Option<&ErrorCode>,
+    ) {
         // Whatever a client calls a method: only those that exist are told apart.
         let known = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];
         let method = known.iter().find(|name| **name == method.as_str()).unwrap_or(&"other");
         let labels = Labels { method: (*method).to_owned(), route: route.to_owned(), status };
         self.requests.get_or_create(&labels).inc();
+        if let Some(code) = code {
+            self.refusals.get_or_create(&Code { code: name_of(*code) }).inc();
+        }
     }
 }
 
@@ -75,9 +90,19 @@ pub async fn metrics(State(api): State<Api>) -> Response {
     gauge("users", "Users that are known", api.hub.user_count());
     gauge("uptime_seconds", "Since the start", api.hub.clock().elapsed().as_secs() as usize);
     registry.register(
+        "connections_opened",
+        "WebSockets that were ever connected",
+        ConstCounter::new(api.hub.connections_opened()),
+    );
+    registry.register(
         "http_requests",
         "Requests to the HTTP API that were answered",
         api.metrics.requests.clone(),
+    );
+    registry.register(
+        "http_refusals",
+        "Requests to the HTTP API that were refused, by the code of the problem",
+        api.metrics.refusals.clone(),
     );
     let mut text = String::new();
     if encode(&mut text, &registry).is_err() {

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use herenow_protocol::{ErrorCode, Refusal};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 /// A request that was refused.
 #[derive(Debug)]
@@ -74,14 +75,21 @@ pub fn status_of(code: ErrorCode) -> StatusCode {
     }
 }
 
+/// The code as it is written.
+pub(super) fn name_of(code: ErrorCode) -> String {
+    match serde_json::to_value(code) {
+        Ok(Value::String(name)) => name,
+        _ => String::new(),
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Self { refusal, status } = self;
         let code = refusal.code;
-        let name = serde_json::to_value(code).unwrap_or_default();
         let retry_after_ms = refusal.retry_after_ms;
         let details = Details {
-            r#type: format!("urn:herenow:error:{}", name.as_str().unwrap_or_default()),
+            r#type: format!("urn:herenow:error:{}", name_of(code)),
             title: status.canonical_reason().unwrap_or_default(),
             status: status.as_u16(),
             detail: refusal.message.into_owned(),
@@ -95,6 +103,9 @@ impl IntoResponse for Problem {
         if let Some(ms) = retry_after_ms {
             headers.insert(RETRY_AFTER, ms.div_ceil(1_000).into());
         }
+        // For whoever counts refusals.
+        response.extensions_mut().insert(code);
+        let headers = response.headers_mut();
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -104,6 +115,12 @@ impl IntoResponse for Problem {
 
 /// Answers what is no path of ours.
 pub async fn no_such_path() -> Problem {
+    absent()
+}
+
+/// That there is no such path.
+#[must_use]
+pub fn absent() -> Problem {
     Refusal::new(ErrorCode::NotFound, "there is no such path").into()
 }
 

@@ -277,6 +277,12 @@ impl Hub {
         self.connections.len()
     }
 
+    /// Number of WebSockets that were ever connected.
+    #[must_use]
+    pub fn connections_opened(&self) -> u64 {
+        self.next_connection.load(Ordering::Relaxed) - 1
+    }
+
     /// Number of users that are known.
     #[must_use]
     pub fn user_count(&self) -> usize {
