@@ -83,11 +83,18 @@ async fn answer(request: Request, next: Next) -> Response {
     })
 }
 
-/// The headers of every answer. `origin` is a page's that may read it.
-fn finish(response: &mut Response, method: &Method, origin: Option<HeaderValue>) {
+/// What holds for everything that comes over HTTP: it is what it says, and nobody keeps it unless
+/// it says so.
+pub(crate) fn guard(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+/// The headers of every answer below `/v1`. `origin` is a page's that may read it.
+fn finish(response: &mut Response, method: &Method, origin: Option<HeaderValue>) {
+    guard(response);
+    let headers = response.headers_mut();
     headers.insert(VARY, HeaderValue::from_static("Authorization, Origin"));
     let Some(origin) = origin else { return };
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);

@@ -5,7 +5,7 @@ use std::fmt;
 use axum::Json;
 use axum::extract::State;
 use axum::http::Method;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use herenow_protocol::{ErrorCode, Refusal};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -20,8 +20,8 @@ use super::problem::{Problem, name_of};
 use super::shapes::Health;
 
 /// Alive: the process answers.
-pub async fn healthz() -> impl IntoResponse {
-    ([(CACHE_CONTROL, "no-store")], Json(Health { status: "ok" }))
+pub async fn healthz() -> Json<Health> {
+    Json(Health { status: "ok" })
 }
 
 /// Ready for new clients: not while it shuts down.
@@ -110,5 +110,5 @@ pub async fn metrics(State(api): State<Api>) -> Response {
             .into_response();
     }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store")], text).into_response()
+    ([(CONTENT_TYPE, kind)], text).into_response()
 }

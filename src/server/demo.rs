@@ -1,11 +1,11 @@
 //! The demo page: the files of `web-demo/`, compiled into the binary.
 
 use axum::extract::Path;
-use axum::http::StatusCode;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
-};
+use axum::extract::rejection::PathRejection;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+
+use crate::http::problem;
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -35,15 +35,15 @@ const FILES: &[(&str, &str, &str)] = files! {
 };
 
 /// One of the files by its path.
-pub async fn file(Path(name): Path<String>) -> Response {
-    page(&name)
+pub async fn file(name: Result<Path<String>, PathRejection>) -> Response {
+    page(name.as_ref().map_or("", |Path(name)| name.as_str()))
 }
 
 /// One of the files by its name.
 #[must_use]
 pub fn page(name: &str) -> Response {
     let Some((_, kind, text)) = FILES.iter().find(|(file, ..)| *file == name) else {
-        return (StatusCode::NOT_FOUND, "not found\n").into_response();
+        return problem::absent().into_response();
     };
     let headers = [
         (CONTENT_TYPE, *kind),
@@ -51,7 +51,6 @@ pub fn page(name: &str) -> Response {
         (CACHE_CONTROL, "no-cache"),
         // The page says the rest of its policy itself; this part only a header can.
         (CONTENT_SECURITY_POLICY, "frame-ancestors 'none'"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     (headers, *text).into_response()
 }

@@ -7,7 +7,7 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::SEC_WEBSOCKET_PROTOCOL;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use herenow_protocol::{ErrorCode, Refusal, SUBPROTOCOL, UserId};
 use hyper::upgrade::OnUpgrade;
@@ -48,8 +48,9 @@ pub async fn websocket(
 }
 
 fn not_a_handshake(why: &str) -> Response {
-    let text = format!("this is the WebSocket endpoint: {why}\n");
-    (StatusCode::BAD_REQUEST, text).into_response()
+    let text = format!("this is the WebSocket endpoint: {why}");
+    let refusal = Refusal::new(ErrorCode::InvalidField, text);
+    Problem::from(Refusal { field: Some("upgrade"), ..refusal }).into_response()
 }
 
 fn offers_our_protocol(headers: &HeaderMap) -> bool {
