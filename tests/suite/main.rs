@@ -4,7 +4,7 @@
 //! - `beat`: random subscribers of a count, who are told in time and not too often.
 //! - `visibility`: the same of members that not everyone may see.
 //! - `rights`: tokens and keys at work.
-//! - `status`: users apart from any channel.
+//! - `status`, `online`: users apart from any channel: what is told of them, what keeps them online.
 //! - `http`: the HTTP API.
 //! - `house`: which module may know which, and what the core must not touch.
 //! - `rules`, `attributes`: the rules of presence, over real sockets.
@@ -41,6 +41,7 @@ mod levels;
 mod lifecycle;
 mod liveness;
 mod model;
+mod online;
 mod outlet;
 mod pacing;
 mod raw;

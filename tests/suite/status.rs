@@ -12,12 +12,12 @@ use serde_json::json;
 use crate::broker::{Broker, until};
 use crate::client::{Client, Say};
 
-fn id(user: &str) -> UserId {
+pub(crate) fn id(user: &str) -> UserId {
     UserId::parse(user, "user").unwrap()
 }
 
 /// The next frame, which must be a status.
-async fn told(client: &mut Client) -> UserStatus {
+pub(crate) async fn told(client: &mut Client) -> UserStatus {
     match client.next().await {
         ServerFrame::Status { status } => status,
         other => panic!("no status: {other:?}"),
@@ -25,7 +25,7 @@ async fn told(client: &mut Client) -> UserStatus {
 }
 
 /// The refusal of what is said.
-async fn error(client: &mut Client, say: impl Into<Say>) -> Refusal {
+pub(crate) async fn error(client: &mut Client, say: impl Into<Say>) -> Refusal {
     match client.request(say).await {
         ServerFrame::Error { code, message, retry_after_ms, .. } => {
             Refusal { retry_after_ms, ..Refusal::new(code, message) }
@@ -34,7 +34,7 @@ async fn error(client: &mut Client, say: impl Into<Say>) -> Refusal {
     }
 }
 
-fn status(hub: &Hub, user: &str) -> Option<UserStatus> {
+pub(crate) fn status(hub: &Hub, user: &str) -> Option<UserStatus> {
     hub.status(&id(user), false, hub.clock().now())
 }
 
@@ -105,7 +105,7 @@ async fn what_a_user_sets_is_told_to_whoever_watches() {
         }
     }
     // What changes nothing is no news; nothing to set is a mistake.
-    bob.ok("status busy=false").await;
+    bob.ok("status busy=false invisible=false").await;
     ada.expect_quiet().await;
     let empty = error(&mut bob, json!({"type": "setStatus"})).await;
     assert_eq!(empty.code, ErrorCode::MissingField);
@@ -207,7 +207,8 @@ async fn a_kick_ends_connections_and_graces_and_says_so() {
     let broker = Broker::start();
     let mut observer = broker.observer("room").await;
     let mut bob = broker.connect("bob").await;
-    bob.ok("join room").await;
+    // Kicked is kicked: the grace that it asked for is for connections that are lost.
+    bob.ok(json!({"type": "join", "channel": "room", "graceMs": 60_000})).await;
     let mut lost = broker.connect("carol").await;
     lost.ok(json!({"type": "join", "channel": "room", "graceMs": 60_000})).await;
     observer.event().await;
