@@ -33,8 +33,10 @@ impl fmt::Debug for Token {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Lease {
-    /// The member's attributes; absent: as they were, or none.
+    /// The member's attributes; absent: as they were, or none. At most 64 keys and 4096 bytes, unless
+    /// the broker was told otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("maxProperties" = 64)))]
     pub attributes: Option<AttributeMap>,
     /// Who may see the member; absent: as it was, or everyone.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -42,7 +42,7 @@ fn on_one_line(schema: &mut Schema) {
 }
 
 /// Takes the null out of "a T or null", which is how an optional field is derived.
-fn without_null(schema: &mut Schema) {
+pub fn without_null(schema: &mut Schema) {
     if let Some(Value::Array(types)) = schema.get_mut("type") {
         types.retain(|kind| kind != "null");
         if let [only] = types.as_slice() {

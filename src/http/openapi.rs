@@ -6,14 +6,16 @@ use std::sync::LazyLock;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use herenow_protocol::request::MAX_USERS;
+use herenow_protocol::schema::without_null;
 use herenow_protocol::{ChannelName, UserId};
 use schemars::generate::{Contract, SchemaSettings};
+use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::operations::{Content, OPERATIONS, Operation, Parameter};
+use super::operations::{Content, OPERATIONS, Operation, Parameter, V1};
 use super::problem::Details;
-use crate::limits::{LIST_DEFAULT, LIST_MAX};
+use crate::limits::{HEADER_BYTES, LIST_DEFAULT, LIST_MAX};
 
 /// What any request below `/v1` may meet.
 const REFUSALS: [u16; 5] = [400, 401, 403, 429, 500];
@@ -33,6 +35,7 @@ pub fn describe() -> Value {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         path[operation.method] = book.operation(operation);
     }
+    let viewer = book.viewer();
     let schemas = book.into_schemas();
     json!({
         "openapi": "3.1.0",
@@ -41,7 +44,7 @@ pub fn describe() -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "summary": "Who is here, now?",
             "description": "The HTTP API of a herenow broker. Times are in milliseconds since 1970. \
-                In open mode no credentials are needed, and ?user= says as whom to look.",
+                In open mode no credentials are needed.",
             "license": {"name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE")},
         },
         "servers": [{"url": "/"}],
@@ -49,12 +52,18 @@ pub fn describe() -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "parameters": {"viewer": viewer},
             "securitySchemes": {"bearer": {
                 "type": "http", "scheme": "bearer",
                 "description": "An API key, or a user's token.",
             }},
         },
     })
+}
+
+/// What is not below `/v1` is for whoever watches over the broker, and open to all.
+fn asks_for_credentials(operation: &Operation) -> bool {
+    operation.path.starts_with(V1)
 }
 
 /// Where types are described once. What comes in and what goes out are described apart: an optional
@@ -66,19 +75,28 @@ struct Book {
 
 impl Book {
     fn new() -> Self {
-        let generator = |contract| {
+        let settings = |contract| {
             let mut settings = SchemaSettings::draft2020_12();
             settings.contract = contract;
             settings.definitions_path = "/components/schemas".into();
             settings.meta_schema = None;
-            settings.into_generator()
+            settings
         };
-        Self { requests: generator(Contract::Deserialize), answers: generator(Contract::Serialize) }
+        let answers =
+            settings(Contract::Serialize).with_transform(RecursiveTransform(without_null));
+        let requests = settings(Contract::Deserialize);
+        Self { requests: requests.into_generator(), answers: answers.into_generator() }
     }
 
     fn into_schemas(mut self) -> Map<String, Value> {
         let mut schemas = self.answers.take_definitions(true);
-        schemas.extend(self.requests.take_definitions(true));
+        let requests = self.requests.take_definitions(true);
+        let twice = requests.keys().find(|name| schemas.contains_key(*name));
+        debug_assert_eq!(
+            twice, None,
+            "comes in and goes out, and would be described as it comes in"
+        );
+        schemas.extend(requests);
         schemas.values_mut().for_each(on_one_line);
         schemas
     }
@@ -91,12 +109,14 @@ impl Book {
             "responses": self.responses(operation),
         });
         if let Some(body) = operation.body {
-            let schema = body(&mut self.requests);
+            let schema = (body.schema)(&mut self.requests);
             described["requestBody"] = json!({
-                // A lease has a default for everything.
-                "required": operation.id == "setStatus",
+                "required": body.required,
                 "content": {"application/json": {"schema": schema}},
             });
+        }
+        if !asks_for_credentials(operation) {
+            described["security"] = json!([]);
         }
         described
     }
@@ -114,7 +134,7 @@ impl Book {
             let response = json!({"description": description, "content": content});
             responses.insert(status.to_string(), response);
         }
-        let common = operation.path.starts_with("/v1").then_some(REFUSALS).into_iter().flatten();
+        let common = asks_for_credentials(operation).then_some(REFUSALS).into_iter().flatten();
         for status in common.chain(operation.refusals.iter().copied()).chain([405]) {
             responses.insert(status.to_string(), self.refusal(status));
         }
@@ -126,16 +146,25 @@ impl Book {
             .ok()
             .and_then(|status| status.canonical_reason())
             .unwrap_or_default();
+        if status == 431 {
+            let rule = format!("{title}: more than {HEADER_BYTES} bytes. There is no body.");
+            return json!({"description": rule});
+        }
         let schema = self.answers.subschema_for::<Details>();
         let mut response = json!({
             "description": title,
             "content": {"application/problem+json": {"schema": schema}},
         });
-        if status == 429 {
-            response["headers"] = json!({"Retry-After": {
-                "description": "Seconds.", "required": true, "schema": {"type": "integer", "minimum": 0},
-            }});
-        }
+        let text = json!({"type": "string"});
+        let seconds = json!({"type": "integer", "minimum": 0});
+        let (name, description, schema) = match status {
+            401 => ("WWW-Authenticate", "The scheme of credentials.", text),
+            405 => ("Allow", "The methods that the path has.", text),
+            429 | 503 => ("Retry-After", "When to try again, in seconds.", seconds),
+            _ => return response,
+        };
+        response["headers"] =
+            json!({name: {"description": description, "required": true, "schema": schema}});
         response
     }
 
@@ -153,7 +182,21 @@ impl Book {
                 .push(json!({"name": name, "in": "path", "required": true, "schema": schema}));
         }
         parameters.extend(operation.query.iter().map(|&parameter| self.in_query(parameter)));
+        if asks_for_credentials(operation) {
+            parameters.push(json!({"$ref": "#/components/parameters/viewer"}));
+        }
         parameters
+    }
+
+    /// `?user=`, which whoever has no credentials may give with any request.
+    fn viewer(&mut self) -> Value {
+        let nobody = json!({"type": "string", "maxLength": 0});
+        json!({
+            "name": "user", "in": "query",
+            "description": "Without credentials: as whom to ask; empty: as nobody. With credentials \
+                it says nothing.",
+            "schema": {"anyOf": [self.schema::<UserId>(), nobody]},
+        })
     }
 
     fn in_query(&mut self, parameter: Parameter) -> Value {
@@ -185,8 +228,8 @@ impl Book {
             json!("^[^$,\\u0000-\\u001f\\u007f-\\u009f][^,\\u0000-\\u001f\\u007f-\\u009f]*$");
         json!({
             "name": "ids", "in": "query", "required": true, "style": "form", "explode": false,
-            "description": "Users, with commas between them. Whoever has a comma in its name is \
-                asked for alone.",
+            "description": "Users, with commas between them, in a request whose head is at most \
+                16 KiB. Whoever has a comma in its name can't be asked for here.",
             "schema": {"type": "array", "minItems": 1, "maxItems": MAX_USERS, "items": item},
         })
     }

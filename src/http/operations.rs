@@ -5,12 +5,13 @@ use axum::Router;
 use axum::routing::{self, MethodRouter};
 use herenow_protocol::{Lease, StatusPatch, UserStatus};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value};
 
 use super::shapes::{
     Beating, ChannelList, ChannelView, CountView, Health, Kicked, LeasedMember, MemberList,
     OneMember, StatusList, UserChannels,
 };
-use super::{Api, channels, health, members, users};
+use super::{Api, channels, health, members, openapi, users};
 
 /// One thing that can be asked.
 #[derive(Clone, Copy)]
@@ -20,7 +21,7 @@ pub(super) struct Operation {
     pub(super) id: &'static str,
     pub(super) summary: &'static str,
     pub(super) query: &'static [Parameter],
-    pub(super) body: Option<SchemaOf>,
+    pub(super) body: Option<Body>,
     pub(super) answers: &'static [Answer],
     /// Refusals beside those that any request may meet.
     pub(super) refusals: &'static [u16],
@@ -32,6 +33,14 @@ type Route = fn() -> MethodRouter<Api>;
 
 /// The schema of a type.
 pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// What a request carries.
+#[derive(Clone, Copy)]
+pub(super) struct Body {
+    pub(super) schema: SchemaOf,
+    /// Otherwise there is a default for everything.
+    pub(super) required: bool,
+}
 
 /// A status that is no refusal, and what it brings.
 pub(super) type Answer = (u16, &'static str, Content);
@@ -93,9 +102,14 @@ impl Operation {
         Self { query, ..self }
     }
 
-    /// Takes a body, with what may be wrong with any.
+    /// Needs a body, with what may be wrong with any.
     const fn body<T: JsonSchema>(self, refusals: &'static [u16]) -> Self {
-        Self { body: Some(of::<T>), refusals, ..self }
+        Self { body: Some(Body { schema: of::<T>, required: true }), refusals, ..self }
+    }
+
+    /// Takes a body, with what may be wrong with any.
+    const fn optional_body<T: JsonSchema>(self, refusals: &'static [u16]) -> Self {
+        Self { body: Some(Body { schema: of::<T>, required: false }), refusals, ..self }
     }
 
     const fn refuses(self, refusals: &'static [u16]) -> Self {
@@ -163,7 +177,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             (201, "The user is present now.", json::<LeasedMember>()),
         ],
     )
-    .body::<Lease>(&[408, 409, 413, 415]),
+    .optional_body::<Lease>(&[408, 409, 413, 415]),
     operation(
         "delete",
         MEMBER,
@@ -180,7 +194,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "The status of several users. Those of whom nothing is known are left out.",
         &[(200, "Those that are known.", json::<StatusList>())],
     )
-    .query(&[Parameter::Ids]),
+    .query(&[Parameter::Ids])
+    .refuses(&[431]),
     operation(
         "get",
         "/v1/users/{user}/channels",
@@ -206,7 +221,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Changes what is given of a user's status.",
         &[(200, "The status as its user sees it.", json::<UserStatus>())],
     )
-    .body::<StatusPatch>(&[408, 413, 415, 503]),
+    .body::<StatusPatch>(&[408, 413, 415]),
     operation(
         "post",
         HEARTBEAT,
@@ -256,5 +271,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         || routing::get(health::metrics),
         "Everything in numbers, as Prometheus reads it.",
         &[(200, "The numbers.", Content::Text("application/openmetrics-text"))],
+    ),
+    operation(
+        "get",
+        "/openapi.json",
+        "openapi",
+        || routing::get(openapi::document),
+        "This document.",
+        &[(200, "It.", json::<Map<String, Value>>())],
     ),
 ];

@@ -7,7 +7,7 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::{demo, upgrade};
-use crate::http::{Api, admit, openapi, problem, v1, watch};
+use crate::http::{Api, admit, problem, v1, watch};
 
 /// The routes.
 pub fn router(api: Api) -> Router {
@@ -16,7 +16,6 @@ pub fn router(api: Api) -> Router {
         .route("/", get(|| async { demo::page("index.html") }))
         .route("/{file}", get(demo::file))
         .merge(watch())
-        .route("/openapi.json", get(openapi::document))
         .route("/ws", get(upgrade::websocket))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
