@@ -6,6 +6,7 @@
 //! - `rights`: tokens and keys at work.
 //! - `status`, `online`: users apart from any channel: what is told of them, what keeps them online.
 //! - `http`: the HTTP API.
+//! - `openapi`: the document that describes it.
 //! - `house`: which module may know which, and what the core must not touch.
 //! - `rules`, `attributes`: the rules of presence, over real sockets.
 //! - `liveness`: silence, pings, deadlines.
@@ -42,6 +43,7 @@ mod lifecycle;
 mod liveness;
 mod model;
 mod online;
+mod openapi;
 mod outlet;
 mod pacing;
 mod raw;
