@@ -190,12 +190,15 @@ impl Book {
 
     /// `?user=`, which whoever has no credentials may give with any request.
     fn viewer(&mut self) -> Value {
-        let nobody = json!({"type": "string", "maxLength": 0});
+        let mut schema = json!(self.schema::<UserId>());
+        schema["minLength"] = json!(0);
+        schema["pattern"] =
+            json!("^([^$\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u001f\\u007f-\\u009f]*)?$");
         json!({
             "name": "user", "in": "query",
             "description": "Without credentials: as whom to ask; empty: as nobody. With credentials \
                 it says nothing.",
-            "schema": {"anyOf": [self.schema::<UserId>(), nobody]},
+            "schema": schema,
         })
     }
 
