@@ -108,3 +108,26 @@ fn finish(response: &mut Response, method: &Method, origin: Option<HeaderValue>)
         headers.extend(fixed.map(|(name, value)| (name, HeaderValue::from_static(value))));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::get;
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_an_internal_error() {
+        async fn panics() {
+            panic!("on purpose");
+        }
+        let routes = Router::new().route("/", get(panics)).layer(axum::middleware::from_fn(answer));
+        let response = TowerToHyperService::new(routes).call(Request::new(Body::empty())).await;
+        let response = response.unwrap();
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.extensions().get(), Some(&ErrorCode::Internal));
+    }
+}

@@ -185,3 +185,16 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_network_shares_one_allowance() {
+        let account = |address: &str| Peer(address.parse().unwrap()).account();
+        assert_eq!(account("2001:db8:1:2::1"), account("2001:db8:1:2:ffff::9"));
+        assert_ne!(account("2001:db8:1:2::1"), account("2001:db8:1:3::1"));
+        assert_ne!(account("::ffff:192.0.2.1"), account("::ffff:192.0.2.2"));
+    }
+}

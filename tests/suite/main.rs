@@ -5,7 +5,7 @@
 //! - `visibility`: the same of members that not everyone may see.
 //! - `rights`: tokens and keys at work.
 //! - `status`, `online`: users apart from any channel: what is told of them, what keeps them online.
-//! - `http`: the HTTP API.
+//! - `http`, `http_bounds`: the HTTP API, and what it bears.
 //! - `openapi`: the document that describes it.
 //! - `house`: which module may know which, and what the core must not touch.
 //! - `rules`, `attributes`: the rules of presence, over real sockets.
@@ -37,6 +37,7 @@ mod delivery;
 mod errors;
 mod house;
 mod http;
+mod http_bounds;
 mod identity;
 mod levels;
 mod lifecycle;

@@ -2,6 +2,7 @@
 //! and what a fresh token changes.
 
 use clap::Parser;
+use herenow::Config;
 use herenow::auth::mint::TokenOrder;
 use herenow::auth::secret::Secret;
 use herenow::clock::Clock;
@@ -25,20 +26,26 @@ name = "operator"
 secret = "operator-operator-operator"
 rights = ["read", "write", "kick"]
 "#;
-const READER: &str = "reader-reader-reader";
-const OPERATOR: &str = "operator-operator-operator";
+pub(crate) const READER: &str = "reader-reader-reader";
+pub(crate) const OPERATOR: &str = "operator-operator-operator";
 
 /// A broker that wants tokens, and knows two back ends.
 fn broker() -> Broker {
+    broker_with(|_| {})
+}
+
+/// The same, less what `change` changes.
+pub(crate) fn broker_with(change: impl FnOnce(&mut Config)) -> Broker {
     Broker::with(|config| {
         config.identity.tokens.jwt_secret = Some(Secret::new(SECRET.as_bytes()));
         config.identity.api_keys = Some(Secret::new(KEYS.as_bytes()));
         config.identity.allow_origin = vec!["https://app.example".to_owned()];
+        change(config);
     })
 }
 
 /// A token as `herenow token` makes them.
-fn token(flags: &str) -> String {
+pub(crate) fn token(flags: &str) -> String {
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]

@@ -1,0 +1,129 @@
+//! The HTTP API at its bounds: bodies that do not come, callers that come too often, a broker that
+//! goes, and what holds for every answer.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::broker::Broker;
+use crate::http::{Answer, ask};
+use crate::raw::Raw;
+use crate::rights::{self, OPERATOR, READER};
+
+const MEMBER: &str = "/v1/channels/room/members/ada";
+
+async fn get(broker: &Broker, path: &str, headers: &[&str]) -> Answer {
+    ask(broker.address(), "GET", path, headers, "").await
+}
+
+/// Sends the beginning of a PUT, and reads the status and the code of the answer.
+async fn begun(broker: &Broker, headers: &str, body: &str) -> (u16, String) {
+    let mut raw = Raw::open(broker.address()).await;
+    let text = format!("PUT {MEMBER} HTTP/1.1\r\nhost: here\r\n{headers}\r\n\r\n{body}");
+    raw.write(text.as_bytes()).await;
+    let answer = raw.rest().await;
+    let status = answer.split(' ').nth(1).unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    let code = answer.split(r#""code":""#).nth(1).and_then(|rest| rest.split('"').next());
+    (status.parse().unwrap(), code.unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let broker = Broker::with(|config| config.limits.max_handshake = Duration::from_millis(300));
+    let late = begun(&broker, "content-length: 10", r#"{"ttl"#).await;
+    assert_eq!(late, (408, "bad_json".into()));
+    let broken = begun(&broker, "transfer-encoding: chunked", "no chunk\r\n").await;
+    assert_eq!(broken, (400, "bad_json".into()), "it is not too large");
+    let large =
+        begun(&broker, "transfer-encoding: chunked", &format!("4e20\r\n{:20000}", "")).await;
+    assert_eq!(large, (413, "too_large".into()), "found out before it has ended");
+    assert_eq!(broker.hub().channel_count(), 0);
+}
+
+#[tokio::test]
+async fn every_answer_says_what_it_is_and_every_refusal_why() {
+    let broker = Broker::start();
+    for (path, status) in [
+        ("/", 200),
+        ("/app.js", 200),
+        ("/openapi.json", 200),
+        ("/healthz", 200),
+        ("/metrics", 200),
+        ("/v1/channels/room", 200),
+        ("/no-such-page", 404),
+        ("/%ff", 404),
+        ("/no/such/page", 404),
+        ("/v1", 404),
+        ("/v1/", 404),
+        ("/v1/nothing", 404),
+        ("/v1/%zz", 400),
+        ("/ws", 400),
+    ] {
+        let answer = get(&broker, path, &[]).await;
+        assert_eq!(answer.status, status, "{path}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        let kept = answer.header("cache-control").unwrap();
+        assert!(kept == "no-store" || kept == "no-cache" && !path.starts_with("/v1"), "{path}");
+        if status != 200 {
+            answer.code();
+        }
+        let head = ask(broker.address(), "HEAD", path, &[], "").await;
+        assert_eq!((head.status, head.body), (status, json!("")), "{path}");
+    }
+    let answer = get(&broker, "/ws", &["origin: https://evil.example"]).await;
+    assert_eq!((answer.status, answer.code()), (403, "forbidden"));
+    for method in ["PATCH", "TRACE", "BREW"] {
+        for (path, allow) in [(MEMBER, "get,head,put,delete"), ("/readyz", "get,head")] {
+            let answer = ask(broker.address(), method, path, &[], "").await;
+            assert_eq!((answer.status, answer.code()), (405, "method_not_allowed"), "{method}");
+            assert_eq!(answer.header("allow"), Some(allow));
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_caller_is_counted_apart_and_bad_tokens_by_their_address() {
+    let broker = rights::broker_with(|config| {
+        config.limits.max_requests_per_second = 1;
+        config.limits.max_requests_burst = 3;
+    });
+    let (ada, bob) = (rights::token("--user ada"), rights::token("--user bob"));
+    for bearer in [OPERATOR, READER, &ada, &bob] {
+        let header = format!("authorization: Bearer {bearer}");
+        for expected in [200, 200, 200, 429] {
+            let answer = get(&broker, "/v1/channels/room", &[&header]).await;
+            assert_eq!(answer.status, expected, "{bearer}");
+        }
+    }
+    let guess = ["authorization: Bearer operator-operator-operatos"];
+    for (headers, expected) in
+        [(&guess[..], 401), (&[], 401), (&guess, 401), (&guess, 429), (&[], 429)]
+    {
+        let answer = get(&broker, "/v1/channels/room", headers).await;
+        assert_eq!(answer.status, expected);
+        assert_eq!(answer.header("www-authenticate").is_some(), expected == 401);
+        assert_eq!(answer.header("retry-after").is_some(), expected == 429);
+    }
+    let text = get(&broker, "/metrics", &[]).await.body.as_str().unwrap().to_owned();
+    for line in [
+        r#"herenow_http_refusals_total{code="rate_limited"} 6"#,
+        r#"herenow_http_refusals_total{code="unauthenticated"} 3"#,
+    ] {
+        assert!(text.lines().any(|l| l == line), "no line {line} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_broker_that_goes_is_alive_and_not_ready() {
+    let broker = Broker::start();
+    broker.connect("ada").await.close(1000).await;
+    let text = get(&broker, "/metrics", &[]).await.body.as_str().unwrap().to_owned();
+    let opened = "herenow_connections_opened_total 1";
+    assert!(text.lines().any(|l| l == opened), "no line {opened} in {text}");
+    assert_eq!(get(&broker, "/readyz", &[]).await.status, 200);
+    broker.hub().drain();
+    let answer = get(&broker, "/readyz", &[]).await;
+    assert_eq!((answer.status, answer.code()), (503, "unavailable"));
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    assert_eq!(get(&broker, "/healthz", &[]).await.status, 200);
+}
