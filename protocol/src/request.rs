@@ -36,7 +36,6 @@ pub struct Lease {
     /// The member's attributes; absent: as they were, or none. At most 64 keys and 4096 bytes, unless
     /// the broker was told otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(extend("maxProperties" = 64)))]
     pub attributes: Option<AttributeMap>,
     /// Who may see the member; absent: as it was, or everyone.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +43,7 @@ pub struct Lease {
     /// How long the lease lasts unless it is refreshed, in milliseconds; absent: the presence
     /// timeout. An hour at most, unless the broker was told otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 3_600_000)))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub ttl_ms: Option<u64>,
 }
 

@@ -56,7 +56,6 @@ impl Caller {
                 None => auth.verify_token(bearer, now).map(Self::User),
             },
             None if auth.is_open() => {
-                let user = user.filter(|name| !name.is_empty());
                 user.map(|name| UserId::parse(name, "user")).transpose().map(Self::Anyone)
             }
             None => Err(Refusal::new(

@@ -26,10 +26,11 @@ pub mod problem;
 pub mod shapes;
 pub mod users;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
 
 use crate::auth::Auth;
@@ -38,6 +39,7 @@ use crate::connection::Rules;
 use crate::hub::Hub;
 use health::Metrics;
 use limit::Limiter;
+use openapi::Terms;
 
 /// What every request works with.
 #[derive(Clone, Debug)]
@@ -51,6 +53,9 @@ pub struct Api {
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) metrics: Arc<Metrics>,
     bounds: Bounds,
+    terms: Terms,
+    /// Made when somebody asks for it first.
+    document: Arc<OnceLock<Bytes>>,
 }
 
 /// The bounds of a request.
@@ -71,8 +76,22 @@ impl Api {
             body_time: limits.max_handshake,
             lease_ms: limits.max_lease.as_millis() as u64,
         };
+        let terms = Terms {
+            open: auth.is_open(),
+            lease_ms: bounds.lease_ms,
+            attribute_keys: limits.max_attribute_keys,
+        };
         let limiter = Arc::new(Limiter::new(limits));
-        Self { hub, rules, auth, limiter, metrics: Arc::default(), bounds }
+        Self {
+            hub,
+            rules,
+            auth,
+            limiter,
+            metrics: Arc::default(),
+            bounds,
+            terms,
+            document: Arc::default(),
+        }
     }
 }
 

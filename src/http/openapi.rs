@@ -1,8 +1,7 @@
 //! The document that describes the API: OpenAPI 3.1, made from the table of operations and the types
 //! themselves.
 
-use std::sync::LazyLock;
-
+use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use herenow_protocol::request::MAX_USERS;
@@ -13,6 +12,7 @@ use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use super::Api;
 use super::operations::{Content, OPERATIONS, Operation, Parameter, V1};
 use super::problem::Details;
 use crate::limits::{HEADER_BYTES, LIST_DEFAULT, LIST_MAX};
@@ -21,38 +21,48 @@ use crate::limits::{HEADER_BYTES, LIST_DEFAULT, LIST_MAX};
 const REFUSALS: [u16; 5] = [400, 401, 403, 429, 500];
 
 /// Answers `GET /openapi.json`.
-pub async fn document() -> impl IntoResponse {
-    static TEXT: LazyLock<String> = LazyLock::new(|| describe().to_string());
-    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], TEXT.as_str())
+pub async fn document(State(api): State<Api>) -> impl IntoResponse {
+    let text = api.document.get_or_init(|| describe(&api.terms).to_string().into()).clone();
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], text)
+}
+
+/// What of the document depends on how the broker is set.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// It wants no credentials.
+    pub open: bool,
+    /// Longest lease, in milliseconds.
+    pub lease_ms: u64,
+    /// Top-level keys of a member's attributes.
+    pub attribute_keys: u32,
 }
 
 /// The document.
 #[must_use]
-pub fn describe() -> Value {
-    let mut book = Book::new();
+pub fn describe(terms: &Terms) -> Value {
+    let mut book = Book::new(terms.open);
     let mut paths = Map::new();
     for operation in OPERATIONS {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         path[operation.method] = book.operation(operation);
     }
-    let viewer = book.viewer();
-    let schemas = book.into_schemas();
+    let mut schemas = book.into_schemas();
+    let lease = &mut schemas["Lease"]["properties"];
+    lease["ttlMs"]["maximum"] = json!(terms.lease_ms);
+    lease["attributes"]["maxProperties"] = json!(terms.attribute_keys);
     json!({
         "openapi": "3.1.0",
         "info": {
             "title": "herenow",
             "version": env!("CARGO_PKG_VERSION"),
             "summary": "Who is here, now?",
-            "description": "The HTTP API of a herenow broker. Times are in milliseconds since 1970. \
-                In open mode no credentials are needed.",
+            "description": "The HTTP API of a herenow broker. Times are in milliseconds since 1970.",
             "license": {"name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE")},
         },
         "servers": [{"url": "/"}],
-        "security": [{}, {"bearer": []}],
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "parameters": {"viewer": viewer},
             "securitySchemes": {"bearer": {
                 "type": "http", "scheme": "bearer",
                 "description": "An API key, or a user's token.",
@@ -69,12 +79,13 @@ fn asks_for_credentials(operation: &Operation) -> bool {
 /// Where types are described once. What comes in and what goes out are described apart: an optional
 /// field may come as null, and is never sent as such.
 struct Book {
+    open: bool,
     requests: SchemaGenerator,
     answers: SchemaGenerator,
 }
 
 impl Book {
-    fn new() -> Self {
+    fn new(open: bool) -> Self {
         let settings = |contract| {
             let mut settings = SchemaSettings::draft2020_12();
             settings.contract = contract;
@@ -84,8 +95,8 @@ impl Book {
         };
         let answers =
             settings(Contract::Serialize).with_transform(RecursiveTransform(without_null));
-        let requests = settings(Contract::Deserialize);
-        Self { requests: requests.into_generator(), answers: answers.into_generator() }
+        let requests = settings(Contract::Deserialize).into_generator();
+        Self { open, requests, answers: answers.into_generator() }
     }
 
     fn into_schemas(mut self) -> Map<String, Value> {
@@ -107,6 +118,7 @@ impl Book {
             "summary": operation.summary,
             "parameters": self.parameters(operation),
             "responses": self.responses(operation),
+            "security": self.security(operation),
         });
         if let Some(body) = operation.body {
             let schema = (body.schema)(&mut self.requests);
@@ -115,10 +127,15 @@ impl Book {
                 "content": {"application/json": {"schema": schema}},
             });
         }
-        if !asks_for_credentials(operation) {
-            described["security"] = json!([]);
-        }
         described
+    }
+
+    fn security(&self, operation: &Operation) -> Value {
+        match (asks_for_credentials(operation), self.open) {
+            (true, true) => json!([{}, {"bearer": []}]),
+            (true, false) => json!([{"bearer": []}]),
+            (false, _) => json!([]),
+        }
     }
 
     fn responses(&mut self, operation: &Operation) -> Value {
@@ -182,24 +199,14 @@ impl Book {
                 .push(json!({"name": name, "in": "path", "required": true, "schema": schema}));
         }
         parameters.extend(operation.query.iter().map(|&parameter| self.in_query(parameter)));
-        if asks_for_credentials(operation) {
-            parameters.push(json!({"$ref": "#/components/parameters/viewer"}));
+        if self.open && asks_for_credentials(operation) {
+            parameters.push(json!({
+                "name": "user", "in": "query", "schema": self.schema::<UserId>(),
+                "description": "As whom to look, as this broker wants no credentials. Without it \
+                    only what everyone may see is shown.",
+            }));
         }
         parameters
-    }
-
-    /// `?user=`, which whoever has no credentials may give with any request.
-    fn viewer(&mut self) -> Value {
-        let mut schema = json!(self.schema::<UserId>());
-        schema["minLength"] = json!(0);
-        schema["pattern"] =
-            json!("^([^$\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u001f\\u007f-\\u009f]*)?$");
-        json!({
-            "name": "user", "in": "query",
-            "description": "Without credentials: as whom to ask; empty: as nobody. With credentials \
-                it says nothing.",
-            "schema": schema,
-        })
     }
 
     fn in_query(&mut self, parameter: Parameter) -> Value {

@@ -295,6 +295,7 @@ async fn what_is_wrong_is_named() {
         ("/v1/channels/room/members/%24x", "user"),
         ("/v1/users/status?ids=a,,b", "ids"),
         ("/v1/channels/room/count?user=%00", "user"),
+        ("/v1/channels/room/count?user=", "user"),
     ] {
         let refused = get(&broker, path).await;
         let said = (refused.status, refused.code(), refused.field());

@@ -1,10 +1,13 @@
 //! The document that describes the HTTP API: it is whole, and true of the routes.
 
-use herenow::http::openapi::describe;
+use herenow::http::openapi::{Terms, describe};
 use serde_json::{Value, json};
 
 use crate::broker::Broker;
 use crate::http::ask;
+
+/// Those of a broker without flags.
+const TERMS: Terms = Terms { open: true, lease_ms: 3_600_000, attribute_keys: 64 };
 
 /// What the document has by that key, with where it is.
 fn find<'a>(value: &'a Value, key: &str, path: &str, found: &mut Vec<(String, &'a Value)>) {
@@ -43,7 +46,7 @@ async fn what_is_described_is_routed_and_nothing_else() {
     let document = ask(broker.address(), "GET", "/openapi.json", &[], "").await;
     assert_eq!(document.header("content-type"), Some("application/json"));
     let document = document.body;
-    assert_eq!(document, describe());
+    assert_eq!(document, describe(&TERMS));
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
     for (path, methods) in document["paths"].as_object().unwrap() {
         let path = path.replace(['{', '}'], "");
@@ -69,7 +72,7 @@ fn every_route_is_in_the_table() {
 
 #[test]
 fn every_reference_leads_somewhere() {
-    let document = describe();
+    let document = describe(&TERMS);
     let references = all(&document, "$ref");
     assert!(references.len() > 20);
     for (place, reference) in references {
@@ -80,7 +83,7 @@ fn every_reference_leads_somewhere() {
 
 #[test]
 fn every_refusal_is_a_problem() {
-    let document = describe();
+    let document = describe(&TERMS);
     let problem = json!({"schema": {"$ref": "#/components/schemas/Details"}});
     for (method, path, operation) in operations(&document) {
         let below_v1 = path.starts_with("/v1");
@@ -104,7 +107,7 @@ fn every_refusal_is_a_problem() {
 
 #[test]
 fn what_is_optional_is_absent_and_never_null() {
-    let document = describe();
+    let document = describe(&TERMS);
     let comes_in = ["/components/schemas/Lease", "/components/schemas/StatusPatch"];
     for (place, kind) in all(&document["components"], "type") {
         let place = format!("/components{place}");
@@ -114,9 +117,32 @@ fn what_is_optional_is_absent_and_never_null() {
     }
 }
 
+/// Bounds, and whether credentials are wanted, are those of the broker that is asked.
+#[test]
+fn it_is_the_document_of_this_broker() {
+    let terms = Terms { open: false, lease_ms: 5_000, attribute_keys: 3 };
+    let document = describe(&terms);
+    let lease = &document["components"]["schemas"]["Lease"]["properties"];
+    assert_eq!(lease["ttlMs"]["maximum"], 5_000);
+    assert_eq!(lease["ttlMs"]["minimum"], 1);
+    assert_eq!(lease["attributes"]["maxProperties"], 3);
+    for (document, wanted) in
+        [(document, json!([{"bearer": []}])), (describe(&TERMS), json!([{}, {"bearer": []}]))]
+    {
+        for (method, path, operation) in operations(&document) {
+            let expected = if path.starts_with("/v1") { wanted.clone() } else { json!([]) };
+            assert_eq!(operation["security"], expected, "{method} {path}");
+            let names = operation["parameters"].as_array().unwrap();
+            let as_whom = names.iter().any(|p| p["in"] == "query" && p["name"] == "user");
+            let open = wanted.as_array().unwrap().len() == 2;
+            assert_eq!(as_whom, open && path.starts_with("/v1"), "{method} {path}");
+        }
+    }
+}
+
 #[test]
 fn parameters_have_their_bounds() {
-    let document = describe();
+    let document = describe(&TERMS);
     let mut ids = Vec::new();
     for (method, path, operation) in operations(&document) {
         ids.push(operation["operationId"].as_str().unwrap());
