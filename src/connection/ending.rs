@@ -8,7 +8,7 @@ use herenow_protocol::{CloseCode, ErrorCode, LeaveReason, LossReason, Refusal, S
 
 use super::codec::Violation;
 use super::command::Client;
-use crate::delivery::{Cursor, Outlet, Sending};
+use crate::delivery::{Cursor, Outlet, Sending, Wake};
 use crate::hub::Hub;
 use crate::limits::{LINGER, RECONNECT_SPREAD};
 use crate::presence::Command;
@@ -122,18 +122,20 @@ impl Client {
         // It is the broker that goes, not its members: nobody is told that they left.
         let keep_members = self.hub.is_draining();
         let mut heard_ms = self.outlet.heard_ms();
+        let mut kicked = matches!(end, End::Kicked);
         for place in self.places.take() {
             let (user, source) = (self.outlet.user().clone(), self.outlet.id());
             heard_ms = heard_ms.max(place.heard_ms);
             let last_seen = now.unix_at(self.outlet.heard_ms().max(place.heard_ms));
-            let command = match end {
-                End::Closed(_) => Command::Leave { user, source, reason: LeaveReason::Closed },
-                End::Kicked => Command::Leave { user, source, reason: LeaveReason::Kicked },
-                End::Lost | End::Refused(_) | End::Drain => {
-                    Command::Lose { user, source, reason: LossReason::Connection, last_seen }
-                }
-            };
             self.hub.enter_kept(&place.channel, |room| {
+                // A kick wakes first and ends graces then. Looked at with the room's lock held, so
+                // that a grace which begins here is either seen by the kick, or never begins.
+                kicked |= self.outlet.take_wake(Wake::Kick);
+                let command = match end {
+                    End::Closed(_) => Command::Leave { user, source, reason: LeaveReason::Closed },
+                    _ if kicked => Command::Leave { user, source, reason: LeaveReason::Kicked },
+                    _ => Command::Lose { user, source, reason: LossReason::Connection, last_seen },
+                };
                 if let Some(subscribed) = &place.subscribed {
                     room.remove_subscriber(subscribed.subscription.asked(), subscribed.slot);
                 }

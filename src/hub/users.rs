@@ -70,17 +70,13 @@ impl Users {
     }
 
     /// Changes a user's entry, made if there is none. The result: whether it came online or went
-    /// by it. `last_seen`: when it was last known to be there, if it went.
-    fn change(&self, user: &UserId, last_seen: u64, now: Now, act: impl FnOnce(&mut User)) -> bool {
+    /// by it.
+    fn change(&self, user: &UserId, now: Now, act: impl FnOnce(&mut User)) -> bool {
         let mut entry = self.all.entry(user.clone()).or_default();
-        let (before, there, connected) =
-            (entry.is_online(now), entry.is_there(), entry.connections > 0);
+        let (before, there) = (entry.is_online(now), entry.is_there());
         act(&mut entry);
         let after = entry.is_online(now);
-        if (there && !entry.is_there()) || (connected && entry.connections == 0) {
-            // What keeps it from here on, if anything, may have been heard earlier.
-            entry.keep(now).record.seen(last_seen);
-        } else if !there
+        if !there
             && entry.is_there()
             && let Some(kept) = &mut entry.kept
         {
@@ -88,7 +84,7 @@ impl Users {
         }
         if after {
             self.come_back(user, &mut entry);
-        } else if before || entry.kept.as_ref().is_some_and(|kept| kept.gone.is_none()) {
+        } else {
             self.go(user, entry.keep(now));
             drop(entry);
             self.forget_the_oldest();
@@ -96,14 +92,16 @@ impl Users {
         before != after
     }
 
+    /// Puts the user behind those who are gone. Who is among them already stays where it is: it
+    /// went when that was first noticed.
     fn go(&self, user: &UserId, kept: &mut Kept) {
-        let mut gone = self.gone.lock();
-        gone.next += 1;
-        let number = gone.next;
-        if let Some(before) = kept.gone.replace(number) {
-            gone.order.remove(&(before, user.clone()));
+        if kept.gone.is_none() {
+            let mut gone = self.gone.lock();
+            gone.next += 1;
+            kept.gone = Some(gone.next);
+            let place = (gone.next, user.clone());
+            gone.order.insert(place);
         }
-        gone.order.insert((number, user.clone()));
     }
 
     fn come_back(&self, user: &UserId, entry: &mut User) {
@@ -130,28 +128,33 @@ impl Users {
     /// The user became a member of the channel. The result of this and of the next: whether it
     /// came online or went by it.
     pub fn appeared(&self, user: &UserId, channel: &ChannelName, now: Now) -> bool {
-        self.change(user, now.unix_ms, now, |entry| {
+        self.change(user, now, |entry| {
             // Exactly: most users are in one or two.
             entry.channels.reserve_exact(1);
             entry.channels.push(channel.clone());
         })
     }
 
-    /// The user is no longer a member of the channel.
+    /// The user is no longer a member of the channel; what kept it there was last heard at
+    /// `last_seen`, by the wall clock.
     pub fn vanished(&self, user: &UserId, channel: &ChannelName, last_seen: u64, now: Now) -> bool {
-        self.change(user, last_seen, now, |entry| {
+        self.change(user, now, |entry| {
             if let Some(place) = entry.channels.iter().position(|name| name == channel) {
                 entry.channels.swap_remove(place);
             }
             if entry.channels.is_empty() {
                 entry.channels = Vec::new();
             }
+            // A connection knows better, and whoever has one leaves channels without a record.
+            if entry.connections == 0 {
+                entry.keep(now).record.seen(last_seen);
+            }
         })
     }
 
     /// The user has one more connection. `info` is what its token tells, if it came with one.
     pub fn connected(&self, user: &UserId, info: Option<&Attributes>, now: Now) -> bool {
-        self.change(user, now.unix_ms, now, |entry| {
+        self.change(user, now, |entry| {
             entry.connections += 1;
             if let Some(info) = info.filter(|info| entry.kept.is_some() || !info.is_empty()) {
                 entry.keep(now).record.inform(info.clone());
@@ -159,17 +162,20 @@ impl Users {
         })
     }
 
-    /// The user has one connection less.
+    /// The user has one connection less; it was last heard at `last_seen`, by the wall clock.
     pub fn disconnected(&self, user: &UserId, last_seen: u64, now: Now) -> bool {
-        self.change(user, last_seen, now, |entry| {
+        self.change(user, now, |entry| {
             entry.connections = entry.connections.saturating_sub(1);
+            // What keeps the user from here on, if anything, may have been heard earlier: a tab
+            // in the background answers pings for hours and says nothing.
+            entry.keep(now).record.seen(last_seen);
         })
     }
 
     /// Changes what is kept of the user. `act` is told whether something else than heartbeats keeps
     /// the user online.
     pub fn record(&self, user: &UserId, now: Now, act: impl FnOnce(&mut Record, bool)) -> bool {
-        self.change(user, now.unix_ms, now, |entry| {
+        self.change(user, now, |entry| {
             let there = entry.is_there();
             act(&mut entry.keep(now).record, there);
         })
@@ -203,10 +209,11 @@ impl Users {
             return false;
         };
         let Some(at) = kept.record.stop_beating() else { return false };
+        // What keeps it from here on, if anything, may have been heard earlier.
+        kept.record.seen(at);
         if there {
             return false;
         }
-        kept.record.seen(at);
         self.go(user, kept);
         drop(entry);
         self.forget_the_oldest();
@@ -253,3 +260,6 @@ impl Users {
         self.all.get(user).map(|entry| entry.channels.clone()).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

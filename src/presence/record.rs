@@ -16,8 +16,7 @@ pub struct Record {
     shown: Option<Box<UserStatus>>,
     /// The last heartbeat over HTTP.
     beat: Option<Heartbeat>,
-    /// When something else than heartbeats last showed the user to be there, by the wall clock; not
-    /// kept while a connection does.
+    /// When something that is no longer last showed the user to be there, by the wall clock.
     last_seen: Option<u64>,
     created_at: u64,
     updated_at: u64,

@@ -136,6 +136,34 @@ async fn last_seen_is_the_latest_that_showed_the_user() {
     assert!(status(hub, "dave").unwrap().last_seen >= Some(before));
 }
 
+/// A tab in the background answers pings for hours and says nothing.
+#[tokio::test]
+async fn what_ends_beside_something_older_counts_too() {
+    let broker = Broker::start();
+    let hub = broker.hub();
+    let background = broker.connect("erin").await;
+    let tab = broker.connect("erin").await;
+    sleep(A_WHILE).await;
+    let before = unix_ms(&broker);
+    tab.close(1000).await;
+    until_connections(&broker, 1).await;
+    background.kill();
+    until("erin is gone", || !status(hub, "erin").unwrap().online).await;
+    assert!(status(hub, "erin").unwrap().last_seen >= Some(before), "the tab was closed later");
+    // A phone's heartbeats, while a laptop's grace runs.
+    let mut laptop = broker.connect("frank").await;
+    laptop.ok(json!({"type": "join", "channel": "room", "graceMs": 300})).await;
+    laptop.kill();
+    until_connections(&broker, 0).await;
+    sleep(A_WHILE).await;
+    let before = unix_ms(&broker);
+    hub.heartbeat_user(&id("frank"), None, hub.clock().now()).unwrap();
+    hub.stop_heartbeat(&id("frank"));
+    assert!(status(hub, "frank").unwrap().online, "the grace runs");
+    until("the grace is over", || !status(hub, "frank").unwrap().online).await;
+    assert!(status(hub, "frank").unwrap().last_seen >= Some(before), "the heartbeat came later");
+}
+
 #[tokio::test]
 async fn only_so_many_are_online_by_heartbeats() {
     let broker = Broker::with(|config| config.limits.max_statuses = 2);

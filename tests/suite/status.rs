@@ -1,16 +1,19 @@
 //! A user's status: online or not, what it sets, who is told, and being thrown out.
 
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use herenow::hub::Hub;
 use herenow_protocol::reply::Answer;
 use herenow_protocol::{
-    CloseCode, ErrorCode, Event, LeaveReason, Refusal, ServerFrame, UserId, UserStatus,
+    ChannelName, CloseCode, ErrorCode, Event, LeaveReason, Refusal, ServerFrame, StatusPatch,
+    UserId, UserStatus,
 };
 use serde_json::json;
 
 use crate::broker::{Broker, until};
 use crate::client::{Client, Say};
+use crate::wire::small_socket;
 
 pub(crate) fn id(user: &str) -> UserId {
     UserId::parse(user, "user").unwrap()
@@ -171,6 +174,71 @@ async fn heartbeats_without_a_socket_keep_a_user_online() {
     assert!(!told(&mut ada).await.online, "at once");
     hub.stop_heartbeat(&id("bob"));
     ada.expect_quiet().await;
+}
+
+/// A watcher that sleeps through thousands of changes misses some, and never the last.
+#[tokio::test]
+async fn a_watcher_that_slept_is_told_the_last_status() {
+    const CHANGES: u32 = 2_000;
+    let broker = Broker::with(|config| {
+        config.limits.max_frames_burst = 1_000_000;
+        config.limits.max_frames_per_second = 1_000_000;
+        config.limits.max_write_time = Duration::from_secs(60);
+    });
+    let mut slow = Client::over(small_socket(broker.address()).await, "slow").await;
+    slow.ok("watch bob").await;
+    assert!(slow.already().is_none(), "the ok comes before what it brings");
+    let mut bob = broker.connect("bob").await;
+    bob.ok("watch bob").await;
+    told(&mut bob).await;
+    for n in 0..CHANGES {
+        bob.ok(json!({"type": "setStatus", "waitTime": n, "text": "x".repeat(256)})).await;
+        assert_eq!(told(&mut bob).await.wait_time, Some(n), "each is told to who keeps up");
+    }
+    let (mut last, mut frames) = (None, 0);
+    while last != Some(CHANGES - 1) {
+        let next = told(&mut slow).await.wait_time;
+        assert!(last < next || last.is_none(), "{next:?} after {last:?}");
+        (last, frames) = (next, frames + 1);
+    }
+    assert!(frames < CHANGES, "it missed nothing, so nothing was tested");
+    slow.expect_quiet().await;
+}
+
+/// Of two changes at once the channel knows the one that holds. Looked at from inside: what a
+/// socket tells comes too slowly for the two to meet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_told_last_is_what_is_so() {
+    const ROUNDS: u32 = 5_000;
+    let broker = Broker::start();
+    let mut ada = broker.connect("ada").await;
+    ada.ok("watch bob").await;
+    let hub = Arc::clone(broker.hub());
+    let raced = tokio::task::spawn_blocking(move || {
+        let gate = Barrier::new(3);
+        let race = |racer: u32| {
+            for round in 0..ROUNDS {
+                gate.wait();
+                let wait_time = Some(Some(round * 2 + racer));
+                let patch = StatusPatch { wait_time, ..StatusPatch::default() };
+                hub.set_status(&id("bob"), patch, hub.clock().now());
+                gate.wait();
+            }
+        };
+        let name = ChannelName::of_shown_status(&id("bob"));
+        std::thread::scope(|scope| {
+            scope.spawn(|| race(0));
+            scope.spawn(|| race(1));
+            let stale = (0..ROUNDS).filter(|_| {
+                gate.wait();
+                gate.wait();
+                let told = hub.look(&name, |room| room.presence.view().status).flatten().unwrap();
+                told.wait_time != status(&hub, "bob").unwrap().wait_time
+            });
+            stale.count()
+        })
+    });
+    assert_eq!(raced.await.unwrap(), 0, "rounds after which watchers know an older status");
 }
 
 #[tokio::test]
