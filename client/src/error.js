@@ -1,0 +1,34 @@
+/**
+ * What was refused, or what went wrong, as one type.
+ *
+ * `code` is the broker's (see "Errors" in the protocol) or one of the library's own:
+ *
+ * - `invalid_url`: the address is none that a WebSocket could have
+ * - `no_websocket`: there is no WebSocket here; hand one in
+ * - `unreachable`: nobody answers at the address, or the connection broke
+ * - `unsupported_protocol`: something answers, but no broker that speaks version 1
+ * - `token_failed`: the page's own function brought no token
+ * - `kicked`: a back end ended all connections of the user
+ * - `violation`: the broker closed because of what we sent
+ * - `timeout`: no answer in time
+ * - `too_many_requests`: too many requests wait for their answer
+ * - `superseded`: the page left or unsubscribed before the broker had answered its join or subscribe
+ * - `closed`: the client was closed
+ */
+export class HerenowError extends Error {
+  /**
+   * @param {string} code
+   * @param {string} message a sentence for people
+   * @param {{field?: string, retryAfterMs?: number, closeCode?: number, cause?: unknown}} [more]
+   *   `field`: the frame's field that is at fault. `retryAfterMs`: when to try again, in milliseconds
+   *   from then. `closeCode`: the Close code, if a Close told it. `cause`: what is behind it.
+   */
+  constructor(code, message, more = {}) {
+    super(message, more);
+    this.name = 'HerenowError';
+    this.code = code;
+    this.field = more.field;
+    this.retryAfterMs = more.retryAfterMs;
+    this.closeCode = more.closeCode;
+  }
+}

@@ -1,0 +1,276 @@
+/**
+ * One WebSocket that comes back: dialling, back-off, heartbeats, pacing, and noticing when the other
+ * side is gone. It knows nothing of channels and members.
+ */
+
+import { HerenowError } from './error.js';
+
+/** A connection that lasted this long was a good one: the next failure is a first failure. */
+const STEADY_MS = 10_000;
+/** A broker that says nothing for this long, when asked, is gone. Browsers hide pings from pages. */
+const ANSWER_MS = 10_000;
+/** The same where something happened that makes it likely: the network changed, the page was asleep. */
+const PROBE_MS = 4_000;
+/** The `id` of our heartbeats: the answer proves that the connection carries both ways. */
+const HEARTBEAT_ID = 'hb';
+/** Close codes that say: this client is wrong, and coming back will not mend it. */
+const OUR_FAULT = [1002, 1003, 1007, 1009, 4008];
+const TOKEN_EXPIRED = 4102;
+/** The code with which we close what we come back to: a loss, so that the grace of our joins begins. */
+export const BACK_SOON = 4200;
+
+/**
+ * - `connecting`: dialling, no welcome yet
+ * - `open`: welcomed
+ * - `waiting`: lost; `retryAt`, by `Date.now()`, says when the next attempt begins
+ * - `closed`: by us (`error.code` is `closed`), or by a broker that said not to come back
+ * @typedef {{phase: 'connecting', error?: undefined} | {phase: 'open', error?: undefined}
+ *   | {phase: 'waiting', retryAt: number, error: HerenowError}
+ *   | {phase: 'closed', error: HerenowError}} State
+ */
+
+/**
+ * @typedef {object} Host whose link it is
+ * @property {() => Promise<{url: string, protocols: string[]}>} dial what the next connection needs
+ * @property {boolean} isRenewable whether `dial` brings a fresh token each time
+ * @property {(state: State) => void} onState
+ * @property {(welcome: any) => void} onOpen
+ * @property {() => void} onLost
+ * @property {(frame: any) => void} onFrame everything but `welcome` and what concerns the link alone
+ * @property {(direction: 'in' | 'out', text: string) => void} onText every message as it is
+ *
+ * @typedef {object} LinkOptions
+ * @property {any} [WebSocket] the constructor; the global one if absent
+ * @property {number} [firstRetryMs] the first wait is no longer; 1,000 if absent
+ * @property {number} [maxRetryMs] no wait is longer; 30,000 if absent
+ * @property {() => number} [random] between 0 and 1
+ */
+
+/**
+ * How long to wait before dialling again: full jitter, so that thousands who lost the same broker do
+ * not come back in step (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015).
+ * @param {number} failures attempts in a row that failed before this one
+ * @param {LinkOptions} options
+ */
+export function retryDelay(failures, { firstRetryMs = 1_000, maxRetryMs = 30_000, random = Math.random }) {
+  return Math.round(random() * Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(failures, 16)));
+}
+
+export class Link {
+  /** @type {State} */
+  state = { phase: 'connecting' };
+  /** @type {any} */
+  #socket = null;
+  #failures = 0;
+  #openedAt = 0;
+  /** @type {any} the `goaway` of this connection */
+  #goaway = null;
+  /** @type {any} the `error` frame of this connection that no frame asked for: why it will be closed */
+  #refused = null;
+  /** @type {Record<string, ReturnType<typeof setTimeout> | undefined>} */
+  #timers = {};
+  /** @type {string[]} */
+  #outbox = [];
+  #allowance = { left: 0, burst: 0, perMs: 0, at: 0 };
+  #dialling = false;
+  /** Which attempt this is: what an earlier one still has to say is void. */
+  #attempt = 0;
+
+  #host;
+  #options;
+  #WebSocket;
+
+  /** @param {Host} host @param {LinkOptions} options */
+  constructor(host, options) {
+    this.#host = host;
+    this.#options = options;
+    this.#WebSocket = options.WebSocket ?? globalThis.WebSocket;
+    if (!this.#WebSocket) throw new HerenowError('no_websocket', 'options.WebSocket is needed here');
+  }
+
+  get isOpen() {
+    return this.state.phase === 'open';
+  }
+
+  /** Dials now, unless there is a connection or an attempt already. */
+  retry() {
+    if (this.state.phase !== 'open' && !this.#dialling) this.#dial();
+  }
+
+  /** The network or the page is back, perhaps: find out now rather than later. */
+  nudge() {
+    if (this.isOpen) this.#beat(PROBE_MS);
+    else if (this.state.phase === 'waiting') this.#dial();
+  }
+
+  /**
+   * The page goes, and may come back from the browser's cache: hangs up until `retry`.
+   * @param {number} code
+   */
+  suspend(code) {
+    this.#hangUp(code);
+    this.#set({ phase: 'waiting', retryAt: Infinity, error: new HerenowError('unreachable', 'the page was left') });
+  }
+
+  /** Says goodbye. @param {HerenowError} error why */
+  close(error) {
+    this.#hangUp(1000);
+    this.#set({ phase: 'closed', error });
+  }
+
+  /** @param {string} text @returns {boolean} false without a connection */
+  send(text) {
+    if (!this.isOpen) return false;
+    this.#outbox.push(text);
+    this.#flush();
+    return true;
+  }
+
+  /** No faster than the broker allows, so that it never has to refuse, and in order. */
+  #flush() {
+    clearTimeout(this.#timers.flush);
+    const { burst, perMs } = this.#allowance;
+    const now = performance.now();
+    this.#allowance.left = Math.min(burst, this.#allowance.left + (now - this.#allowance.at) * perMs);
+    this.#allowance.at = now;
+    while (this.#outbox.length && this.#allowance.left >= 1) {
+      this.#allowance.left -= 1;
+      const text = /** @type {string} */ (this.#outbox.shift());
+      this.#socket.send(text);
+      this.#host.onText('out', text);
+    }
+    if (this.#outbox.length) this.#timers.flush = setTimeout(() => this.#flush(), 1 / perMs);
+  }
+
+  async #dial() {
+    this.#hangUp(BACK_SOON);
+    const attempt = this.#attempt;
+    this.#goaway = this.#refused = null;
+    this.#dialling = true;
+    this.#set({ phase: 'connecting' });
+    this.#expectAnswer(ANSWER_MS);
+    try {
+      const { url, protocols } = await this.#host.dial();
+      if (attempt !== this.#attempt) return;
+      const socket = new this.#WebSocket(url, protocols);
+      this.#socket = socket;
+      socket.onmessage = (/** @type {any} */ { data }) => this.#hear(data);
+      socket.onclose = (/** @type {any} */ { code, reason }) => this.#lost(code, reason);
+      socket.onerror = () => {}; // a close follows; without a listener some sockets throw
+    } catch (error) {
+      if (attempt !== this.#attempt) return;
+      this.#hangUp();
+      this.#retryLater(error instanceof HerenowError
+        ? error : new HerenowError('unreachable', String(error), { cause: error }));
+    }
+  }
+
+  /** @param {unknown} text */
+  #hear(text) {
+    if (typeof text !== 'string') return;
+    clearTimeout(this.#timers.answer);
+    this.#timers.answer = undefined;
+    this.#host.onText('in', text);
+    const frame = parse(text);
+    if (!this.isOpen && frame?.type !== 'error') return this.#begin(frame);
+    switch (frame?.type) {
+      case 'ok':
+      case 'error':
+        if (frame.id === HEARTBEAT_ID) return;
+        if (!this.isOpen || frame.code === 'token_expired') this.#refused = frame;
+        break;
+      case 'heartbeatDue': return this.#beat(ANSWER_MS);
+      case 'goaway': this.#goaway = frame;
+    }
+    if (frame && this.isOpen) this.#host.onFrame(frame);
+  }
+
+  /** @param {any} frame the first one */
+  #begin(frame) {
+    if (frame?.type !== 'welcome' || frame.protocol !== 1) {
+      return this.close(new HerenowError(
+        'unsupported_protocol', `this client needs herenow protocol 1, not ${frame?.protocol ?? 'something else'}`,
+      ));
+    }
+    const { framesPerSecond, framesBurst } = frame.limits;
+    // Pongs count too, and the broker's clock is not ours: stay a little below.
+    this.#allowance = { left: framesBurst * 0.9, burst: framesBurst * 0.9, perMs: framesPerSecond * 0.9e-3, at: performance.now() };
+    this.#openedAt = performance.now();
+    this.#timers.beat = setInterval(() => this.#beat(ANSWER_MS), frame.heartbeat.intervalMs);
+    this.#set({ phase: 'open' });
+    this.#host.onOpen(frame);
+  }
+
+  /** @param {number} patienceMs */
+  #beat(patienceMs) {
+    this.send(`{"type":"heartbeat","id":"${HEARTBEAT_ID}"}`);
+    this.#expectAnswer(patienceMs);
+  }
+
+  /** @param {number} patienceMs */
+  #expectAnswer(patienceMs) {
+    if (this.#timers.answer) return;
+    this.#timers.answer = setTimeout(() => this.#lost(1006, 'no answer'), patienceMs);
+  }
+
+  /** @param {number} code @param {string} reason */
+  #lost(code, reason) {
+    if (this.isOpen && performance.now() - this.#openedAt >= STEADY_MS) this.#failures = 0;
+    const error = this.#why(code, reason);
+    this.#hangUp(BACK_SOON);
+    const forGood = OUR_FAULT.includes(code) || (code >= 4000 && code < 4100)
+      || (code === TOKEN_EXPIRED && !this.#host.isRenewable);
+    if (forGood) this.close(error);
+    else this.#retryLater(error);
+  }
+
+  /** @param {number} code @param {string} reason @returns {HerenowError} */
+  #why(code, reason) {
+    const why = this.#goaway?.reason || reason || code;
+    const words = this.isOpen ? `the connection was closed: ${why}` : 'no herenow broker answers here';
+    const ours = code === 4003 ? 'kicked' : OUR_FAULT.includes(code) ? 'violation' : 'unreachable';
+    const { code: told, message, ...more } = this.#refused ?? {};
+    return new HerenowError(told ?? ours, message ?? words, { ...more, closeCode: code });
+  }
+
+  /** @param {HerenowError} error */
+  #retryLater(error) {
+    // A broker that goes has spread its clients over this time already: no jitter, no growth.
+    const waitMs = this.#goaway?.reconnectInMs
+      ?? Math.max(error.retryAfterMs ?? 0, retryDelay(this.#failures++, this.#options));
+    this.#timers.retry = setTimeout(() => this.#dial(), waitMs);
+    this.#set({ phase: 'waiting', retryAt: Date.now() + waitMs, error });
+  }
+
+  /** Lets go of the socket and of every timer. @param {number} [code] */
+  #hangUp(code) {
+    for (const timer of Object.values(this.#timers)) clearTimeout(timer);
+    this.#timers = {};
+    this.#outbox = [];
+    this.#dialling = false;
+    this.#attempt += 1;
+    const socket = this.#socket;
+    if (!socket) return;
+    this.#socket = null;
+    socket.onmessage = socket.onclose = null;
+    socket.close(code);
+  }
+
+  /** @param {State} state */
+  #set(state) {
+    const wasOpen = this.isOpen;
+    this.state = state;
+    if (wasOpen && !this.isOpen) this.#host.onLost();
+    this.#host.onState(state);
+  }
+}
+
+/** @param {string} text @returns {any} the object in it, or null */
+function parse(text) {
+  try {
+    const frame = JSON.parse(text);
+    return typeof frame === 'object' ? frame : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * A channel as one subscriber knows it: a fold of pure functions over the broker's frames.
+ *
+ * No socket, no clock, no DOM, and nothing here changes what it was given. A replica and a frame go
+ * in; the next replica comes out, and what truly changed for whoever looks at it.
+ */
+
+/**
+ * @typedef {Record<string, unknown>} Attributes
+ *
+ * @typedef {object} Member
+ * @property {string} user
+ * @property {Attributes} [info] what the user's token says
+ * @property {Attributes} attributes
+ * @property {number | null} joinedAt milliseconds since 1970, by the broker's clock; null if not told
+ */
+
+/**
+ * What happened to one member. `before` is absent for somebody who came, `after` for somebody who
+ * went.
+ * @typedef {object} Change
+ * @property {'join' | 'leave' | 'timeout' | 'updateAttributes'} event
+ * @property {string} user
+ * @property {Member} [before]
+ * @property {Member} [after]
+ * @property {string} [reason] the event's own
+ * @property {number} [lastSeen] of a timeout
+ * @property {number | null} [at]
+ */
+
+/**
+ * @typedef {object} Replica
+ * @property {string | null} epoch the history that `seq` counts in; null if only a snapshot will do
+ * @property {number} seq
+ * @property {number} told the broker's count, which is told and never counted
+ * @property {'events' | 'count' | null} level the one in force; null until anything is known
+ * @property {boolean} live whether presence frames can be applied
+ * @property {ReadonlyMap<string, Member>} members oldest first; at level `count` only the newest
+ * @property {ReadonlyMap<string, Member>} missing whom the history that ended knew and the new one
+ *   does not know yet: after a restart everybody comes back one by one, and nobody has left
+ * @property {{epoch: string, seq: number, members: Member[]} | null} parts of a snapshot
+ *
+ * @typedef {{replica: Replica, changes: Change[], gap?: boolean}} Step `gap`: a frame is missing, and
+ *   only a snapshot heals it
+ */
+
+/** A Map and no object, since users choose their names, and `__proto__` is one. */
+const NOBODY = /** @type {ReadonlyMap<string, Member>} */ (new Map());
+
+/** @type {Replica} */
+export const NOTHING = Object.freeze({
+  epoch: null, seq: 0, told: 0, level: null, live: false, members: NOBODY, missing: NOBODY, parts: null,
+});
+
+/** How many are here, those included who are missing for now. @param {Replica} replica */
+export function count({ told, missing }) {
+  return told + missing.size;
+}
+
+/** @param {Replica} replica @returns {Member[]} */
+export function newestFirst({ members, missing }) {
+  return [...missing.values(), ...members.values()].reverse();
+}
+
+/** @param {Replica} replica @param {string} user @returns {Member | undefined} */
+export function find({ members, missing }, user) {
+  return members.get(user) ?? missing.get(user);
+}
+
+/** What `since` a subscribe should have, if any. @param {Replica} replica */
+export function since({ epoch, seq }) {
+  return epoch === null ? undefined : { epoch, seq };
+}
+
+/** The connection is lost: what was half told will never be finished. @param {Replica} replica */
+export function interrupted(replica) {
+  return { ...replica, live: false, parts: null };
+}
+
+/** The broker goes on where we were. @param {Replica} replica */
+export function resumed(replica) {
+  return { ...replica, live: true };
+}
+
+/** Whoever is still missing has gone. @param {Replica} replica @returns {Step} */
+export function settle(replica) {
+  const changes = [...replica.missing.values()].map(left);
+  return { replica: { ...replica, missing: NOBODY }, changes };
+}
+
+/** @param {Replica} replica @param {any} frame @returns {Step} */
+export function apply(replica, frame) {
+  switch (frame.type) {
+    case 'snapshot': return snapshot(replica, frame);
+    case 'presence': return presence(replica, frame);
+    case 'count': return counted(replica, frame);
+    default: return { replica, changes: [] }; // also `level`: what comes behind it says as much
+  }
+}
+
+/** @param {Replica} replica @param {any} frame @returns {Step} */
+function snapshot(replica, { epoch, seq, count, members: listed, more }) {
+  const { parts } = replica;
+  const all = parts && parts.epoch === epoch && parts.seq === seq ? [...parts.members, ...listed] : listed;
+  if (more) return { replica: { ...replica, parts: { epoch, seq, members: all } }, changes: [] };
+
+  const members = byUser([...all].reverse());
+  const known = new Map([...replica.missing, ...replica.members]);
+  // Of another history that is to come: who is not in it yet may still be on the way.
+  const held = epoch === replica.epoch ? replica.missing : known;
+  const missing = new Map();
+  /** @type {Change[]} */
+  const changes = [];
+  // What was known at level `count` was not the whole: nothing to compare with.
+  if (replica.level === 'events') {
+    for (const [user, before] of known) {
+      if (members.has(user)) continue;
+      if (held.has(user)) missing.set(user, before);
+      else changes.push(left(before));
+    }
+    for (const [user, after] of members) changes.push(...arrival(known.get(user), after));
+  }
+  return {
+    replica: { epoch, seq, told: count, level: 'events', live: true, members, missing, parts: null },
+    changes,
+  };
+}
+
+/** @param {Replica} replica @param {any} frame @returns {Step} */
+function presence(replica, { seq, count, events }) {
+  if (!replica.live || replica.level !== 'events') return { replica, changes: [] };
+  // A frame about members whom not everyone may see repeats the seq instead of advancing it.
+  if (seq > replica.seq + 1) return { replica: { ...replica, live: false }, changes: [], gap: true };
+  const members = new Map(replica.members);
+  const missing = new Map(replica.missing);
+  /** @type {Change[]} */
+  const changes = [];
+  for (const event of events) changes.push(...happen(members, missing, event));
+  return { replica: { ...replica, seq, told: count, members, missing }, changes };
+}
+
+/**
+ * @param {Map<string, Member>} members
+ * @param {Map<string, Member>} missing
+ * @param {any} event
+ * @returns {Change[]}
+ */
+function happen(members, missing, event) {
+  const { user, attributes } = event;
+  const before = members.get(user) ?? missing.get(user);
+  if (event.event === 'join') {
+    const after = { user, info: event.info, attributes, joinedAt: event.at };
+    missing.delete(user);
+    members.delete(user); // a newcomer goes to the end
+    members.set(user, after);
+    return arrival(before, after);
+  }
+  if (!before) return [];
+  switch (event.event) {
+    case 'updateAttributes': {
+      const after = { ...before, attributes, info: event.info ?? before.info };
+      members.set(user, after);
+      return [{ ...event, before, after }];
+    }
+    case 'leave':
+    case 'timeout':
+      members.delete(user);
+      missing.delete(user);
+      return [{ ...event, before }];
+    default:
+      return []; // a newer broker's event
+  }
+}
+
+/**
+ * At this level the list is not known, so it is forgotten, and there is nothing to resume.
+ * @param {Replica} replica @param {any} frame @returns {Step}
+ */
+function counted(replica, { count, recent }) {
+  const named = (recent ?? []).map((/** @type {any} */ member) => ({ attributes: {}, joinedAt: null, ...member }));
+  /** @type {Replica} */
+  const next = {
+    ...NOTHING, seq: replica.seq, told: count, level: 'count', live: true, members: byUser(named.reverse()),
+  };
+  return { replica: next, changes: [] };
+}
+
+/**
+ * Somebody is here who was not, or who was and may be changed.
+ * @param {Member | undefined} before @param {Member} after @returns {Change[]}
+ */
+function arrival(before, after) {
+  const { user } = after;
+  if (!before) return [{ event: 'join', user, after, at: after.joinedAt }];
+  if (same(before.attributes, after.attributes) && same(before.info, after.info)) return [];
+  return [{ event: 'updateAttributes', user, before, after }];
+}
+
+/** Gone meanwhile; nobody told why. @param {Member} before @returns {Change} */
+function left(before) {
+  return { event: 'leave', user: before.user, before };
+}
+
+/**
+ * The broker tells objects with their keys in order. No `info` is as good as an empty one.
+ * @param {unknown} a @param {unknown} b
+ */
+function same(a, b) {
+  return a === b || JSON.stringify(a ?? {}) === JSON.stringify(b ?? {});
+}
+
+/** @param {Member[]} members */
+function byUser(members) {
+  return new Map(members.map((each) => [each.user, each]));
+}
