@@ -31,8 +31,8 @@ impl Clock {
         let mono_ms = elapsed.as_millis() as u64;
         let set_by_us =
             wall_clock().as_micros() as i64 - (self.start_unix + elapsed).as_micros() as i64;
-        let unix_ms = (self.start_unix.as_millis() as u64 + mono_ms)
-            .saturating_add_signed(set_by_us / 1_000);
+        let unix_ms =
+            (self.start_unix.as_millis() as u64 + mono_ms).saturating_add_signed(set_by_us / 1_000);
         Now { mono_ms, unix_ms }
     }
 

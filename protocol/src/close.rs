@@ -1,5 +1,10 @@
 //! Why the broker ended a connection.
 
+/// The code with which a client closes a connection to come back on another: a loss, so that the grace
+/// of its joins begins. A browser can end a WebSocket by a Close only, and with any other code a page
+/// that gives up a dead connection, or is reloaded, would leave.
+pub const BACK_SOON: u16 = 4200;
+
 /// The code of a Close frame that the broker sends.
 ///
 /// 1002 to 1012 are those of RFC 6455 section 7.4.1 and its registry. 4000–4099: do not reconnect.

@@ -31,7 +31,7 @@ pub mod shorthand;
 pub mod status;
 
 pub use attributes::{AttributeMap, Attributes};
-pub use close::CloseCode;
+pub use close::{BACK_SOON, CloseCode};
 pub use error::{ErrorCode, Refusal};
 pub use name::{ChannelName, UserId};
 pub use parse::{Rejected, parse};

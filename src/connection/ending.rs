@@ -4,7 +4,9 @@ use std::io::ErrorKind;
 use std::net::Shutdown;
 use std::sync::Arc;
 
-use herenow_protocol::{CloseCode, ErrorCode, LeaveReason, LossReason, Refusal, ServerFrame};
+use herenow_protocol::{
+    BACK_SOON, CloseCode, ErrorCode, LeaveReason, LossReason, Refusal, ServerFrame,
+};
 
 use super::codec::Violation;
 use super::command::Client;
@@ -19,6 +21,8 @@ use tokio::net::TcpStream;
 pub(super) enum End {
     /// The client sent a Close frame with this code.
     Closed(u16),
+    /// The client closed with [`BACK_SOON`].
+    Away,
     /// The socket broke, or ended without a Close frame.
     Lost,
     /// The broker closes it.
@@ -30,6 +34,11 @@ pub(super) enum End {
 }
 
 impl End {
+    /// The client began a Close with this code.
+    pub(super) fn closed(code: u16) -> Self {
+        if code == BACK_SOON { Self::Away } else { Self::Closed(code) }
+    }
+
     pub(super) fn refused(code: CloseCode, reason: &'static str) -> Self {
         Self::Refused(Violation { code, reason })
     }
@@ -147,7 +156,7 @@ impl Client {
         }
         if !keep_members {
             let last_seen = match end {
-                End::Closed(_) | End::Kicked => now.unix_ms,
+                End::Closed(_) | End::Away | End::Kicked => now.unix_ms,
                 End::Lost | End::Refused(_) | End::Drain => now.unix_at(heard_ms),
             };
             self.hub.user_disconnected(self.outlet.user(), last_seen, now);
@@ -158,6 +167,7 @@ impl Client {
 fn say_goodbye(sending: &mut Sending<'_>, end: &End) {
     match end {
         End::Closed(code) => sending.close(Some(&close_answer(*code))),
+        End::Away => sending.close(Some(&close_answer(BACK_SOON))),
         End::Lost => sending.close(None),
         End::Refused(Violation { code, reason }) => {
             sending.close(Some(&close_payload(code.number(), reason)));

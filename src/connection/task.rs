@@ -367,7 +367,7 @@ fn take(
         }
         Incoming::Ping(payload) => sending.control(PONG, payload),
         Incoming::Part | Incoming::Pong => {}
-        Incoming::Close(code) => return Err(End::Closed(code)),
+        Incoming::Close(code) => return Err(End::closed(code)),
     }
     Ok(())
 }

@@ -106,6 +106,25 @@ async fn a_close_by_the_client_leaves_everything_it_joined() {
     room.told_nothing().await;
 }
 
+/// A page that is reloaded, or gives up a connection which it thinks is dead.
+#[tokio::test]
+async fn a_close_that_says_back_soon_is_a_loss() {
+    let broker = Broker::start();
+    let mut den = broker.observer("den").await;
+    let mut room = broker.observer("room").await;
+    let mut ada = broker.connect("ada").await;
+    ada.ok("join den").await;
+    ada.ok(join("room", 60_000)).await;
+    assert_eq!((den.told().await, room.told().await), both("join ada {}"));
+    assert_eq!(ada.close(4200).await, End::Close(4200, String::new()));
+    assert_eq!(den.told().await, "timeout ada connection", "it asked for no grace there");
+    let mut back = broker.connect("ada").await;
+    back.ok(join("room", 0)).await;
+    room.told_nothing().await;
+    back.close(1000).await;
+    assert_eq!(room.told().await, "leave ada closed");
+}
+
 fn both(text: &str) -> (String, String) {
     (text.to_owned(), text.to_owned())
 }
