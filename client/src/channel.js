@@ -174,8 +174,7 @@ export class Channel extends Emitter {
       this.#waiting.add(settle);
       this.#ask('setAttributes', { attributes: patch, merge: !replace, ttlMs: ttl }, (error) => {
         if (error) undo();
-        this.#waiting.delete(settle);
-        settle(error);
+        settleAll(this.#waiting, error, [settle]);
       });
     });
   }
@@ -215,13 +214,13 @@ export class Channel extends Emitter {
 
   /** The connection is lost. What is shown stays. */
   interrupted() {
-    this.#take({ replica: replica.interrupted(this.#replica), changes: [] });
+    this.#take(replica.interrupted(this.#replica));
     if (this.#joined === 'in') this.#setJoined('joining');
   }
 
   /** There will be no other connection, unless the page asks for one. */
   ended() {
-    clearTimeout(this.#holding);
+    this.#stopHolding();
     this.#setJoined('out');
   }
 
@@ -230,8 +229,7 @@ export class Channel extends Emitter {
     if (this.#level === null) return;
     const step = replica.apply(this.#replica, frame);
     this.#take(step);
-    // Healed by a snapshot: the place where the gap begins is none to resume from.
-    if (step.gap) this.#sendSubscribe(false);
+    if (step.gap) this.#sendSubscribe();
     if (this.live && frame.type !== 'presence') settleAll(this.#watching, null);
   }
 
@@ -271,10 +269,7 @@ export class Channel extends Emitter {
       if (wish !== this.#wish) return;
       if (error) return this.#endMembership(error);
       if (!this.#isAway) this.#setJoined('in');
-      for (const settle of waiting) {
-        this.#waiting.delete(settle);
-        settle(null);
-      }
+      settleAll(this.#waiting, null, waiting);
     });
     for (const passing of wish.carried.passing(performance.now())) this.#ask('setAttributes', { ...passing, merge: true });
   }
@@ -293,15 +288,14 @@ export class Channel extends Emitter {
     this.#client.ask({ type, channel: this.name, ...more }, settle, ifLost);
   }
 
-  #sendSubscribe(resume = true) {
+  #sendSubscribe() {
     const level = this.#level;
     if (level === null) return;
-    const since = resume && level !== 'count' ? replica.since(this.#replica) : undefined;
-    this.#ask('subscribe', { level, since }, (error, answer) => {
+    this.#ask('subscribe', { level, since: replica.since(this.#replica) }, (error, answer) => {
       if (level !== this.#level) return;
       if (error) return this.#endSubscription(error);
       if (!answer.resumed) return; // a snapshot or a count follows
-      this.#take({ replica: replica.resumed(this.#replica), changes: [] });
+      this.#take(replica.resumed(this.#replica));
       settleAll(this.#watching, null);
     });
   }
@@ -316,8 +310,8 @@ export class Channel extends Emitter {
   /** @param {HerenowError} error */
   #endSubscription(error) {
     this.#level = null;
-    clearTimeout(this.#holding);
-    this.#take({ replica: replica.NOTHING, changes: [] });
+    this.#stopHolding();
+    this.#take(replica.unchanged(replica.NOTHING));
     this.#tell(this.#watching, error);
   }
 
@@ -342,9 +336,14 @@ export class Channel extends Emitter {
   /** After a restart everybody comes back within the grace, one by one. Who does not has gone. */
   #hold() {
     this.#holding ??= setTimeout(() => {
-      this.#holding = undefined;
+      this.#stopHolding();
       this.#take(replica.settle(this.#replica));
     }, this.#client.graceMs);
+  }
+
+  #stopHolding() {
+    clearTimeout(this.#holding);
+    this.#holding = undefined;
   }
 
   /** Another tab of ours may have written. @param {Change} change */
@@ -372,11 +371,12 @@ function superseded() {
   return new HerenowError('superseded', 'another call came before the answer');
 }
 
-/** @param {Set<Settle>} waiting @param {HerenowError | null} error */
-function settleAll(waiting, error) {
-  const all = [...waiting];
-  waiting.clear();
-  for (const settle of all) settle(error);
+/** @param {Set<Settle>} waiting @param {HerenowError | null} error @param {Settle[]} [some] of them */
+function settleAll(waiting, error, some = [...waiting]) {
+  for (const settle of some) {
+    waiting.delete(settle);
+    settle(error);
+  }
 }
 
 function isHidden() {

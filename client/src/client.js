@@ -258,7 +258,7 @@ export class Client extends Emitter {
     if (this.#expiresAt === null || !this.isRenewable) return;
     const lifeMs = this.#expiresAt - this.now();
     const waitMs = lifeMs - Math.min(RENEW_AHEAD_MS, lifeMs / 3);
-    this.#renewal = setTimeout(() => this.#renew(), Math.min(Math.max(waitMs, 0), MAX_TIMER_MS));
+    this.#renewal = setTimeout(() => this.#renew(), Math.min(waitMs, MAX_TIMER_MS));
   }
 
   /** Goes on with a fresh token on the same connection. */
@@ -314,9 +314,8 @@ export class Client extends Emitter {
     switch (frame.type) {
       case 'ok':
       case 'result':
-        return this.#answered(frame, null);
       case 'error':
-        return this.#refused(frame);
+        return this.#answered(frame);
       case 'status':
         return this.#users.told(frame);
       case 'removed':
@@ -328,29 +327,25 @@ export class Client extends Emitter {
     }
   }
 
-  /** @param {any} frame */
-  #refused(frame) {
-    if (frame.id === undefined && frame.code === 'token_expired') {
-      if (this.isRenewable) return this.#renew();
-      return this.emit('error', refusal(frame));
-    }
-    if (frame.code === 'rate_limited' && this.#pending.has(frame.id)) {
-      setTimeout(() => this.#transmit(frame.id), frame.retryAfterMs ?? 1_000);
-      return;
-    }
-    this.#answered(frame, refusal(frame));
-  }
-
   /** @param {'in' | 'out'} direction @param {string} text */
   onText(direction, text) {
     this.emit('frame', { direction, text });
   }
 
-  /** @param {any} frame @param {HerenowError | null} error */
-  #answered(frame, error) {
-    const pending = this.#pending.get(frame.id);
-    this.#pending.delete(frame.id);
-    pending?.settle(error, frame);
+  /** @param {any} frame */
+  #answered(frame) {
+    const { id, code, message, retryAfterMs = 1_000 } = frame;
+    const error = code ? new HerenowError(code, message, frame) : null;
+    const pending = this.#pending.get(id);
+    if (pending && code === 'rate_limited') {
+      setTimeout(() => this.#transmit(id), retryAfterMs);
+    } else if (pending) {
+      this.#pending.delete(id);
+      pending.settle(error, frame);
+    } else if (error && code === 'token_expired') {
+      if (this.isRenewable) this.#renew();
+      else this.emit('error', error);
+    }
   }
 
   /** @param {HerenowError} error */
@@ -378,11 +373,6 @@ export class Client extends Emitter {
       for (const channel of this.#channels.values()) channel.visibilityChanged();
     }, options);
   }
-}
-
-/** @param {any} frame an `error` */
-function refusal({ code, message, ...more }) {
-  return new HerenowError(code, message, more);
 }
 
 /** @param {string | URL} url @returns {URL} */

@@ -11,8 +11,8 @@ const STEADY_MS = 10_000;
 const ANSWER_MS = 10_000;
 /** The same where something happened that makes it likely: the network changed, the page was asleep. */
 const PROBE_MS = 4_000;
-/** The `id` of our heartbeats: the answer proves that the connection carries both ways. */
-const HEARTBEAT_ID = 'hb';
+/** With an `id`, since the answer proves that the connection carries both ways. */
+const HEARTBEAT = '{"type":"heartbeat","id":"hb"}';
 /** Close codes that say: this client is wrong, and coming back will not mend it. */
 const OUR_FAULT = [1002, 1003, 1007, 1009, 4008];
 const TOKEN_EXPIRED = 4102;
@@ -53,7 +53,7 @@ export const BACK_SOON = 4200;
  * @param {LinkOptions} options
  */
 export function retryDelay(failures, { firstRetryMs = 1_000, maxRetryMs = 30_000, random = Math.random }) {
-  return Math.round(random() * Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(failures, 16)));
+  return random() * Math.min(maxRetryMs, firstRetryMs * 2 ** failures);
 }
 
 export class Link {
@@ -71,8 +71,12 @@ export class Link {
   #timers = {};
   /** @type {string[]} */
   #outbox = [];
-  #allowance = { left: 0, burst: 0, perMs: 0, at: 0 };
-  #dialling = false;
+  /** Frames that may be sent right now, and when that was so. */
+  #allowance = { left: 0, at: 0 };
+  /** @type {any} what the broker allows */
+  #limits;
+  /** Whether there is a connection, or will be if all goes well. */
+  #busy = false;
   /** Which attempt this is: what an earlier one still has to say is void. */
   #attempt = 0;
 
@@ -94,7 +98,7 @@ export class Link {
 
   /** Dials now, unless there is a connection or an attempt already. */
   retry() {
-    if (this.state.phase !== 'open' && !this.#dialling) this.#dial();
+    if (!this.#busy) this.#dial();
   }
 
   /** The network or the page is back, perhaps: find out now rather than later. */
@@ -129,16 +133,17 @@ export class Link {
   /** No faster than the broker allows, so that it never has to refuse, and in order. */
   #flush() {
     clearTimeout(this.#timers.flush);
-    const { burst, perMs } = this.#allowance;
-    const now = performance.now();
-    this.#allowance.left = Math.min(burst, this.#allowance.left + (now - this.#allowance.at) * perMs);
-    this.#allowance.at = now;
-    while (this.#outbox.length && this.#allowance.left >= 1) {
-      this.#allowance.left -= 1;
+    // Pongs count too, and the broker's clock is not ours: stay a little below.
+    const [perMs, burst] = [this.#limits.framesPerSecond * 0.9e-3, this.#limits.framesBurst * 0.9];
+    const at = performance.now();
+    let left = Math.min(burst, this.#allowance.left + (at - this.#allowance.at) * perMs);
+    while (this.#outbox.length && left >= 1) {
+      left -= 1;
       const text = /** @type {string} */ (this.#outbox.shift());
       this.#socket.send(text);
       this.#host.onText('out', text);
     }
+    this.#allowance = { left, at };
     if (this.#outbox.length) this.#timers.flush = setTimeout(() => this.#flush(), 1 / perMs);
   }
 
@@ -146,7 +151,7 @@ export class Link {
     this.#hangUp(BACK_SOON);
     const attempt = this.#attempt;
     this.#goaway = this.#refused = null;
-    this.#dialling = true;
+    this.#busy = true;
     this.#set({ phase: 'connecting' });
     this.#expectAnswer(ANSWER_MS);
     try {
@@ -176,7 +181,7 @@ export class Link {
     switch (frame?.type) {
       case 'ok':
       case 'error':
-        if (frame.id === HEARTBEAT_ID) return;
+        if (frame.id === 'hb') return;
         if (!this.isOpen || frame.code === 'token_expired') this.#refused = frame;
         break;
       case 'heartbeatDue': return this.#beat(ANSWER_MS);
@@ -192,9 +197,8 @@ export class Link {
         'unsupported_protocol', `this client needs herenow protocol 1, not ${frame?.protocol ?? 'something else'}`,
       ));
     }
-    const { framesPerSecond, framesBurst } = frame.limits;
-    // Pongs count too, and the broker's clock is not ours: stay a little below.
-    this.#allowance = { left: framesBurst * 0.9, burst: framesBurst * 0.9, perMs: framesPerSecond * 0.9e-3, at: performance.now() };
+    this.#limits = frame.limits;
+    this.#allowance = { left: Infinity, at: 0 };
     this.#openedAt = performance.now();
     this.#timers.beat = setInterval(() => this.#beat(ANSWER_MS), frame.heartbeat.intervalMs);
     this.#set({ phase: 'open' });
@@ -203,7 +207,7 @@ export class Link {
 
   /** @param {number} patienceMs */
   #beat(patienceMs) {
-    this.send(`{"type":"heartbeat","id":"${HEARTBEAT_ID}"}`);
+    this.send(HEARTBEAT);
     this.#expectAnswer(patienceMs);
   }
 
@@ -227,10 +231,11 @@ export class Link {
   /** @param {number} code @param {string} reason @returns {HerenowError} */
   #why(code, reason) {
     const why = this.#goaway?.reason || reason || code;
-    const words = this.isOpen ? `the connection was closed: ${why}` : 'no herenow broker answers here';
-    const ours = code === 4003 ? 'kicked' : OUR_FAULT.includes(code) ? 'violation' : 'unreachable';
-    const { code: told, message, ...more } = this.#refused ?? {};
-    return new HerenowError(told ?? ours, message ?? words, { ...more, closeCode: code });
+    const { code: told, message, ...more } = this.#refused ?? {
+      code: code === 4003 ? 'kicked' : OUR_FAULT.includes(code) ? 'violation' : 'unreachable',
+      message: this.isOpen ? `the connection was closed: ${why}` : 'no herenow broker answers here',
+    };
+    return new HerenowError(told, message, { ...more, closeCode: code });
   }
 
   /** @param {HerenowError} error */
@@ -247,7 +252,7 @@ export class Link {
     for (const timer of Object.values(this.#timers)) clearTimeout(timer);
     this.#timers = {};
     this.#outbox = [];
-    this.#dialling = false;
+    this.#busy = false;
     this.#attempt += 1;
     const socket = this.#socket;
     if (!socket) return;
@@ -265,12 +270,9 @@ export class Link {
   }
 }
 
-/** @param {string} text @returns {any} the object in it, or null */
+/** @param {string} text @returns {any} what is in it, if it is JSON */
 function parse(text) {
   try {
-    const frame = JSON.parse(text);
-    return typeof frame === 'object' ? frame : null;
-  } catch {
-    return null;
-  }
+    return JSON.parse(text);
+  } catch {} // told by whoever misses it
 }

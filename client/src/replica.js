@@ -72,14 +72,19 @@ export function since({ epoch, seq }) {
   return epoch === null ? undefined : { epoch, seq };
 }
 
+/** Nothing that can be told. @param {Replica} replica @returns {Step} */
+export function unchanged(replica) {
+  return { replica, changes: [] };
+}
+
 /** The connection is lost: what was half told will never be finished. @param {Replica} replica */
 export function interrupted(replica) {
-  return { ...replica, live: false, parts: null };
+  return unchanged({ ...replica, live: false, parts: null });
 }
 
 /** The broker goes on where we were. @param {Replica} replica */
 export function resumed(replica) {
-  return { ...replica, live: true };
+  return unchanged({ ...replica, live: true });
 }
 
 /** Whoever is still missing has gone. @param {Replica} replica @returns {Step} */
@@ -94,7 +99,7 @@ export function apply(replica, frame) {
     case 'snapshot': return snapshot(replica, frame);
     case 'presence': return presence(replica, frame);
     case 'count': return counted(replica, frame);
-    default: return { replica, changes: [] }; // also `level`: what comes behind it says as much
+    default: return unchanged(replica); // also `level`: what comes behind it says as much
   }
 }
 
@@ -102,7 +107,7 @@ export function apply(replica, frame) {
 function snapshot(replica, { epoch, seq, count, members: listed, more }) {
   const { parts } = replica;
   const all = parts && parts.epoch === epoch && parts.seq === seq ? [...parts.members, ...listed] : listed;
-  if (more) return { replica: { ...replica, parts: { epoch, seq, members: all } }, changes: [] };
+  if (more) return unchanged({ ...replica, parts: { epoch, seq, members: all } });
 
   const members = byUser([...all].reverse());
   const known = new Map([...replica.missing, ...replica.members]);
@@ -128,9 +133,9 @@ function snapshot(replica, { epoch, seq, count, members: listed, more }) {
 
 /** @param {Replica} replica @param {any} frame @returns {Step} */
 function presence(replica, { seq, count, events }) {
-  if (!replica.live || replica.level !== 'events') return { replica, changes: [] };
+  if (!replica.live || replica.level !== 'events') return unchanged(replica);
   // A frame about members whom not everyone may see repeats the seq instead of advancing it.
-  if (seq > replica.seq + 1) return { replica: { ...replica, live: false }, changes: [], gap: true };
+  if (seq > replica.seq + 1) return { ...unchanged({ ...replica, live: false, epoch: null }), gap: true };
   const members = new Map(replica.members);
   const missing = new Map(replica.missing);
   /** @type {Change[]} */
@@ -178,11 +183,9 @@ function happen(members, missing, event) {
  */
 function counted(replica, { count, recent }) {
   const named = (recent ?? []).map((/** @type {any} */ member) => ({ attributes: {}, joinedAt: null, ...member }));
-  /** @type {Replica} */
-  const next = {
+  return unchanged({
     ...NOTHING, seq: replica.seq, told: count, level: 'count', live: true, members: byUser(named.reverse()),
-  };
-  return { replica: next, changes: [] };
+  });
 }
 
 /**

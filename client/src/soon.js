@@ -1,6 +1,6 @@
 /** At most one call for each frame of the page. */
 
-/** Hidden pages have no frames, and workers never have. */
+/** Hidden pages have no frames. */
 const WITHOUT_FRAMES_MS = 100;
 
 /** @param {() => void} act @returns {() => void} asks for it; asking again before it comes changes nothing */
@@ -15,8 +15,7 @@ export function soon(act) {
   return () => {
     if (asked) return;
     asked = true;
-    const hasFrames = 'requestAnimationFrame' in globalThis;
-    if (hasFrames) requestAnimationFrame(once);
-    setTimeout(once, hasFrames ? WITHOUT_FRAMES_MS : 0);
+    (globalThis.requestAnimationFrame ?? setTimeout)(once);
+    setTimeout(once, WITHOUT_FRAMES_MS);
   };
 }

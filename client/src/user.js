@@ -58,7 +58,7 @@ class User {
   told(status) {
     const before = this.status;
     this.status = status;
-    if (before && alike(before, status)) return;
+    if (before && essence(before) === essence(status)) return;
     for (const watcher of [...this.#watchers]) call(watcher, status);
   }
 }
@@ -117,7 +117,7 @@ export class Users {
   #ask() {
     const ids = [...this.#asking];
     this.#asking.clear();
-    for (let at = 0; at < ids.length; at += BATCH) this.#watch(ids.slice(at, at + BATCH));
+    while (ids.length) this.#watch(ids.splice(0, BATCH));
   }
 
   /** @param {string[]} users */
@@ -131,10 +131,7 @@ export class Users {
   }
 }
 
-/** While a user is online it was last seen about now, and that is no news. @param {Status} a @param {Status} b */
-function alike(a, b) {
-  const essence = (/** @type {Status} */ status) => (
-    JSON.stringify({ ...status, lastSeen: status.online ? 0 : status.lastSeen })
-  );
-  return essence(a) === essence(b);
+/** While a user is online it was last seen about now, and that is no news. @param {Status} status */
+function essence(status) {
+  return JSON.stringify(status.online ? { ...status, lastSeen: 0 } : status);
 }
