@@ -333,12 +333,12 @@ export class Channel extends Emitter {
     this.#changed();
   }
 
-  /** After a restart everybody comes back within the grace, one by one. Who does not has gone. */
+  /** After a restart everybody comes back one by one. Who does not has gone. */
   #hold() {
     this.#holding ??= setTimeout(() => {
       this.#stopHolding();
       this.#take(replica.settle(this.#replica));
-    }, this.#client.graceMs);
+    }, this.#client.returnMs);
   }
 
   #stopHolding() {

@@ -6,7 +6,7 @@
 import { Channel } from './channel.js';
 import { Emitter } from './emitter.js';
 import { HerenowError } from './error.js';
-import { BACK_SOON, Link } from './link.js';
+import { BACK_SOON, Link, MAX_RETRY_MS } from './link.js';
 import { expiry } from './token.js';
 import { Users } from './user.js';
 
@@ -170,6 +170,11 @@ export class Client extends Emitter {
     return this.#options.graceMs ?? 10_000;
   }
 
+  /** How long it may take after a restart until all are back. */
+  get returnMs() {
+    return Math.max(this.graceMs, this.#options.maxRetryMs ?? MAX_RETRY_MS);
+  }
+
   /**
    * A promise that is always settled: by its maker, by the time, or by the end of the client.
    * @param {(settle: Settle) => (() => void) | void} make may return what to do if time runs out
@@ -245,7 +250,7 @@ export class Client extends Emitter {
     const { token } = this.#options;
     try {
       const fresh = typeof token === 'function' ? await token() : /** @type {string} */ (token);
-      if (!/^[\w.~+/=-]+$/.test(fresh)) throw new TypeError('not a token');
+      if (!/^[\w.~+/=-]+$/.test(fresh ?? '')) throw new TypeError('not a token');
       this.#expiresAt = expiry(fresh);
       return fresh;
     } catch (cause) {

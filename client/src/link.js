@@ -16,6 +16,8 @@ const HEARTBEAT = '{"type":"heartbeat","id":"hb"}';
 /** Close codes that say: this client is wrong, and coming back will not mend it. */
 const OUR_FAULT = [1002, 1003, 1007, 1009, 4008];
 const TOKEN_EXPIRED = 4102;
+/** No wait between two attempts is longer, unless the page wants it otherwise. */
+export const MAX_RETRY_MS = 30_000;
 /** The code with which we close what we come back to: a loss, so that the grace of our joins begins. */
 export const BACK_SOON = 4200;
 
@@ -52,7 +54,7 @@ export const BACK_SOON = 4200;
  * @param {number} failures attempts in a row that failed before this one
  * @param {LinkOptions} options
  */
-export function retryDelay(failures, { firstRetryMs = 1_000, maxRetryMs = 30_000, random = Math.random }) {
+export function retryDelay(failures, { firstRetryMs = 1_000, maxRetryMs = MAX_RETRY_MS, random = Math.random }) {
   return random() * Math.min(maxRetryMs, firstRetryMs * 2 ** failures);
 }
 

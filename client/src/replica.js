@@ -112,7 +112,7 @@ function snapshot(replica, { epoch, seq, count, members: listed, more }) {
   const members = byUser([...all].reverse());
   const known = new Map([...replica.missing, ...replica.members]);
   // Of another history that is to come: who is not in it yet may still be on the way.
-  const held = epoch === replica.epoch ? replica.missing : known;
+  const held = epoch === (replica.epoch ?? epoch) ? replica.missing : known;
   const missing = new Map();
   /** @type {Change[]} */
   const changes = [];
