@@ -1,61 +1,31 @@
 //! A channel's members, and the one way to change them.
+//!
+//! - `tick`: what observers are told of it.
+//! - `reading`: what anybody may ask.
+
+mod reading;
+mod tick;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use herenow_protocol::{
-    AttributeMap, Attributes, Audience, ChannelName, Epoch, ErrorCode, Event, LossReason, Refusal,
-    ServerFrame, Since, UserId, UserStatus, encode,
+    AttributeMap, Attributes, Audience, Epoch, ErrorCode, LossReason, Refusal, UserId,
 };
 
 use super::Now;
 use super::command::{Bounds, Change, Command, Lasts};
 use super::log::Log;
-use super::member::{Ends, Member, Membership, OVERHEAD_BYTES, Profile, Source, SourceId};
+use super::member::{Ends, Member, Membership, Profile, Source, SourceId};
 use super::pending::{Cause, Pending};
-use super::restricted::{Aside, Unlogged};
+use super::restricted::Unlogged;
 use super::roster::Roster;
-use super::snapshot::{PART_BYTES, View};
-use super::tally::Tally;
-use super::viewer::Viewer;
 
-/// What one tick tells: frames, ready for the wire, one behind the other.
-#[derive(Debug)]
-pub struct Bundle {
-    /// The seq of the first frame.
-    pub first_seq: u64,
-    /// The seq after the last frame.
-    pub next_seq: u64,
-    /// The frames.
-    pub bytes: Vec<u8>,
-}
+pub use reading::{Heard, Page};
+pub(super) use tick::frame_length;
+pub use tick::{Bundle, Tick};
 
-/// What came of a tick.
-#[derive(Debug)]
-pub struct Tick {
-    /// The frames for everyone; `None`: everyone has nothing to be told.
-    pub frames: Option<Bundle>,
-    /// What those are told who see more. They are told it instead of the frames for everyone.
-    pub aside: Option<Aside>,
-}
-
-/// What keeps a member present, as far as it was heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// By a live connection, which knows when it was heard last.
-    Connection(SourceId),
-    /// Otherwise, at this moment of the wall clock.
-    At(u64),
-}
-
-/// One page of a list of members.
-#[derive(Debug)]
-pub struct Page {
-    /// Newest first.
-    pub members: Vec<Arc<Member>>,
-    /// The cursor for the next page, if there is one.
-    pub next: Option<u64>,
-}
+use tick::Status;
 
 /// A channel: its members and what keeps them present, the changes that observers have not been
 /// told yet, and the last frames that told them.
@@ -76,9 +46,8 @@ pub struct Channel {
     pending: Pending,
     log: Log,
     unlogged: Unlogged,
-    /// Set where a user's status is told instead of members: what it is, and whether observers have
-    /// been told.
-    status: Option<Box<(UserStatus, bool)>>,
+    /// Set where a user's status is told instead of members.
+    status: Option<Box<Status>>,
     roster: Roster,
     /// The last frame that told of somebody who came or went.
     moved_seq: u64,
@@ -115,44 +84,31 @@ impl Channel {
         now: Now,
         bounds: &Bounds,
     ) -> Result<Change, Refusal> {
-        let user = command.user().clone();
-        let before = self.shown_connections(&user);
-        let change = self.apply_command(command, now, bounds);
-        self.connections = self.connections - before + self.shown_connections(&user);
-        change
-    }
-
-    fn shown_connections(&self, user: &UserId) -> usize {
-        self.members.get(user).map_or(0, Membership::shown_connections)
-    }
-
-    fn apply_command(
-        &mut self,
-        command: Command,
-        now: Now,
-        bounds: &Bounds,
-    ) -> Result<Change, Refusal> {
         match command {
             Command::Join { user, source, attributes, info, visible_to, lasts } => {
                 let (source, ends_ms) = source_of(source, lasts, now);
-                let change = self.join(&user, source, attributes, info, visible_to, now, bounds)?;
+                let change = self.recount(&user, |channel| {
+                    channel.join(&user, source, attributes, info, visible_to, now, bounds)
+                })?;
                 if let Some(ends_ms) = ends_ms {
                     self.look_no_later_than(&user, ends_ms);
                 }
                 Ok(change)
             }
             Command::Leave { user, source, reason } => {
-                Ok(self.remove_source(&user, source, Cause::Left(reason), now))
+                let cause = Cause::Left(reason);
+                Ok(self.recount(&user, |channel| channel.remove_source(&user, source, cause, now)))
             }
             Command::Lose { user, source, reason, last_seen } => {
-                Ok(self.lose(&user, source, reason, last_seen, now))
+                Ok(self
+                    .recount(&user, |channel| channel.lose(&user, source, reason, last_seen, now)))
+            }
+            Command::EndGrace { user, reason } => {
+                Ok(self.end_grace(&user, Cause::Left(reason), now))
             }
             Command::Inform { user, info } => {
                 self.change_member(&user, None, Some(info), None, Cause::Own, now);
                 Ok(Change::Stayed)
-            }
-            Command::EndGrace { user, reason } => {
-                Ok(self.end_grace(&user, Cause::Left(reason), now))
             }
             Command::SetAttributes { user, source, attributes, merge, ttl_ms } => {
                 let deadline = ttl_ms.map(|ttl_ms| now.mono_ms + ttl_ms);
@@ -160,6 +116,17 @@ impl Channel {
                 Ok(Change::Stayed)
             }
         }
+    }
+
+    /// Does what may change how many live connections of `user` are shown, and counts them anew.
+    /// Not for every command: writes of attributes are the most frequent, and change none of it.
+    fn recount<T>(&mut self, user: &UserId, act: impl FnOnce(&mut Self) -> T) -> T {
+        let shown =
+            |channel: &Self| channel.members.get(user).map_or(0, Membership::shown_connections);
+        let before = shown(self);
+        let result = act(self);
+        self.connections = self.connections - before + shown(self);
+        result
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one command")]
@@ -394,9 +361,7 @@ impl Channel {
         let mut vanished = Vec::new();
         while self.due.first().is_some_and(|&(due_ms, _)| due_ms <= now.mono_ms) {
             let Some((_, user)) = self.due.pop_first() else { break };
-            let before = self.shown_connections(&user);
-            let gone = self.expire_member(&user, now);
-            self.connections = self.connections - before + self.shown_connections(&user);
+            let gone = self.recount(&user, |channel| channel.expire_member(&user, now));
             vanished.extend(gone.map(|last_seen| (user, last_seen)));
         }
         vanished
@@ -430,194 +395,6 @@ impl Channel {
             self.look_no_later_than(user, deadline);
         }
         None
-    }
-
-    /// Whether a tick might have something to tell.
-    #[must_use]
-    pub fn has_news(&self) -> bool {
-        !self.pending.is_empty() || self.status.as_ref().is_some_and(|status| !status.1)
-    }
-
-    /// Turns what happened since the last tick into frames, and decides whether there are too many
-    /// members to be told one by one.
-    pub fn tick(&mut self, channel: &ChannelName, now: Now, bounds: &Bounds) -> Tick {
-        self.roster = self.roster.next(self.order.len(), bounds.roster);
-        if let Some(status) = self.untold_status() {
-            return Tick { frames: Some(self.log_frame(&status, now)), aside: None };
-        }
-        let changed = self.pending.take(|user| self.members.get(user).map(|m| &m.member));
-        let first_seq = self.log.next_seq();
-        let events = changed.iter().filter_map(|changed| changed.event_for(Viewer::Public));
-        let frames = self.log_events(channel, events.collect(), now);
-        let count = self.order.len() as u64;
-        let aside = Aside::new(changed, first_seq, self.log.next_seq(), count);
-        if let Some(aside) = &aside {
-            self.unlogged.note(aside, self.log.oldest_seq());
-        }
-        Tick { frames, aside }
-    }
-
-    /// The frames that tell `events` to everyone: one, unless they would take more than about
-    /// [`PART_BYTES`](super::snapshot::PART_BYTES).
-    fn log_events(
-        &mut self,
-        channel: &ChannelName,
-        mut events: Vec<Event>,
-        now: Now,
-    ) -> Option<Bundle> {
-        let first_seq = self.log.next_seq();
-        let moved = events.iter().any(|event| net_joins(std::slice::from_ref(event)) != 0);
-        let mut bytes = Vec::new();
-        // The members before this tick; each frame tells how many there are after it.
-        let mut count = self.order.len() as i64 - net_joins(&events);
-        while !events.is_empty() {
-            let rest = events.split_off(frame_length(&events));
-            count += net_joins(&events);
-            let frame = ServerFrame::Presence {
-                channel: channel.clone(),
-                seq: self.log.next_seq(),
-                count: count as u64,
-                events: std::mem::replace(&mut events, rest),
-            };
-            let start = bytes.len();
-            encode::text_message(&frame, &mut bytes);
-            self.log.append(&bytes[start..], now.mono_ms);
-        }
-        let next_seq = self.log.next_seq();
-        if moved {
-            self.moved_seq = next_seq - 1;
-        }
-        (first_seq < next_seq).then_some(Bundle { first_seq, next_seq, bytes })
-    }
-
-    fn log_frame(&mut self, frame: &ServerFrame, now: Now) -> Bundle {
-        let first_seq = self.log.next_seq();
-        let mut bytes = Vec::new();
-        encode::text_message(frame, &mut bytes);
-        self.log.append(&bytes, now.mono_ms);
-        Bundle { first_seq, next_seq: self.log.next_seq(), bytes }
-    }
-
-    /// Has observers told `status` if it differs from what they know: when a user was last seen is
-    /// news only of one who is not there.
-    pub fn set_status(&mut self, status: UserStatus) {
-        let same = self.status.as_ref().is_some_and(|known| {
-            let (known, _) = &**known;
-            let last_seen = if status.online { known.last_seen } else { status.last_seen };
-            *known == UserStatus { last_seen, ..status.clone() }
-        });
-        match &mut self.status {
-            // Told to whoever comes to watch: of one who is there it is about now.
-            Some(known) if same => known.0.last_seen = status.last_seen,
-            _ => self.status = Some(Box::new((status, false))),
-        }
-    }
-
-    fn untold_status(&mut self) -> Option<ServerFrame> {
-        let (status, told) = &mut **self.status.as_mut()?;
-        (!std::mem::replace(told, true)).then(|| ServerFrame::Status { status: status.clone() })
-    }
-
-    /// The members as they are. Agrees with the log only right after a tick.
-    #[must_use]
-    pub fn view(&self) -> View {
-        View {
-            epoch: self.epoch,
-            seq: self.log.next_seq() - 1,
-            members: self.order.values().rev().cloned().collect(),
-            restricted: self.restricted.values().rev().cloned().collect(),
-            status: self.status.as_ref().map(|status| Box::new(status.0.clone())),
-        }
-    }
-
-    /// How many there are, and the newest of them. As with [`Channel::view`], at a tick only.
-    #[must_use]
-    pub fn tally(&self) -> Tally {
-        Tally::new(self.log.next_seq() - 1, self.order.len(), self.order.values().rev())
-    }
-
-    /// What `auto` subscribers are told, since the last tick.
-    #[must_use]
-    pub fn roster(&self) -> Roster {
-        self.roster
-    }
-
-    /// The last frame that told of somebody who came or went: any count since then still holds.
-    #[must_use]
-    pub fn moved_seq(&self) -> u64 {
-        self.moved_seq
-    }
-
-    /// The frames that a subscriber lacks whose next is `seq`; `None` if they are gone.
-    #[must_use]
-    pub fn since(&self, seq: u64) -> Option<&[u8]> {
-        self.log.since(seq)
-    }
-
-    /// The seq that the next frame gets.
-    #[must_use]
-    pub fn next_seq(&self) -> u64 {
-        self.log.next_seq()
-    }
-
-    /// The next seq of a subscriber that resumes after `since`, if nothing it lacks is gone.
-    #[must_use]
-    pub fn resume(&self, since: Since, viewer: Viewer<'_>) -> Option<u64> {
-        let next = since.seq.checked_add(1)?;
-        let held = since.epoch == self.epoch && self.log.since(next).is_some();
-        (held && !self.unlogged.concerns(viewer, since.seq)).then_some(next)
-    }
-
-    /// Number of members visible to all.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.order.len()
-    }
-
-    /// Whether there is no member at all.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
-    }
-
-    /// Live connections that keep members present that are visible to all.
-    #[must_use]
-    pub fn connections(&self) -> usize {
-        self.connections
-    }
-
-    /// The member, if the user is one that `viewer` may see.
-    #[must_use]
-    pub fn member(&self, user: &UserId, viewer: Viewer<'_>) -> Option<&Arc<Member>> {
-        let member = self.members.get(user).map(|membership| &membership.member)?;
-        viewer.sees(member).then_some(member)
-    }
-
-    /// What keeps the user present.
-    pub fn sources(&self, user: &UserId) -> impl Iterator<Item = Heard> {
-        let sources = self.members.get(user).into_iter().flat_map(|m| &m.sources);
-        sources.map(|source| match &source.ends {
-            Some(ends) => Heard::At(ends.last_seen),
-            None => Heard::Connection(source.id),
-        })
-    }
-
-    /// At most `limit` members that joined before the one numbered `after` and that `viewer` may
-    /// see, newest first.
-    #[must_use]
-    pub fn members(&self, limit: usize, after: Option<u64>, viewer: Viewer<'_>) -> Page {
-        let before = ..after.unwrap_or(u64::MAX);
-        let mut shown = self.order.range(before).rev().map(|(_, member)| member).peekable();
-        let restricted = self.restricted.range(before).rev().map(|(_, member)| member);
-        let mut restricted = restricted.filter(|member| viewer.sees(member)).peekable();
-        let mut older = std::iter::from_fn(|| match (shown.peek(), restricted.peek()) {
-            (Some(a), Some(b)) if a.number < b.number => restricted.next(),
-            (None, _) => restricted.next(),
-            _ => shown.next(),
-        });
-        let members: Vec<_> = older.by_ref().take(limit).cloned().collect();
-        let next = older.next().and_then(|_| members.last()).map(|last| last.number);
-        Page { members, next }
     }
 }
 
@@ -665,33 +442,4 @@ fn check_attributes(attributes: &Attributes, bounds: &Bounds) -> Result<(), Refu
     } else {
         Ok(())
     }
-}
-
-/// Joins less leaves and timeouts.
-fn net_joins(events: &[Event]) -> i64 {
-    events
-        .iter()
-        .map(|event| match event {
-            Event::Join { .. } => 1,
-            Event::Leave { .. } | Event::Timeout { .. } => -1,
-            Event::UpdateAttributes { .. } => 0,
-        })
-        .sum()
-}
-
-/// How many of `events` make up the next frame; at least one, if there is one.
-pub(super) fn frame_length(events: &[Event]) -> usize {
-    let mut bytes = 0;
-    let fitting = events.iter().take_while(|event| {
-        let written = match event {
-            Event::Join { attributes, info, .. } => attributes.bytes() + info.bytes(),
-            Event::UpdateAttributes { attributes, info, .. } => {
-                attributes.bytes() + info.as_ref().map_or(0, Attributes::bytes)
-            }
-            Event::Leave { .. } | Event::Timeout { .. } => 0,
-        };
-        bytes += OVERHEAD_BYTES + event.user().as_str().len() + written;
-        bytes <= PART_BYTES
-    });
-    fitting.count().max(usize::from(!events.is_empty()))
 }

@@ -5,7 +5,7 @@
 //! [`Command`]s, what comes out are [`Bundle`]s of frames, ready for the wire, and [`View`]s.
 //!
 //! - [`command`]: what can be done to a channel.
-//! - [`channel`]: the state, and the one way to change it.
+//! - [`channel`]: the state, and the one way to change it; beside it its tick, and its reading.
 //! - [`member`]: a member, and the sources that keep it present.
 //! - [`pending`]: what observers saw before, until the tick tells them what is now.
 //! - [`viewer`]: who looks, and whom it may see.

@@ -94,10 +94,9 @@ impl Changed {
     /// What `viewer` is told.
     #[must_use]
     pub fn event_for(&self, viewer: Viewer<'_>) -> Option<Event> {
-        let seen = |member: &Option<Arc<Member>>| {
-            member.as_ref().filter(|member| viewer.sees(member)).cloned()
-        };
-        self.net_effect(seen(&self.before).as_deref(), seen(&self.now).as_deref())
+        let before = self.before.as_deref().filter(|member| viewer.sees(member));
+        let now = self.now.as_deref().filter(|member| viewer.sees(member));
+        self.net_effect(before, now)
     }
 
     fn net_effect(&self, before: Option<&Member>, now: Option<&Member>) -> Option<Event> {

@@ -524,6 +524,9 @@ impl Pair {
         expected.sort_by_key(|(_, member)| std::cmp::Reverse(member.number));
         let view = self.core.view();
         assert_eq!((self.core.count(), view.members.len()), (expected.len(), expected.len()));
+        let sources = expected.iter().flat_map(|(_, member)| &member.sources);
+        let live = sources.filter(|source| source.lost.is_none()).count();
+        assert_eq!(self.core.connections(), live, "connections that keep somebody present");
         for (shown, (user, member)) in view.members.iter().zip(&expected) {
             assert_eq!(&shown.user, *user);
             assert_eq!(shown.attributes, as_attributes(&member.attributes));
