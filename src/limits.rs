@@ -79,6 +79,11 @@ pub struct Limits {
           value_parser = duration::positive)]
     pub max_lease: Duration,
 
+    /// Channels in which a user may be before it is refused leases of further ones
+    #[arg(long, env = "HERENOW_MAX_CHANNELS_PER_USER", hide_env = true, value_name = "N", default_value = "1000",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_channels_per_user: u32,
+
     /// HTTP requests per second that one caller may make in the long run
     #[arg(long, env = "HERENOW_MAX_REQUESTS_PER_SECOND", hide_env = true, value_name = "N", default_value = "100",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

@@ -36,7 +36,8 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// The channel holds as many members as it may.
     ChannelFull,
-    /// This connection joined or subscribed as many channels as it may.
+    /// This connection joined or subscribed as many channels as it may, or the user is in as many as
+    /// it may have leases in.
     TooManyChannels,
     /// Frames came faster than allowed; this one was not applied.
     RateLimited,

@@ -78,6 +78,7 @@ pub async fn lease(
     let hub = &api.hub;
     let (before, member) = hub.enter(&channel, |shared, room| {
         let before = room.presence.member(&user, Viewer::All).is_some();
+        hub.check_lease(room, &user)?;
         hub.apply(shared, room, command, now)?;
         Ok::<_, Refusal>((before, room.presence.member(&user, Viewer::All).cloned()))
     })?;

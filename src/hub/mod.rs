@@ -29,13 +29,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dashmap::DashMap;
-use herenow_protocol::{ChannelName, Epoch, Refusal, UserId};
+use herenow_protocol::{ChannelName, Epoch, ErrorCode, Refusal, UserId};
 use tokio::runtime::Handle;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Outlet, Wake};
-use crate::presence::{Bounds, Change, Command, Now};
+use crate::presence::{Bounds, Change, Command, Now, Viewer};
 
 pub use channel::{Channel, Room};
 
@@ -52,6 +52,7 @@ pub struct Hub {
     timers: Timers,
     bounds: Bounds,
     max_statuses: usize,
+    max_channels_per_user: usize,
     presence_timeout_ms: u64,
     clock: Clock,
     /// Where flushers run. They are spawned from synchronous code, which has no runtime of its own.
@@ -77,6 +78,7 @@ impl Hub {
             timers: Timers::default(),
             bounds,
             max_statuses: config.limits.max_statuses as usize,
+            max_channels_per_user: config.limits.max_channels_per_user as usize,
             presence_timeout_ms: config.presence_timeout.as_millis() as u64,
             clock,
             runtime,
@@ -170,6 +172,30 @@ impl Hub {
             room.stirred.push(user);
         }
         Ok(())
+    }
+
+    /// Refuses `user` a lease in `room`, unless it has one, if it is in too many other channels.
+    /// Nothing else bounds leases: what connections join is bounded by what each may join. Requests
+    /// in different channels at the same moment may all be within the limit, so it may be passed
+    /// by as many as the runtime has threads.
+    ///
+    /// # Errors
+    /// `too_many_channels`.
+    pub fn check_lease(&self, room: &Room, user: &UserId) -> Result<(), Refusal> {
+        if room.presence.has_lease(user) {
+            return Ok(());
+        }
+        let here = room.presence.member(user, Viewer::All).is_some();
+        let elsewhere = self.users.channel_count(user).saturating_sub(usize::from(here));
+        let limit = self.max_channels_per_user;
+        if elsewhere < limit {
+            return Ok(());
+        }
+        Err(Refusal::field(
+            ErrorCode::TooManyChannels,
+            "channel",
+            format_args!("would be one more than the {limit} in which a user may have leases"),
+        ))
     }
 
     /// Applies a command that is never refused (leaving, losing) to a channel that the caller

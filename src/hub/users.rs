@@ -254,6 +254,12 @@ impl Users {
         (self.all.len(), self.gone.lock().order.len())
     }
 
+    /// Number of channels that the user is in.
+    #[must_use]
+    pub fn channel_count(&self, user: &UserId) -> usize {
+        self.all.get(user).map_or(0, |entry| entry.channels.len())
+    }
+
     /// The channels that the user is in, in no particular order.
     #[must_use]
     pub fn channels_of(&self, user: &UserId) -> Vec<ChannelName> {

@@ -41,6 +41,36 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_user_gets_no_lease_of_one_channel_too_many() {
+    let broker = Broker::with(|config| config.limits.max_channels_per_user = 2);
+    let lease = async |method: &str, channel: &str| {
+        let path = format!("/v1/channels/{channel}/members/ada");
+        ask(broker.address(), method, &path, &[], "").await
+    };
+    for channel in ["one", "two"] {
+        assert_eq!(lease("PUT", channel).await.status, 201);
+    }
+    let refused = lease("PUT", "three").await;
+    assert_eq!((refused.status, refused.code()), (409, "too_many_channels"));
+    assert_eq!(refused.body["field"], "channel");
+    assert_eq!(broker.hub().channel_count(), 2, "a refusal makes no channel");
+    assert_eq!(lease("PUT", "two").await.status, 200, "a lease that there is goes on");
+    let bob = ask(broker.address(), "PUT", "/v1/channels/three/members/bob", &[], "").await;
+    assert_eq!(bob.status, 201, "each user has a limit of its own");
+    assert_eq!(lease("DELETE", "one").await.status, 204);
+    assert_eq!(lease("PUT", "three").await.status, 201, "there is room again");
+    // A connection may join what it may; leases are no way to keep more than that.
+    let mut tab = broker.connect("ada").await;
+    tab.ok("join four").await;
+    let beside = lease("PUT", "four").await;
+    assert_eq!((beside.status, beside.code()), (409, "too_many_channels"));
+    tab.ok("leave four").await;
+    assert_eq!(lease("DELETE", "three").await.status, 204);
+    tab.ok("join four").await;
+    assert_eq!(lease("PUT", "four").await.status, 200, "it is in no more channels than before");
+}
+
+#[tokio::test]
 async fn every_answer_says_what_it_is_and_every_refusal_why() {
     let broker = Broker::start();
     for (path, status) in [

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use herenow_protocol::{Since, UserId};
 
-use super::super::{Member, Roster, SourceId, Viewer};
+use super::super::{LEASE, Member, Roster, SourceId, Viewer};
 use super::Channel;
 
 /// What keeps a member present, as far as it was heard.
@@ -81,6 +81,12 @@ impl Channel {
     pub fn member(&self, user: &UserId, viewer: Viewer<'_>) -> Option<&Arc<Member>> {
         let member = self.members.get(user).map(|membership| &membership.member)?;
         viewer.sees(member).then_some(member)
+    }
+
+    /// Whether a lease keeps the user present.
+    #[must_use]
+    pub fn has_lease(&self, user: &UserId) -> bool {
+        self.members.get(user).is_some_and(|membership| membership.has_live(LEASE))
     }
 
     /// What keeps the user present.
