@@ -39,7 +39,7 @@ pub struct Heart {
     awaiting: bool,
     /// Since when the socket has been full, and the bytes that it had taken by then. Boxed, since
     /// it seldom is.
-    full: Option<Box<(u64, u64)>>,
+    full: Option<Box<(u64, u32)>>,
 }
 
 impl Heart {
@@ -69,8 +69,8 @@ impl Heart {
         }
     }
 
-    /// The socket is full, and has taken `sent` bytes since the connection began.
-    pub fn full(&mut self, sent: u64, now_ms: u64) {
+    /// The socket is full, and has taken `sent` bytes since the connection began, modulo 2³².
+    pub fn full(&mut self, sent: u32, now_ms: u64) {
         if self.full.as_ref().is_none_or(|full| full.1 != sent) {
             self.full = Some(Box::new((now_ms, sent)));
         }

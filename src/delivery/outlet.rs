@@ -67,8 +67,8 @@ struct State {
     replies: Vec<u8>,
     /// Wakes the connection's task. Cleared at the end, since a waker keeps its task alive.
     waker: Option<Waker>,
-    /// Bytes that the socket took in all.
-    sent: u64,
+    /// Bytes that the socket took in all, modulo 2³²: enough to see that it takes some.
+    sent: u32,
     /// A revoked reader is closed for being slow, not for being gone.
     revoked: bool,
 }
@@ -260,23 +260,23 @@ impl Outlet {
 
     /// Writes for the connection's own task, which waits for the socket through tokio: whether it
     /// takes bytes is noted there.
-    fn write(&self, sent: &mut u64, bytes: &[u8]) -> Written {
+    fn write(&self, sent: &mut u32, bytes: &[u8]) -> Written {
         Written::new(self.socket.try_write(bytes), sent, bytes)
     }
 
     /// Writes for a pass, which waits for nobody: what tokio knows of the socket lies elsewhere in
     /// memory, and a pass over thousands of sockets pays for each line that it touches. Should the
     /// socket be full, the task that is woken then finds that out for itself.
-    fn write_at_once(&self, sent: &mut u64, bytes: &[u8]) -> Written {
+    fn write_at_once(&self, sent: &mut u32, bytes: &[u8]) -> Written {
         Written::new(SockRef::from(&self.socket).send(bytes), sent, bytes)
     }
 }
 
 impl Written {
-    fn new(result: io::Result<usize>, sent: &mut u64, bytes: &[u8]) -> Self {
+    fn new(result: io::Result<usize>, sent: &mut u32, bytes: &[u8]) -> Self {
         match result {
             Ok(written) => {
-                *sent += written as u64;
+                *sent = sent.wrapping_add(written as u32);
                 if written == bytes.len() { Self::All } else { Self::Cut(written) }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Self::Nothing,
@@ -348,9 +348,9 @@ impl Sending<'_> {
         self.state.replies.len()
     }
 
-    /// Bytes that the socket took in all: a slow reader that takes some makes progress.
+    /// Bytes that the socket took in all, modulo 2³²: a slow reader that takes some makes progress.
     #[must_use]
-    pub fn sent(&self) -> u64 {
+    pub fn sent(&self) -> u32 {
         self.state.sent
     }
 

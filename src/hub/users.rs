@@ -22,11 +22,23 @@ pub struct Users {
 /// Whoever merely is connected costs little more than its channels.
 #[derive(Debug, Default)]
 struct User {
-    channels: Vec<ChannelName>,
+    channels: Channels,
     /// Live connections.
     connections: u32,
     kept: Option<Box<Kept>>,
 }
+
+/// The channels that a user is in. Most are in one at most, and it lies in the entry itself.
+#[derive(Debug)]
+enum Channels {
+    One(ChannelName),
+    /// None, or several.
+    #[expect(clippy::box_collection, reason = "a third less for everyone who has only one")]
+    Others(Option<Box<Vec<ChannelName>>>),
+}
+
+/// Every connection of a user of its own has one of these.
+const _: () = assert!(size_of::<User>() <= 32);
 
 #[derive(Debug)]
 struct Kept {
@@ -44,11 +56,55 @@ struct Gone {
     next: u64,
 }
 
+impl Default for Channels {
+    fn default() -> Self {
+        Self::Others(None)
+    }
+}
+
+impl Channels {
+    fn as_slice(&self) -> &[ChannelName] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Others(None) => &[],
+            Self::Others(Some(names)) => names,
+        }
+    }
+
+    fn add(&mut self, name: ChannelName) {
+        *self = match std::mem::take(self) {
+            Self::Others(None) => Self::One(name),
+            Self::One(first) => Self::Others(Some(Box::new(vec![first, name]))),
+            Self::Others(Some(mut names)) => {
+                names.push(name);
+                Self::Others(Some(names))
+            }
+        };
+    }
+
+    fn remove(&mut self, name: &ChannelName) {
+        match self {
+            Self::One(only) if only == name => *self = Self::default(),
+            Self::Others(Some(names)) => {
+                if let Some(place) = names.iter().position(|other| other == name) {
+                    names.swap_remove(place);
+                }
+                if names.len() == 1
+                    && let Some(last) = names.pop()
+                {
+                    *self = Self::One(last);
+                }
+            }
+            Self::One(_) | Self::Others(None) => {}
+        }
+    }
+}
+
 impl User {
     /// Whether something else than heartbeats keeps the user online. Whoever is a member somewhere
     /// has a source that keeps it so: a connection, a lease, or a connection in grace.
     fn is_there(&self) -> bool {
-        self.connections > 0 || !self.channels.is_empty()
+        self.connections > 0 || !self.channels.as_slice().is_empty()
     }
 
     fn is_online(&self, now: Now) -> bool {
@@ -128,23 +184,14 @@ impl Users {
     /// The user became a member of the channel. The result of this and of the next: whether it
     /// came online or went by it.
     pub fn appeared(&self, user: &UserId, channel: &ChannelName, now: Now) -> bool {
-        self.change(user, now, |entry| {
-            // Exactly: most users are in one or two.
-            entry.channels.reserve_exact(1);
-            entry.channels.push(channel.clone());
-        })
+        self.change(user, now, |entry| entry.channels.add(channel.clone()))
     }
 
     /// The user is no longer a member of the channel; what kept it there was last heard at
     /// `last_seen`, by the wall clock.
     pub fn vanished(&self, user: &UserId, channel: &ChannelName, last_seen: u64, now: Now) -> bool {
         self.change(user, now, |entry| {
-            if let Some(place) = entry.channels.iter().position(|name| name == channel) {
-                entry.channels.swap_remove(place);
-            }
-            if entry.channels.is_empty() {
-                entry.channels = Vec::new();
-            }
+            entry.channels.remove(channel);
             // A connection knows better, and whoever has one leaves channels without a record.
             if entry.connections == 0 {
                 entry.keep(now).record.seen(last_seen);
@@ -257,13 +304,13 @@ impl Users {
     /// Number of channels that the user is in.
     #[must_use]
     pub fn channel_count(&self, user: &UserId) -> usize {
-        self.all.get(user).map_or(0, |entry| entry.channels.len())
+        self.all.get(user).map_or(0, |entry| entry.channels.as_slice().len())
     }
 
     /// The channels that the user is in, in no particular order.
     #[must_use]
     pub fn channels_of(&self, user: &UserId) -> Vec<ChannelName> {
-        self.all.get(user).map(|entry| entry.channels.clone()).unwrap_or_default()
+        self.all.get(user).map(|entry| entry.channels.as_slice().to_vec()).unwrap_or_default()
     }
 }
 

@@ -45,7 +45,8 @@ pub struct Channel {
     due: BTreeSet<(u64, UserId)>,
     pending: Pending,
     log: Log,
-    unlogged: Unlogged,
+    /// Boxed, since most channels hide nobody.
+    unlogged: Option<Box<Unlogged>>,
     /// Set where a user's status is told instead of members.
     status: Option<Box<Status>>,
     roster: Roster,
@@ -67,7 +68,7 @@ impl Channel {
             due: BTreeSet::new(),
             pending: Pending::default(),
             log: Log::default(),
-            unlogged: Unlogged::default(),
+            unlogged: None,
             status: None,
             roster: Roster::default(),
             moved_seq: 0,
@@ -167,7 +168,7 @@ impl Channel {
         let brought = brought.or(only_in_grace.then_some(Attributes::EMPTY));
         let visible_to = visible_to.or(only_in_grace.then_some(Audience::EVERYONE));
         if brought.is_some() {
-            membership.key_deadlines = None;
+            membership.forget_keys();
         }
         self.change_member(user, brought, info, visible_to, Cause::Own, now);
         Ok(Change::Stayed)
@@ -191,9 +192,7 @@ impl Channel {
         let member = Member { user: user.clone(), attributes, joined_at, number, profile };
         let member = Arc::new(member);
         self.list(&member);
-        let membership =
-            Membership { member, sources: vec![source], key_deadlines: None, due_ms: None };
-        self.members.insert(user.clone(), membership);
+        self.members.insert(user.clone(), Membership::new(member, source));
     }
 
     /// The number of the next join. A cursor into a list is such a number, so members that not
@@ -267,7 +266,7 @@ impl Channel {
         if !merge {
             // Deadlines of keys that are no more would pile up: only the keys that attributes may
             // have at once bound them.
-            membership.key_deadlines = None;
+            membership.forget_keys();
         }
         membership.note_written(written, deadline);
         self.change_member(user, Some(attributes), None, None, Cause::Own, now);
@@ -315,7 +314,7 @@ impl Channel {
 
     fn remove_member(&mut self, user: &UserId, cause: Cause, now: Now) {
         let Some(gone) = self.members.remove(user) else { return };
-        if let Some(due_ms) = gone.due_ms {
+        if let Some(due_ms) = gone.due_ms() {
             self.due.remove(&(due_ms, user.clone()));
         }
         self.order.remove(&gone.member.number);
@@ -338,12 +337,12 @@ impl Channel {
 
     fn look_no_later_than(&mut self, user: &UserId, deadline_ms: u64) {
         let Some(membership) = self.members.get_mut(user) else { return };
-        match membership.due_ms {
+        match membership.due_ms() {
             Some(due_ms) if due_ms <= deadline_ms => return,
             Some(due_ms) => self.due.remove(&(due_ms, user.clone())),
             None => false,
         };
-        membership.due_ms = Some(deadline_ms);
+        membership.set_due_ms(deadline_ms);
         self.due.insert((deadline_ms, user.clone()));
     }
 
@@ -370,7 +369,7 @@ impl Channel {
     /// When the member was last heard, if it vanished.
     fn expire_member(&mut self, user: &UserId, now: Now) -> Option<u64> {
         let membership = self.members.get_mut(user)?;
-        membership.due_ms = None;
+        let keys = membership.take_due_keys(now.mono_ms);
         let ended = membership
             .sources
             .extract_if(.., |s| s.ends_ms().is_some_and(|at_ms| at_ms <= now.mono_ms))
@@ -380,14 +379,10 @@ impl Channel {
             self.remove_member(user, Cause::Lost(ended.reason, ended.last_seen), now);
             return Some(ended.last_seen);
         }
-        let due = membership.key_deadlines.as_mut().map(|keys| keys.take_due(now.mono_ms));
-        if membership.key_deadlines.as_ref().is_some_and(|keys| keys.earliest().is_none()) {
-            membership.key_deadlines = None;
-        }
         let deadline = membership.deadline();
         // Taking keys out means parsing the attributes. Often none is due: a grace ended beside a
         // living source, or a later write of the key moved its deadline.
-        if let Some(keys) = due.filter(|keys| !keys.is_empty()) {
+        if !keys.is_empty() {
             let left = membership.member.attributes.without(keys.iter().map(|key| &**key));
             self.change_member(user, Some(left), None, None, Cause::Expired, now);
         }

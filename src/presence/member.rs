@@ -139,12 +139,23 @@ pub(super) struct Membership {
     pub(super) member: Arc<Member>,
     /// Never empty: the last one going is the member going.
     pub(super) sources: Vec<Source>,
-    pub(super) key_deadlines: Option<Box<KeyDeadlines>>,
-    /// When the channel's list of deadlines will look at this member next.
-    pub(super) due_ms: Option<u64>,
+    /// Boxed, since most have nothing that ends by itself.
+    ending: Option<Box<Ending>>,
+}
+
+/// What of a member ends by itself, its sources apart, and when to look at it.
+#[derive(Debug, Default)]
+struct Ending {
+    keys: KeyDeadlines,
+    /// When the channel's list of deadlines will look at the member next.
+    due_ms: Option<u64>,
 }
 
 impl Membership {
+    pub(super) fn new(member: Arc<Member>, source: Source) -> Self {
+        Self { member, sources: vec![source], ending: None }
+    }
+
     pub(super) fn has_live(&self, source: SourceId) -> bool {
         self.sources.iter().any(|s| s.id == source && s.is_live())
     }
@@ -160,13 +171,40 @@ impl Membership {
     /// The earliest moment at which something of this member ends by itself.
     pub(super) fn deadline(&self) -> Option<u64> {
         let sources = self.sources.iter().filter_map(Source::ends_ms).min();
-        let keys = self.key_deadlines.as_ref().and_then(|keys| keys.earliest());
+        let keys = self.ending.as_ref().and_then(|ending| ending.keys.earliest());
         sources.into_iter().chain(keys).min()
     }
 
     pub(super) fn note_written(&mut self, patch: &AttributeMap, deadline: Option<u64>) {
-        if deadline.is_some() || self.key_deadlines.is_some() {
-            self.key_deadlines.get_or_insert_default().written(patch, deadline);
+        if deadline.is_some() || self.ending.is_some() {
+            self.ending.get_or_insert_default().keys.written(patch, deadline);
         }
+    }
+
+    /// No key vanishes by itself any more.
+    pub(super) fn forget_keys(&mut self) {
+        if let Some(ending) = &mut self.ending {
+            ending.keys = KeyDeadlines::default();
+        }
+    }
+
+    /// Takes out the keys whose time has come. The member is off the channel's list of deadlines.
+    pub(super) fn take_due_keys(&mut self, now_ms: u64) -> Vec<Box<str>> {
+        let Some(ending) = &mut self.ending else { return Vec::new() };
+        ending.due_ms = None;
+        let due = ending.keys.take_due(now_ms);
+        if ending.keys.earliest().is_none() {
+            self.ending = None;
+        }
+        due
+    }
+
+    /// When the channel's list of deadlines will look at this member next.
+    pub(super) fn due_ms(&self) -> Option<u64> {
+        self.ending.as_ref()?.due_ms
+    }
+
+    pub(super) fn set_due_ms(&mut self, due_ms: u64) {
+        self.ending.get_or_insert_default().due_ms = Some(due_ms);
     }
 }

@@ -55,7 +55,8 @@ impl Channel {
     pub fn resume(&self, since: Since, viewer: Viewer<'_>) -> Option<u64> {
         let next = since.seq.checked_add(1)?;
         let held = since.epoch == self.epoch && self.log.since(next).is_some();
-        (held && !self.unlogged.concerns(viewer, since.seq)).then_some(next)
+        let lacks = self.unlogged.as_ref().is_some_and(|told| told.concerns(viewer, since.seq));
+        (held && !lacks).then_some(next)
     }
 
     /// Number of members visible to all.

@@ -67,7 +67,7 @@ impl Channel {
         let count = self.order.len() as u64;
         let aside = Aside::new(changed, first_seq, self.log.next_seq(), count);
         if let Some(aside) = &aside {
-            self.unlogged.note(aside, self.log.oldest_seq());
+            self.unlogged.get_or_insert_default().note(aside, self.log.oldest_seq());
         }
         Tick { frames, aside }
     }
