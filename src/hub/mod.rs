@@ -312,7 +312,7 @@ impl Hub {
     /// Number of users that are known.
     #[must_use]
     pub fn user_count(&self) -> usize {
-        self.users.len().0
+        self.users.known()
     }
 
     /// Number of channels with a member or a subscriber.

@@ -81,8 +81,9 @@ impl Hub {
         if self.users.is_online(user, now) {
             return Ok(());
         }
-        let (known, gone) = self.users.len();
-        if known - gone.min(known) < self.max_statuses + self.connection_count() {
+        // Not one moment: somebody may go between the two.
+        let online = self.users.known().saturating_sub(self.users.gone());
+        if online < self.max_statuses + self.connection_count() {
             return Ok(());
         }
         Err(Refusal {

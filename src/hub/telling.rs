@@ -198,15 +198,14 @@ impl Telling {
         if seen.is_empty() {
             return None;
         }
-        let numbers = seen.iter().map(|member| member.number).collect();
-        if let Some(blob) = self.own_views.get(&(kind, numbers)) {
+        let key = (kind, seen.iter().map(|member| member.number).collect());
+        if let Some(blob) = self.own_views.get(&key) {
             return Some(Arc::clone(blob));
         }
         let mut bytes = self.encode(channel, kind, true);
         view.encode_rest(channel, reason, &seen, &mut bytes);
         let blob = Blob::new(bytes);
-        let numbers = seen.iter().map(|member| member.number).collect();
-        self.own_views.insert((kind, numbers), Arc::clone(&blob));
+        self.own_views.insert(key, Arc::clone(&blob));
         Some(blob)
     }
 

@@ -35,6 +35,9 @@ pub(super) async fn flush(hub: Arc<Hub>, channel: Arc<Channel>) {
     drop(running);
 }
 
+/// Some subscribers of a channel, taken under its lock and told without it.
+type Batch = Vec<Arc<Subscription>>;
+
 /// What one tick has to tell, and to whom. Taken under the channel's lock, told without it.
 struct Round {
     telling: Telling,
@@ -87,27 +90,16 @@ impl Round {
         if !self.telling.has_aside() {
             return;
         }
-        let mut batch = Vec::with_capacity(PASS_BATCH);
-        for asked in [Level::Events, Level::Auto] {
-            if self.telling.standing().level(asked) != InForce::Events {
-                continue;
+        let standing = self.telling.standing();
+        let levels = [Level::Events, Level::Auto];
+        let listed = levels.into_iter().filter(|&asked| standing.level(asked) == InForce::Events);
+        let tell = |round: &mut Self, _, batch: &mut Batch, _| {
+            batch.retain(|sub| round.telling.tell_aside(channel.name(), sub));
+            if !batch.is_empty() {
+                channel.lock().want_all(batch);
             }
-            let mut slot = 0;
-            loop {
-                let began = hub.clock.elapsed();
-                slot = channel.lock().next_batch(asked, slot, &mut batch);
-                let last = batch.len() < PASS_BATCH;
-                batch.retain(|sub| self.telling.tell_aside(channel.name(), sub));
-                if !batch.is_empty() {
-                    channel.lock().want_all(&mut batch);
-                }
-                pace.spent(hub.clock.elapsed() - began);
-                if last {
-                    break;
-                }
-                tokio::task::yield_now().await;
-            }
-        }
+        };
+        self.over(listed, hub, channel, pace, tell).await;
     }
 
     /// Gives those who waited what they are owed.
@@ -122,16 +114,34 @@ impl Round {
         }
     }
 
-    /// Writes to every subscriber to whom the tick means something, some at a time.
+    /// Writes to every subscriber to whom the tick means something.
     async fn pass(&mut self, hub: &Hub, channel: &Channel, pace: &mut Pace) {
-        let mut batch = Vec::with_capacity(PASS_BATCH);
-        for asked in std::mem::take(&mut self.crowds) {
+        let crowds = std::mem::take(&mut self.crowds);
+        let tell = |round: &mut Self, asked, batch: &mut Batch, now_ms| {
+            round.tell(channel, asked, batch, now_ms);
+        };
+        self.over(crowds, hub, channel, pace, tell).await;
+    }
+
+    /// Has `act` done with all who asked for one of `levels`, some at a time: the channel's lock is
+    /// held only to fetch them, and others get their turn after every few. `act` gets what they
+    /// asked for, empties the batch, and is told the time.
+    async fn over(
+        &mut self,
+        levels: impl IntoIterator<Item = Level>,
+        hub: &Hub,
+        channel: &Channel,
+        pace: &mut Pace,
+        mut act: impl FnMut(&mut Self, Level, &mut Batch, u64),
+    ) {
+        let mut batch = Batch::with_capacity(PASS_BATCH);
+        for asked in levels {
             let mut slot = 0;
             for batches in 1.. {
                 let began = hub.clock.elapsed();
                 slot = channel.lock().next_batch(asked, slot, &mut batch);
                 let last = batch.len() < PASS_BATCH;
-                self.tell(channel, asked, &mut batch, began.as_millis() as u64);
+                act(self, asked, &mut batch, began.as_millis() as u64);
                 pace.spent(hub.clock.elapsed() - began);
                 if last {
                     break;
@@ -144,13 +154,7 @@ impl Round {
     }
 
     /// Tells a batch of those who asked for `asked`, and empties it.
-    fn tell(
-        &mut self,
-        channel: &Channel,
-        asked: Level,
-        batch: &mut Vec<Arc<Subscription>>,
-        now_ms: u64,
-    ) {
+    fn tell(&mut self, channel: &Channel, asked: Level, batch: &mut Batch, now_ms: u64) {
         let only_frames = self.telling.standing().level(asked) == InForce::Events
             && !(self.switched && asked == Level::Auto);
         batch.iter().for_each(|sub| sub.outlet().fetch());

@@ -295,10 +295,16 @@ impl Users {
         })
     }
 
-    /// Number of users of whom anything is known, and of those among them that are gone.
+    /// Number of users of whom anything is known.
     #[must_use]
-    pub fn len(&self) -> (usize, usize) {
-        (self.all.len(), self.gone.lock().order.len())
+    pub fn known(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Number of those among them that are gone.
+    #[must_use]
+    pub fn gone(&self) -> usize {
+        self.gone.lock().order.len()
     }
 
     /// Number of channels that the user is in.

@@ -209,7 +209,8 @@ impl World {
     }
 
     fn check(&self) {
-        assert_eq!(self.users.len(), (self.known.len(), self.gone.len()));
+        let counted = (self.users.known(), self.users.gone());
+        assert_eq!(counted, (self.known.len(), self.gone.len()));
         for user in (0..4).map(name) {
             let Some(known) = self.known.get(&user) else {
                 assert!(self.users.status(&user, true, self.now).is_none(), "{user}");
