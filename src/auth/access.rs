@@ -10,8 +10,7 @@ use super::pattern::{Pattern, Patterns};
 use crate::limits::MAX_PATTERNS;
 
 /// What may be done in a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Right {
     /// Be present.
     Join,
@@ -53,6 +52,12 @@ impl Right {
             Self::List => matches!(other, Self::List | Self::Count),
             Self::Count => other == Self::Count,
         }
+    }
+}
+
+impl Serialize for Right {
+    fn serialize<S: Serializer>(&self, ser: S) -> Result<S::Ok, S::Error> {
+        ser.serialize_str(self.as_str())
     }
 }
 

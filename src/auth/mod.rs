@@ -27,7 +27,7 @@ pub mod verifying_key;
 pub use access::{Access, Grants, Identity, Right};
 pub use flags::{IdentityFlags, TokenFlags};
 pub use keys::{ApiKey, ApiKeys, KeyRight};
-pub use origin::{Origins, Pass};
+pub use origin::Origins;
 pub use pattern::{Pattern, Patterns};
 pub use secret::Secret;
 pub use token::Verifier;

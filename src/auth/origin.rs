@@ -8,17 +8,6 @@ use herenow_protocol::{ErrorCode, Refusal};
 /// The origin of pages that have none: sandboxed frames, files.
 const NULL: &str = "null";
 
-/// Why a request may pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
-    /// It names no origin: not a browser, or a request that a browser does not tell the origin of.
-    NoOrigin,
-    /// The page is from the broker's own address.
-    SameOrigin,
-    /// The operator listed the page's origin.
-    Listed,
-}
-
 /// The pages that may use the broker: those from its own address, and those of listed origins.
 #[derive(Clone, Debug, Default)]
 pub struct Origins(Box<[Origin]>);
@@ -35,19 +24,17 @@ impl Origins {
         allow.iter().map(parse).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether a request with these headers, `Origin` and `Host`, may pass.
+    /// Whether a request with these headers, `Origin` and `Host`, may pass. One that names no origin
+    /// is from no page.
     ///
     /// # Errors
     /// `forbidden`: names the rule and the flag.
-    pub fn check(&self, origin: Option<&str>, host: Option<&str>) -> Result<Pass, Refusal> {
-        let Some(text) = origin else { return Ok(Pass::NoOrigin) };
-        if let Ok(origin) = Origin::parse(text) {
-            if host.is_some_and(|host| origin.is_of(host)) {
-                return Ok(Pass::SameOrigin);
-            }
-            if self.0.contains(&origin) {
-                return Ok(Pass::Listed);
-            }
+    pub fn check(&self, origin: Option<&str>, host: Option<&str>) -> Result<(), Refusal> {
+        let Some(text) = origin else { return Ok(()) };
+        if let Ok(origin) = Origin::parse(text)
+            && (host.is_some_and(|host| origin.is_of(host)) || self.0.contains(&origin))
+        {
+            return Ok(());
         }
         let rule = "must be the broker's own or one that --allow-origin lists";
         Err(Refusal::field(ErrorCode::Forbidden, "origin", rule))
@@ -145,8 +132,8 @@ mod tests {
 
     #[test]
     fn no_origin_is_no_browser() {
-        assert_eq!(origins(&[]).check(None, Some("here")), Ok(Pass::NoOrigin));
-        assert_eq!(origins(&[]).check(None, None), Ok(Pass::NoOrigin));
+        assert_eq!(origins(&[]).check(None, Some("here")), Ok(()));
+        assert_eq!(origins(&[]).check(None, None), Ok(()));
     }
 
     #[test]
@@ -161,7 +148,7 @@ mod tests {
             ("http://127.0.0.1:8080", "127.0.0.1:8080"),
         ] {
             let pass = origins(&[]).check(Some(origin), Some(host));
-            assert_eq!(pass, Ok(Pass::SameOrigin), "{origin} {host}");
+            assert_eq!(pass, Ok(()), "{origin} {host}");
         }
     }
 
@@ -198,7 +185,7 @@ mod tests {
         for origin in
             ["https://app.example", "https://APP.example:443", "http://localhost:5173", "null"]
         {
-            assert_eq!(origins.check(Some(origin), Some("here")), Ok(Pass::Listed), "{origin}");
+            assert_eq!(origins.check(Some(origin), Some("here")), Ok(()), "{origin}");
         }
         for origin in
             ["http://app.example", "https://app.example:444", "https://x.app.example", "Null"]

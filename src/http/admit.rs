@@ -72,7 +72,7 @@ pub(crate) fn check_origin(api: &Api, headers: &HeaderMap) -> Result<(), Refusal
         value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     let (origin, host) = (text(headers.get(ORIGIN)), text(headers.get(HOST)));
-    api.auth.origins().check(origin.as_deref(), host.as_deref()).map(drop)
+    api.auth.origins().check(origin.as_deref(), host.as_deref())
 }
 
 /// A handler that panics is a bug, and must not take the connection along.
