@@ -44,10 +44,11 @@ pub struct Broker {
 /// be listened on.
 pub fn start(config: &Config) -> Result<Broker, String> {
     config.check()?;
+    // First what is wrong whoever has the port: the files that flags name.
+    let auth = Arc::new(Auth::from_config(config)?);
     let listener =
         listener::bind(config.listen).map_err(|error| listener::explain(config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let auth = Arc::new(Auth::from_config(config)?);
     let hub = Hub::new(config, Clock::start(), Handle::current());
     let rules = Rules::new(config, Arc::clone(&auth));
     let api = Api::new(config, Arc::clone(&hub), rules, auth);

@@ -181,6 +181,16 @@ fn only_a_secret_signs() {
     assert!(said.contains("--listen"), "{said}");
 }
 
+/// What is wrong in any case comes before what may be wrong only now.
+#[test]
+fn a_bad_file_is_told_before_a_port_that_is_taken() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("--listen={}", taken.local_addr().unwrap());
+    let said = refused(binary().args([&listen, "--jwt-secret-file=/no/such/file"]));
+    assert!(said.contains("--jwt-secret-file"), "{said}");
+    assert!(refused(binary().arg(&listen)).contains("--listen"), "it is taken");
+}
+
 /// The broker, with this flag, on a port of its own.
 fn broker(flag: &str, value: &str) -> Command {
     let mut command = binary();
