@@ -2,7 +2,8 @@
 //!
 //! N connections over C channels are opened at the pace at which the server takes them. When every
 //! one has seen all members of its channel, the server's resident memory is read, less what it had
-//! before the first connection, and divided by N. With `--rounds` all leave and come again.
+//! after a single connection had come and gone, and divided by N. With `--rounds` all leave and come
+//! again.
 //!
 //! How it can mislead: resident memory is the process's alone; each socket costs the kernel some
 //! KiB more, the same for every server. Few connections share the server's fixed costs among
@@ -84,7 +85,7 @@ pub(crate) fn run(args: &Idle) -> Result<()> {
     Ok(())
 }
 
-/// The resident bytes before the first connection, and all rounds on one server.
+/// The resident bytes after a first connection came and went, and all rounds on one server.
 pub(crate) fn measure(args: &Idle) -> Result<(f64, Vec<Measured>)> {
     if !args.subject.peer.has_presence() {
         fail!("{} has no members to be", args.subject.peer.name());
@@ -106,19 +107,33 @@ pub(crate) fn measure(args: &Idle) -> Result<(f64, Vec<Measured>)> {
 
 fn all_rounds(args: &Idle, server: &Server) -> Result<(f64, Vec<Measured>)> {
     let mut swarm = Swarm::new(server.address)?;
+    warm_up(args, &mut swarm)?;
     let baseline = Memory::of(server.pid)?.resident as f64;
     let mut measured = Vec::new();
     for _ in 0..args.rounds {
-        let population = Population {
-            users: args.connections as usize,
-            channels: args.channels as usize,
-            prefix: "idle".to_owned(),
-        };
-        let dialect = args.subject.peer.dialect(population.channels);
-        let mut crowd = Crowd::new(dialect, population, true);
+        let mut crowd = crowd(args, args.connections, args.channels);
         measured.push(one_round(args, server, &mut swarm, &mut crowd)?);
     }
     Ok((baseline, measured))
+}
+
+fn crowd(args: &Idle, users: u32, channels: u32) -> Crowd {
+    let (users, channels) = (users as usize, channels as usize);
+    let population = Population { users, channels, prefix: "idle".to_owned() };
+    Crowd::new(args.subject.peer.dialect(channels), population, true)
+}
+
+/// Has one connection come and go, so that what the server loads for the first of all is not
+/// divided among them.
+fn warm_up(args: &Idle, swarm: &mut Swarm) -> Result<()> {
+    let mut crowd = crowd(args, 1, 1);
+    swarm.connect(1, args.subject.deadline(), &mut crowd)?;
+    if !swarm.turn_until(args.subject.deadline(), &mut crowd, |crowd| crowd.complete == 1)? {
+        fail!("the first connection did not become complete in time");
+    }
+    crowd.leave();
+    swarm.close_all(args.subject.deadline(), &mut crowd)?;
+    swarm.settle(SETTLE, &mut crowd)
 }
 
 /// What one round found.
