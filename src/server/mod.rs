@@ -4,7 +4,7 @@
 //! - [`census`]: how many connections are open.
 //! - [`routes`]: what is served over HTTP, the demo page among it.
 //! - [`upgrade`]: the WebSocket handshake, and the bare socket handed to its connection.
-//! - [`demo`]: the page, compiled in.
+//! - [`demo`]: the page and the client library, compiled in.
 
 pub mod census;
 pub mod demo;

@@ -15,6 +15,7 @@ pub fn router(api: Api) -> Router {
         .nest("/v1", v1(api.clone()))
         .route("/", get(|| async { demo::page("index.html") }))
         .route("/{file}", get(demo::file))
+        .route("/client/{file}", get(demo::client))
         .merge(watch())
         .route("/ws", get(upgrade::websocket))
         .fallback(problem::no_such_path)

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::broker::{Broker, Process, binary, took, until};
 use crate::client::{Client, End};
+use crate::http::ask;
 use crate::raw::{Raw, http};
 use crate::replica::Observer;
 
@@ -333,6 +334,30 @@ async fn http_answers_what_it_is_asked() {
     assert!(status == 400 || status == 426, "{said}");
     assert!(said.contains("WebSocket"), "a person has to see what this is: {said}");
     assert_eq!(http(address, "nonsense").await.0, 400);
+}
+
+/// Modules are fetched with CORS, so without its header no other page could import them.
+#[tokio::test]
+async fn the_client_library_is_served_to_pages_of_any_origin() {
+    let broker = Broker::start();
+    let foreign = ["origin: https://app.example"];
+    let module = ask(broker.address(), "GET", "/client/index.js", &foreign, "").await;
+    assert_eq!(module.status, 200);
+    assert!(module.body.as_str().unwrap().contains("export"));
+    for (name, value) in [
+        ("content-type", "text/javascript; charset=utf-8"),
+        ("access-control-allow-origin", "*"),
+        ("cross-origin-resource-policy", "cross-origin"),
+        ("cache-control", "no-cache"),
+        ("x-content-type-options", "nosniff"),
+    ] {
+        assert_eq!(module.header(name), Some(value), "{name}");
+    }
+    let page = ask(broker.address(), "GET", "/app.js", &foreign, "").await;
+    assert_eq!(page.header("access-control-allow-origin"), None, "the page is our own");
+    for path in ["/client", "/client/", "/client/none.js", "/client/../app.js", "/client/%ff"] {
+        assert_eq!(ask(broker.address(), "GET", path, &[], "").await.status, 404, "{path}");
+    }
 }
 
 #[tokio::test]
