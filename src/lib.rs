@@ -8,6 +8,7 @@
 //! - [`hub`]: all channels; applying commands, the tick that tells subscribers, the timers.
 //! - [`connection`]: one WebSocket: bytes in, frames, commands, replies, liveness, the end.
 //! - [`http`]: the HTTP API.
+//! - [`crowd`]: simulated viewers for the demo page, clients of our own port.
 //! - [`server`]: the port: HTTP, the upgrade, the demo page, start and shutdown.
 //!
 //! Beside them [`config`], [`limits`] (every bound), [`allowance`] (how often anybody may ask) and [`clock`] (the only reader of time).
@@ -18,6 +19,7 @@ pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod connection;
+pub mod crowd;
 pub mod delivery;
 mod duration;
 pub mod http;

@@ -1,4 +1,4 @@
-//! What holds for every request below `/v1`, whatever it asks.
+//! What holds for every request below `/v1`, and for those that ask for a crowd, whatever they ask.
 
 use std::panic::AssertUnwindSafe;
 

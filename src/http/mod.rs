@@ -97,10 +97,16 @@ impl Api {
 
 /// The routes below `/v1`.
 pub fn v1(api: Api) -> Router<Api> {
-    let body_bytes = api.bounds.body_bytes;
-    operations::routes(true)
+    let routes = operations::routes(true)
         .fallback(problem::no_such_path)
-        .method_not_allowed_fallback(problem::no_such_method)
+        .method_not_allowed_fallback(problem::no_such_method);
+    admitted(api, routes)
+}
+
+/// `routes` for those who are let in, with bodies within bounds.
+pub fn admitted(api: Api, routes: Router<Api>) -> Router<Api> {
+    let body_bytes = api.bounds.body_bytes;
+    routes
         .layer(axum::middleware::from_fn_with_state(api, admit::admit))
         .layer(DefaultBodyLimit::max(body_bytes))
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dashmap::DashMap;
 
 use crate::config::Config;
-use crate::limits::RESERVED_FILES;
+use crate::limits::{CROWD_MAX, RESERVED_FILES};
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,13 @@ impl Limits {
         let connections = config.limits.max_connections.map_or(possible, u64::from) as usize;
         let per_address = config.limits.max_connections_per_address;
         Self { connections, per_address: per_address.map_or(connections, |limit| limit as usize) }
+    }
+
+    /// How many simulated viewers there may be. They are counted as anybody is, so half of the room
+    /// is left to people: of that at their address, and of open files, of which each takes two.
+    #[must_use]
+    pub fn crowd(&self) -> usize {
+        CROWD_MAX.min(self.connections / 4).min(self.per_address / 2)
     }
 }
 

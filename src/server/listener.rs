@@ -17,8 +17,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::census::{Census, Counted, Limits};
-use super::routes;
-use crate::http::Api;
 use crate::http::caller::Peer;
 use crate::limits::{ACCEPT_BACK_OFF, BACKLOG, HEADER_BYTES, SEND_BUFFER_BYTES};
 
@@ -54,11 +52,10 @@ pub async fn accept(
     listener: TcpListener,
     limits: Limits,
     handshake: Duration,
-    api: Api,
+    routes: Router,
     mut stopped: watch::Receiver<bool>,
 ) {
     let census = Arc::new(Census::default());
-    let routes = routes::router(api);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

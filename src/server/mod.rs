@@ -24,6 +24,7 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::connection::Rules;
+use crate::crowd::Crowds;
 use crate::http::Api;
 use crate::hub::Hub;
 
@@ -54,7 +55,11 @@ pub fn start(config: &Config) -> Result<Broker, String> {
     let api = Api::new(config, Arc::clone(&hub), rules, auth);
     let (stop, stopped) = watch::channel(false);
     let (limits, handshake) = (census::Limits::new(config), config.limits.max_handshake);
-    let accepting = tokio::spawn(listener::accept(listener, limits, handshake, api, stopped));
+    // Only where everyone may do everything anyway, and nobody but this machine is everyone.
+    let crowds = (api.auth.is_open() && address.ip().is_loopback())
+        .then(|| Crowds::new(address, limits.crowd(), config.limits.crowd_lease, stopped.clone()));
+    let routes = routes::router(api, crowds);
+    let accepting = tokio::spawn(listener::accept(listener, limits, handshake, routes, stopped));
     Ok(Broker { address, hub, drain_timeout: config.drain_timeout, stop, accepting })
 }
 

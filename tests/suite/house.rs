@@ -64,7 +64,7 @@ fn presence_is_pure() {
 /// Imports point one way: each part knows only those before it in the list.
 #[test]
 fn imports_point_one_way() {
-    let order = ["presence", "auth", "delivery", "hub", "connection", "http", "server"];
+    let order = ["presence", "auth", "delivery", "hub", "connection", "http", "crowd", "server"];
     for (place, part) in order.iter().enumerate() {
         let later: Vec<_> =
             order[place + 1..].iter().map(|name| format!("crate::{name}")).collect();
@@ -73,6 +73,15 @@ fn imports_point_one_way() {
     }
     assert_absent("src/presence", &["crate::"]);
     assert_absent("protocol/src", &["herenow::", "tokio", "std::net", "std::io", "std::time"]);
+}
+
+/// A simulated viewer is a client: it has no way in but the port.
+#[test]
+fn the_crowd_knows_the_broker_by_its_port() {
+    let parts = ["presence", "auth", "delivery", "hub", "connection", "server"];
+    let inside = parts.map(|part| format!("crate::{part}"));
+    let inside: Vec<_> = inside.iter().map(String::as_str).chain(["Api"]).collect();
+    assert_absent("src/crowd", &inside);
 }
 
 /// Time is read in one place.
