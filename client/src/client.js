@@ -161,10 +161,6 @@ export class Client extends Emitter {
 
   // For the rest of the library.
 
-  get isOpen() {
-    return this.#link.isOpen;
-  }
-
   /** For how long others shall not notice a lost connection. */
   get graceMs() {
     return this.#options.graceMs ?? 10_000;
@@ -212,7 +208,7 @@ export class Client extends Emitter {
    */
   ask(frame, settle, ifLost = 'drop') {
     const id = ++this.#lastId;
-    if (!this.isOpen && ifLost !== 'again') {
+    if (!this.#link.isOpen && ifLost !== 'again') {
       if (ifLost === 'done') settle(null);
     } else if (this.#pending.size >= MAX_PENDING) {
       settle(new HerenowError('too_many_requests', `${MAX_PENDING} requests wait already`));
@@ -250,7 +246,6 @@ export class Client extends Emitter {
     const { token } = this.#options;
     try {
       const fresh = typeof token === 'function' ? await token() : /** @type {string} */ (token);
-      if (!/^[\w.~+/=-]+$/.test(fresh ?? '')) throw new TypeError('not a token');
       this.#expiresAt = expiry(fresh);
       return fresh;
     } catch (cause) {
@@ -311,7 +306,6 @@ export class Client extends Emitter {
       if (ifLost === 'done') settle(null);
     }
     for (const channel of this.#channels.values()) channel.interrupted();
-    this.#users.interrupted();
   }
 
   /** @param {any} frame */

@@ -167,8 +167,9 @@ export class Link {
     } catch (error) {
       if (attempt !== this.#attempt) return;
       this.#hangUp();
-      this.#retryLater(error instanceof HerenowError
-        ? error : new HerenowError('unreachable', String(error), { cause: error }));
+      // The address is well-formed: what a WebSocket can't have in it is the token.
+      const code = /** @type {any} */ (error).name === 'SyntaxError' ? 'token_failed' : 'unreachable';
+      this.#retryLater(error instanceof HerenowError ? error : new HerenowError(code, String(error), { cause: error }));
     }
   }
 

@@ -99,10 +99,6 @@ export class Users {
     this.#ask();
   }
 
-  interrupted() {
-    this.#asking.clear();
-  }
-
   /** @param {any} frame */
   told({ type, ...status }) {
     const user = this.#all.get(status.user);

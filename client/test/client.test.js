@@ -104,18 +104,12 @@ describe('a room', () => {
     assert.equal(room.count, 1);
   });
 
-  test('changes are told at most once in a while, and to whoever listens', async () => {
+  test('changes are told to whoever listens', async () => {
     const { name, room } = await observer();
     let changes = 0;
-    const stopThrowing = room.on('change', () => {
-      stopThrowing();
-      throw new Error('a listener of the page');
-    });
     room.on('change', (same) => { changes += 1; assert.equal(same, room); });
-    const thrown = /** @type {Promise<Error>} */ (new Promise((resolve) => process.once('uncaughtException', resolve)));
     const ada = person('ada').channel(name);
     await ada.join();
-    assert.equal((await thrown).message, 'a listener of the page');
     await until('it is told', () => changes > 0);
     const stop = room.on('join', () => assert.fail('no more'));
     stop();

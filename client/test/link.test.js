@@ -229,7 +229,7 @@ describe('bad input', () => {
     assert.throws(() => connect('ws://127.0.0.1:1/ws'), { code: 'no_websocket' });
   });
 
-  for (const token of [() => { throw new Error('offline'); }, () => Promise.reject(new Error('offline')), () => /** @type {any} */ (undefined), () => 'two words', 'bad token']) {
+  for (const token of [() => { throw new Error('offline'); }, () => Promise.reject(new Error('offline')), () => 'two words', 'bad token']) {
     test(`a token that is none: ${token}`, async () => {
       const client = connect('ws://127.0.0.1:1/ws', { WebSocket, token, timeoutMs: 300 });
       const error = await new Promise((resolve) => client.on('error', resolve));
