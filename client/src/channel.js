@@ -368,7 +368,7 @@ export class Channel extends Emitter {
 }
 
 function superseded() {
-  return new HerenowError('superseded', 'another call came before the answer');
+  return new HerenowError('superseded', 'overtaken by another call');
 }
 
 /** @param {Set<Settle>} waiting @param {HerenowError | null} error @param {Settle[]} [some] of them */

@@ -236,7 +236,7 @@ export class Link {
     const why = this.#goaway?.reason || reason || code;
     const { code: told, message, ...more } = this.#refused ?? {
       code: code === 4003 ? 'kicked' : OUR_FAULT.includes(code) ? 'violation' : 'unreachable',
-      message: this.isOpen ? `the connection was closed: ${why}` : 'no herenow broker answers here',
+      message: this.isOpen ? `connection closed: ${why}` : 'no herenow broker answers here',
     };
     return new HerenowError(told, message, { ...more, closeCode: code });
   }
