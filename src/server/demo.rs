@@ -47,6 +47,7 @@ const CLIENT: &[File] = files! { "client/src":
     "link.js",
     "livelike.js",
     "replica.js",
+    "rooms.js",
     "session.js",
     "soon.js",
     "token.js",
