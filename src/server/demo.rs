@@ -46,6 +46,7 @@ const CLIENT: &[File] = files! { "client/src":
     "error.js",
     "link.js",
     "livelike.js",
+    "react.js",
     "replica.js",
     "rooms.js",
     "session.js",
