@@ -128,8 +128,9 @@ pub struct Limits {
 /// The page asks again three times as often.
 const CROWD_LEASE: Duration = Duration::from_secs(60);
 
-/// Simulated viewers of the demo page, in all channels together.
-pub const CROWD_MAX: usize = 1_000;
+/// Simulated viewers of the demo page, in all channels together: enough that a channel passes the usual
+/// roster limit, though some of them are always away.
+pub const CROWD_MAX: usize = 1_200;
 
 /// From one viewer's coming to the next: 200 come in about a second.
 pub const CROWD_STEP: Duration = Duration::from_millis(5);

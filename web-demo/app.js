@@ -1,105 +1,149 @@
 /**
- * The page: puts the wire and the views together, and remembers who and where you are.
+ * The page: puts the client and the views together, and remembers who and where you are.
  *
- * Views know the document, the wire knows the broker, and only this file knows both.
+ * Views know the document, the client knows the broker, and only this file knows both.
  */
 
-import { byId, make, setText } from './dom.js';
+import { connect } from './client/index.js';
+import { byId, setText } from './dom.js';
+import { BreakView } from './view-break.js';
 import { ConnectionView } from './view-connection.js';
+import { CopyView, copy } from './view-copy.js';
+import { CrowdView } from './view-crowd.js';
 import { FeedView } from './view-feed.js';
-import { LogInput, LogView } from './view-log.js';
-import { MembersView } from './view-members.js';
-import { YouView } from './view-you.js';
-import { Wire } from './wire.js';
-import { clockTime, problemWords, randomName } from './words.js';
+import { StageView } from './view-stage.js';
+import { TYPING_MS, YouView } from './view-you.js';
+import { WireInput, WireView } from './view-wire.js';
+import { problemWords, randomName, shorthandName } from './words.js';
 
-/** @typedef {import('./wire.js').Problem} Problem */
-/** @typedef {import('./wire.js').LinkState} LinkState */
+/** @typedef {import('./client/index.js').Client} Client */
+/** @typedef {import('./client/index.js').Channel} Channel */
+/** @typedef {import('./client/index.js').HerenowError} HerenowError */
 
 const DEFAULT_CHANNEL = 'lobby';
 /** Kept for the tab, so that a reload keeps the name and a second tab is somebody else. */
 const NAME_KEY = 'herenow.name';
+/** How long a reaction stays an attribute; it has floated away by then. */
+const REACTION_MS = 3_000;
+/** Others see for how long we do not look. */
+const WHEN_HIDDEN = { away: true };
 
-/** Where a refusal is shown: next to what it is about. @type {Record<Problem['about'], string>} */
-const PROBLEM_PLACES = {
-  identity: 'name-problem',
-  subscribe: 'channel-problem',
-  setAttributes: 'mood-problem',
-  join: 'join-problem',
-  leave: 'join-problem',
-  typed: 'typed-problem',
-};
-
-const wire = new Wire({
-  connection: onConnection,
-  membership: showMembership,
-  room: onRoom,
-  watching: (watching) => {
-    unwatched = !watching;
-    showStaleness();
-  },
-  problem: (problem) => showProblem(problem.about, problemWords(problem)),
-  raw: (direction, text) => log.add(direction, text),
-});
-
-const log = new LogView();
+const stage = new StageView();
 const feed = new FeedView();
-const members = new MembersView(wire);
-const connection = new ConnectionView(() => wire.retryNow());
-const you = new YouView({ identify, join, leave, mood: setMood });
-const typed = new LogInput(sendTyped);
+const crowd = new CrowdView();
+const pig = new BreakView();
+const wire = new WireView();
+const copies = new CopyView();
+const connection = new ConnectionView(() => here.retry());
+const you = new YouView({ identify, join, leave, mood: setMood, react, typing });
+const typed = new WireInput(sendTyped);
+
+/** Channels are listened to once, however often we come back. @type {WeakSet<Channel>} */
+const watched = new WeakSet();
 
 let name = rememberedName();
-let channel = '';
-let connected = false;
-/** When the connection was lost, if it is. @type {number | null} */
-let lostAt = null;
-/** Whether a person typed `unsub`. */
-let unwatched = false;
+/** A token, where the broker wants one. @type {string | undefined} */
+let token;
+/** Whether we mean to be a member: a visitor is, from the beginning. */
+let wanted = true;
+let reactions = 0;
+/** Whether a join was typed by hand, and has not shown yet. */
+let joinTyped = false;
+/** Whether the broker has been reached under this name. */
+let reached = false;
+/** Whether a loss was told and its end was not. */
+let lost = false;
+let here = dial();
+let room = enter(channelInAddress());
 
-// ---- start ----
-
-byId('copy-link').addEventListener('click', copyLink);
-byId('watch-again').addEventListener('click', () => wire.watchAgain());
+byId('copy-link').addEventListener('click', () => copy(byId('copy-link'), location.href, 'Copy the address bar'));
+byId('token-form').addEventListener('submit', useToken);
 addEventListener('hashchange', () => identify(name, channelInAddress()));
-showChannel(channelInAddress());
-connect();
 
 // ---- who and where ----
 
-/** @param {string} newName @param {string} newChannel empty means: choose one for me */
-function identify(newName, newChannel) {
+/** @param {string} newName @param {string} channel empty means: choose one for me */
+function identify(newName, channel) {
   newName ||= randomName();
-  newChannel ||= DEFAULT_CHANNEL;
+  channel ||= DEFAULT_CHANNEL;
   if (newName !== name) {
     name = newName;
     rememberName(name);
-    connect();
+    reconnect(channel);
+  } else if (channel !== room.name) {
+    room.leave().catch(ignore);
+    room.unsubscribe().catch(ignore);
+    room = enter(channel);
   }
-  if (newChannel !== channel) showChannel(newChannel);
-  you.showIdentity(name, channel);
+  you.showIdentity(name, room.name);
 }
 
-function connect() {
+/** @param {string} channel */
+function reconnect(channel) {
+  here.close();
   clearProblems();
-  const url = new URL('ws', document.baseURI);
-  url.protocol = url.protocol.replace('http', 'ws');
-  url.searchParams.set('user', name);
-  wire.connect(url.href);
+  reached = lost = false;
+  here = dial();
+  room = enter(channel);
 }
 
-/** @param {string} newChannel */
-function showChannel(newChannel) {
-  channel = newChannel;
+function dial() {
+  const client = connect('ws', token === undefined ? { user: name } : { token });
+  client.on('frame', ({ direction, text }) => {
+    wire.add(direction, text);
+    if (direction === 'in') crowd.hear(text);
+    if (direction === 'in' && text.startsWith('{"type":"error"')) showTypedError(text);
+  });
+  client.on('state', () => client === here && onState());
+  return client;
+}
+
+/** @param {string} channel */
+function enter(channel) {
+  const entered = here.channel(channel);
   clearProblems();
   feed.clear();
-  wire.watch(channel);
-  if (channelInAddress() !== channel) history.replaceState(null, '', link());
-  /** @type {HTMLAnchorElement} */ (byId('another-tab')).href = link();
+  stage.clear();
+  location.replace(`#${encodeURIComponent(channel)}`);
+  /** @type {HTMLAnchorElement} */ (byId('another-tab')).href = location.href;
   setText(byId('channel-title'), channel);
   you.showIdentity(name, channel);
-  showSuggestions();
-  members.refresh();
+  pig.move('ws', channel);
+  const word = shorthandName(channel);
+  typed.suggest([`who ${word}`, `set ${word} mood=great`, 'where', 'help']);
+  if (!watched.has(entered)) listen(entered);
+  // Join first: then we are in the first list already, and do not arrive in front of ourselves.
+  if (wanted) join(entered);
+  entered.subscribe().catch((error) => showProblem('channel', error));
+  queueMicrotask(show);
+  return entered;
+}
+
+/** @param {Channel} entered */
+function listen(entered) {
+  watched.add(entered);
+  for (const event of /** @type {const} */ (['join', 'leave', 'timeout', 'updateAttributes'])) {
+    entered.on(event, (happened) => {
+      if (entered !== room) return;
+      followByHand(happened);
+      feed.happened(happened);
+      stage.happened(happened);
+      pig.happened(happened);
+    });
+  }
+  entered.on('change', () => entered === room && show());
+  entered.on('error', (error) => entered === room && showProblem('join', error));
+}
+
+/**
+ * A person can leave and join by typing, past the client: then that is what is wanted.
+ * @param {import('./client/index.js').PresenceEvent} event
+ */
+function followByHand({ event, user }) {
+  if (user !== here.me) return;
+  if (event === 'leave' && room.joined === 'in') leave();
+  if (event === 'join' && joinTyped) join();
+  joinTyped = false;
 }
 
 function channelInAddress() {
@@ -108,23 +152,6 @@ function channelInAddress() {
   } catch {
     return DEFAULT_CHANNEL; // a stray % in a link typed by hand
   }
-}
-
-function link() {
-  const url = new URL(location.href);
-  url.hash = encodeURIComponent(channel);
-  return url.href;
-}
-
-async function copyLink() {
-  const button = byId('copy-link');
-  try {
-    await navigator.clipboard.writeText(link());
-    setText(button, 'Copied');
-  } catch {
-    setText(button, 'Copy the address bar'); // no clipboard without https
-  }
-  setTimeout(() => setText(button, 'Copy link'), 2000);
 }
 
 function rememberedName() {
@@ -148,100 +175,128 @@ function rememberName(chosen) {
   }
 }
 
+/** @param {Event} event */
+function useToken(event) {
+  event.preventDefault();
+  token = /** @type {HTMLInputElement} */ (byId('token')).value.trim() || undefined;
+  reconnect(room.name);
+}
+
 // ---- what you do ----
 
-function join() {
+function join(entered = room) {
+  wanted = true;
   clearProblems();
-  wire.join(you.mood ? { mood: you.mood } : {});
+  entered.join(joinTyped ? undefined : you.mood ? { mood: you.mood } : {}, { whenHidden: WHEN_HIDDEN })
+    .catch((error) => onRefusedJoin(error));
+  queueMicrotask(show);
+}
+
+/** @param {HerenowError} error */
+function onRefusedJoin(error) {
+  // No answer yet is no refusal: the client goes on trying, and the top of the page says so.
+  if (['timeout', 'closed', 'superseded'].includes(error.code)) return;
+  // Then it is no join that was refused, but who we are.
+  if (here.state.phase !== 'open') return;
+  wanted = false;
+  showProblem('join', error);
+  show();
 }
 
 function leave() {
+  wanted = false;
   clearProblems();
-  wire.leave();
+  room.leave().catch(ignore);
+  show();
 }
 
 /** @param {string} mood */
 function setMood(mood) {
-  showProblem('setAttributes', '');
-  wire.setAttributes({ mood: mood || null });
+  setText(byId('mood-problem'), '');
+  setAttributes({ mood: mood || null });
+}
+
+/** @param {string} kind */
+function react(kind) {
+  reactions += 1;
+  setAttributes({ reaction: { kind, n: reactions } }, REACTION_MS);
+}
+
+/** @param {boolean} isTyping */
+function typing(isTyping) {
+  if (isTyping) setAttributes({ typing: true }, TYPING_MS);
+  else setAttributes({ typing: null });
+}
+
+/** @param {Record<string, unknown>} patch @param {number} [ttl] */
+function setAttributes(patch, ttl) {
+  if (!wanted) return;
+  room.setAttributes(patch, { ttl }).catch((error) => showProblem('mood', error));
 }
 
 /** @param {string} text */
 function sendTyped(text) {
-  const sent = wire.sendTyped(text);
-  showProblem('typed', sent ? '' : 'Not connected: nothing was sent.');
+  const sent = here.send(text);
+  joinTyped = sent && !wanted && /^\s*(join\s|\{.*"join")/.test(text);
+  setText(byId('typed-problem'), sent ? '' : 'Not connected: nothing was sent.');
   return sent;
 }
 
-// ---- what the wire tells ----
+/** The library gives every frame of its own an id: an error without one answers what was typed. @param {string} text */
+function showTypedError(text) {
+  const { id, ...problem } = JSON.parse(text);
+  if (id === undefined && here.state.phase === 'open') setText(byId('typed-problem'), problemWords(problem));
+}
 
-/** @param {LinkState} state */
-function onConnection(state) {
-  const wasConnected = connected;
-  connected = state.phase === 'open';
-  // From open straight to connecting is our own doing: another name, another connection.
-  if (wasConnected && !connected && state.phase !== 'connecting') {
-    lostAt = Date.now();
+// ---- what the client tells ----
+
+function onState() {
+  const { state } = here;
+  if (state.phase === 'open') {
+    if (lost) feed.note('Connected again');
+    reached = true;
+    lost = false;
+    setText(byId('name-problem'), '');
+    byId('token-form').hidden = true;
+  } else if (reached && !lost && state.phase !== 'connecting') {
+    lost = true;
     feed.note('Connection lost');
   }
-  if (connected && lostAt !== null) feed.note('Connected again');
-  if (connected) {
-    lostAt = null;
-    showProblem('identity', '');
+  if (state.phase === 'closed' && state.error.code === 'unauthenticated') {
+    showProblem('name', state.error);
+    byId('token-form').hidden = state.error.field === 'user';
   }
-  connection.show(state);
-  showMembership();
-  showStaleness();
-  members.refresh();
+  connection.show(state, reached);
+  show();
 }
 
-/** @param {Extract<import('./wire.js').Outcome, {changes: any}>} outcome */
-function onRoom(outcome) {
-  members.changed(outcome);
-  feed.changed(outcome);
-  const ours = wire.membership === 'in' && wire.room?.members.get(wire.user);
-  if (ours) you.showAttributes(ours.attributes);
-  document.title = `(${wire.room?.count}) ${channel} · herenow`;
-}
-
-function showMembership() {
-  you.showMembership(wire.membership, connected);
-}
-
-function showStaleness() {
-  const known = wire.room?.known ?? false;
-  const lost = lostAt !== null && known;
-  const stale = byId('stale');
-  stale.hidden = !lost && !unwatched;
-  byId('watch-again').hidden = lost;
-  setText(byId('stale-words'), lost
-    ? `As it was at ${clockTime(lostAt ?? 0)}, when the connection was lost.`
-    : 'Not kept up to date: you unsubscribed by hand.');
-  byId('members').classList.toggle('stale', !stale.hidden);
+function show() {
+  const connected = here.state.phase === 'open';
+  stage.show(room, here.me);
+  crowd.watch(room, here.welcome?.limits.roster ?? 1000);
+  crowd.show(room);
+  you.showMembership(room.joined, connected, wanted);
+  const ours = room.joined === 'in' && room.get(here.me);
+  if (ours && room.level === 'events') you.showAttributes(ours.attributes);
+  const stale = room.level !== null && !room.live;
+  byId('stale').hidden = !stale;
+  setText(byId('stale'), stale ? 'As it was when the connection was lost.' : '');
+  byId('members').classList.toggle('stale', stale);
+  document.title = room.level === null ? 'herenow' : `(${room.count}) ${room.name} · herenow`;
+  copies.show({ origin: new URL('.', document.baseURI).href.slice(0, -1), user: here.me || name, channel: room.name, mood: you.mood });
 }
 
 // ---- problems ----
 
-/** @param {Problem['about']} about @param {string} words */
-function showProblem(about, words) {
-  setText(byId(PROBLEM_PLACES[about]), words);
+/** @param {'name' | 'channel' | 'join' | 'mood'} about @param {HerenowError} error */
+function showProblem(about, error) {
+  if (['timeout', 'closed', 'superseded'].includes(error.code)) return;
+  setText(byId(`${about}-problem`), problemWords(error));
 }
 
 function clearProblems() {
-  for (const id of Object.values(PROBLEM_PLACES)) setText(byId(id), '');
+  for (const about of ['name', 'channel', 'join', 'mood', 'typed']) setText(byId(`${about}-problem`), '');
 }
 
-// ---- what one could type ----
-
-function showSuggestions() {
-  const room = /^[^\s"\\]+$/u.test(channel) ? channel : JSON.stringify(channel);
-  const lines = [`who ${room}`, `set ${room} mood=great`, `where`, 'help'];
-  const buttons = lines.map((line) => {
-    const button = make('button', 'suggestion', line);
-    button.setAttribute('type', 'button');
-    button.addEventListener('click', () => typed.suggest(line));
-    return button;
-  });
-  byId('suggestions').replaceChildren(...buttons);
-  byId('typed').setAttribute('placeholder', lines[0]);
-}
+/** What we leave behind does not matter. */
+function ignore() {}

@@ -37,6 +37,21 @@ export function nameElement(name) {
 }
 
 /**
+ * One of the pictures in index.html.
+ * @param {string} name
+ */
+export function icon(name) {
+  const NAMESPACE = 'http://www.w3.org/2000/svg';
+  const picture = document.createElementNS(NAMESPACE, 'svg');
+  const use = document.createElementNS(NAMESPACE, 'use');
+  use.setAttribute('href', `#i-${name}`);
+  picture.append(use);
+  picture.classList.add('icon', `icon-${name}`);
+  picture.setAttribute('aria-hidden', 'true');
+  return picture;
+}
+
+/**
  * Sets text only if it differs: a screen reader speaks a live region whenever it is written to.
  * @param {Element} element
  * @param {string} text

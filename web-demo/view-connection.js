@@ -3,7 +3,7 @@
 import { byId, setText } from './dom.js';
 import { connectionWords } from './words.js';
 
-/** @typedef {import('./wire.js').LinkState} LinkState */
+/** @typedef {import('./client/index.js').State} State */
 
 export class ConnectionView {
   #box = byId('connection');
@@ -11,7 +11,7 @@ export class ConnectionView {
   #detail = byId('connection-detail');
   #countdown = byId('connection-countdown');
   #retry = byId('retry');
-  /** @type {LinkState} */
+  /** @type {State} */
   #state = { phase: 'connecting' };
 
   /** @param {() => void} retry */
@@ -20,16 +20,15 @@ export class ConnectionView {
     setInterval(() => this.#count(), 500);
   }
 
-  /** @param {LinkState} state */
-  show(state) {
+  /** @param {State} state @param {boolean} before whether there was a connection before */
+  show(state, before) {
     this.#state = state;
-    const { title, detail } = connectionWords(state);
-    const mayRetry = state.phase === 'waiting' || state.phase === 'ended';
+    const { title, detail } = connectionWords(state, before);
     this.#box.dataset.phase = state.phase;
     setText(this.#title, title);
     setText(this.#detail, detail && `(${detail})`);
-    setText(this.#retry, state.phase === 'ended' ? 'Connect again' : 'Try now');
-    this.#retry.hidden = !mayRetry;
+    setText(this.#retry, state.phase === 'closed' ? 'Connect again' : 'Try now');
+    this.#retry.hidden = state.phase !== 'waiting' && state.phase !== 'closed';
     this.#count();
   }
 

@@ -1,30 +1,25 @@
 /** What happened lately, in words, newest first. */
 
-import { byId, make, nameElement } from './dom.js';
-import { caughtUpWords, changeWords, clockTime } from './words.js';
+import { byId, make, nameElement, oncePerFrame } from './dom.js';
+import { clockTime, eventWords } from './words.js';
 
-/** @typedef {import('./wire-replica.js').Outcome} Outcome */
+/** @typedef {import('./client/index.js').PresenceEvent} PresenceEvent */
 
 const MOST_LINES = 60;
 
 export class FeedView {
   #list = byId('feed');
   #empty = byId('feed-empty');
+  /** Not shown yet. @type {HTMLElement[]} */
+  #waiting = [];
+  #draw = oncePerFrame(() => this.#drawNow());
 
-  /** @param {Extract<Outcome, {changes: any}>} outcome */
-  changed(outcome) {
-    // What a snapshot differs in, nobody told: who came and went how often meanwhile is unknown.
-    if (outcome.kind === 'snapshot') {
-      const words = caughtUpWords(outcome.changes);
-      if (words) this.note(words);
-      return;
-    }
-    for (const change of outcome.changes.slice(-MOST_LINES)) {
-      const words = changeWords(change);
-      if (!words) continue;
-      const text = make('span', 'what', nameElement(change.user), ` ${words.text}`);
-      this.#add(words.tone, text, change.at ?? Date.now());
-    }
+  /** @param {PresenceEvent} event */
+  happened(event) {
+    const words = eventWords(event);
+    if (!words) return;
+    const text = make('span', 'what', nameElement(event.user), ` ${words.text}`);
+    this.#add(words.tone, text, event.at ?? Date.now());
   }
 
   /** A line about nobody in particular. @param {string} words */
@@ -33,6 +28,7 @@ export class FeedView {
   }
 
   clear() {
+    this.#waiting = [];
     this.#list.replaceChildren();
     this.#empty.hidden = false;
   }
@@ -43,8 +39,15 @@ export class FeedView {
     time.setAttribute('datetime', new Date(at).toISOString());
     const item = make('li', tone, text, time);
     item.dataset.testid = 'feed-item';
-    this.#list.prepend(item);
+    this.#waiting.push(item);
+    if (this.#waiting.length > MOST_LINES) this.#waiting.shift();
+    this.#draw();
+  }
+
+  #drawNow() {
+    this.#list.prepend(...this.#waiting.reverse());
+    this.#waiting = [];
     while (this.#list.childElementCount > MOST_LINES) this.#list.lastElementChild?.remove();
-    this.#empty.hidden = true;
+    this.#empty.hidden = this.#list.childElementCount > 0;
   }
 }

@@ -1,9 +1,9 @@
-/** Who you are, where, in which mood: the form that the person at this page fills in. */
+/** Who you are, where, in which mood: what the person at this page says of itself. */
 
-import { byId, make, setText } from './dom.js';
-import { MOODS, membershipWords, moodHue, moodOf } from './words.js';
+import { byId, icon, make, setText } from './dom.js';
+import { MOODS, REACTIONS, membershipWords, moodOf } from './words.js';
 
-/** @typedef {import('./wire.js').Membership} Membership */
+/** @typedef {'out' | 'joining' | 'in'} Joined */
 
 /**
  * @typedef {object} YouActions
@@ -11,32 +11,36 @@ import { MOODS, membershipWords, moodHue, moodOf } from './words.js';
  * @property {() => void} join
  * @property {() => void} leave
  * @property {(mood: string) => void} mood empty: none
+ * @property {(kind: string) => void} react
+ * @property {(typing: boolean) => void} typing
  */
+
+/** How long others see that somebody types, after the last key. */
+export const TYPING_MS = 5_000;
 
 export class YouView {
   #name = /** @type {HTMLInputElement} */ (byId('name'));
   #channel = /** @type {HTMLInputElement} */ (byId('channel'));
-  #moodText = /** @type {HTMLInputElement} */ (byId('mood-text'));
+  #say = /** @type {HTMLInputElement} */ (byId('say'));
   #join = /** @type {HTMLButtonElement} */ (byId('join'));
   #leave = /** @type {HTMLButtonElement} */ (byId('leave'));
-  #membership = byId('membership');
   /** @type {HTMLButtonElement[]} */
-  #chips = [];
+  #moods = [];
   #mood = '';
+  #typedAt = -Infinity;
 
   /** @param {YouActions} actions */
   constructor(actions) {
     this.actions = actions;
     byId('you-form').addEventListener('submit', (event) => {
       event.preventDefault();
-      this.#submit();
+      this.#identify();
+      if (!this.#join.hidden) actions.join();
     });
     this.#leave.addEventListener('click', () => actions.leave());
-    for (const field of [this.#name, this.#channel]) {
-      field.addEventListener('change', () => this.#identify());
-    }
-    this.#moodText.addEventListener('change', () => this.#chooseMood(this.#moodText.value.trim()));
-    this.#moodText.addEventListener('keydown', (event) => this.#onMoodKey(event));
+    for (const field of [this.#name, this.#channel]) field.addEventListener('change', () => this.#identify());
+    this.#say.addEventListener('input', () => this.#typing());
+    this.#say.addEventListener('keydown', (event) => this.#onSayKey(event));
     this.#makeChips();
   }
 
@@ -50,69 +54,76 @@ export class YouView {
     this.#channel.value = channel;
   }
 
-  /** @param {Membership} membership @param {boolean} connected */
-  showMembership(membership, connected) {
-    const out = membership === 'out';
-    const focused = document.activeElement === (out ? this.#leave : this.#join);
-    this.#name.readOnly = !out;
-    this.#channel.readOnly = !out;
-    this.#join.hidden = !out;
-    this.#leave.hidden = out;
-    setText(this.#membership, membershipWords(membership, connected));
+  /** @param {Joined} joined @param {boolean} connected @param {boolean} wanted whether we mean to be in */
+  showMembership(joined, connected, wanted) {
+    const focused = document.activeElement === (wanted ? this.#join : this.#leave);
+    this.#join.hidden = wanted;
+    this.#leave.hidden = !wanted;
+    setText(byId('membership'), membershipWords(joined, connected, wanted));
     // One button takes the other's place: the keyboard must not fall off the page.
-    if (focused) (out ? this.#join : this.#leave).focus();
+    if (focused) (wanted ? this.#leave : this.#join).focus();
   }
 
-  /** Shows what the broker holds for us, unless it is just being typed. @param {Record<string, unknown>} attributes */
+  /** Shows what the broker holds for us. @param {Record<string, unknown>} attributes */
   showAttributes(attributes) {
-    const mood = moodOf(attributes);
-    if (mood === this.#mood || document.activeElement === this.#moodText) return;
-    this.#mood = mood;
-    this.#showMood();
-  }
-
-  #submit() {
-    this.#identify();
-    if (!this.#join.hidden) this.actions.join();
+    this.#showMood(moodOf(attributes));
   }
 
   #identify() {
     this.actions.identify(this.#name.value.trim(), this.#channel.value.trim());
   }
 
-  /** Return in this field means "this mood", not "join". @param {KeyboardEvent} event */
-  #onMoodKey(event) {
+  /** Says so again only every now and then: it lasts a while. */
+  #typing() {
+    const typing = this.#say.value !== '';
+    const now = performance.now();
+    if (typing && now - this.#typedAt < TYPING_MS / 3) return;
+    this.#typedAt = typing ? now : -Infinity;
+    this.actions.typing(typing);
+  }
+
+  /** Return sends nothing: it is a mock chat, and must not join either. @param {KeyboardEvent} event */
+  #onSayKey(event) {
     if (event.key !== 'Enter' || event.isComposing) return;
     event.preventDefault();
-    this.#chooseMood(this.#moodText.value.trim());
+    this.#say.value = '';
+    this.#typing();
   }
 
   /** @param {string} mood */
-  #chooseMood(mood) {
+  #showMood(mood) {
     if (mood === this.#mood) return;
     this.#mood = mood;
-    this.#showMood();
-    this.actions.mood(mood);
-  }
-
-  #showMood() {
-    for (const chip of this.#chips) {
-      chip.setAttribute('aria-pressed', String(chip.dataset.mood === this.#mood));
-    }
-    this.#moodText.value = MOODS.includes(this.#mood) ? '' : this.#mood;
+    for (const chip of this.#moods) chip.setAttribute('aria-pressed', String(chip.dataset.mood === mood));
   }
 
   #makeChips() {
-    this.#chips = MOODS.map((mood) => {
-      const chip = /** @type {HTMLButtonElement} */ (make('button', 'chip', mood));
-      chip.type = 'button';
+    this.#moods = MOODS.map((mood) => {
+      const chip = button(mood, mood);
       chip.dataset.mood = mood;
       chip.dataset.testid = `mood-${mood}`;
-      chip.style.setProperty('--hue', String(moodHue(mood)));
       chip.setAttribute('aria-pressed', 'false');
-      chip.addEventListener('click', () => this.#chooseMood(this.#mood === mood ? '' : mood));
+      chip.addEventListener('click', () => {
+        const chosen = this.#mood === mood ? '' : mood;
+        this.#showMood(chosen);
+        this.actions.mood(chosen);
+      });
       return chip;
     });
-    byId('moods').append(...this.#chips);
+    byId('moods').append(...this.#moods);
+    byId('reactions').append(...[...REACTIONS].map(([kind, words]) => {
+      const chip = button(kind);
+      chip.setAttribute('aria-label', words);
+      chip.dataset.testid = `react-${kind}`;
+      chip.addEventListener('click', () => this.actions.react(kind));
+      return chip;
+    }));
   }
+}
+
+/** @param {string} picture @param {string} [words] */
+function button(picture, words = '') {
+  const chip = /** @type {HTMLButtonElement} */ (make('button', 'chip', icon(picture), words));
+  chip.type = 'button';
+  return chip;
 }

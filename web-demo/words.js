@@ -1,8 +1,7 @@
 /** What things are called when a person reads them. Pure: values in, words out. */
 
-/** @typedef {import('./wire.js').LinkState} LinkState */
-/** @typedef {import('./wire.js').Problem} Problem */
-/** @typedef {import('./wire-replica.js').Change} Change */
+/** @typedef {import('./client/index.js').State} State */
+/** @typedef {import('./client/index.js').PresenceEvent} PresenceEvent */
 
 const ADJECTIVES = ['brisk', 'calm', 'clever', 'cosy', 'eager', 'gentle', 'lucky', 'merry', 'quiet', 'sunny', 'swift', 'witty'];
 const ANIMALS = ['badger', 'crane', 'finch', 'fox', 'heron', 'ibex', 'lynx', 'marten', 'otter', 'panda', 'robin', 'wren'];
@@ -47,21 +46,46 @@ export function hue(name) {
   return (hash >>> 8) % 360;
 }
 
-/** The moods that one can pick, and their colours. */
-const MOOD_HUES = new Map([
-  ['happy', 95],
-  ['calm', 170],
-  ['focused', 255],
-  ['curious', 310],
-  ['tired', 35],
-  ['away', 220],
+/** The moods that one can pick. Each has a picture of its name. */
+export const MOODS = ['happy', 'curious', 'focused', 'excited', 'tired'];
+
+/** The reactions that one can throw, and what they are called. Each has a picture of its name. */
+export const REACTIONS = new Map([
+  ['heart', 'Love it'],
+  ['star', 'Brilliant'],
+  ['flame', 'On fire'],
+  ['bolt', 'Wow'],
 ]);
 
-export const MOODS = [...MOOD_HUES.keys()];
+/** The picture of a mood; for one of one's own words, a sign that there is one. @param {string} mood */
+export function moodPicture(mood) {
+  return mood && (MOODS.includes(mood) ? mood : 'other');
+}
 
-/** @param {string} mood */
-export function moodHue(mood) {
-  return MOOD_HUES.get(mood) ?? hue(mood);
+/**
+ * The reaction among attributes, if it is one.
+ * @param {Record<string, unknown> | undefined} attributes
+ * @returns {{kind: string, n: number} | undefined}
+ */
+export function reactionOf(attributes) {
+  const reaction = /** @type {any} */ (attributes?.reaction);
+  return REACTIONS.has(reaction?.kind) ? reaction : undefined;
+}
+
+/** Who is typing, of those given. @param {ReadonlyArray<{user: string}>} people */
+export function typingWords(people) {
+  const [one, two] = people;
+  if (!one) return '';
+  if (!two) return `${one.user} is typing…`;
+  if (people.length === 2) return `${one.user} and ${two.user} are typing…`;
+  return `${people.length} people are typing…`;
+}
+
+/** An avatar in words. @param {{user: string, attributes: Record<string, unknown>}} member @param {boolean} ours */
+export function watcherWords({ user, attributes }, ours) {
+  const mood = moodOf(attributes);
+  const notes = [ours && 'you', mood, attributes.typing && 'typing', attributes.away && 'in another tab'].filter(Boolean);
+  return notes.length ? `${user} (${notes.join(', ')})` : user;
 }
 
 /** The mood among attributes, however it was typed; empty if there is none. @param {Record<string, unknown> | undefined} attributes */
@@ -69,15 +93,6 @@ export function moodOf(attributes) {
   if (!attributes || !Object.hasOwn(attributes, 'mood')) return '';
   const { mood } = attributes;
   return typeof mood === 'string' ? mood : JSON.stringify(mood);
-}
-
-/** @param {number} ms how long somebody has been here */
-export function howLong(ms) {
-  const minutes = Math.floor(ms / 60_000);
-  if (minutes < 1) return 'just now';
-  if (minutes < 60) return `${minutes} min`;
-  const hours = Math.floor(minutes / 60);
-  return hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} days`;
 }
 
 const clock = new Intl.DateTimeFormat([], { timeStyle: 'medium', hourCycle: 'h23' });
@@ -89,19 +104,19 @@ export function clockTime(ms) {
 
 /**
  * What happened, to follow a name; null if it is nothing to tell. `tone` colours it.
- * @param {Change} change
+ * @param {PresenceEvent} event
  * @returns {{text: string, tone: 'came' | 'went' | 'lost' | 'changed'} | null}
  */
-export function changeWords(change) {
-  switch (change.event) {
+export function eventWords(event) {
+  switch (event.event) {
     case 'join':
       return { text: 'joined', tone: 'came' };
     case 'leave':
-      return { text: LEAVES[change.reason ?? ''] ?? 'left', tone: 'went' };
+      return { text: LEAVES[event.reason ?? ''] ?? 'left', tone: 'went' };
     case 'timeout':
-      return { text: `timed out: ${timeoutWords(change)}`, tone: 'lost' };
+      return { text: `timed out: ${timeoutWords(event)}`, tone: 'lost' };
     case 'updateAttributes': {
-      const text = updateWords(change);
+      const text = updateWords(event);
       return text ? { text, tone: 'changed' } : null;
     }
     default:
@@ -116,7 +131,7 @@ const LEAVES = {
   kicked: 'was removed by an operator',
 };
 
-/** @param {Change} change */
+/** @param {PresenceEvent} event */
 function timeoutWords({ reason, at, lastSeen }) {
   if (reason === 'connection') return 'connection lost';
   if (reason !== 'heartbeat') return 'no longer heard from';
@@ -124,75 +139,133 @@ function timeoutWords({ reason, at, lastSeen }) {
   return seconds > 0 ? `not heard for ${seconds} s` : 'not heard any more';
 }
 
-/** @param {Change} change */
-function updateWords({ before, after, reason }) {
-  const [was, is] = [moodOf(before?.attributes), moodOf(after?.attributes)];
+/** @param {PresenceEvent} event */
+function updateWords({ before, attributes, reason }) {
+  const [was, is] = [moodOf(before?.attributes), moodOf(attributes)];
   if (was === is) return '';
   if (is) return `is now ${is}`;
   return reason === 'expired' ? 'has a mood that wore off' : 'cleared the mood';
 }
 
 /**
- * A summary of what nobody told but a comparison found; empty if nothing changed.
- * @param {Change[]} changes
- */
-export function caughtUpWords(changes) {
-  const came = changes.filter((change) => change.event === 'join').length;
-  const went = changes.filter((change) => change.event === 'leave').length;
-  const parts = [came && `${came} came`, went && `${went} left`].filter(Boolean);
-  return parts.length ? `Caught up: ${parts.join(', ')} meanwhile` : '';
-}
-
-/**
  * The connection in words: how it is, and why if it is not well.
- * @param {LinkState} state
+ * @param {State} state
+ * @param {boolean} before whether there was a connection before
  * @returns {{title: string, detail: string}}
  */
-export function connectionWords(state) {
+export function connectionWords(state, before) {
   switch (state.phase) {
     case 'connecting':
       return { title: 'Connecting…', detail: '' };
     case 'open':
       return { title: 'Connected', detail: '' };
     case 'waiting':
-      return { title: 'Connection lost', detail: lossWords(state) };
+      return { title: before ? 'Connection lost' : 'Not connected', detail: LOSSES[state.error.closeCode ?? 0] ?? state.error.message };
     default:
-      return { title: 'Disconnected', detail: ENDINGS[state.code] ?? (state.reason || `code ${state.code}`) };
+      return { title: 'Disconnected', detail: ENDINGS[state.error.code] ?? state.error.message };
   }
 }
 
-/** @type {Record<number, string>} */
+/** By the error's code. @type {Record<string, string>} */
 const ENDINGS = {
-  4001: 'the broker does not accept this name',
-  4003: 'an operator removed you',
-  4008: 'too many messages',
+  kicked: 'an operator removed you',
+  violation: 'the broker found this page unruly',
+  unsupported_protocol: 'page and broker are of different versions: reload',
 };
 
-/** @type {Record<number, string>} */
+/** By the Close code. @type {Record<number, string>} */
 const LOSSES = {
-  1009: 'a message was too large',
   1011: 'the broker failed',
   1012: 'the broker is restarting',
   4100: 'this connection was too slow',
   4101: 'this page did not answer in time',
-  4102: 'the session expired',
+  4102: 'the token has expired',
 };
 
-/** @param {Extract<LinkState, {phase: 'waiting'}>} state */
-function lossWords({ code, reason }) {
-  return LOSSES[code] ?? reason;
-}
-
-/** Whether you are in. @param {import('./wire.js').Membership} membership @param {boolean} connected */
-export function membershipWords(membership, connected) {
-  if (membership === 'out') return '';
-  if (membership === 'in') return 'You are in. Leave to change your name or the channel.';
+/**
+ * Whether you are in.
+ * @param {'out' | 'joining' | 'in'} joined
+ * @param {boolean} connected
+ * @param {boolean} wanted whether you mean to be
+ */
+export function membershipWords(joined, connected, wanted) {
+  if (!wanted) return 'You are watching without being counted.';
+  if (joined === 'in') return 'You are in, until you leave or close this tab.';
   return connected ? 'Joining…' : 'You will be back in once connected.';
 }
 
-/** A refusal, as a sentence. @param {Problem} problem */
+/** A refusal, as a sentence. @param {{message: string, retryAfterMs?: number}} problem */
 export function problemWords({ message, retryAfterMs }) {
   const sentence = message.charAt(0).toUpperCase() + message.slice(1);
   const wait = retryAfterMs ? ` (try again in ${Math.ceil(retryAfterMs / 1000)} s)` : '';
   return `${sentence}${wait}.`.replace(/([.!?…])\.$/, '$1');
+}
+
+/**
+ * What the level in force means.
+ * @param {'events' | 'count' | null} level
+ * @param {number} roster up to so many members everyone is told by name
+ */
+export function levelWords(level, roster) {
+  if (level === 'events') return `told one by one, up to ${roster.toLocaleString('en')}`;
+  return level === 'count' ? 'only counted: too many to name' : '';
+}
+
+/**
+ * What batching saves.
+ * @param {{frames: number, events: number}} last of the last ten seconds
+ */
+export function batchingWords({ frames, events }) {
+  if (events === 0) return frames ? `${frames} count frames in ten seconds, whatever the crowd does.` : '';
+  const each = events / frames;
+  return `${events} events in ${frames} frames over ten seconds: ${each < 1.05 ? 'one' : each.toFixed(1)} a frame.`;
+}
+
+/** A name for the guinea pig, so that two pages do not share one. @param {() => number} [random] */
+export function pigName(random = Math.random) {
+  return `pip-${Math.floor(random() * 36 ** 3).toString(36).padStart(3, '0')}`;
+}
+
+/**
+ * A channel or a user as a word of the shorthand: quoted if it has to be.
+ * @param {string} name
+ */
+export function shorthandName(name) {
+  return /^[^\s"\\]+$/u.test(name) ? name : JSON.stringify(name);
+}
+
+/** As one word of a shell. @param {string} text */
+export function shellWord(text) {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/**
+ * What to take along: the code for what is on screen, and the same by hand.
+ * @param {{origin: string, user: string, channel: string, mood: string}} scene
+ * @returns {{title: string, text: string}[]}
+ */
+export function recipes({ origin, user, channel, mood }) {
+  const [socket, here, room] = [`${origin.replace(/^http/, 'ws')}/ws`, JSON.stringify(user), JSON.stringify(channel)];
+  const attributes = mood ? ` mood: ${JSON.stringify(mood)} ` : '';
+  const path = `${origin}/v1/channels/${encodeURIComponent(channel)}`;
+  return [
+    { title: 'A page', text: `<ul id="who"></ul>
+<script type="module">
+  import { connect } from "${origin}/client/index.js";
+  const here = connect("${socket}", { user: ${here} });
+  const room = here.channel(${room});
+  room.on("change", () => {
+    document.querySelector("#who").replaceChildren(...room.members.map(({ user }) =>
+      Object.assign(document.createElement("li"), { textContent: user })));
+  });
+  await room.subscribe();
+  await room.join({${attributes}});
+</script>` },
+    { title: 'By hand', text: `npx wscat -c ${shellWord(`${socket}?user=${encodeURIComponent(user)}`)}
+> sub ${shorthandName(channel)}
+> join ${shorthandName(channel)}${mood ? ` mood=${shorthandName(mood)}` : ''}` },
+    { title: 'From a back end', text: `curl ${shellWord(`${path}/count`)}
+curl ${shellWord(`${path}/members`)}
+curl -X PUT ${shellWord(`${path}/members/bob`)} --json '{"attributes":{"mood":"calm"}}'` },
+  ];
 }

@@ -14,6 +14,7 @@
  * - `too_many_requests`: too many requests wait for their answer
  * - `superseded`: the page left or unsubscribed before the broker had answered its join or subscribe
  * - `closed`: the client was closed
+ * - `not_initialized`: a facade was used before its `init`
  */
 export class HerenowError extends Error {
   /**

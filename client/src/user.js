@@ -22,7 +22,7 @@ import { call } from './emitter.js';
 /** Names in one frame: 50 of the longest fit into a message. */
 const BATCH = 50;
 
-class User {
+export class User {
   /** What was told last. @type {Status | null} */
   status = null;
   /** @type {Set<Watcher>} */

@@ -1,6 +1,9 @@
 /** The demo page in a real browser, against a real broker. Every test has a channel of its own. */
 
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { Demo, launchBrowser, newTabs, startBroker, startCuttableWire } from './harness.mjs';
 
@@ -34,46 +37,66 @@ afterEach(() => context.close());
 /** @param {string} name */
 const open = (name) => Demo.open(context, broker.url, { name, channel });
 
-describe('two tabs', { timeout: 60_000 }, () => {
-  test('see each other join within a second', async () => {
+describe('the stage', { timeout: 60_000 }, () => {
+  test('two tabs see each other arrive, and who is who', async () => {
     const ada = await open('ada');
+    await ada.shows('ada');
     const bob = await open('bob');
-    await ada.join();
-    await bob.shows('ada');
-    const began = performance.now();
-    await bob.join();
     await ada.shows('bob', 'ada');
-    assert.ok(performance.now() - began < 1000, 'the join took longer than a second to show');
     await bob.shows('bob', 'ada');
     await ada.told('bob joined');
-    assert.equal(await ada.row('ada').getByText('you', { exact: true }).isVisible(), true);
-    assert.equal(await ada.row('bob').getByText('you', { exact: true }).isVisible(), false);
+    await ada.says('ada', /^ada \(you\)$/);
+    await ada.says('bob', /^bob$/);
+    assert.match(await ada.page.title(), new RegExp(`^\\(2\\) ${channel} `));
     assert.deepEqual(complaints, []);
   });
 
-  test('see moods change, chosen before and after joining, and cleared', async () => {
-    const ada = await open('ada');
-    const bob = await open('bob');
+  test('moods show, and are taken back', async () => {
+    const [ada, bob] = [await open('ada'), await open('bob')];
     await ada.get('mood-happy').click();
-    await ada.join();
-    const mood = bob.row('ada').getByTestId('member-mood');
-    await mood.filter({ hasText: /^happy$/ }).waitFor();
-    await ada.get('mood-text').fill('deep in <b>code</b>');
-    await ada.get('mood-text').press('Enter');
-    await mood.filter({ hasText: 'deep in <b>code</b>' }).waitFor();
-    await bob.told('ada is now deep in <b>code</b>');
-    await ada.get('mood-text').fill('');
-    await ada.get('mood-text').press('Enter');
-    await mood.waitFor({ state: 'hidden' });
+    await bob.says('ada', /^ada \(happy\)$/);
+    await bob.told('ada is now happy');
+    await bob.avatar('ada').locator('.icon-happy').waitFor();
+    await ada.get('mood-happy').click();
+    await bob.says('ada', /^ada$/);
     await bob.told('ada cleared the mood');
     assert.deepEqual(complaints, []);
   });
 
-  test('see a leave, and the leaver can come back', async () => {
-    const ada = await open('ada');
-    const bob = await open('bob');
-    await ada.join();
-    await bob.join();
+  test('reactions float up at everybody’s, as often as they are thrown', async () => {
+    const [ada, bob] = [await open('ada'), await open('bob')];
+    for (const demo of [ada, bob]) {
+      await demo.page.evaluate(() => {
+        const seen = (/** @type {any} */ (globalThis).floats = /** @type {string[]} */ ([]));
+        new MutationObserver((records) => {
+          for (const { addedNodes } of records) for (const node of addedNodes) seen.push(String(/** @type {Element} */ (node).innerHTML));
+        }).observe(/** @type {Node} */ (document.querySelector('#floats')), { childList: true });
+      });
+    }
+    await ada.get('react-heart').click();
+    await bob.page.waitForFunction(() => /** @type {any} */ (globalThis).floats.length === 1);
+    await ada.get('react-heart').click();
+    for (const demo of [ada, bob]) {
+      await demo.page.waitForFunction(() => /** @type {any} */ (globalThis).floats.length === 2);
+      await demo.get('float').first().waitFor({ state: 'detached' });
+    }
+    assert.deepEqual(complaints, []);
+  });
+
+  test('typing is told, and clears by itself', async () => {
+    const [ada, bob] = [await open('ada'), await open('bob')];
+    await ada.get('say').pressSequentially('hello');
+    await bob.get('typing').filter({ hasText: 'ada is typing…' }).waitFor();
+    await bob.says('ada', /typing/);
+    await bob.get('typing').filter({ hasText: /^$/ }).waitFor({ state: 'attached', timeout: 20_000 });
+    await bob.logged('in', '"reason":"expired"');
+    await ada.get('say').press('Enter');
+    assert.equal(await ada.get('say').inputValue(), '');
+    assert.deepEqual(complaints, []);
+  });
+
+  test('who leaves goes, watches on, and can come back', async () => {
+    const [ada, bob] = [await open('ada'), await open('bob')];
     await ada.leave();
     await bob.shows('bob');
     await bob.told(/ada left/);
@@ -83,67 +106,183 @@ describe('two tabs', { timeout: 60_000 }, () => {
     assert.deepEqual(complaints, []);
   });
 
-  test('see that a tab was closed', async () => {
-    const ada = await open('ada');
-    const bob = await open('bob');
-    await bob.join();
-    await ada.shows('bob');
-    await bob.page.close();
-    await ada.shows();
+  test('a tab that is closed goes at once', async () => {
+    const [ada, bob] = [await open('ada'), await open('bob')];
+    await ada.shows('bob', 'ada');
+    await bob.page.close({ runBeforeUnload: true });
+    await ada.shows('ada');
     await ada.told('bob left: closed the connection');
     assert.deepEqual(complaints, []);
   });
 
-  test('are different people until a name is chosen, and a reload keeps the name', async () => {
-    const [one, other] = [await Demo.open(context, broker.url, { channel }), await Demo.open(context, broker.url, { channel })];
-    await one.rename('chosen');
+  test('a reload keeps the name, another tab has one of its own', async () => {
+    const ada = await Demo.open(context, broker.url, { channel });
+    await ada.rename('chosen');
+    await ada.page.reload();
+    await ada.isIn();
+    assert.equal(await ada.get('name').inputValue(), 'chosen');
+    const [page] = await Promise.all([context.waitForEvent('page'), ada.get('another-tab').click()]);
+    const other = new Demo(page);
+    await other.isIn();
+    assert.equal(await other.get('channel').inputValue(), channel);
     assert.notEqual(await other.get('name').inputValue(), 'chosen');
-    await one.join();
-    await other.shows('chosen');
-    await one.page.reload();
-    await one.connected();
-    assert.equal(await one.get('name').inputValue(), 'chosen');
-    assert.equal(await one.get('channel').inputValue(), channel);
-    await other.shows();
-    await one.join();
-    await other.shows('chosen');
+    await ada.get('count').filter({ hasText: /^2$/ }).waitFor();
     assert.deepEqual(complaints, []);
   });
 
-  test('meet through the link to another tab', async () => {
-    const ada = await open('ada');
-    await ada.join();
-    const [page] = await Promise.all([
-      context.waitForEvent('page'),
-      ada.get('another-tab').click(),
-    ]);
-    const other = new Demo(page);
-    await other.shows('ada');
-    assert.equal(await other.get('channel').inputValue(), channel);
-    assert.notEqual(await other.get('name').inputValue(), 'ada');
+  test('a change of channel leaves none behind', async () => {
+    const [ada, bob] = [await open('ada'), await open('bob')];
+    await ada.page.evaluate(() => { location.hash = 'else where'; });
+    await ada.get('channel-title').filter({ hasText: 'else where' }).waitFor();
+    await bob.shows('bob');
+    await ada.shows('ada');
+    await ada.get('channel').fill(channel);
+    await ada.get('channel').blur();
+    await bob.shows('ada', 'bob');
+    assert.deepEqual(complaints, []);
+  });
+
+  test('works by the keyboard alone', async () => {
+    const [ada, bob] = [await open('ada'), await open('bob')];
+    const { keyboard } = ada.page;
+    await ada.get('name').focus();
+    await keyboard.press('Tab');
+    await keyboard.press('Tab');
+    await keyboard.press('Enter'); // Leave
+    await bob.shows('bob');
+    assert.equal(await ada.page.evaluate(() => document.activeElement?.id), 'join', 'the keyboard stays where it was');
+    await keyboard.press('Space');
+    await bob.shows('ada', 'bob');
+    await keyboard.press('Tab');
+    await keyboard.press('Enter'); // the first mood
+    await bob.says('ada', /happy/);
     assert.deepEqual(complaints, []);
   });
 });
 
-describe('one tab', { timeout: 60_000 }, () => {
-  test('moves to another channel and leaves none behind', async () => {
+describe('the crowd', { timeout: 120_000 }, () => {
+  test('comes, is counted and charted, and goes home', async () => {
     const ada = await open('ada');
-    const bob = await open('bob');
-    await ada.join();
-    await bob.shows('ada');
-    await ada.page.evaluate(() => { location.hash = 'else where'; });
-    await ada.get('channel-title').filter({ hasText: 'else where' }).waitFor();
-    await bob.shows();
-    await ada.shows();
-    await ada.join();
+    await ada.get('crowd-10').click();
+    await ada.get('count').filter({ hasText: /^1[01]$/ }).waitFor();
+    await ada.page.waitForFunction(() => /^M.*L/.test(document.querySelector('#spark-count .line')?.getAttribute('d') ?? ''));
+    await ada.get('batching').filter({ hasText: /events? in \d+ frames/ }).waitFor();
+    await ada.get('crowd-0').click();
     await ada.shows('ada');
-    await bob.shows();
     assert.deepEqual(complaints, []);
   });
 
-  test('types frames by hand, shorthand and JSON', async () => {
+  test('that is too large to name is counted, and named again when it is small', async () => {
+    const small = await startBroker({ flags: ['--roster-limit', '50'] });
+    try {
+      const ada = await Demo.open(context, small.url, { name: 'ada', channel });
+      await ada.get('mood-happy').click();
+      await ada.says('ada', /happy/);
+      await ada.get('level').filter({ hasText: 'told one by one' }).waitFor();
+      await ada.get('crowd-100').click();
+      await ada.get('level').filter({ hasText: 'only counted' }).waitFor({ timeout: 30_000 });
+      await ada.page.waitForFunction(() => Number(document.querySelector('#count')?.textContent) > 80);
+      await ada.get('crowd-0').click();
+      await ada.get('level').filter({ hasText: 'told one by one' }).waitFor({ timeout: 30_000 });
+      await ada.shows('ada');
+      await ada.says('ada', /happy/);
+      assert.deepEqual(complaints, []);
+    } finally {
+      await small.stop();
+    }
+  });
+
+  test('of a thousand: two hundred faces, the rest a number, and the page goes on', async () => {
     const ada = await open('ada');
-    await ada.join();
+    await ada.get('crowd-1000').click();
+    await ada.page.waitForFunction(() => Number(document.querySelector('#count')?.textContent?.replaceAll(',', '')) >= 900, undefined, { timeout: 60_000 });
+    await ada.page.waitForFunction(() => document.querySelectorAll('[data-testid=member]').length === 200);
+    await ada.get('members-more').filter({ hasText: /^\+[\d,]{3,}$/ }).waitFor();
+    await ada.get('mood-tired').click();
+    await ada.type(`get ${channel}`);
+    await ada.logged('in', '"attributes":{"mood":"tired"}');
+    await ada.get('crowd-0').click();
+    await ada.page.waitForFunction(() => Number(document.querySelector('#count')?.textContent) < 50, undefined, { timeout: 30_000 });
+    assert.deepEqual(complaints, []);
+  });
+
+  test('where there is none, says why', async () => {
+    const ada = await open('ada');
+    await ada.page.route('**/demo/crowd', (route) => route.fulfill({ status: 404, body: '{}' }));
+    await ada.get('crowd-10').click();
+    await ada.get('crowd-words').filter({ hasText: 'brings no simulated viewers' }).waitFor();
+    assert.equal(await ada.get('crowd-10').isDisabled(), true);
+  });
+});
+
+describe('breaking it', { timeout: 120_000 }, () => {
+  /** @param {Demo} demo */
+  const pig = (demo) => demo.page.locator('#pig-name').textContent().then(String);
+
+  test('a short loss is seen by nobody', async () => {
+    const [ada, bob] = [await open('ada'), await open('bob')];
+    await ada.get('break-offline').click();
+    await ada.timeline('Network lost');
+    await ada.get('pig-state').filter({ hasText: 'offline' }).waitFor();
+    await ada.timeline('It is back, and was resumed');
+    await ada.timeline('Others saw nothing');
+    const name = await pig(ada);
+    assert.deepEqual((await bob.feed()).filter((line) => line.startsWith(name)), [`${name} joined`]);
+    assert.deepEqual(complaints, []);
+  });
+
+  test('a long one is a timeout, and then a join', async () => {
+    const [ada, bob] = [await open('ada'), await open('bob')];
+    await ada.get('break-long').click();
+    await ada.timeline(/Others saw: .* timed out: connection lost/);
+    await ada.timeline(/Others saw: .* joined/);
+    const name = await pig(ada);
+    await bob.told(`${name} timed out: connection lost`);
+    assert.deepEqual(complaints, []);
+  });
+
+  test('a crash is a timeout after the grace, and a closed tab leaves at once', async () => {
+    const ada = await open('ada');
+    await ada.get('break-close').click();
+    await ada.timeline(/Others saw: .* left: closed the connection/);
+    await ada.get('break-crash').click();
+    await ada.timeline('Crashed');
+    await ada.timeline(/Others saw: .* timed out: connection lost/);
+    await ada.get('pig-state').filter({ hasText: 'not here' }).waitFor();
+    await ada.get('break-back').click();
+    await ada.get('pig-state').filter({ hasText: /^here$/ }).waitFor();
+    assert.deepEqual(complaints, []);
+  });
+
+  test('whoever freezes is asked, timed out and told so, and comes back when it thaws', async () => {
+    const hasty = await startBroker({ flags: ['--presence-timeout', '3s'] });
+    try {
+      const ada = await Demo.open(context, hasty.url, { name: 'ada', channel });
+      await ada.get('break-freeze').click();
+      await ada.get('break-words').filter({ hasText: '3 s after' }).waitFor();
+      await ada.timeline('still there?');
+      await ada.timeline(/Others saw: .* timed out: not heard/);
+      await ada.timeline('removed');
+      await ada.get('break-freeze').filter({ hasText: 'Thaw' }).click();
+      await ada.timeline(/Others saw: .* joined/);
+      assert.deepEqual(complaints, []);
+    } finally {
+      await hasty.stop();
+    }
+  });
+
+  test('whoever misses some time is brought up to date', async () => {
+    const ada = await open('ada');
+    await ada.get('break-slow').click();
+    await ada.get('break-words').filter({ hasText: 'A browser reads for its page' }).waitFor();
+    await ada.timeline(/It is back, and was res/);
+    assert.deepEqual(complaints, []);
+  });
+});
+
+describe('the wire', { timeout: 60_000 }, () => {
+  test('takes shorthand and JSON, and remembers them', async () => {
+    const ada = await open('ada');
     await ada.type(`who ${channel}`);
     await ada.logged('out', `who ${channel}`);
     await ada.logged('in', /"type":"result".*"members":\[\{"user":"ada"/);
@@ -151,76 +290,68 @@ describe('one tab', { timeout: 60_000 }, () => {
     await ada.get('typed').press('ArrowUp');
     assert.equal(await ada.get('typed').inputValue(), `who ${channel}`);
     await ada.type(JSON.stringify({ type: 'setAttributes', channel, attributes: { mood: 'typed' } }));
-    await ada.row('ada').getByText('typed').waitFor();
+    await ada.says('ada', /typed/);
+    assert.deepEqual(complaints, []);
+  });
+
+  test('what is left and joined by hand is so', async () => {
+    const ada = await open('ada');
     await ada.type(`leave ${channel}`);
     await ada.get('join').waitFor();
     await ada.type(`join ${channel} mood=back`);
     await ada.isIn();
-    await ada.shows('ada');
+    await ada.says('ada', /back/);
     assert.deepEqual(complaints, []);
   });
 
-  test('says when a person has unsubscribed by hand, and mends it', async () => {
-    const ada = await open('ada');
-    await ada.type(`unsub ${channel}`);
-    await ada.get('stale').waitFor();
-    await ada.join();
-    await ada.get('stale').getByRole('button').click();
-    await ada.get('stale').waitFor({ state: 'hidden' });
-    await ada.shows('ada');
-    assert.deepEqual(complaints, []);
-  });
-
-  test('shows refusals near what was refused', async () => {
+  test('refusals are told in words', async () => {
     const ada = await open('ada');
     await ada.type('dance');
     await ada.get('typed-problem').filter({ hasText: 'dance' }).waitFor();
-    await ada.get('channel').fill('x'.repeat(201));
-    await ada.get('channel').blur();
-    await ada.get('channel-problem').filter({ hasText: /200 bytes/ }).waitFor();
-    await ada.get('channel').fill(channel);
-    await ada.get('channel').blur();
-    await ada.get('channel-problem').filter({ hasText: /^$/ }).waitFor({ state: 'attached' });
-    await ada.connected();
+    await ada.type('hb');
+    await ada.get('typed-problem').filter({ hasText: /^$/ }).waitFor({ state: 'attached' });
     assert.deepEqual(complaints, []);
   });
 
-  test('is told when its name is refused, and goes on with a better one', async () => {
+  test('is filtered by words and direction, whatever came before', async () => {
     const ada = await open('ada');
-    await ada.get('name').fill('é'.repeat(101));
-    await ada.get('name').blur();
-    await ada.get('name-problem').filter({ hasText: /200 bytes/ }).waitFor();
-    await ada.get('retry').waitFor();
-    await ada.rename('bea');
-    assert.equal(await ada.get('name-problem').textContent(), '');
-    await ada.join();
-    await ada.shows('bea');
-  });
-
-  test('pauses and clears the log', async () => {
-    const ada = await open('ada');
-    await ada.get('log-pause').click();
-    await ada.get('log-clear').click();
+    await ada.type('help');
+    await ada.logged('in', /"type": ?"help"/);
+    await ada.get('wire-filter').fill('welcome');
+    await ada.page.waitForFunction(() => document.querySelectorAll('#wire li').length === 1);
+    await ada.logged('in', '"type":"welcome"');
+    await ada.get('wire-filter').fill('');
+    await ada.get('wire-direction').selectOption('out');
+    await ada.logged('out', 'help');
+    assert.equal(await ada.get('wire-in').count(), 0);
     await ada.type(`count ${channel}`);
-    await ada.page.getByText('2 held back').waitFor();
-    assert.equal(await ada.get('log-in').count(), 0);
-    await ada.get('log-pause').click();
-    await ada.logged('in', '"count":0');
+    await ada.logged('out', `count ${channel}`);
+    await ada.get('wire-direction').selectOption('');
+    await ada.logged('in', '"count":1');
     assert.deepEqual(complaints, []);
   });
-});
 
-describe('the log', { timeout: 60_000 }, () => {
-  test('stays at its end while it shrinks and grows, unless a person scrolled up', async () => {
+  test('is paused and cleared', async () => {
     const ada = await open('ada');
-    const scroller = ada.page.locator('#log-scroller');
+    await ada.get('wire-pause').click();
+    await ada.get('wire-clear').click();
+    await ada.type(`count ${channel}`);
+    await ada.get('wire-held').filter({ hasText: '2 held back' }).waitFor();
+    assert.equal(await ada.get('wire-in').count(), 0);
+    await ada.get('wire-pause').click();
+    await ada.logged('in', '"count":1');
+    assert.deepEqual(complaints, []);
+  });
+
+  test('stays at its end, unless a person scrolled up', async () => {
+    const ada = await open('ada');
+    const scroller = ada.page.locator('#wire-scroller');
     const atEnd = () => ada.page.waitForFunction(() => {
-      const { scrollHeight, scrollTop, clientHeight } = /** @type {Element} */ (document.querySelector('#log-scroller'));
+      const { scrollHeight, scrollTop, clientHeight } = /** @type {Element} */ (document.querySelector('#wire-scroller'));
       return scrollHeight > clientHeight && scrollHeight - scrollTop - clientHeight < 2;
     });
     for (let i = 0; i < 5; i += 1) await ada.type('help');
     await ada.type('dance');
-    await ada.get('typed-problem').filter({ hasText: 'dance' }).waitFor();
     await ada.logged('in', '"code":"unknown_type"');
     await atEnd();
     await ada.page.setViewportSize({ width: 1000, height: 760 });
@@ -228,42 +359,80 @@ describe('the log', { timeout: 60_000 }, () => {
     await scroller.hover();
     await ada.page.mouse.wheel(0, -200);
     await ada.page.waitForFunction(() => {
-      const { scrollHeight, scrollTop, clientHeight } = /** @type {Element} */ (document.querySelector('#log-scroller'));
+      const { scrollHeight, scrollTop, clientHeight } = /** @type {Element} */ (document.querySelector('#wire-scroller'));
       return scrollHeight - scrollTop - clientHeight > 50;
     });
     const before = await scroller.evaluate((element) => element.scrollTop);
     await ada.type(`count ${channel}`);
-    await ada.logged('in', '"count":0');
+    await ada.logged('in', '"count":1');
     assert.equal(await scroller.evaluate((element) => element.scrollTop), before);
     assert.deepEqual(complaints, []);
+  });
+});
+
+describe('what is taken along', { timeout: 60_000 }, () => {
+  test('is the code for what is on screen, and is copied', async () => {
+    await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: broker.url });
+    const ada = await open('ada');
+    await ada.get('mood-happy').click();
+    await ada.get('recipe-0').filter({ hasText: 'mood: "happy"' }).waitFor();
+    await ada.get('copy-1').click();
+    await ada.get('copy-1').filter({ hasText: 'Copied' }).waitFor();
+    const copied = await ada.page.evaluate(() => navigator.clipboard.readText());
+    assert.equal(copied, `npx wscat -c '${broker.url.replace('http', 'ws')}/ws?user=ada'\n> sub ${channel}\n> join ${channel} mood=happy`);
+    const curl = await ada.get('recipe-2').textContent();
+    assert.ok(curl?.includes(`curl '${broker.url}/v1/channels/${channel}/count'`), String(curl));
+    assert.deepEqual(complaints, []);
+  });
+
+  test('works: the page, pasted into an empty one of another origin', async () => {
+    const ada = await open('ada');
+    const recipe = String(await ada.get('recipe-0').textContent()).replace('"ada"', '"bob"');
+    let html = '';
+    const elsewhere = createServer((_, response) => {
+      response.setHeader('content-type', 'text/html; charset=utf-8').end(`<!doctype html><link rel="icon" href="data:,">${html}`);
+    }).listen(0, '127.0.0.1');
+    await once(elsewhere, 'listening');
+    const origin = `http://127.0.0.1:${/** @type {any} */ (elsewhere.address()).port}`;
+    const allowing = await startBroker({ flags: ['--allow-origin', origin] });
+    try {
+      html = recipe.replaceAll(new URL(broker.url).host, new URL(allowing.url).host);
+      const page = await context.newPage();
+      const cy = await Demo.open(context, allowing.url, { name: 'cy', channel });
+      await page.goto(`${origin}/`);
+      await page.locator('#who li').filter({ hasText: 'bob' }).waitFor();
+      await page.locator('#who li').filter({ hasText: 'cy' }).waitFor();
+      await cy.shows('bob', 'cy');
+      assert.deepEqual(complaints, []);
+    } finally {
+      await allowing.stop();
+      elsewhere.close();
+    }
   });
 });
 
 describe('strange names', { timeout: 60_000 }, () => {
   test('markup is text', async () => {
     const evil = '<img src=x onerror="document.title=\'owned\'"><script>alert(1)</script>';
-    const ada = await open(evil);
     const bob = await open('bob');
-    await ada.join();
-    await bob.shows(evil);
+    await open(evil);
+    await bob.shown(evil);
     await bob.told(`${evil} joined`);
-    assert.equal(await bob.row(evil).locator('.name').textContent(), evil);
     assert.equal(await bob.page.locator('main img, main script, main b').count(), 0);
-    assert.match(await bob.page.title(), /^\(1\) /);
+    assert.match(await bob.page.title(), /^\(2\) /);
     assert.deepEqual(complaints, []);
   });
 
-  test('neither length nor direction nor accents break the layout of a phone', async () => {
+  test('neither length nor direction nor accents break the layout', async () => {
     const bob = await open('bob');
     await bob.page.setViewportSize({ width: 360, height: 740 });
     const names = ['w'.repeat(200), 'نورا الخطيب', '\u202eevil', '👩‍👩‍👧‍👦', '__proto__', `z${'\u0335'.repeat(40)}algo`];
     for (const name of names) {
       const other = await open(name);
-      await other.get('mood-text').fill('m'.repeat(80));
-      await other.get('mood-text').press('Enter');
-      await other.join();
+      await other.type(`set ${channel} mood=${'m'.repeat(80)}`);
+      await bob.says(name, /mmm/);
     }
-    await bob.shows(...[...names].reverse());
+    await bob.shows(...[...names].reverse(), 'bob');
     assert.equal(await bob.overflow(), 0);
     await bob.page.setViewportSize({ width: 1280, height: 800 });
     assert.equal(await bob.overflow(), 0);
@@ -274,7 +443,6 @@ describe('strange names', { timeout: 60_000 }, () => {
     channel = 'c'.repeat(200);
     const ada = await open('ada');
     await ada.page.setViewportSize({ width: 360, height: 740 });
-    await ada.join();
     await ada.shows('ada');
     assert.equal(await ada.overflow(), 0);
     assert.deepEqual(complaints, []);
@@ -283,107 +451,95 @@ describe('strange names', { timeout: 60_000 }, () => {
   test('a channel can have spaces, quotes and percent signs', async () => {
     channel = 'a "b" 100%/c#d';
     const ada = await open('ada');
-    await ada.join();
     await ada.page.getByRole('button', { name: /^who / }).click();
     await ada.get('typed').press('Enter');
     await ada.logged('in', '"type":"result"');
     assert.equal(await ada.get('typed-problem').textContent(), '');
     await ada.page.reload();
-    await ada.connected();
+    await ada.isIn();
     assert.equal(await ada.get('channel').inputValue(), channel);
     assert.deepEqual(complaints, []);
   });
 });
 
 describe('a phone', { timeout: 60_000 }, () => {
-  test('has no horizontal scroll', async () => {
-    await context.close();
-    ({ context, complaints } = await newTabs(browser, {
-      viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true,
-    }));
-    const ada = await open('ada');
-    await ada.join();
-    await ada.shows('ada');
-    await ada.type('help');
-    await ada.logged('in', /"type": ?"help"/);
-    assert.equal(await ada.overflow(), 0);
-    assert.equal(await ada.page.evaluate(() => visualViewport?.scale), 1);
-    assert.deepEqual(complaints, []);
-  });
+  for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
+    test(`has no horizontal scroll, ${colorScheme}`, async () => {
+      await context.close();
+      ({ context, complaints } = await newTabs(browser, {
+        viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true, colorScheme,
+      }));
+      const ada = await open('ada');
+      await ada.type('help');
+      await ada.logged('in', /"type": ?"help"/);
+      assert.equal(await ada.overflow(), 0);
+      assert.equal(await ada.page.evaluate(() => visualViewport?.scale), 1);
+      assert.deepEqual(complaints, []);
+    });
+  }
 });
 
-describe('a lost connection', { timeout: 60_000 }, () => {
-  test('is resumed, the page is present again, and who stayed does not blink', async () => {
+describe('a lost connection', { timeout: 90_000 }, () => {
+  test('is seen by nobody, and who stayed does not blink', async () => {
     const wire = await startCuttableWire(broker.port);
     const bob = await open('bob');
-    await bob.get('mood-calm').click();
-    await bob.join();
     const ada = await Demo.open(context, wire.url, { name: 'ada', channel });
     await ada.get('mood-happy').click();
-    await ada.join();
+    await bob.says('ada', /happy/);
     await ada.shows('ada', 'bob');
-    const stayed = await ada.row('bob').elementHandle();
-
+    const stayed = await ada.avatar('bob').elementHandle();
+    const before = await bob.feed();
     wire.cut();
-    await bob.told('ada timed out: connection lost');
     await ada.told('Connected again');
-    await bob.shows('ada', 'bob');
-    await ada.shows('ada', 'bob');
-    await ada.logged('in', '"resumed":true');
     await ada.isIn();
-    await bob.row('ada').getByText('happy').waitFor();
-    assert.equal(await stayed?.evaluate((row) => row.isConnected), true);
+    await ada.logged('in', '"resumed":true');
+    await bob.says('ada', /happy/);
+    assert.deepEqual(await bob.feed(), before);
+    assert.equal(await stayed?.evaluate((avatar) => avatar.isConnected), true);
     await wire.stop();
     // The browser itself notes each handshake that fails; nothing else may be wrong.
     assert.deepEqual(complaints.filter((text) => !text.includes('WebSocket connection to')), []);
   });
 
-  test('a fresh snapshot keeps the rows of those who stayed', async () => {
+  test('by the browser’s own switch is told, and mended when it is back', async () => {
     const ada = await open('ada');
-    await ada.join();
-    const row = await ada.row('ada').elementHandle();
-    await ada.page.evaluate(() => {
-      new MutationObserver((records) => {
-        if (records.some((record) => record.removedNodes.length || record.addedNodes.length)) document.body.dataset.blinked = 'yes';
-      }).observe(/** @type {Node} */ (document.querySelector('[data-testid=members]')), { childList: true });
-    });
-    await ada.get('log-clear').click();
-    await ada.type(`sub ${channel}`);
-    await ada.logged('in', '"type":"snapshot"');
-    await ada.get('mood-tired').click();
-    await ada.row('ada').getByText('tired').waitFor();
-    assert.equal(await row?.evaluate((element) => element.isConnected), true);
-    assert.equal(await ada.page.evaluate(() => document.body.dataset.blinked), undefined);
-    assert.deepEqual(complaints, []);
+    const others = await newTabs(browser);
+    const bob = await Demo.open(others.context, broker.url, { name: 'bob', channel });
+    await context.setOffline(true);
+    // What is connected stays so: it is only the page that believes it has no network.
+    await ada.page.waitForFunction(() => !navigator.onLine);
+    await context.setOffline(false);
+    await ada.isIn();
+    await bob.get('mood-tired').click();
+    await ada.says('bob', /tired/);
+    await bob.shows('bob', 'ada');
+    assert.deepEqual((await bob.feed()).filter((line) => line.startsWith('ada')), []);
+    await others.context.close();
   });
-});
 
-describe('a broker', { timeout: 60_000 }, () => {
   for (const signal of /** @type {const} */ (['SIGTERM', 'SIGKILL'])) {
-    test(`that restarts after ${signal} finds everybody again`, async () => {
+    test(`of a broker that restarts after ${signal} shows in words, and not among the people`, async () => {
       let own = await startBroker();
       try {
         const ada = await Demo.open(context, own.url, { name: 'ada', channel });
         const bob = await Demo.open(context, own.url, { name: 'bob', channel });
-        const eve = await Demo.open(context, own.url, { name: 'eve', channel });
         await ada.get('mood-focused').click();
-        await ada.join();
-        await bob.join();
-        for (const demo of [ada, bob, eve]) await demo.shows('bob', 'ada');
-
+        await bob.says('ada', /focused/);
+        await ada.shows('bob', 'ada');
         await own.stop(signal);
         await ada.get('connection-title').filter({ hasText: 'Connection lost' }).waitFor();
         await ada.get('stale').waitFor();
         assert.equal(await ada.get('member').count(), 2, 'what was known stays in view');
-        own = await startBroker(own.port);
-
-        for (const demo of [ada, bob, eve]) {
-          await demo.row('ada').getByText('focused').waitFor();
-          await demo.row('bob').waitFor();
-          await demo.get('count').filter({ hasText: /^2$/ }).waitFor();
+        own = await startBroker({ port: own.port });
+        for (const demo of [ada, bob]) {
+          await demo.isIn();
+          await demo.says('ada', /focused/);
           await demo.get('stale').waitFor({ state: 'hidden' });
         }
-        assert.equal(await eve.get('join').isVisible(), true, 'who only watched still only watches');
+        for (const demo of [ada, bob]) {
+          const comings = (await demo.feed()).filter((line) => / (left|timed out)/.test(line));
+          assert.deepEqual(comings, []);
+        }
         assert.deepEqual(complaints.filter((text) => !text.includes('WebSocket connection to')), []);
       } finally {
         await own.stop();
@@ -392,29 +548,65 @@ describe('a broker', { timeout: 60_000 }, () => {
   }
 });
 
-describe('a large channel', { timeout: 60_000 }, () => {
-  test('is shown by its number and its newest members, and listed again when it is small', async () => {
-    const small = await startBroker(0, '--roster-limit', '3');
+describe('what the broker refuses', { timeout: 60_000 }, () => {
+  test('a name: told at the name, and a better one goes on', async () => {
+    const ada = await open('ada');
+    await ada.get('name').fill('é'.repeat(101));
+    await ada.get('name').blur();
+    await ada.get('name-problem').filter({ hasText: /200 bytes/ }).waitFor();
+    await ada.get('connection-title').filter({ hasText: 'Disconnected' }).waitFor();
+    await ada.rename('bea');
+    assert.equal(await ada.get('name-problem').textContent(), '');
+    await ada.shows('bea');
+  });
+
+  test('a channel: told at the channel', async () => {
+    const ada = await open('ada');
+    await ada.get('channel').fill('x'.repeat(201));
+    await ada.get('channel').blur();
+    await ada.get('channel-problem').filter({ hasText: /200 bytes/ }).waitFor();
+    await ada.get('channel').fill(channel);
+    await ada.get('channel').blur();
+    await ada.get('channel-problem').filter({ hasText: /^$/ }).waitFor({ state: 'attached' });
+    await ada.get('join').click();
+    await ada.shows('ada');
+    assert.deepEqual(complaints, []);
+  });
+
+  test('no token: says so and takes one', async () => {
+    const secret = 'a secret of at least thirty-two bytes';
+    const guarded = await startBroker({ env: { HERENOW_JWT_SECRET: secret } });
     try {
-      const ada = await Demo.open(context, small.url, { name: 'ada', channel });
-      await ada.get('mood-happy').click();
-      await ada.join();
+      const page = await context.newPage();
+      await page.goto(`${guarded.url}/#${channel}`);
+      const ada = new Demo(page);
+      await ada.get('token-form').waitFor();
+      await ada.get('connection-title').filter({ hasText: 'Disconnected' }).waitFor();
+      await ada.get('token').fill(signed(secret, { sub: 'ada', exp: Math.floor(Date.now() / 1000) + 600 }));
+      await ada.get('token-use').click();
+      await ada.isIn();
       await ada.shows('ada');
-      await ada.crowd(channel, 'b', 'c');
-      await ada.shows('c', 'b', 'ada');
-      await ada.row('ada').getByTestId('member-mood').filter({ hasText: /^happy$/ }).waitFor();
-      await ada.crowd(channel, 'd');
-      await ada.logged('in', '"type":"level"');
-      await ada.shows('d', 'c', 'b', 'ada');
-      await ada.row('ada').getByTestId('member-mood').filter({ visible: true }).waitFor({ state: 'detached' });
-      await ada.crowd(channel, 'e', 'f');
-      await ada.shows('f', 'e', 'd', 'c', 'b', 'ada');
-      await ada.disperse('c', 'd', 'e', 'f');
-      await ada.shows('b', 'ada');
-      await ada.row('ada').getByTestId('member-mood').filter({ hasText: /^happy$/ }).waitFor();
-      assert.deepEqual(complaints, []);
+      await ada.get('crowd-10').click();
+      await ada.get('crowd-words').filter({ hasText: 'brings no simulated viewers' }).waitFor();
     } finally {
-      await small.stop();
+      await guarded.stop();
     }
   });
+
+  test('nobody there: says so, and that it goes on trying', async () => {
+    const own = await startBroker();
+    const ada = await Demo.open(context, own.url, { name: 'ada', channel });
+    await own.stop();
+    await ada.get('connection-title').filter({ hasText: 'Connection lost' }).waitFor();
+    await ada.get('retry').waitFor();
+    await ada.type('hb');
+    await ada.get('typed-problem').filter({ hasText: 'Not connected' }).waitFor();
+  });
 });
+
+/** @param {string} secret @param {object} claims */
+function signed(secret, claims) {
+  const encode = (/** @type {string} */ text) => Buffer.from(text).toString('base64url');
+  const body = `${encode('{"alg":"HS256","typ":"JWT"}')}.${encode(JSON.stringify(claims))}`;
+  return `${body}.${createHmac('sha256', secret).update(body).digest('base64url')}`;
+}

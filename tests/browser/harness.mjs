@@ -14,11 +14,14 @@ const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 /** Nothing here takes long; what does is broken. */
 const PATIENCE_MS = 10_000;
 
-/** A broker of our own, on a free port unless told which. @param {string[]} flags */
-export async function startBroker(port = 0, ...flags) {
+/**
+ * A broker of our own, on a free port unless told which.
+ * @param {{port?: number, flags?: string[], env?: Record<string, string>}} [options]
+ */
+export async function startBroker({ port = 0, flags = [], env = {} } = {}) {
   const child = spawn(BROKER, ['--listen', `127.0.0.1:${port}`, ...flags], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, HERENOW_LOG: 'warn' },
+    env: { ...process.env, HERENOW_LOG: 'error', ...env },
   });
   const url = await listeningUrl(child);
   return {
@@ -115,16 +118,22 @@ export class Demo {
   }
 
   /**
-   * A tab in the channel, under this name, not joined yet.
+   * A tab in the channel, under this name: a member, as every visitor is.
    * @param {import('playwright-core').BrowserContext} context
    * @param {string} url
    * @param {{name?: string, channel: string}} who
    */
   static async open(context, url, { name, channel }) {
-    const demo = new Demo(await context.newPage());
-    await demo.page.goto(`${url}/#${encodeURIComponent(channel)}`);
-    await demo.connected();
-    if (name !== undefined) await demo.rename(name);
+    const page = await context.newPage();
+    // Kept for the tab, as if it had been chosen on an earlier visit.
+    if (name !== undefined) {
+      await page.addInitScript((name) => {
+        if (sessionStorage.getItem('herenow.name') === null) sessionStorage.setItem('herenow.name', name);
+      }, name);
+    }
+    await page.goto(`${url}/#${encodeURIComponent(channel)}`);
+    const demo = new Demo(page);
+    await demo.isIn();
     return demo;
   }
 
@@ -136,15 +145,26 @@ export class Demo {
   /** Welcomed, and told who is here. */
   async connected() {
     await this.get('connection-title').filter({ hasText: /^Connected$/ }).waitFor();
-    await this.get('count').filter({ hasText: /^\d+$/ }).waitFor();
+    await this.get('count').filter({ hasText: /^[\d,]+$/ }).waitFor();
+  }
+
+  /** Present, as far as the page knows. */
+  async isIn() {
+    await this.connected();
+    await this.get('membership').filter({ hasText: /^You are in/ }).waitFor();
   }
 
   /** @param {string} name */
   async rename(name) {
     await this.get('name').fill(name);
     await this.get('name').blur();
-    await this.logged('in', `"user":${JSON.stringify(name)}`);
-    await this.connected();
+    await this.shown(name);
+    await this.isIn();
+  }
+
+  async leave() {
+    await this.get('leave').click();
+    await this.get('join').waitFor();
   }
 
   async join() {
@@ -152,17 +172,12 @@ export class Demo {
     await this.isIn();
   }
 
-  /** Present, as far as the page knows. */
-  async isIn() {
-    await this.get('membership').filter({ hasText: /^You are in/ }).waitFor();
-  }
-
   /** People without a page of their own, who join one after the other. @param {string} channel @param {string[]} users */
   async crowd(channel, ...users) {
     await this.page.evaluate(async ([channel, ...users]) => {
       const crowd = (/** @type {any} */ (globalThis).crowd ??= new Map());
       for (const user of users) {
-        const socket = new WebSocket(`ws://${location.host}/ws?user=${user}`);
+        const socket = new WebSocket(`ws://${location.host}/ws?user=${encodeURIComponent(user)}`);
         crowd.set(user, socket);
         await new Promise((resolve) => {
           socket.onopen = () => socket.send(JSON.stringify({ type: 'join', id: 1, channel }));
@@ -179,24 +194,33 @@ export class Demo {
     }, users);
   }
 
-  async leave() {
-    await this.get('leave').click();
-    await this.get('join').waitFor();
+  /** @param {string} user */
+  avatar(user) {
+    return this.page.locator(`[data-testid=member][data-user=${JSON.stringify(user)}]`);
   }
 
   /** @param {string} user */
-  row(user) {
-    return this.page.locator(`[data-testid=member][data-user=${JSON.stringify(user)}]`);
+  async shown(user) {
+    await this.avatar(user).waitFor();
   }
 
   /** Waits until exactly these are shown, newest first, and counted. @param {string[]} users */
   async shows(...users) {
     await this.page.waitForFunction((expected) => {
-      const rows = [...document.querySelectorAll('[data-testid=member]')];
-      const shown = rows.map((row) => /** @type {HTMLElement} */ (row).dataset.user);
+      const avatars = [...document.querySelectorAll('[data-testid=member]')];
+      const shown = avatars.map((avatar) => /** @type {HTMLElement} */ (avatar).dataset.user);
       const count = document.querySelector('[data-testid=count]')?.textContent;
       return JSON.stringify(shown) === JSON.stringify(expected) && count === String(expected.length);
     }, users);
+  }
+
+  /** What the avatar says of its user, to who cannot see it. @param {string} user @param {string | RegExp} words */
+  async says(user, words) {
+    await this.page.waitForFunction(([user, source]) => {
+      const avatar = [...document.querySelectorAll('[data-testid=member]')]
+        .find((each) => /** @type {HTMLElement} */ (each).dataset.user === user);
+      return new RegExp(source).test(avatar?.getAttribute('aria-label') ?? '');
+    }, [user, new RegExp(words).source]);
   }
 
   /** Waits for a line of activity. @param {string | RegExp} words */
@@ -204,9 +228,20 @@ export class Demo {
     await this.get('feed-item').filter({ hasText: words }).first().waitFor();
   }
 
-  /** Waits for a frame in the log. @param {'in' | 'out'} direction @param {string | RegExp} text */
+  /** All lines of activity, oldest first. */
+  async feed() {
+    const lines = await this.page.locator('[data-testid=feed-item] .what').allTextContents();
+    return lines.reverse();
+  }
+
+  /** Waits for a line of the guinea pig's. @param {string | RegExp} words */
+  async timeline(words) {
+    await this.get('timeline-item').filter({ hasText: words }).first().waitFor({ timeout: 30_000 });
+  }
+
+  /** Waits for a frame on the wire. @param {'in' | 'out'} direction @param {string | RegExp} text */
   async logged(direction, text) {
-    await this.get(`log-${direction}`).filter({ hasText: text }).first().waitFor({ state: 'attached' });
+    await this.get(`wire-${direction}`).filter({ hasText: text }).first().waitFor({ state: 'attached' });
   }
 
   /** @param {string} line */

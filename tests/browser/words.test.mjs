@@ -2,8 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { HerenowError } from '../../client/src/index.js';
+import { Meter, curve } from '../../web-demo/meter.js';
 import {
-  caughtUpWords, changeWords, connectionWords, howLong, hue, initials, moodOf, problemWords, randomName,
+  batchingWords, connectionWords, eventWords, hue, initials, membershipWords, moodOf, moodPicture, pigName,
+  problemWords, randomName, reactionOf, recipes, shellWord, shorthandName, typingWords, watcherWords,
 } from '../../web-demo/words.js';
 
 describe('initials', () => {
@@ -53,18 +56,9 @@ test('moods are read whatever they are', () => {
   assert.equal(moodOf(JSON.parse('{"__proto__":{"mood":"inherited"}}')), '');
 });
 
-test('times are rough', () => {
-  assert.equal(howLong(-5000), 'just now'); // clocks differ
-  assert.equal(howLong(59_999), 'just now');
-  assert.equal(howLong(60_000), '1 min');
-  assert.equal(howLong(3_600_000), '1 h');
-  assert.equal(howLong(47 * 3_600_000), '47 h');
-  assert.equal(howLong(48 * 3_600_000), '2 days');
-});
-
-describe('changes', () => {
-  /** @param {object} change */
-  const words = (change) => changeWords(/** @type {any} */ ({ user: 'bob', ...change }))?.text;
+describe('what happens', () => {
+  /** @param {object} event */
+  const words = (event) => eventWords(/** @type {any} */ ({ user: 'bob', channel: 'room', attributes: {}, ...event }))?.text;
   /** @param {string} [mood] */
   const withMood = (mood) => ({ user: 'bob', joinedAt: 0, attributes: mood ? { mood } : {} });
 
@@ -83,29 +77,92 @@ describe('changes', () => {
   });
 
   test('moods', () => {
-    assert.equal(words({ event: 'updateAttributes', before: withMood(), after: withMood('calm') }), 'is now calm');
-    assert.equal(words({ event: 'updateAttributes', before: withMood('calm'), after: withMood() }), 'cleared the mood');
-    assert.equal(words({ event: 'updateAttributes', before: withMood('calm'), after: withMood(), reason: 'expired' }), 'has a mood that wore off');
-    assert.equal(words({ event: 'updateAttributes', before: withMood('calm'), after: withMood('calm') }), undefined);
-  });
-
-  test('what nobody told is only counted', () => {
-    assert.equal(caughtUpWords([]), '');
-    assert.equal(caughtUpWords([{ event: 'join', user: 'a' }, { event: 'leave', user: 'b' }, { event: 'leave', user: 'c' }]), 'Caught up: 1 came, 2 left meanwhile');
+    assert.equal(words({ event: 'updateAttributes', before: withMood(), ...withMood('calm') }), 'is now calm');
+    assert.equal(words({ event: 'updateAttributes', before: withMood('calm'), ...withMood() }), 'cleared the mood');
+    assert.equal(words({ event: 'updateAttributes', before: withMood('calm'), ...withMood(), reason: 'expired' }), 'has a mood that wore off');
+    assert.equal(words({ event: 'updateAttributes', before: withMood('calm'), ...withMood('calm') }), undefined);
   });
 });
 
 test('the connection is told in words', () => {
-  assert.equal(connectionWords({ phase: 'connecting' }).title, 'Connecting…');
-  assert.deepEqual(connectionWords({ phase: 'waiting', retryAt: 0, code: 4100, reason: '' }), { title: 'Connection lost', detail: 'this connection was too slow' });
-  assert.equal(connectionWords({ phase: 'waiting', retryAt: 0, code: 1006, reason: '' }).detail, '');
-  assert.match(connectionWords({ phase: 'ended', code: 4003, reason: '' }).detail, /operator/);
-  assert.equal(connectionWords({ phase: 'ended', code: 4042, reason: '' }).detail, 'code 4042');
+  /** @param {string} code @param {number} [closeCode] */
+  const error = (code, closeCode) => new HerenowError(code, `the words for ${code}`, { closeCode });
+  assert.equal(connectionWords({ phase: 'connecting' }, false).title, 'Connecting…');
+  assert.equal(connectionWords({ phase: 'open' }, true).title, 'Connected');
+  assert.deepEqual(connectionWords({ phase: 'waiting', retryAt: 0, error: error('unreachable', 4100) }, true), { title: 'Connection lost', detail: 'this connection was too slow' });
+  assert.deepEqual(connectionWords({ phase: 'waiting', retryAt: 0, error: error('unreachable', 1006) }, false), { title: 'Not connected', detail: 'the words for unreachable' });
+  assert.match(connectionWords({ phase: 'closed', error: error('kicked', 4003) }, true).detail, /operator/);
+  assert.equal(connectionWords({ phase: 'closed', error: error('unauthenticated') }, true).detail, 'the words for unauthenticated');
+});
+
+test('membership is told in words', () => {
+  assert.match(membershipWords('out', true, false), /without being counted/);
+  assert.match(membershipWords('in', true, true), /^You are in/);
+  assert.equal(membershipWords('joining', true, true), 'Joining…');
+  assert.match(membershipWords('joining', false, true), /back in once connected/);
+});
+
+test('avatars are told in words', () => {
+  assert.equal(watcherWords({ user: 'ada', attributes: {} }, false), 'ada');
+  assert.equal(watcherWords({ user: 'ada', attributes: { mood: 'happy', typing: true, away: true } }, true), 'ada (you, happy, typing, in another tab)');
+  assert.deepEqual(['happy', 'my own', ''].map(moodPicture), ['happy', 'other', '']);
+});
+
+test('who is typing', () => {
+  const people = ['ada', 'bob', 'cy'].map((user) => ({ user }));
+  assert.equal(typingWords([]), '');
+  assert.equal(typingWords(people.slice(0, 1)), 'ada is typing…');
+  assert.equal(typingWords(people.slice(0, 2)), 'ada and bob are typing…');
+  assert.equal(typingWords(people), '3 people are typing…');
+});
+
+test('reactions are only those that there are', () => {
+  assert.deepEqual(reactionOf({ reaction: { kind: 'heart', n: 1 } }), { kind: 'heart', n: 1 });
+  for (const reaction of [undefined, null, 'heart', { kind: '<b>' }, { kind: 'constructor' }, [1]]) assert.equal(reactionOf({ reaction }), undefined);
+});
+
+describe('the meter', () => {
+  test('counts frames and events of each second, for a minute', () => {
+    const meter = new Meter();
+    meter.hear('{"type":"presence","seq":1,"events":[{"event":"join","user":"a"},{"event":"leave","user":"b"}]}');
+    meter.hear('{"type":"presence","seq":2,"events":[]}');
+    meter.hear('{"type":"count","count":3}');
+    meter.hear('{"type":"ok","id":1}');
+    meter.tick(3);
+    assert.deepEqual(meter.seconds, [{ frames: 3, events: 2, count: 3 }]);
+    for (let second = 0; second < 70; second += 1) meter.tick(0);
+    assert.equal(meter.seconds.length, 60);
+    assert.deepEqual(meter.last(10), { frames: 0, events: 0 });
+  });
+
+  test('draws within its box, newest at the right edge', () => {
+    assert.deepEqual(curve([1]), { line: '', area: '' });
+    const { line, area } = curve([0, 5, 10]);
+    assert.match(line, /^M[\d.]+ 22\.50L[\d.]+ 12\.00L60\.00 1\.50$/);
+    assert.ok(area.startsWith(line) && area.endsWith('Z'));
+  });
+
+  test('says what batching saves', () => {
+    assert.equal(batchingWords({ frames: 0, events: 0 }), '');
+    assert.match(batchingWords({ frames: 10, events: 0 }), /^10 count frames/);
+    assert.equal(batchingWords({ frames: 10, events: 25 }), '25 events in 10 frames over ten seconds: 2.5 a frame.');
+    assert.match(batchingWords({ frames: 10, events: 10 }), /one a frame/);
+  });
+});
+
+test('names are words of a shell and of the shorthand', () => {
+  assert.equal(shorthandName('room'), 'room');
+  assert.equal(shorthandName('my "room"'), '"my \\"room\\""');
+  assert.equal(shellWord("it's"), "'it'\\''s'");
+  assert.match(pigName(() => 0), /^pip-000$/);
+  const [page, byHand, backEnd] = recipes({ origin: 'https://example.com', user: 'a b', channel: 'c/d', mood: '' });
+  assert.match(page.text, /connect\("wss:\/\/example\.com\/ws", \{ user: "a b" \}\)/);
+  assert.match(byHand.text, /user=a%20b'/);
+  assert.match(backEnd.text, /channels\/c%2Fd\/count'/);
 });
 
 test('problems are sentences', () => {
-  const problem = /** @type {const} */ ({ about: 'typed', code: 'x' });
-  assert.equal(problemWords({ ...problem, message: 'graceMs must be at most 60000' }), 'GraceMs must be at most 60000.');
-  assert.equal(problemWords({ ...problem, message: 'Already one.' }), 'Already one.');
-  assert.equal(problemWords({ ...problem, message: 'too fast', retryAfterMs: 1200 }), 'Too fast (try again in 2 s).');
+  assert.equal(problemWords({ message: 'graceMs must be at most 60000' }), 'GraceMs must be at most 60000.');
+  assert.equal(problemWords({ message: 'Already one.' }), 'Already one.');
+  assert.equal(problemWords({ message: 'too fast', retryAfterMs: 1200 }), 'Too fast (try again in 2 s).');
 });

@@ -40,7 +40,7 @@ async fn viewers_come_with_names_and_moods_and_go_with_a_goodbye() {
     let mut observer = broker.observer("room").await;
     let answer = want(&broker, "room", 30).await;
     assert_eq!(answer.status, 200);
-    assert_eq!(answer.body, json!({"channel": "room", "viewers": 30, "max": 1_000}));
+    assert_eq!(answer.body, json!({"channel": "room", "viewers": 30, "max": 1_200}));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     sees(&mut observer, 30).await;
     assert_eq!(shown(&broker, "room").await, answer.body);
@@ -92,7 +92,7 @@ async fn there_are_never_more_than_the_bound_in_all() {
     sees(&mut hall, 20).await;
     let free = Broker::start();
     let refused = want(&free, "room", 1_001).await;
-    assert!(refused.body["detail"].as_str().unwrap().contains("from 0 to 1000"), "{refused:?}");
+    assert!(refused.body["detail"].as_str().unwrap().contains("from 0 to 1200"), "{refused:?}");
 }
 
 #[tokio::test]

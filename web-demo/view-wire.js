@@ -5,29 +5,34 @@ import { clockTime } from './words.js';
 
 /** @typedef {{direction: 'in' | 'out', text: string, at: number}} Line */
 
-/** Lines kept, shown or held back. */
-const MOST_LINES = 400;
+/** Messages kept, shown or not. */
+const MOST_LINES = 300;
 /** Characters shown of one message: a giant's snapshot would drown the rest. */
-const MOST_CHARS = 1500;
+const MOST_CHARS = 1200;
 /** As near to the end as this is at the end. */
 const NEAR_END_PX = 24;
 
-export class LogView {
-  #list = byId('log');
-  #scroller = byId('log-scroller');
-  #pause = /** @type {HTMLButtonElement} */ (byId('log-pause'));
-  #held = byId('log-held');
+export class WireView {
+  #list = byId('wire');
+  #scroller = byId('wire-scroller');
+  #pause = /** @type {HTMLButtonElement} */ (byId('wire-pause'));
+  #filter = /** @type {HTMLInputElement} */ (byId('wire-filter'));
+  #direction = /** @type {HTMLSelectElement} */ (byId('wire-direction'));
+  #held = byId('wire-held');
   #paused = false;
   /** Somebody who scrolled up is reading: new lines then must not take the old ones away. */
   #follows = true;
   #lastTop = 0;
-  /** Not shown yet. @type {Line[]} */
-  #waiting = [];
+  /** All that are kept. @type {Line[]} */
+  #lines = [];
+  /** Those of them that have come since the last drawing. */
+  #fresh = 0;
   #draw = oncePerFrame(() => this.#drawNow());
 
   constructor() {
     this.#pause.addEventListener('click', () => this.#setPaused(!this.#paused));
-    byId('log-clear').addEventListener('click', () => this.#clear());
+    byId('wire-clear').addEventListener('click', () => this.#clear());
+    for (const control of [this.#filter, this.#direction]) control.addEventListener('input', () => this.#drawAll());
     this.#scroller.addEventListener('scroll', () => this.#scrolled());
     // The window, or an error below, can make the log smaller without any scrolling.
     new ResizeObserver(() => this.#follow()).observe(this.#scroller);
@@ -35,8 +40,10 @@ export class LogView {
 
   /** @param {'in' | 'out'} direction @param {string} text */
   add(direction, text) {
-    this.#waiting.push({ direction, text, at: Date.now() });
-    if (this.#waiting.length > MOST_LINES) this.#waiting.shift();
+    this.#lines.push({ direction, text, at: Date.now() });
+    this.#fresh += 1;
+    // Who is paused keeps what is shown: only what is held back falls off.
+    if (this.#lines.length > MOST_LINES) this.#lines.splice(this.#paused ? MOST_LINES / 2 : 0, 1);
     this.#draw();
   }
 
@@ -45,23 +52,38 @@ export class LogView {
     this.#paused = paused;
     this.#pause.setAttribute('aria-pressed', String(paused));
     setText(this.#pause, paused ? 'Resume' : 'Pause');
-    this.#drawNow();
+    if (paused) this.#drawNow();
+    else this.#drawAll();
   }
 
   #clear() {
-    this.#waiting = [];
+    this.#lines = [];
+    this.#drawAll();
+  }
+
+  /** @param {Line} line */
+  #isWanted({ direction, text }) {
+    return (!this.#direction.value || this.#direction.value === direction) && text.includes(this.#filter.value);
+  }
+
+  #drawAll() {
     this.#list.replaceChildren();
+    this.#fresh = this.#lines.length;
+    const paused = this.#paused;
+    this.#paused = false;
     this.#drawNow();
+    this.#paused = paused;
   }
 
   #drawNow() {
-    this.#held.hidden = !this.#paused || this.#waiting.length === 0;
+    this.#held.hidden = !this.#paused || this.#fresh === 0;
     if (this.#paused) {
-      setText(this.#held, `${this.#waiting.length} held back`);
+      setText(this.#held, `${this.#fresh} held back`);
       return;
     }
-    this.#list.append(...this.#waiting.map(lineElement));
-    this.#waiting = [];
+    const fresh = this.#fresh ? this.#lines.slice(-this.#fresh) : [];
+    this.#fresh = 0;
+    this.#list.append(...fresh.filter((line) => this.#isWanted(line)).map(lineElement));
     while (this.#list.childElementCount > MOST_LINES) this.#list.firstElementChild?.remove();
     this.#follow();
   }
@@ -88,7 +110,7 @@ function lineElement({ direction, text, at }) {
   arrow.setAttribute('aria-label', direction === 'out' ? 'sent' : 'received');
   arrow.setAttribute('role', 'img');
   const item = make('li', direction, make('time', '', clockTime(at)), arrow, frame);
-  item.dataset.testid = `log-${direction}`;
+  item.dataset.testid = `wire-${direction}`;
   return item;
 }
 
@@ -115,7 +137,7 @@ function highlight(text) {
 }
 
 /** The line to type a message, with a memory as shells have. */
-export class LogInput {
+export class WireInput {
   #input = /** @type {HTMLInputElement} */ (byId('typed'));
   /** @type {string[]} */
   #past = [];
@@ -137,10 +159,19 @@ export class LogInput {
     });
   }
 
-  /** Puts a suggestion into the line, to be changed or sent. @param {string} text */
-  suggest(text) {
-    this.#input.value = text;
-    this.#input.focus();
+  /** What one could type. @param {string[]} lines */
+  suggest(lines) {
+    const buttons = lines.map((line) => {
+      const button = make('button', 'suggestion', line);
+      button.setAttribute('type', 'button');
+      button.addEventListener('click', () => {
+        this.#input.value = line;
+        this.#input.focus();
+      });
+      return button;
+    });
+    byId('suggestions').replaceChildren(...buttons);
+    this.#input.placeholder = lines[0];
   }
 
   /** @param {KeyboardEvent} event @param {1 | -1} step */

@@ -1,0 +1,115 @@
+/** Simulated viewers, and what their coming and going costs on the wire. */
+
+import { byId, setText } from './dom.js';
+import { Meter, curve } from './meter.js';
+import { batchingWords, levelWords } from './words.js';
+
+/** @typedef {import('./client/index.js').Channel} Channel */
+
+/** A crowd goes home by itself a minute after the page has last asked for it. */
+const KEEP_MS = 20_000;
+const TICK_MS = 1_000;
+/** Some are always away for a moment. Enough of them that a thousand are there. */
+const SPARE = 1.1;
+
+export class CrowdView {
+  #meter = new Meter();
+  /** @type {Channel | null} */
+  #room = null;
+  #roster = 1000;
+  /** How many we have asked for, and where. */
+  #wanted = { viewers: 0, channel: '' };
+  /** @type {HTMLButtonElement[]} */
+  #buttons = [...document.querySelectorAll('button[data-crowd]')].map((button) => /** @type {HTMLButtonElement} */ (button));
+
+  constructor() {
+    for (const button of this.#buttons) {
+      button.addEventListener('click', () => this.#bring(Number(button.dataset.crowd)));
+    }
+    setInterval(() => this.#tick(), TICK_MS);
+    setInterval(() => this.#wanted.viewers && this.#ask(), KEEP_MS);
+  }
+
+  /** @param {Channel} room @param {number} roster */
+  watch(room, roster) {
+    this.#roster = roster;
+    if (room === this.#room) return;
+    if (this.#wanted.viewers) this.#bring(0);
+    this.#room = room;
+    this.#meter = new Meter();
+    this.#draw();
+  }
+
+  /** @param {string} text a message of the broker */
+  hear(text) {
+    this.#meter.hear(text);
+  }
+
+  /** @param {Channel} room */
+  show(room) {
+    const level = byId('level');
+    level.dataset.level = room.level ?? '';
+    setText(level, levelWords(room.level, this.#roster));
+  }
+
+  /** @param {number} viewers */
+  async #bring(viewers) {
+    if (!this.#room) return;
+    this.#wanted = { viewers: viewers >= 1000 ? Math.round(viewers * SPARE) : viewers, channel: this.#room.name };
+    setText(byId('crowd-words'), viewers ? `${viewers.toLocaleString('en')} are on their way…` : '');
+    await this.#ask();
+    if (viewers === 0) setText(byId('crowd-words'), 'They have gone home.');
+  }
+
+  async #ask() {
+    const wanted = this.#wanted;
+    try {
+      const response = await fetch('demo/crowd', {
+        method: 'PUT',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(wanted),
+      });
+      if (response.status === 404) return this.#forbidden();
+      const answer = await response.json();
+      if (!response.ok) throw new Error(answer.detail ?? answer.title);
+      setText(byId('crowd-problem'), '');
+    } catch (error) {
+      this.#wanted = { viewers: 0, channel: '' };
+      setText(byId('crowd-words'), '');
+      setText(byId('crowd-problem'), `No crowd: ${/** @type {Error} */ (error).message}`);
+    }
+  }
+
+  #forbidden() {
+    this.#wanted = { viewers: 0, channel: '' };
+    for (const button of this.#buttons) button.disabled = true;
+    setText(byId('crowd-words'), 'This broker brings no simulated viewers: it knows its users by tokens, or serves a network.');
+  }
+
+  #tick() {
+    this.#meter.tick(this.#room?.count ?? 0);
+    if (!document.hidden) this.#draw();
+  }
+
+  #draw() {
+    const { seconds } = this.#meter;
+    const now = seconds.at(-1);
+    setText(byId('now-count'), (now?.count ?? 0).toLocaleString('en'));
+    setText(byId('now-events'), (now?.events ?? 0).toLocaleString('en'));
+    spark('spark-count', seconds.map(({ count }) => count));
+    spark('spark-events', seconds.map(({ events }) => events));
+    setText(byId('batching'), batchingWords(this.#meter.last(10)));
+    const { viewers, channel } = this.#wanted;
+    if (viewers && this.#room && channel === this.#room.name && this.#room.count >= viewers / SPARE) {
+      setText(byId('crowd-words'), 'They are here, and go on coming and going.');
+    }
+  }
+}
+
+/** @param {string} id @param {number[]} values */
+function spark(id, values) {
+  const { line, area } = curve(values);
+  const figure = byId(id);
+  figure.querySelector('.line')?.setAttribute('d', line);
+  figure.querySelector('.area')?.setAttribute('d', area);
+}
