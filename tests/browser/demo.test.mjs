@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { recipes } from '../../web-demo/words.js';
 import { Demo, launchBrowser, newTabs, startBroker, startCuttableWire } from './harness.mjs';
 
 /** @type {Awaited<ReturnType<typeof startBroker>>} */
@@ -385,9 +387,10 @@ describe('what is taken along', { timeout: 60_000 }, () => {
     assert.deepEqual(complaints, []);
   });
 
-  test('works: the page, pasted into an empty one of another origin', async () => {
-    const ada = await open('ada');
-    const recipe = String(await ada.get('recipe-0').textContent()).replace('"ada"', '"bob"');
+  test('works: the ten lines of the README, pasted into an empty page of another origin', async () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+    const lines = String(/```html\n([^]*?)\n```/.exec(readme)?.[1]);
+    assert.equal(lines, recipes({ origin: 'http://127.0.0.1:8080', user: 'ada', channel: 'room', mood: 'happy' })[0].text);
     let html = '';
     const elsewhere = createServer((_, response) => {
       response.setHeader('content-type', 'text/html; charset=utf-8').end(`<!doctype html><link rel="icon" href="data:,">${html}`);
@@ -396,13 +399,14 @@ describe('what is taken along', { timeout: 60_000 }, () => {
     const origin = `http://127.0.0.1:${/** @type {any} */ (elsewhere.address()).port}`;
     const allowing = await startBroker({ flags: ['--allow-origin', origin] });
     try {
-      html = recipe.replaceAll(new URL(broker.url).host, new URL(allowing.url).host);
+      html = lines.replaceAll('127.0.0.1:8080', new URL(allowing.url).host);
       const page = await context.newPage();
-      const cy = await Demo.open(context, allowing.url, { name: 'cy', channel });
+      const cy = await Demo.open(context, allowing.url, { name: 'cy', channel: 'room' });
       await page.goto(`${origin}/`);
-      await page.locator('#who li').filter({ hasText: 'bob' }).waitFor();
+      await page.locator('#who li').filter({ hasText: 'ada' }).waitFor();
       await page.locator('#who li').filter({ hasText: 'cy' }).waitFor();
-      await cy.shows('bob', 'cy');
+      await cy.shows('ada', 'cy');
+      await cy.says('ada', /happy/);
       assert.deepEqual(complaints, []);
     } finally {
       await allowing.stop();
