@@ -55,10 +55,23 @@ export class CrowdView {
   /** @param {number} viewers */
   async #bring(viewers) {
     if (!this.#room) return;
-    this.#wanted = { viewers: viewers >= 1000 ? Math.round(viewers * SPARE) : viewers, channel: this.#room.name };
-    setText(byId('crowd-words'), viewers ? `${viewers.toLocaleString('en')} are on their way…` : '');
+    const channel = this.#room.name;
+    const most = viewers ? await this.#most(channel) : Infinity;
+    this.#wanted = { viewers: Math.min(viewers >= 1000 ? Math.round(viewers * SPARE) : viewers, most), channel };
+    if (!most) return this.#forbidden();
+    const words = `${Math.min(viewers, most).toLocaleString('en')} are on their way…`;
+    setText(byId('crowd-words'), viewers ? words : 'They have gone home.');
     await this.#ask();
-    if (viewers === 0) setText(byId('crowd-words'), 'They have gone home.');
+  }
+
+  /** How many this broker would bring; none at all without an answer. @param {string} channel @returns {Promise<number>} */
+  async #most(channel) {
+    try {
+      const response = await fetch(`demo/crowd?channel=${encodeURIComponent(channel)}`);
+      return response.ok ? (await response.json()).max : 0;
+    } catch {
+      return Infinity; // no network: asking in earnest will tell
+    }
   }
 
   async #ask() {

@@ -24,7 +24,7 @@ pub mod secret;
 pub mod token;
 pub mod verifying_key;
 
-pub use access::{Access, Grants, Identity, Right};
+pub use access::{Access, Grants, Identity, Right, viewer};
 pub use flags::{IdentityFlags, TokenFlags};
 pub use keys::{ApiKey, ApiKeys, KeyRight};
 pub use origin::Origins;

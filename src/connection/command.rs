@@ -15,10 +15,10 @@ use herenow_protocol::{
 use super::place::{Place, Places, Subscribed};
 use super::query::check_right;
 use super::rules::Rules;
-use crate::auth::Right;
+use crate::auth::{self, Right};
 use crate::delivery::{Cursor, Flow, Outlet, Sending, Subscription, Want};
 use crate::hub::{Hub, Room};
-use crate::presence::{Command, Lasts, Now, Viewer};
+use crate::presence::{Command, Lasts, Now};
 
 /// What a connection's requests act on and with.
 #[derive(Debug)]
@@ -203,8 +203,7 @@ impl Client {
         check_right(sending, right_of(asked), &name)?;
         self.places.check_room(&name, self.rules.max_channels)?;
         let Self { hub, places, outlet, .. } = self;
-        let roles = sending.access().map_or(&[][..], |access| access.roles());
-        let viewer = Viewer::User { user: outlet.user(), roles };
+        let viewer = auth::viewer(outlet.user(), sending.access().map(Arc::as_ref));
         let (level, resumed, changed) = hub.enter(&name, |channel, room| {
             let level = room.standing().level(asked);
             let place = places.get_or_add(channel);

@@ -1,10 +1,12 @@
 //! Requests that ask: what is answered from the live state, as this connection's user may see it.
 
+use std::sync::Arc;
+
 use herenow_protocol::reply::Answer;
 use herenow_protocol::{ChannelName, ErrorCode, Refusal, UserId};
 
 use super::command::{Client, Done, check_between};
-use crate::auth::{Access, Right};
+use crate::auth::{self, Access, Right};
 use crate::delivery::Sending;
 use crate::limits::{LIST_DEFAULT, LIST_MAX};
 use crate::presence::Viewer;
@@ -12,8 +14,7 @@ use crate::presence::Viewer;
 impl Client {
     /// This connection's user, looking.
     fn viewer<'a>(&'a self, sending: &'a Sending<'_>) -> Viewer<'a> {
-        let roles = sending.access().map_or(&[][..], |access| access.roles());
-        Viewer::User { user: self.outlet.user(), roles }
+        auth::viewer(self.outlet.user(), sending.access().map(Arc::as_ref))
     }
 
     pub(super) fn get_count(

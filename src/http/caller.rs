@@ -7,7 +7,7 @@ use axum::http::header::AUTHORIZATION;
 use herenow_protocol::{Attributes, ChannelName, ErrorCode, Refusal, UserId};
 
 use super::limit::Account;
-use crate::auth::{ApiKey, Auth, Identity, KeyRight, Right};
+use crate::auth::{ApiKey, Auth, Identity, KeyRight, Right, viewer};
 use crate::presence::{Now, Viewer};
 
 /// Where a request comes from; IPv4 addresses in their IPv6 form.
@@ -80,11 +80,8 @@ impl Caller {
     pub fn viewer(&self) -> Viewer<'_> {
         match self {
             Self::Key(_) => Viewer::All,
-            Self::User(Identity { user, access }) => {
-                let roles = access.as_ref().map_or(&[][..], |access| access.roles());
-                Viewer::User { user, roles }
-            }
-            Self::Anyone(Some(user)) => Viewer::User { user, roles: &[] },
+            Self::User(Identity { user, access }) => viewer(user, access.as_deref()),
+            Self::Anyone(Some(user)) => viewer(user, None),
             Self::Anyone(None) => Viewer::Public,
         }
     }

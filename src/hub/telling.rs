@@ -8,7 +8,7 @@ use herenow_protocol::reply::{InForce, LevelReason, SnapshotReason};
 use herenow_protocol::{ChannelName, Level, ServerFrame, encode};
 
 use super::channel::Room;
-use crate::auth::Access;
+use crate::auth::{self, Access};
 use crate::delivery::{Blob, Cursor, Owed, Standing, Subscription};
 use crate::presence::restricted::Sight;
 use crate::presence::{Aside, Bundle, Tally, Tick, View, Viewer};
@@ -249,5 +249,5 @@ impl Telling {
 
 /// Who looks through a subscription.
 fn viewer<'a>(sub: &'a Subscription, access: Option<&'a Access>) -> Viewer<'a> {
-    Viewer::User { user: sub.outlet().user(), roles: access.map_or(&[], Access::roles) }
+    auth::viewer(sub.outlet().user(), access)
 }

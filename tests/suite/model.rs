@@ -2,9 +2,10 @@
 //! what observers were told last is kept beside what is true now, and a tick tells the difference.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use herenow::presence::{
-    Bounds, Change, Channel, Command, LEASE, Lasts, Now, Roster, SourceId, Tick, Viewer,
+    Bounds, Change, Channel, Command, LEASE, Lasts, Member, Now, Roster, SourceId, Tick, Viewer,
 };
 use herenow_protocol::reply::UpdateReason;
 use herenow_protocol::{
@@ -321,6 +322,20 @@ pub(crate) fn frames(mut bytes: &[u8]) -> Vec<ServerFrame> {
     frames
 }
 
+/// The members as a reader of pages of one sees them.
+pub(crate) fn page_by_page(channel: &Channel) -> Vec<Arc<Member>> {
+    let mut paged = Vec::new();
+    let mut after = None;
+    loop {
+        let page = channel.members(1, after, Viewer::Public);
+        paged.extend(page.members);
+        after = page.next;
+        if after.is_none() {
+            return paged;
+        }
+    }
+}
+
 fn bounds() -> Bounds {
     Bounds { members: MAX_MEMBERS, attribute_bytes: 100, attribute_keys: MAX_KEYS, roster: ROSTER }
 }
@@ -533,17 +548,7 @@ impl Pair {
             assert_eq!(shown.joined_at, member.joined_at);
             assert_eq!(self.core.member(user, Viewer::Public), Some(shown));
         }
-        let mut paged = Vec::new();
-        let mut after = None;
-        loop {
-            let page = self.core.members(1, after, Viewer::Public);
-            paged.extend(page.members);
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        assert_eq!(paged, view.members);
+        assert_eq!(page_by_page(&self.core), view.members);
         if !self.core.has_news() {
             let known: BTreeMap<_, _> = view
                 .members

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::json;
 
-use crate::model::frames;
+use crate::model::{frames, page_by_page};
 use crate::seed::seed;
 
 const CASES: u32 = 5_000;
@@ -280,17 +280,7 @@ impl Scene {
                 assert_eq!(watcher.members.get(&user), read.as_ref(), "{} of {user}", watcher.user);
             }
         }
-        let mut paged = Vec::new();
-        let mut after = None;
-        loop {
-            let page = self.core.members(1, after, Viewer::Public);
-            paged.extend(page.members);
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        assert_eq!(paged.len(), self.core.count());
+        assert_eq!(page_by_page(&self.core).len(), self.core.count());
     }
 
     /// Whom the watcher may see, spelled out.
