@@ -26,6 +26,12 @@ pub(crate) struct Presence {
     changes: u8,
     /// Those that no frame has told.
     pending: u8,
+    /// Changes of members whom not everyone sees; every subscriber here does.
+    whispers: u8,
+    /// Those that no aside has told.
+    pending_whispers: u8,
+    /// The seq that the last aside came to: no log has it.
+    unlogged: Option<u8>,
     next_seq: u8,
     log: VecDeque<Message>,
 }
@@ -35,7 +41,16 @@ pub(crate) struct Presence {
 pub(crate) enum Command {
     Join,
     SetAttributes,
+    /// As `SetAttributes`, of a member whom not everyone sees.
+    Whisper,
     Leave,
+}
+
+/// What a tick tells.
+struct Tick {
+    frame: Option<(u8, Vec<Byte>)>,
+    /// From which cursor, to which.
+    aside: Option<(u8, u8, Vec<Byte>)>,
 }
 
 impl Presence {
@@ -43,13 +58,31 @@ impl Presence {
         match command {
             Command::Join => self.members += 1,
             Command::SetAttributes => {}
+            Command::Whisper => {
+                self.whispers += 1;
+                self.pending_whispers += 1;
+                return;
+            }
             Command::Leave => self.members -= 1,
         }
         self.changes += 1;
         self.pending += 1;
     }
 
-    fn tick(&mut self) -> Option<(u8, Vec<Byte>)> {
+    fn tick(&mut self) -> Tick {
+        let (channel, from, changes) = (self.channel, self.next_seq, self.pending);
+        let frame = self.tick_for_everyone();
+        let whispers = std::mem::take(&mut self.pending_whispers);
+        let aside = (whispers > 0).then(|| {
+            let seq = self.next_seq - 1;
+            self.unlogged = Some(seq);
+            let aside = Message::Aside { channel, seq, changes, whispers };
+            (from, self.next_seq, aside.bytes())
+        });
+        Tick { frame, aside }
+    }
+
+    fn tick_for_everyone(&mut self) -> Option<(u8, Vec<Byte>)> {
         if self.pending == 0 {
             return None;
         }
@@ -65,9 +98,9 @@ impl Presence {
     }
 
     pub(crate) fn view(&self) -> (u8, Message) {
-        let Self { channel, epoch, changes, .. } = *self;
+        let Self { channel, epoch, changes, whispers, .. } = *self;
         let seq = self.next_seq - 1;
-        (self.next_seq, Message::Snapshot { channel, epoch, seq, changes })
+        (self.next_seq, Message::Snapshot { channel, epoch, seq, changes, whispers })
     }
 
     pub(crate) fn since(&self, seq: u8) -> Option<Vec<Byte>> {
@@ -83,9 +116,16 @@ impl Presence {
         self.changes
     }
 
-    pub(crate) fn resume(&self, since: Since) -> Option<u8> {
+    pub(crate) fn whispers(&self) -> u8 {
+        self.whispers
+    }
+
+    pub(crate) fn resume(&self, since: Since, mutant: Mutant) -> Option<u8> {
         let next = since.seq + 1;
-        (since.epoch == self.epoch && self.since(next).is_some()).then_some(next)
+        let missed = self.unlogged.is_some_and(|seq| seq >= since.seq);
+        let missed = missed && mutant != Mutant::ResumesPastAnAside;
+        let logged = since.epoch == self.epoch && self.since(next).is_some();
+        (logged && !missed).then_some(next)
     }
 }
 
@@ -110,6 +150,9 @@ impl Channel {
             members: 0,
             changes: 0,
             pending: 0,
+            whispers: 0,
+            pending_whispers: 0,
+            unlogged: None,
             next_seq: 1,
             log: VecDeque::new(),
         };
@@ -152,7 +195,8 @@ impl Room {
     }
 
     fn has_news(&self) -> bool {
-        self.presence.pending > 0 || !self.waiting.is_empty()
+        let untold = self.presence.pending > 0 || self.presence.pending_whispers > 0;
+        untold || !self.waiting.is_empty()
     }
 
     fn start_flusher(&mut self, mutant: Mutant) -> bool {
@@ -303,7 +347,13 @@ impl Hub {
 
 fn flush(hub: &Arc<Hub>, channel: &Arc<Channel>) {
     while let Some(round) = Round::begin(channel, hub.mutant) {
-        round.serve_snapshots();
+        if hub.mutant == Mutant::AsidesBehindSnapshots {
+            round.serve_snapshots();
+            round.tell_aside(channel);
+        } else {
+            round.tell_aside(channel);
+            round.serve_snapshots();
+        }
         round.pass(channel);
     }
     if hub.mutant != Mutant::EndsInAnotherHold {
@@ -312,7 +362,7 @@ fn flush(hub: &Arc<Hub>, channel: &Arc<Channel>) {
 }
 
 struct Round {
-    bundle: Option<(u8, Vec<Byte>)>,
+    tick: Tick,
     waiting: Vec<Arc<Subscription>>,
     view: (u8, Message),
 }
@@ -328,9 +378,19 @@ impl Round {
             room.flusher_ended();
             return None;
         }
-        let bundle = room.presence.tick();
+        let tick = room.presence.tick();
         let waiting = std::mem::take(&mut room.waiting);
-        Some(Self { bundle, waiting, view: room.presence.view() })
+        Some(Self { tick, waiting, view: room.presence.view() })
+    }
+
+    fn tell_aside(&self, channel: &Channel) {
+        let Some((from, to, blob)) = &self.tick.aside else { return };
+        over(channel, |batch| {
+            batch.retain(|sub| sub.outlet().visit_once(sub, *from, *to, blob));
+            if !batch.is_empty() {
+                channel.lock().waiting.append(batch);
+            }
+        });
     }
 
     fn serve_snapshots(&self) {
@@ -342,18 +402,25 @@ impl Round {
     }
 
     fn pass(self, channel: &Channel) {
-        let Some((seq, blob)) = self.bundle else { return };
-        let mut batch = Vec::new();
-        let mut slot = 0;
-        loop {
-            slot = channel.lock().next_batch(slot, &mut batch);
-            let last = batch.len() < PASS_BATCH;
+        let Some((seq, blob)) = self.tick.frame else { return };
+        over(channel, |batch| {
             for sub in batch.drain(..) {
                 sub.outlet().visit(&sub, seq, &blob);
             }
-            if last {
-                break;
-            }
+        });
+    }
+}
+
+/// Has `act` done with all subscribers, some at a time, and the batch emptied by it.
+fn over(channel: &Channel, mut act: impl FnMut(&mut Vec<Arc<Subscription>>)) {
+    let mut batch = Vec::new();
+    let mut slot = 0;
+    loop {
+        slot = channel.lock().next_batch(slot, &mut batch);
+        let last = batch.len() < PASS_BATCH;
+        act(&mut batch);
+        if last {
+            break;
         }
     }
 }

@@ -19,6 +19,8 @@
 //! Rest is reached by following only what the model itself recorded: tasks that were woken,
 //! flushers that were spawned, clients that read. So a wake-up that was lost stays lost.
 //!
+//! An aside is told to every subscriber here: each sees more than everyone.
+//!
 //! Left out: errors, closing and panics; timers and pings; the two reasons for a snapshot (each
 //! is served by itself, after one more look at the cursors); shared blobs, their holders and
 //! revoking; ticks of several frames, and those that come to nothing; folding; the index of users.
@@ -71,6 +73,12 @@ enum Mutant {
     ReapsWithoutLookingAgain,
     /// A channel that was removed meanwhile is entered.
     EntersTheDead,
+    /// Whoever can't take an aside at once is not given a snapshot instead.
+    ForgetsWhoMissedAnAside,
+    /// Snapshots, which have what the round's aside tells, go out before it.
+    AsidesBehindSnapshots,
+    /// Whoever comes back is resumed by the log alone, which keeps no asides.
+    ResumesPastAnAside,
 }
 
 /// Room for one message and a half: every other message is cut.
@@ -144,13 +152,15 @@ fn judge(hub: &Arc<Hub>, tasks: &mut [&mut Task]) {
             assert!(Arc::ptr_eq(&found, &place.channel), "a subscriber of a channel that is gone");
             let room = place.channel.lock();
             let (next_seq, changes) = (room.presence.next_seq(), room.presence.changes());
+            let whispers = room.presence.whispers();
             drop(room);
             let cursor = task.outlet.lock().cursor(subscription);
             assert_eq!(cursor, Cursor::Next(next_seq), "a subscriber was left behind");
-            let Replica::Synced(Since { seq, changes: told, .. }) = known[name] else {
+            let Replica::Synced(known) = known[name] else {
                 panic!("a subscriber was left without a snapshot")
             };
-            assert_eq!((seq + 1, told), (next_seq, changes), "a replica differs from the truth");
+            let told = (known.seq + 1, known.changes, known.whispers);
+            assert_eq!(told, (next_seq, changes, whispers), "a replica differs from the truth");
         }
         for name in [0, 1] {
             let knows = known[name] != Replica::Unsubscribed;
@@ -237,7 +247,7 @@ fn a_resume_and_a_tick(mutant: Mutant) {
     rest(&hub, &mut [&mut writer]);
     hub.allow_flushers(2);
     let resume = loom::thread::spawn(move || {
-        let since = Since { epoch: 0, seq: 1, changes: 1 };
+        let since = Since { epoch: 0, seq: 1, changes: 1, whispers: 0 };
         reader.receive(&[Request::Subscribe(0, Some(since))]);
         reader.outlet.socket().read(3);
         reader.poll();
@@ -380,6 +390,66 @@ fn the_last_leaves_and_another_joins(mutant: Mutant) {
     judge(&hub, &mut [&mut last, &mut next, &mut observer]);
 }
 
+/// What only those are told who see more than everyone.
+fn whisper(writer: &mut Task, channel: usize) {
+    writer.receive(&[Request::Apply(channel, Command::Whisper)]);
+}
+
+/// A choked subscriber sweeps while somebody whom not everyone sees changes, and then somebody else.
+fn a_sweep_and_an_aside(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let mut writer = writer(&hub, 0);
+    let reader = choked_reader(&hub, &mut writer, 2);
+    hub.allow_flushers(2);
+    let sweep = loom::thread::spawn(move || {
+        reader.poll();
+        reader.outlet.socket().read(3);
+        reader.poll();
+        reader
+    });
+    whisper(&mut writer, 0);
+    change(&mut writer, 0);
+    let mut reader = sweep.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
+/// Someone subscribes while an aside is told.
+fn a_subscribe_and_an_aside(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, TIGHT));
+    rest(&hub, &mut [&mut writer, &mut reader]);
+    hub.allow_flushers(2);
+    let subscribe = loom::thread::spawn(move || {
+        reader.receive(&[Request::Subscribe(0, None)]);
+        reader.outlet.socket().read(2);
+        reader.poll();
+        reader
+    });
+    whisper(&mut writer, 0);
+    whisper(&mut writer, 0);
+    let mut reader = subscribe.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
+/// Someone who was away for a moment comes back while an aside is told.
+fn a_resume_and_an_aside(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, TIGHT));
+    rest(&hub, &mut [&mut writer, &mut reader]);
+    hub.allow_flushers(2);
+    let resume = loom::thread::spawn(move || {
+        let since = Since { epoch: 0, seq: 1, changes: 1, whispers: 0 };
+        reader.receive(&[Request::Subscribe(0, Some(since))]);
+        reader.outlet.socket().read(3);
+        reader.poll();
+        reader
+    });
+    whisper(&mut writer, 0);
+    change(&mut writer, 0);
+    let mut reader = resume.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
 /// Every scenario, with as many preemptions as a few seconds allow.
 macro_rules! holds {
     ($($scenario:ident: $preemptions:literal,)*) => {
@@ -404,6 +474,9 @@ holds! {
     two_channels: 4,
     the_last_goes_and_another_comes: 6,
     the_last_leaves_and_another_joins: 5,
+    a_sweep_and_an_aside: 4,
+    a_subscribe_and_an_aside: 4,
+    a_resume_and_an_aside: 4,
 }
 
 /// Every mutant, with a scenario that finds it and what it finds.
@@ -442,4 +515,10 @@ is_found! {
         "a channel was removed with a subscriber in it";
     a_channel_entered_when_dead: EntersTheDead in the_last_goes_and_another_comes,
         "a channel was removed with a subscriber in it";
+    an_aside_that_was_missed: ForgetsWhoMissedAnAside in a_sweep_and_an_aside,
+        "a replica differs from the truth";
+    an_aside_behind_its_snapshot: AsidesBehindSnapshots in a_subscribe_and_an_aside,
+        "a replica differs from the truth";
+    a_resume_past_an_aside: ResumesPastAnAside in a_resume_and_an_aside,
+        "a replica differs from the truth";
 }

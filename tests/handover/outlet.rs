@@ -127,6 +127,23 @@ impl Outlet {
         }
     }
 
+    pub(crate) fn visit_once(&self, sub: &Subscription, from: u8, to: u8, blob: &[Byte]) -> bool {
+        let mut sending = self.lock();
+        let cursor = sub.cursor();
+        if !matches!(cursor, Cursor::Next(_)) {
+            return false;
+        }
+        let free = sending.state.flow == Flow::Flowing && cursor == Cursor::Next(from);
+        if free && sending.write_shared(sub, to, blob) {
+            return false;
+        }
+        if self.mutant == Mutant::ForgetsWhoMissedAnAside {
+            return false;
+        }
+        sub.set_cursor(Cursor::Want);
+        sending.state.flow == Flow::Flowing
+    }
+
     pub(crate) fn visit_with_snapshot(&self, sub: &Subscription, next_seq: u8, blob: &[Byte]) {
         let mut sending = self.lock();
         if sending.state.flow == Flow::Flowing && sub.cursor() == Cursor::Want {
@@ -223,16 +240,21 @@ impl Sending<'_> {
         self.state.flow = Flow::Flowing;
     }
 
-    fn write_shared(&mut self, sub: &Subscription, next_seq: u8, blob: &[Byte]) {
+    /// Whether it is taken, if only in part.
+    fn write_shared(&mut self, sub: &Subscription, next_seq: u8, blob: &[Byte]) -> bool {
         match self.outlet.socket.write(blob) {
             Written::All => {}
             Written::Cut(written) => {
                 self.state.tail = blob[written..].into();
                 self.choke();
             }
-            Written::Nothing => return self.choke(),
+            Written::Nothing => {
+                self.choke();
+                return false;
+            }
         }
         sub.set_cursor(Cursor::Next(next_seq));
+        true
     }
 
     fn choke(&mut self) {

@@ -8,6 +8,7 @@ pub(crate) struct Since {
     pub(crate) epoch: u8,
     pub(crate) seq: u8,
     pub(crate) changes: u8,
+    pub(crate) whispers: u8,
 }
 
 /// A client's knowledge of one channel.
@@ -42,13 +43,15 @@ pub(crate) fn replicas(bytes: &[Byte]) -> [Replica; 2] {
                 replicas[channel] = resumed.map_or(Replica::Waiting, Replica::Synced);
             }
             Message::Unsubscribed { channel } => replicas[channel] = Replica::Unsubscribed,
-            Message::Snapshot { channel, epoch, seq, changes } => {
+            Message::Snapshot { channel, epoch, seq, changes, whispers } => {
                 let told = replicas[channel] != Replica::Unsubscribed;
                 assert!(told, "a snapshot before the ok of subscribe or after that of unsubscribe");
                 if let Replica::Synced(known) = replicas[channel] {
-                    assert!(known.epoch < epoch || known.seq < seq, "a snapshot of what was known");
+                    // Whoever missed an aside can't tell whether it had any part in it.
+                    let news = known.epoch < epoch || known.seq < seq || whispers > 0;
+                    assert!(news, "a snapshot of what was known");
                 }
-                replicas[channel] = Replica::Synced(Since { epoch, seq, changes });
+                replicas[channel] = Replica::Synced(Since { epoch, seq, changes, whispers });
             }
             Message::Presence { channel, seq, changes } => {
                 let Replica::Synced(known) = &mut replicas[channel] else {
@@ -56,6 +59,15 @@ pub(crate) fn replicas(bytes: &[Byte]) -> [Replica; 2] {
                 };
                 assert_eq!(seq, known.seq + 1, "a frame doubled, lost or out of order");
                 (known.seq, known.changes) = (seq, known.changes + changes);
+            }
+            Message::Aside { channel, seq, changes, whispers } => {
+                let Replica::Synced(known) = &mut replicas[channel] else {
+                    panic!("an aside after the ok of unsubscribe, or before any snapshot")
+                };
+                let expected = known.seq + u8::from(changes > 0);
+                assert_eq!(seq, expected, "an aside that does not follow what was known");
+                (known.seq, known.changes) = (seq, known.changes + changes);
+                known.whispers += whispers;
             }
         }
     }

@@ -15,10 +15,13 @@ pub(crate) enum Message {
     Subscribed { channel: usize, resumed: Option<Since> },
     /// The `ok` of `unsubscribe`.
     Unsubscribed { channel: usize },
-    /// The state after `seq`: so many changes.
-    Snapshot { channel: usize, epoch: u8, seq: u8, changes: u8 },
+    /// The state after `seq`: so many changes, and so many of members whom not everyone sees.
+    Snapshot { channel: usize, epoch: u8, seq: u8, changes: u8, whispers: u8 },
     /// A frame: so many changes folded.
     Presence { channel: usize, seq: u8, changes: u8 },
+    /// What a tick tells who sees more than everyone: all that its frame tells, if there is one, and
+    /// the rest. Without one it repeats the seq.
+    Aside { channel: usize, seq: u8, changes: u8, whispers: u8 },
 }
 
 /// One byte of a message. Every message has [`Byte::ALL`] of them, so that it can be cut.

@@ -121,7 +121,7 @@ impl Task {
                 let slot = room.add_subscriber(Arc::clone(&subscription));
                 (subscription, slot)
             });
-            let next = since.and_then(|since| room.presence.resume(since));
+            let next = since.and_then(|since| room.presence.resume(since, mutant));
             sending.set_cursor(subscription, next.map_or(Cursor::Want, Cursor::Next));
             let asks = sending.flow() == Flow::Flowing || mutant == Mutant::WantsWhileChoked;
             if next.is_none() && asks {
