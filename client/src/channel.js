@@ -205,26 +205,26 @@ export class Channel extends Emitter {
 
   // For the client.
 
-  /** There is a new connection: says again what is wanted. */
+  /** There is a new connection: says again what is wanted. @internal */
   restore() {
     // Join first: then a snapshot has us in it already, and our own row does not blink.
     this.#sendJoin();
     this.#sendSubscribe();
   }
 
-  /** The connection is lost. What is shown stays. */
+  /** The connection is lost. What is shown stays. @internal */
   interrupted() {
     this.#take(replica.interrupted(this.#replica));
     if (this.#joined === 'in') this.#setJoined('joining');
   }
 
-  /** There will be no other connection, unless the page asks for one. */
+  /** There will be no other connection, unless the page asks for one. @internal */
   ended() {
     this.#stopHolding();
     this.#setJoined('out');
   }
 
-  /** @param {any} frame */
+  /** @param {any} frame @internal */
   frame(frame) {
     if (this.#level === null) return;
     const step = replica.apply(this.#replica, frame);
@@ -233,13 +233,14 @@ export class Channel extends Emitter {
     if (this.live && frame.type !== 'presence') settleAll(this.#watching, null);
   }
 
-  /** Our membership ended, or our rights, without our asking. @param {string} reason */
+  /** Our membership ended, or our rights, without our asking. @param {string} reason @internal */
   removed(reason) {
     this.#sendJoin();
     // Which of our rights ended is not told; asked again, the broker names the one that is missing.
     if (reason === 'rights') this.#sendSubscribe();
   }
 
+  /** @internal */
   visibilityChanged() {
     const { whenHidden = 'stay', carried } = this.#wish ?? {};
     if (whenHidden === 'stay' || !carried) return;

@@ -161,12 +161,12 @@ export class Client extends Emitter {
 
   // For the rest of the library.
 
-  /** For how long others shall not notice a lost connection. */
+  /** For how long others shall not notice a lost connection. @internal */
   get graceMs() {
     return this.#options.graceMs ?? 10_000;
   }
 
-  /** How long it may take after a restart until all are back. */
+  /** How long it may take after a restart until all are back. @internal */
   get returnMs() {
     return Math.max(this.graceMs, this.#options.maxRetryMs ?? MAX_RETRY_MS);
   }
@@ -175,6 +175,7 @@ export class Client extends Emitter {
    * A promise that is always settled: by its maker, by the time, or by the end of the client.
    * @param {(settle: Settle) => (() => void) | void} make may return what to do if time runs out
    * @returns {Promise<any>}
+   * @internal
    */
   promise(make) {
     const { timeoutMs = 10_000 } = this.#options;
@@ -205,6 +206,7 @@ export class Client extends Emitter {
    * @param {Settle} settle
    * @param {IfLost} [ifLost]
    * @returns {number} its id
+   * @internal
    */
   ask(frame, settle, ifLost = 'drop') {
     const id = ++this.#lastId;
@@ -225,12 +227,12 @@ export class Client extends Emitter {
     if (pending) this.#link.send(JSON.stringify({ id, ...pending.frame }));
   }
 
-  /** Whether each connection can have a fresh token. */
+  /** Whether each connection can have a fresh token. @internal */
   get isRenewable() {
     return typeof this.#options.token === 'function';
   }
 
-  /** What the next connection needs. @returns {Promise<{url: string, protocols: string[]}>} */
+  /** What the next connection needs. @returns {Promise<{url: string, protocols: string[]}>} @internal */
   async dial() {
     const url = new URL(this.#url);
     const protocols = ['herenow.v1'];
@@ -275,7 +277,7 @@ export class Client extends Emitter {
     }
   }
 
-  /** @param {State} state */
+  /** @param {State} state @internal */
   onState(state) {
     const { phase, error } = state;
     if (phase === 'closed') this.#rejectAll(error);
@@ -287,7 +289,7 @@ export class Client extends Emitter {
     this.emit('state', state);
   }
 
-  /** @param {any} welcome */
+  /** @param {any} welcome @internal */
   onOpen(welcome) {
     this.#reached = true;
     this.welcome = welcome;
@@ -299,6 +301,7 @@ export class Client extends Emitter {
     for (const id of unanswered) this.#transmit(id);
   }
 
+  /** @internal */
   onLost() {
     clearTimeout(this.#renewal);
     for (const [id, { settle, ifLost }] of this.#pending) {
@@ -308,7 +311,7 @@ export class Client extends Emitter {
     for (const channel of this.#channels.values()) channel.interrupted();
   }
 
-  /** @param {any} frame */
+  /** @param {any} frame @internal */
   onFrame(frame) {
     switch (frame.type) {
       case 'ok':
@@ -326,7 +329,7 @@ export class Client extends Emitter {
     }
   }
 
-  /** @param {'in' | 'out'} direction @param {string} text */
+  /** @param {'in' | 'out'} direction @param {string} text @internal */
   onText(direction, text) {
     this.emit('frame', { direction, text });
   }

@@ -34,6 +34,7 @@ export class Emitter {
    * @template {keyof Events} Name
    * @param {Name} name
    * @param {Events[Name]} argument
+   * @internal
    */
   emit(name, argument) {
     for (const listener of [...(this.#listeners.get(name) ?? [])]) call(listener, argument);

@@ -35,6 +35,7 @@ export class User {
     this.id = id;
   }
 
+  /** @internal */
   get isWatched() {
     return this.#watchers.size > 0;
   }
@@ -54,7 +55,7 @@ export class User {
     };
   }
 
-  /** @param {Status} status */
+  /** @param {Status} status @internal */
   told(status) {
     const before = this.status;
     this.status = status;

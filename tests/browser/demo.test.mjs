@@ -411,6 +411,19 @@ describe('what is taken along', { timeout: 60_000 }, () => {
       await page.locator('#who li').filter({ hasText: 'cy' }).waitFor();
       await cy.shows('ada', 'cy');
       await cy.says('ada', /happy/);
+      // And in a worker, which has no document.
+      await page.evaluate((host) => new Promise((resolve, reject) => {
+        const code = `import { connect } from 'http://${host}/client/index.js';
+          const room = connect('ws://${host}/ws', { user: 'worker' }).channel('room');
+          await room.subscribe();
+          await room.join();
+          postMessage(room.count);`;
+        const worker = new Worker(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })), { type: 'module' });
+        Object.assign(globalThis, { worker });
+        worker.onmessage = resolve;
+        worker.onerror = (event) => reject(new Error(event.message));
+      }).then(() => null), new URL(allowing.url).host);
+      await cy.shown('worker');
       assert.deepEqual(complaints, []);
     } finally {
       await allowing.stop();
