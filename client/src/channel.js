@@ -138,13 +138,14 @@ export class Channel extends Emitter {
   /**
    * Becomes a member, and again on each new connection, with all that was set meanwhile.
    * @param {Attributes} [attributes] absent: what is set already, here or by another tab
-   * @param {JoinOptions} [options]
+   * @param {JoinOptions} [options] what is not named stays as it was said before: who hides would not
+   *   want to be seen for having changed a mood
    * @returns {Promise<void>}
    */
   join(attributes, options = {}) {
     return this.#client.promise((settle) => {
       const carried = attributes === undefined && this.#wish ? this.#wish.carried : new Carried(attributes);
-      this.#wish = { ...options, carried };
+      this.#wish = { ...this.#wish, ...options, carried };
       this.#waiting.add(settle);
       this.#sendJoin();
     });

@@ -217,6 +217,21 @@ describe('a short loss', () => {
     await wire.stop();
   });
 
+  test('who hides stays hidden, whatever is said later and lost meanwhile', async () => {
+    const wire = await startWire(broker.port);
+    const { name, room, told } = await observer();
+    const here = person('ada', { url: wire.url });
+    const ada = here.channel(name);
+    await ada.join({ mood: 'happy' }, { visibleTo: [] });
+    await ada.join({ mood: 'sad' });
+    await loses(here, wire.cut);
+    await until('it is back', () => ada.joined === 'in');
+    assert.deepEqual(await ada.getAttributes(), { mood: 'sad' });
+    await settled(room);
+    assert.deepEqual([told, room.count], [[], 0]);
+    await wire.stop();
+  });
+
   test('an absence with an end: only what changed is told', async () => {
     const wire = await startWire(broker.port);
     const { here, name, room, told } = await observer({ url: wire.url, firstRetryMs: 300, random: () => 1 });
