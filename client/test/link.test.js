@@ -62,6 +62,13 @@ describe('against a server that does as it is told', () => {
     return { client, errors };
   }
 
+  /** How long the client means to wait, when it begins to. @param {ReturnType<typeof connect>} client @returns {Promise<{error: HerenowError, waitMs: number}>} */
+  const waiting = (client) => new Promise((resolve) => {
+    client.on('state', (state) => {
+      if (state.phase === 'waiting') resolve({ error: state.error, waitMs: state.retryAt - Date.now() });
+    });
+  });
+
   const welcome = (/** @type {WebSocket} */ socket, more = {}) => socket.send(JSON.stringify({ ...WELCOME, ...more }));
   const welcomes = (/** @type {WebSocket} */ socket) => welcome(socket);
   /** @param {number} code @param {any} [error] */
@@ -105,10 +112,9 @@ describe('against a server that does as it is told', () => {
 
   test('a broker that is full says when to come back', async () => {
     const { client } = dial({}, closing(1013, { code: 'unavailable', retryAfterMs: 150 }), welcomes);
-    await until('it waits', () => client.state.phase === 'waiting');
-    const state = /** @type {any} */ (client.state);
-    assert.equal(state.error.code, 'unavailable');
-    assert.ok(state.retryAt - Date.now() > 50);
+    const { error, waitMs } = await waiting(client);
+    assert.equal(error.code, 'unavailable');
+    assert.ok(waitMs > 100, `${waitMs} ms`);
     await until('it is back', () => client.state.phase === 'open');
   });
 
@@ -129,10 +135,8 @@ describe('against a server that does as it is told', () => {
       socket.send(JSON.stringify({ type: 'goaway', reconnectInMs: 300, reason: 'shutting down' }));
       socket.close(1012);
     }, welcomes);
-    await until('it waits', () => client.state.phase === 'waiting');
-    const { retryAt, error } = /** @type {any} */ (client.state);
-    const waits = retryAt - Date.now();
-    assert.ok(waits > 200 && waits <= 300, `${waits} ms`);
+    const { error, waitMs } = await waiting(client);
+    assert.ok(waitMs > 250 && waitMs <= 300, `${waitMs} ms`);
     assert.match(error.message, /shutting down/);
     await until('it is back', () => client.state.phase === 'open');
   });
@@ -154,7 +158,7 @@ describe('against a server that does as it is told', () => {
   }
 
   test('nobody there: one error, ever longer waits, and the promise says why', async () => {
-    const client = connect('ws://127.0.0.1:1/ws', { WebSocket, firstRetryMs: 5, maxRetryMs: 40, timeoutMs: 200, random: () => 1 });
+    const client = connect('ws://127.0.0.1:1/ws', { WebSocket, firstRetryMs: 5, maxRetryMs: 40, timeoutMs: 1_000, random: () => 1 });
     clients.push(client);
     let [attempts, errors] = [0, 0];
     client.on('state', ({ phase }) => { attempts += Number(phase === 'connecting'); });
@@ -163,7 +167,7 @@ describe('against a server that does as it is told', () => {
       error.code === 'timeout' && error.cause.code === 'unreachable' && /no herenow broker answers/.test(error.message)
     ));
     assert.equal(errors, 1);
-    assert.ok(attempts >= 2 && attempts <= 12, `${attempts} attempts`);
+    assert.ok(attempts >= 2 && attempts <= 30, `${attempts} attempts`);
     client.close();
   });
 
