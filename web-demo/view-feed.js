@@ -10,7 +10,7 @@ const MOST_LINES = 60;
 export class FeedView {
   #list = byId('feed');
   #empty = byId('feed-empty');
-  /** Not shown yet. @type {HTMLElement[]} */
+  /** Not shown yet, oldest first. Made only when drawn: of a crowd most are never seen. @type {Array<() => HTMLElement>} */
   #waiting = [];
   #draw = oncePerFrame(() => this.#drawNow());
 
@@ -18,13 +18,12 @@ export class FeedView {
   happened(event) {
     const words = eventWords(event);
     if (!words) return;
-    const text = make('span', 'what', nameElement(event.user), ` ${words.text}`);
-    this.#add(words.tone, text, event.at ?? Date.now());
+    this.#add(words.tone, event.at ?? Date.now(), () => [nameElement(event.user), ` ${words.text}`]);
   }
 
   /** A line about nobody in particular. @param {string} words */
   note(words) {
-    this.#add('note', make('span', 'what', words), Date.now());
+    this.#add('note', Date.now(), () => [words]);
   }
 
   clear() {
@@ -33,21 +32,26 @@ export class FeedView {
     this.#empty.hidden = false;
   }
 
-  /** @param {string} tone @param {HTMLElement} text @param {number} at */
-  #add(tone, text, at) {
-    const time = make('time', '', clockTime(at));
-    time.setAttribute('datetime', new Date(at).toISOString());
-    const item = make('li', tone, text, time);
-    item.dataset.testid = 'feed-item';
-    this.#waiting.push(item);
+  /** @param {string} tone @param {number} at @param {() => Array<Node | string>} words */
+  #add(tone, at, words) {
+    this.#waiting.push(() => line(tone, at, words()));
     if (this.#waiting.length > MOST_LINES) this.#waiting.shift();
     this.#draw();
   }
 
   #drawNow() {
-    this.#list.prepend(...this.#waiting.reverse());
+    this.#list.prepend(...this.#waiting.reverse().map((make) => make()));
     this.#waiting = [];
     while (this.#list.childElementCount > MOST_LINES) this.#list.lastElementChild?.remove();
     this.#empty.hidden = this.#list.childElementCount > 0;
   }
+}
+
+/** @param {string} tone @param {number} at @param {Array<Node | string>} words */
+function line(tone, at, words) {
+  const time = make('time', '', clockTime(at));
+  time.setAttribute('datetime', new Date(at).toISOString());
+  const item = make('li', tone, make('span', 'what', ...words), time);
+  item.dataset.testid = 'feed-item';
+  return item;
 }

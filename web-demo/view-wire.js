@@ -63,7 +63,8 @@ export class WireView {
 
   /** @param {Line} line */
   #isWanted({ direction, text }) {
-    return (!this.#direction.value || this.#direction.value === direction) && text.includes(this.#filter.value);
+    const wanted = this.#filter.value.toLowerCase();
+    return (!this.#direction.value || this.#direction.value === direction) && text.toLowerCase().includes(wanted);
   }
 
   #drawAll() {
