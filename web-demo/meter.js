@@ -33,11 +33,12 @@ export class Meter {
 /**
  * A curve through the values, newest at the right edge, in a box of 60 by 24.
  * @param {number[]} values
+ * @param {number} [highest] what reaches the top of the box; the highest value if absent
  * @returns {{line: string, area: string}} for the `d` of two paths
  */
-export function curve(values) {
+export function curve(values, highest = Math.max(...values)) {
   if (values.length < 2) return { line: '', area: '' };
-  const top = Math.max(1, ...values);
+  const top = Math.max(1, highest);
   const x = (/** @type {number} */ index) => 60 - (values.length - 1 - index) * (60 / (SECONDS - 1));
   const points = values.map((value, index) => `${x(index).toFixed(2)} ${(22.5 - (value / top) * 21).toFixed(2)}`);
   const line = `M${points.join('L')}`;

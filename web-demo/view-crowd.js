@@ -2,7 +2,7 @@
 
 import { byId, setText } from './dom.js';
 import { Meter, curve } from './meter.js';
-import { batchingWords, levelWords } from './words.js';
+import { batchingWords, levelChangeWords, levelWords } from './words.js';
 
 /** @typedef {import('./client/index.js').Channel} Channel */
 
@@ -50,6 +50,7 @@ export class CrowdView {
     const level = byId('level');
     level.dataset.level = room.level ?? '';
     setText(level, levelWords(room.level, this.#roster));
+    setText(byId('level-words'), levelChangeWords(room.level, this.#roster));
   }
 
   /** @param {number} viewers */
@@ -58,6 +59,7 @@ export class CrowdView {
     const channel = this.#room.name;
     const most = viewers ? await this.#most(channel) : Infinity;
     this.#wanted = { viewers: Math.min(viewers >= 1000 ? Math.round(viewers * SPARE) : viewers, most), channel };
+    this.#press(viewers);
     if (!most) return this.#forbidden();
     const words = `${Math.min(viewers, most).toLocaleString('en')} are on their way…`;
     setText(byId('crowd-words'), viewers ? words : 'They have gone home.');
@@ -88,13 +90,23 @@ export class CrowdView {
       setText(byId('crowd-problem'), '');
     } catch (error) {
       this.#wanted = { viewers: 0, channel: '' };
+      this.#press(0);
       setText(byId('crowd-words'), '');
       setText(byId('crowd-problem'), `No crowd: ${/** @type {Error} */ (error).message}`);
     }
   }
 
+  /** @param {number} viewers */
+  #press(viewers) {
+    for (const button of this.#buttons) {
+      const own = Number(button.dataset.crowd);
+      if (own) button.setAttribute('aria-pressed', String(own === viewers));
+    }
+  }
+
   #forbidden() {
     this.#wanted = { viewers: 0, channel: '' };
+    this.#press(0);
     for (const button of this.#buttons) button.disabled = true;
     setText(byId('crowd-words'), 'This broker brings no simulated viewers: it knows its users by tokens, or serves a network.');
   }
@@ -109,8 +121,12 @@ export class CrowdView {
     const now = seconds.at(-1);
     setText(byId('now-count'), (now?.count ?? 0).toLocaleString('en'));
     setText(byId('now-events'), (now?.events ?? 0).toLocaleString('en'));
-    spark('spark-count', seconds.map(({ count }) => count));
-    spark('spark-events', seconds.map(({ events }) => events));
+    setText(byId('now-frames'), (now?.frames ?? 0).toLocaleString('en'));
+    const [counts, events, frames] = /** @type {const} */ (['count', 'events', 'frames']).map((key) => seconds.map((second) => second[key]));
+    spark('spark-count', curve(counts));
+    // In one scale: what lies between the two lines is what batching saves.
+    const highest = Math.max(...events, ...frames);
+    spark('spark-events', curve(events, highest), curve(frames, highest).line);
     setText(byId('batching'), batchingWords(this.#meter.last(10)));
     const { viewers, channel } = this.#wanted;
     if (viewers && this.#room && channel === this.#room.name && this.#room.count >= viewers / SPARE) {
@@ -119,10 +135,10 @@ export class CrowdView {
   }
 }
 
-/** @param {string} id @param {number[]} values */
-function spark(id, values) {
-  const { line, area } = curve(values);
+/** @param {string} id @param {{line: string, area: string}} curve @param {string} [second] another line */
+function spark(id, { line, area }, second = '') {
   const figure = byId(id);
+  figure.querySelector('.second')?.setAttribute('d', second);
   figure.querySelector('.line')?.setAttribute('d', line);
   figure.querySelector('.area')?.setAttribute('d', area);
 }

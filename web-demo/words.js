@@ -212,6 +212,18 @@ export function levelWords(level, roster) {
 }
 
 /**
+ * What is different at the level in force, and when it changes.
+ * @param {'events' | 'count' | null} level
+ * @param {number} roster
+ */
+export function levelChangeWords(level, roster) {
+  const many = roster.toLocaleString('en');
+  if (level === 'events') return `Beyond ${many} the list becomes a number: then a crowd costs each viewer next to nothing.`;
+  if (level !== 'count') return '';
+  return `There are more than ${many}, so frames tell the number and the newest faces, and no longer each coming, going, mood and reaction. When enough have gone, everyone is told by name again.`;
+}
+
+/**
  * What batching saves.
  * @param {{frames: number, events: number}} last of the last ten seconds
  */
