@@ -275,6 +275,8 @@ function show() {
   stage.show(room, here.me);
   crowd.watch(room, here.welcome?.limits.roster ?? 1000);
   crowd.show(room);
+  const guarded = token !== undefined || !byId('token-form').hidden;
+  pig.watch(room, guarded);
   you.showMembership(room.joined, connected, wanted);
   const ours = room.joined === 'in' && room.get(here.me);
   if (ours && room.level === 'events') you.showAttributes(ours.attributes);

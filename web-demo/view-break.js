@@ -3,9 +3,10 @@
 import { connect } from './client/index.js';
 import { breakable } from './breakable.js';
 import { byId, make, setText } from './dom.js';
-import { eventWords, pigName } from './words.js';
+import { eventWords, pigName, silenceWords } from './words.js';
 
 /** @typedef {import('./client/index.js').Client} Client */
+/** @typedef {import('./client/index.js').Channel} Channel */
 /** @typedef {import('./client/index.js').PresenceEvent} PresenceEvent */
 
 const GRACE_MS = 10_000;
@@ -24,6 +25,8 @@ const WORDS = {
   slow: 'A browser reads for its page, so a page can’t be slow on the wire. What it would come to is shown: it misses four seconds, and is brought up to date.',
   back: 'It is there again.',
 };
+const GUARDED = 'This broker knows its users by tokens, and the guinea pig has none.';
+const NO_BROKER = 'There is no connection to break now.';
 
 export class BreakView {
   #switch = breakable();
@@ -38,12 +41,30 @@ export class BreakView {
   #frozen = false;
   /** Whether others have seen anything since. */
   #seen = false;
+  /** Whether it has a connection again since, and has not been told yet what it missed. */
+  #returning = false;
+  /** Whether others are told the number alone. */
+  #counted = false;
+  /** Which press of a button this is: the last one counts. */
+  #turn = 0;
+  /** @type {HTMLButtonElement[]} */
+  #buttons = [...document.querySelectorAll('button[data-break]')].map((button) => /** @type {HTMLButtonElement} */ (button));
 
   constructor() {
     setText(byId('pig-name'), this.#name);
-    for (const button of document.querySelectorAll('button[data-break]')) {
-      button.addEventListener('click', () => this.#do(/** @type {any} */ (button).dataset.break));
+    for (const button of this.#buttons) {
+      button.addEventListener('click', () => this.#do(/** @type {any} */ (button.dataset.break)));
     }
+  }
+
+  /** @param {Channel} room as this page sees it @param {boolean} guarded whether the broker wants tokens */
+  watch(room, guarded) {
+    this.#counted = room.level === 'count';
+    if (guarded === this.#buttons[0].disabled) return;
+    for (const button of this.#buttons) button.disabled = guarded;
+    if (guarded) this.#end();
+    setText(byId('break-words'), guarded ? GUARDED : '');
+    this.#show();
   }
 
   /** Another broker or channel: what is there of the old one goes. @param {string} url @param {string} channel */
@@ -68,11 +89,13 @@ export class BreakView {
 
   /** @param {keyof typeof WORDS | 'freeze'} what */
   async #do(what) {
+    const turn = ++this.#turn;
     clearTimeout(this.#later);
     if (what === 'freeze' && this.#frozen) return this.#thaw();
     if (this.#frozen) this.#thaw();
     this.#switch.goOnline();
     this.#brokenAt = 0;
+    this.#returning = false;
     const pig = this.#pig ?? this.#begin();
     pig.retry();
     // Only who is there can be broken.
@@ -80,13 +103,16 @@ export class BreakView {
       await pig.channel(this.#channel).join();
       await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     } catch {
-      return; // told at the top of the page, which has the same broker
+      // Why is told at the top of the page, which has the same broker.
+      if (turn === this.#turn) setText(byId('break-words'), this.#buttons[0].disabled ? GUARDED : NO_BROKER);
+      return;
     }
-    if (pig !== this.#pig) return;
+    if (pig !== this.#pig || turn !== this.#turn) return;
     setText(byId('break-words'), what === 'freeze' ? this.#freezeWords() : WORDS[what]);
     this.#brokenAt = performance.now();
     this.#seen = false;
     this[`_${what}`]();
+    if (what !== 'close' && what !== 'back') this.#tell('note', silenceWords(what, this.#counted));
     this.#show();
   }
 
@@ -138,6 +164,7 @@ export class BreakView {
   #thaw() {
     this.#frozen = false;
     this.#tell('note', 'Thawed');
+    if (!this.#seen && !this.#counted) this.#tell('came', 'Others saw nothing');
     this.#switch.thaw();
     setText(byId('break-words'), '');
     this.#show();
@@ -155,13 +182,18 @@ export class BreakView {
     });
     this.#pig = pig;
     const room = pig.channel(this.#channel);
-    pig.on('state', () => this.#show());
+    pig.on('state', ({ phase }) => {
+      if (this.#pig === pig && phase === 'open' && this.#brokenAt) this.#returning = true;
+      this.#show();
+    });
     pig.on('frame', ({ direction, text }) => {
       if (direction === 'in' && this.#pig === pig) this.#hear(text);
     });
     room.on('change', () => this.#show());
     room.subscribe().catch(() => {}); // the page's own refusals say enough
-    room.join({ mood: 'curious' }).catch((error) => this.#tell('lost', `It can’t join: ${error.message}`));
+    room.join({ mood: 'curious' }).catch((error) => {
+      if (this.#pig === pig) this.#tell('lost', `It can’t join: ${error.message}`);
+    });
     return pig;
   }
 
@@ -169,16 +201,18 @@ export class BreakView {
   #hear(text) {
     if (text.startsWith('{"type":"heartbeatDue"')) this.#tell('note', 'The broker asks: still there?');
     else if (text.startsWith('{"type":"removed"')) this.#tell('lost', 'The broker has told it: removed');
+    else if (!this.#returning) return;
     else if (text.includes('"resumed":true')) this.#back('and was resumed: told just what it had missed');
-    else if (text.startsWith('{"type":"snapshot"') && this.#brokenAt) this.#back('and was resynced: told all anew');
+    else if (text.startsWith('{"type":"snapshot"')) this.#back('and was resynced: told all anew');
+    else if (text.startsWith('{"type":"count"')) this.#back('and was told how many are here');
   }
 
   /** @param {string} how */
   #back(how) {
-    if (!this.#brokenAt) return;
     this.#tell('came', `It is back, ${how}`);
-    if (!this.#seen) this.#tell('came', 'Others saw nothing');
+    if (!this.#seen && !this.#counted) this.#tell('came', 'Others saw nothing: within the grace');
     this.#brokenAt = 0;
+    this.#returning = false;
   }
 
   #end() {
@@ -193,8 +227,9 @@ export class BreakView {
     const pig = this.#pig;
     const joined = pig?.channel(this.#channel).joined;
     setText(byId('pig-state'), this.#frozen ? 'frozen' : !pig ? 'not here' : pig.state.phase === 'waiting' ? 'offline' : joined === 'in' ? 'here' : 'on its way');
-    const freeze = document.querySelector('button[data-break="freeze"]');
-    if (freeze) setText(freeze, this.#frozen ? 'Thaw' : 'Freeze');
+    for (const button of this.#buttons) {
+      if (button.dataset.break === 'freeze') setText(button, this.#frozen ? 'Thaw' : 'Freeze');
+    }
   }
 
   /** @param {string} tone @param {string} words */

@@ -239,6 +239,17 @@ export function pigName(random = Math.random) {
 }
 
 /**
+ * What others make of a guinea pig that has just gone silent.
+ * @param {'offline' | 'long' | 'slow' | 'crash' | 'freeze'} what
+ * @param {boolean} counted whether they are told but the number
+ */
+export function silenceWords(what, counted) {
+  if (counted) return 'Others are told the number alone: one more or less is all that they would see';
+  if (what === 'freeze') return 'Others see nothing yet: its connection is fine';
+  return 'Others see nothing yet: ten seconds of grace';
+}
+
+/**
  * A channel or a user as a word of the shorthand: quoted if it has to be.
  * @param {string} name
  */
