@@ -219,7 +219,10 @@ function setMood(mood) {
 /** @param {string} kind */
 function react(kind) {
   reactions += 1;
-  setAttributes({ reaction: { kind, n: reactions } }, REACTION_MS);
+  const reaction = { kind, n: reactions };
+  setAttributes({ reaction }, REACTION_MS);
+  // In a crowd that is only counted nobody is told of attributes, and we neither.
+  if (room.level === 'count') stage.float(name, reaction);
 }
 
 /** @param {boolean} isTyping */

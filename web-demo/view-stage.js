@@ -15,6 +15,8 @@ const MOST_GOING = 24;
 const GOING_MS = 320;
 const FLOAT_MS = 2_600;
 const MOST_FLOATS = 24;
+/** The number is read aloud no more often than this: a crowd changes it all the time. */
+const SPEAK_MS = 10_000;
 
 /** @typedef {{item: HTMLElement, badge: HTMLElement}} Avatar */
 
@@ -27,6 +29,8 @@ export class StageView {
   #going = 0;
   /** Whether the list has been shown before: who is there already does not arrive. */
   #shown = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #speaking;
 
   constructor() {
     this.#more.dataset.testid = 'members-more';
@@ -36,6 +40,8 @@ export class StageView {
   clear() {
     this.#shown = false;
     for (const [user] of this.#avatars) this.#remove(user, false);
+    clearTimeout(this.#speaking);
+    this.#speaking = undefined;
     setText(byId('typing'), '');
     setText(byId('count'), '–');
   }
@@ -44,6 +50,7 @@ export class StageView {
   show(room, me) {
     const known = room.level !== null;
     setText(byId('count'), known ? room.count.toLocaleString('en') : '–');
+    if (known) this.#speaking ??= setTimeout(() => this.#speak(room), this.#shown ? SPEAK_MS : 0);
     setText(byId('count-words'), room.level === 'count' ? 'here, only counted' : 'here');
     const members = room.members.slice(0, MOST_AVATARS);
     this.#showAvatars(members, me);
@@ -55,10 +62,20 @@ export class StageView {
     this.#shown = known;
   }
 
+  /** @param {Channel} room */
+  #speak(room) {
+    this.#speaking = undefined;
+    setText(byId('count-spoken'), `${room.count} here`);
+  }
+
   /** @param {PresenceEvent} event */
   happened({ event, attributes, before, user }) {
     const reaction = event === 'updateAttributes' && reactionOf(attributes);
-    if (!reaction || reaction.n === reactionOf(before?.attributes)?.n) return;
+    if (reaction && reaction.n !== reactionOf(before?.attributes)?.n) this.float(user, reaction);
+  }
+
+  /** @param {string} user @param {{kind: string, n: number}} reaction */
+  float(user, reaction) {
     if (this.#floats.childElementCount >= MOST_FLOATS) return;
     const float = make('span', 'float', icon(reaction.kind));
     float.dataset.testid = 'float';

@@ -59,6 +59,9 @@ export class YouView {
     const focused = document.activeElement === (wanted ? this.#join : this.#leave);
     this.#join.hidden = wanted;
     this.#leave.hidden = !wanted;
+    // Only a member has attributes.
+    /** @type {HTMLFieldSetElement} */ (byId('react-field')).disabled = !wanted;
+    this.#say.disabled = !wanted;
     setText(byId('membership'), membershipWords(joined, connected, wanted));
     // One button takes the other's place: the keyboard must not fall off the page.
     if (focused) (wanted ? this.#leave : this.#join).focus();

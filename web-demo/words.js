@@ -189,7 +189,7 @@ const LOSSES = {
  * @param {boolean} wanted whether you mean to be
  */
 export function membershipWords(joined, connected, wanted) {
-  if (!wanted) return 'You are watching without being counted.';
+  if (!wanted) return 'You are watching without being counted. Join to be seen, to react and to type.';
   if (joined === 'in') return 'You are in, until you leave or close this tab.';
   return connected ? 'Joining…' : 'You will be back in once connected.';
 }
