@@ -260,14 +260,16 @@ function onState() {
     reached = true;
     lost = false;
     setText(byId('name-problem'), '');
+    setText(byId('token-problem'), '');
     byId('token-form').hidden = true;
   } else if (reached && !lost && state.phase !== 'connecting') {
     lost = true;
     feed.note('Connection lost');
   }
   if (state.phase === 'closed' && state.error.code === 'unauthenticated') {
-    showProblem('name', state.error);
-    byId('token-form').hidden = state.error.field === 'user';
+    const ourName = state.error.field === 'user';
+    showProblem(ourName ? 'name' : 'token', state.error);
+    byId('token-form').hidden = ourName;
   }
   connection.show(state, reached);
   show();
@@ -288,19 +290,20 @@ function show() {
   setText(byId('stale'), stale ? 'As it was when the connection was lost.' : '');
   byId('members').classList.toggle('stale', stale);
   document.title = room.level === null ? 'herenow' : `(${room.count}) ${room.name} · herenow`;
-  copies.show({ origin: new URL('.', document.baseURI).href.slice(0, -1), user: here.me || name, channel: room.name, mood: you.mood });
+  const origin = new URL('.', document.baseURI).href.slice(0, -1);
+  copies.show({ origin, user: here.me || name, channel: room.name, mood: you.mood, guarded });
 }
 
 // ---- problems ----
 
-/** @param {'name' | 'channel' | 'join' | 'mood'} about @param {HerenowError} error */
+/** @param {'name' | 'token' | 'channel' | 'join' | 'mood'} about @param {HerenowError} error */
 function showProblem(about, error) {
   if (['timeout', 'closed', 'superseded'].includes(error.code)) return;
   setText(byId(`${about}-problem`), problemWords(error));
 }
 
 function clearProblems() {
-  for (const about of ['name', 'channel', 'join', 'mood', 'typed']) setText(byId(`${about}-problem`), '');
+  for (const about of ['name', 'token', 'channel', 'join', 'mood', 'typed']) setText(byId(`${about}-problem`), '');
 }
 
 /** What we leave behind does not matter. */

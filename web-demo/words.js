@@ -162,9 +162,15 @@ export function connectionWords(state, before) {
     case 'waiting':
       return { title: before ? 'Connection lost' : 'Not connected', detail: LOSSES[state.error.closeCode ?? 0] ?? state.error.message };
     default:
-      return { title: 'Disconnected', detail: ENDINGS[state.error.code] ?? state.error.message };
+      return {
+        title: REFUSALS.includes(state.error.code) ? 'Refused' : 'Disconnected',
+        detail: ENDINGS[state.error.code] ?? state.error.message,
+      };
   }
 }
+
+/** Then it is about who we are. */
+const REFUSALS = ['unauthenticated', 'token_expired', 'token_failed', 'forbidden'];
 
 /** By the error's code. @type {Record<string, string>} */
 const ENDINGS = {
@@ -264,18 +270,22 @@ export function shellWord(text) {
 
 /**
  * What to take along: the code for what is on screen, and the same by hand.
- * @param {{origin: string, user: string, channel: string, mood: string}} scene
+ * @param {{origin: string, user: string, channel: string, mood: string, guarded?: boolean}} scene `guarded`: the
+ *   broker wants tokens. Ours is a secret, and nothing to be pasted elsewhere by mistake.
  * @returns {{title: string, text: string}[]}
  */
-export function recipes({ origin, user, channel, mood }) {
-  const [socket, here, room] = [`${origin.replace(/^http/, 'ws')}/ws`, JSON.stringify(user), JSON.stringify(channel)];
+export function recipes({ origin, user, channel, mood, guarded = false }) {
+  const [socket, room] = [`${origin.replace(/^http/, 'ws')}/ws`, JSON.stringify(channel)];
+  const who = guarded ? 'token: "TOKEN"' : `user: ${JSON.stringify(user)}`;
+  const asked = guarded ? 'token=TOKEN' : `user=${encodeURIComponent(user)}`;
+  const key = guarded ? " -H 'Authorization: Bearer KEY'" : '';
   const attributes = mood ? ` mood: ${JSON.stringify(mood)} ` : '';
   const path = `${origin}/v1/channels/${encodeURIComponent(channel)}`;
   return [
     { title: 'A page', text: `<ul id="who"></ul>
 <script type="module">
   import { connect } from "${origin}/client/index.js";
-  const here = connect("${socket}", { user: ${here} });
+  const here = connect("${socket}", { ${who} });
   const room = here.channel(${room});
   room.on("change", () => {
     document.querySelector("#who").replaceChildren(...room.members.map(({ user }) =>
@@ -284,11 +294,11 @@ export function recipes({ origin, user, channel, mood }) {
   await room.subscribe();
   await room.join({${attributes}});
 </script>` },
-    { title: 'By hand', text: `npx wscat -c ${shellWord(`${socket}?user=${encodeURIComponent(user)}`)}
+    { title: 'By hand', text: `npx wscat -c ${shellWord(`${socket}?${asked}`)}
 > sub ${shorthandName(channel)}
 > join ${shorthandName(channel)}${mood ? ` mood=${shorthandName(mood)}` : ''}` },
-    { title: 'From a back end', text: `curl ${shellWord(`${path}/count`)}
-curl ${shellWord(`${path}/members`)}
-curl -X PUT ${shellWord(`${path}/members/bob`)} --json '{"attributes":{"mood":"calm"}}'` },
+    { title: 'From a back end', text: `curl${key} ${shellWord(`${path}/count`)}
+curl${key} ${shellWord(`${path}/members`)}
+curl -X PUT${key} ${shellWord(`${path}/members/bob`)} --json '{"attributes":{"mood":"calm"}}'` },
   ];
 }
