@@ -103,8 +103,25 @@ describe('the stage', { timeout: 60_000 }, () => {
     await bob.shows('bob');
     await bob.told(/ada left/);
     await ada.shows('bob');
+    // Whoever is no member has no attributes to set.
+    for (const id of ['react-heart', 'say']) assert.equal(await ada.get(id).isDisabled(), true, id);
     await ada.join();
     await bob.shows('ada', 'bob');
+    for (const id of ['react-heart', 'say']) assert.equal(await ada.get(id).isDisabled(), false, id);
+    assert.deepEqual(complaints, []);
+  });
+
+  test('whoever wants no motion still sees reactions, and they go', async () => {
+    await context.close();
+    ({ context, complaints } = await newTabs(browser, { reducedMotion: 'reduce' }));
+    const [ada, bob] = [await open('ada'), await open('bob')];
+    await ada.get('react-star').click();
+    await bob.get('float').waitFor();
+    assert.equal(await bob.get('float').evaluate((float) => getComputedStyle(float).animationName), 'none');
+    await bob.get('float').waitFor({ state: 'detached' });
+    await ada.leave();
+    await bob.shows('bob');
+    await bob.avatar('ada').waitFor({ state: 'detached' });
     assert.deepEqual(complaints, []);
   });
 
@@ -160,6 +177,28 @@ describe('the stage', { timeout: 60_000 }, () => {
     await bob.says('ada', /happy/);
     assert.deepEqual(complaints, []);
   });
+
+  test('the keyboard reaches everything, in the order of the page, and shows where it is', async () => {
+    const ada = await open('ada');
+    const passed = [];
+    for (let steps = 0; steps < 60; steps += 1) {
+      await ada.page.keyboard.press('Tab');
+      const focused = await ada.page.evaluate(() => {
+        const element = /** @type {HTMLElement} */ (document.activeElement);
+        return { id: element.dataset?.testid ?? element.id, isPage: element === document.body, outline: getComputedStyle(element).outlineStyle };
+      });
+      if (focused.isPage) break;
+      assert.notEqual(focused.outline, 'none', `${focused.id} does not show that it has the focus`);
+      passed.push(focused.id);
+    }
+    const stops = [
+      'another-tab', 'copy-link', 'name', 'channel', 'leave', 'mood-happy', 'react-heart', 'say', 'crowd-10', 'crowd-0',
+      'break-offline', 'break-back', 'wire-filter', 'wire-direction', 'wire-pause', 'typed', 'send', 'copy-0', 'copy-2',
+    ];
+    // The activity stands beside the wire, and may be read before or after it.
+    assert.deepEqual(passed.filter((id) => stops.includes(id)), stops);
+    assert.deepEqual(complaints, []);
+  });
 });
 
 describe('the crowd', { timeout: 120_000 }, () => {
@@ -168,9 +207,13 @@ describe('the crowd', { timeout: 120_000 }, () => {
     await ada.get('crowd-10').click();
     await ada.get('count').filter({ hasText: /^1[01]$/ }).waitFor();
     await ada.page.waitForFunction(() => /^M.*L/.test(document.querySelector('#spark-count .line')?.getAttribute('d') ?? ''));
+    await ada.page.waitForFunction(() => /^M.*L/.test(document.querySelector('#spark-events .second')?.getAttribute('d') ?? ''));
     await ada.get('batching').filter({ hasText: /events? in \d+ frames/ }).waitFor();
+    assert.equal(await ada.get('crowd-10').getAttribute('aria-pressed'), 'true');
+    assert.equal(await ada.get('crowd-100').getAttribute('aria-pressed'), 'false');
     await ada.get('crowd-0').click();
     await ada.shows('ada');
+    assert.equal(await ada.get('crowd-10').getAttribute('aria-pressed'), 'false');
     assert.deepEqual(complaints, []);
   });
 
@@ -184,6 +227,17 @@ describe('the crowd', { timeout: 120_000 }, () => {
       await ada.get('crowd-100').click();
       await ada.get('level').filter({ hasText: 'only counted' }).waitFor({ timeout: 30_000 });
       await ada.page.waitForFunction(() => Number(document.querySelector('#count')?.textContent) > 80);
+      await ada.get('level-words').filter({ hasText: 'There are more than 50' }).waitFor();
+      // Nobody is told of reactions now, but who throws one sees it.
+      await ada.get('react-heart').click();
+      await ada.get('float').waitFor();
+      // And nobody would see the guinea pig come and go: then the page must not say what others saw.
+      await ada.get('break-offline').click();
+      await ada.timeline('Others are told the number alone');
+      await ada.timeline('It is back');
+      assert.equal(await ada.get('timeline-item').filter({ hasText: 'Others saw nothing' }).count(), 0);
+      await ada.get('break-close').click();
+      await ada.get('pig-state').filter({ hasText: 'not here' }).waitFor();
       await ada.get('crowd-0').click();
       await ada.get('level').filter({ hasText: 'told one by one' }).waitFor({ timeout: 30_000 });
       await ada.shows('ada');
@@ -253,6 +307,7 @@ describe('breaking it', { timeout: 120_000 }, () => {
     await ada.timeline(/Others saw: .* left: closed the connection/);
     await ada.get('break-crash').click();
     await ada.timeline('Crashed');
+    await ada.timeline('Others see nothing yet: ten seconds of grace');
     await ada.timeline(/Others saw: .* timed out: connection lost/);
     await ada.get('pig-state').filter({ hasText: 'not here' }).waitFor();
     await ada.get('break-back').click();
@@ -323,7 +378,7 @@ describe('the wire', { timeout: 60_000 }, () => {
     const ada = await open('ada');
     await ada.type('help');
     await ada.logged('in', /"type": ?"help"/);
-    await ada.get('wire-filter').fill('welcome');
+    await ada.get('wire-filter').fill('WELcome');
     await ada.page.waitForFunction(() => document.querySelectorAll('#wire li').length === 1);
     await ada.logged('in', '"type":"welcome"');
     await ada.get('wire-filter').fill('');
@@ -575,7 +630,8 @@ describe('what the broker refuses', { timeout: 60_000 }, () => {
     await ada.get('name').fill('é'.repeat(101));
     await ada.get('name').blur();
     await ada.get('name-problem').filter({ hasText: /200 bytes/ }).waitFor();
-    await ada.get('connection-title').filter({ hasText: 'Disconnected' }).waitFor();
+    await ada.get('connection-title').filter({ hasText: 'Refused' }).waitFor();
+    await ada.get('token-form').waitFor({ state: 'hidden' });
     await ada.rename('bea');
     assert.equal(await ada.get('name-problem').textContent(), '');
     await ada.shows('bea');
@@ -602,13 +658,43 @@ describe('what the broker refuses', { timeout: 60_000 }, () => {
       await page.goto(`${guarded.url}/#${channel}`);
       const ada = new Demo(page);
       await ada.get('token-form').waitFor();
-      await ada.get('connection-title').filter({ hasText: 'Disconnected' }).waitFor();
-      await ada.get('token').fill(signed(secret, { sub: 'ada', exp: Math.floor(Date.now() / 1000) + 600 }));
+      await ada.get('connection-title').filter({ hasText: 'Refused' }).waitFor();
+      await ada.get('connection-detail').filter({ hasText: /token/ }).waitFor();
+      await ada.get('token-problem').filter({ hasText: /token/ }).waitFor();
+      const exp = Math.floor(Date.now() / 1000) + 600;
+      const wrong = signed('another secret of at least thirty-two', { sub: 'ada', exp });
+      await ada.get('token').fill(wrong);
+      await ada.get('token-use').click();
+      await ada.page.waitForFunction((wrong) => document.querySelector('#connection-title')?.textContent === 'Refused'
+        && document.querySelector('#token-problem')?.textContent !== ''
+        && /** @type {HTMLInputElement} */ (document.querySelector('#token')).value === wrong, wrong);
+      const right = signed(secret, { sub: 'ada', exp, channels: { [channel]: ['join', 'subscribe'], 'look-*': ['subscribe'] } });
+      await ada.get('token').fill(right);
       await ada.get('token-use').click();
       await ada.isIn();
       await ada.shows('ada');
+      await ada.get('token-form').waitFor({ state: 'hidden' });
+      assert.equal(await ada.get('break-crash').isDisabled(), true);
+      await ada.get('break-words').filter({ hasText: 'by tokens' }).waitFor();
+      for (const index of [0, 1, 2]) {
+        const recipe = String(await ada.get(`recipe-${index}`).textContent());
+        assert.match(recipe, [/token: "TOKEN"/, /token=TOKEN/, /Authorization: Bearer KEY/][index]);
+        assert.ok(!recipe.includes(right), 'our own token is nobody else’s');
+      }
       await ada.get('crowd-10').click();
       await ada.get('crowd-words').filter({ hasText: 'brings no simulated viewers' }).waitFor();
+      // A channel that we may look at and not join, and one that we may not even look at.
+      await ada.get('channel').fill('look-in');
+      await ada.get('channel').blur();
+      await ada.get('join-problem').filter({ hasText: /right "join"/ }).waitFor();
+      await ada.get('count').filter({ hasText: /^0$/ }).waitFor();
+      await ada.get('join').waitFor();
+      await ada.get('channel').fill('secret');
+      await ada.get('channel').blur();
+      await ada.get('channel-problem').filter({ hasText: /right "subscribe"/ }).waitFor();
+      await ada.get('count').filter({ hasText: /^–$/ }).waitFor();
+      // The browser itself notes that there is no crowd here.
+      assert.deepEqual(complaints.filter((text) => !text.includes('404')), []);
     } finally {
       await guarded.stop();
     }

@@ -5,8 +5,8 @@ import { describe, test } from 'node:test';
 import { HerenowError } from '../../client/src/index.js';
 import { Meter, curve } from '../../web-demo/meter.js';
 import {
-  batchingWords, connectionWords, eventWords, hue, initials, membershipWords, moodOf, moodPicture, pigName,
-  problemWords, randomName, reactionOf, recipes, shellWord, shorthandName, typingWords, watcherWords,
+  batchingWords, connectionWords, eventWords, hue, initials, levelChangeWords, membershipWords, moodOf, moodPicture, pigName,
+  problemWords, randomName, reactionOf, recipes, shellWord, shorthandName, silenceWords, typingWords, watcherWords,
 } from '../../web-demo/words.js';
 
 describe('initials', () => {
@@ -92,7 +92,8 @@ test('the connection is told in words', () => {
   assert.deepEqual(connectionWords({ phase: 'waiting', retryAt: 0, error: error('unreachable', 4100) }, true), { title: 'Connection lost', detail: 'this connection was too slow' });
   assert.deepEqual(connectionWords({ phase: 'waiting', retryAt: 0, error: error('unreachable', 1006) }, false), { title: 'Not connected', detail: 'the words for unreachable' });
   assert.match(connectionWords({ phase: 'closed', error: error('kicked', 4003) }, true).detail, /operator/);
-  assert.equal(connectionWords({ phase: 'closed', error: error('unauthenticated') }, true).detail, 'the words for unauthenticated');
+  assert.deepEqual(connectionWords({ phase: 'closed', error: error('unauthenticated') }, true), { title: 'Refused', detail: 'the words for unauthenticated' });
+  assert.deepEqual(connectionWords({ phase: 'closed', error: error('unsupported_protocol') }, false), { title: 'Disconnected', detail: 'page and broker are of different versions: reload' });
 });
 
 test('membership is told in words', () => {
@@ -106,6 +107,18 @@ test('avatars are told in words', () => {
   assert.equal(watcherWords({ user: 'ada', attributes: {} }, false), 'ada');
   assert.equal(watcherWords({ user: 'ada', attributes: { mood: 'happy', typing: true, away: true } }, true), 'ada (you, happy, typing, in another tab)');
   assert.deepEqual(['happy', 'my own', ''].map(moodPicture), ['happy', 'other', '']);
+});
+
+test('silence is told as what others make of it', () => {
+  assert.match(silenceWords('crash', false), /ten seconds of grace/);
+  assert.match(silenceWords('freeze', false), /connection is fine/);
+  assert.match(silenceWords('freeze', true), /number alone/);
+});
+
+test('the level is told with what changes it', () => {
+  assert.match(levelChangeWords('events', 1000), /^Beyond 1,000 /);
+  assert.match(levelChangeWords('count', 50), /more than 50,/);
+  assert.equal(levelChangeWords(null, 50), '');
 });
 
 test('who is typing', () => {
@@ -142,6 +155,10 @@ describe('the meter', () => {
     assert.ok(area.startsWith(line) && area.endsWith('Z'));
   });
 
+  test('draws two curves in one scale', () => {
+    assert.match(curve([0, 5], 10).line, /^M[\d.]+ 22\.50L60\.00 12\.00$/);
+  });
+
   test('says what batching saves', () => {
     assert.equal(batchingWords({ frames: 0, events: 0 }), '');
     assert.match(batchingWords({ frames: 10, events: 0 }), /^10 count frames/);
@@ -159,6 +176,8 @@ test('names are words of a shell and of the shorthand', () => {
   assert.match(page.text, /connect\("wss:\/\/example\.com\/ws", \{ user: "a b" \}\)/);
   assert.match(byHand.text, /user=a%20b'/);
   assert.match(backEnd.text, /channels\/c%2Fd\/count'/);
+  const guarded = recipes({ origin: 'https://example.com', user: 'ada', channel: 'room', mood: '', guarded: true });
+  assert.ok(guarded.every(({ text }) => !text.includes('ada')), 'who we are is in the token');
 });
 
 test('problems are sentences', () => {
