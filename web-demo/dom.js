@@ -60,19 +60,28 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Long lists are drawn no more often than this while they change all the time: nobody reads faster. */
+export const LIST_MS = 120;
+
 /**
  * Calls `draw` before the next paint, once, however often it is asked.
  * @param {() => void} draw
+ * @param {number} [apartMs] at least so long after the last time
  * @returns {() => void}
  */
-export function oncePerFrame(draw) {
+export function oncePerFrame(draw, apartMs = 0) {
   let asked = false;
+  let last = -Infinity;
+  const atNextFrame = () => requestAnimationFrame(() => {
+    asked = false;
+    last = performance.now();
+    draw();
+  });
   return () => {
     if (asked) return;
     asked = true;
-    requestAnimationFrame(() => {
-      asked = false;
-      draw();
-    });
+    const waitMs = last + apartMs - performance.now();
+    if (waitMs > 0) setTimeout(atNextFrame, waitMs);
+    else atNextFrame();
   };
 }

@@ -1,6 +1,6 @@
 /** What happened lately, in words, newest first. */
 
-import { byId, make, nameElement, oncePerFrame } from './dom.js';
+import { LIST_MS, byId, make, nameElement, oncePerFrame } from './dom.js';
 import { clockTime, eventWords } from './words.js';
 
 /** @typedef {import('./client/index.js').PresenceEvent} PresenceEvent */
@@ -12,7 +12,7 @@ export class FeedView {
   #empty = byId('feed-empty');
   /** Not shown yet, oldest first. Made only when drawn: of a crowd most are never seen. @type {Array<() => HTMLElement>} */
   #waiting = [];
-  #draw = oncePerFrame(() => this.#drawNow());
+  #draw = oncePerFrame(() => this.#drawNow(), LIST_MS);
 
   /** @param {PresenceEvent} event */
   happened(event) {

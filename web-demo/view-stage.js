@@ -1,6 +1,6 @@
 /** Who is watching: an avatar each, newest first; reactions that float up; who is typing. */
 
-import { byId, icon, make, setText } from './dom.js';
+import { LIST_MS, byId, icon, make, oncePerFrame, setText } from './dom.js';
 import { hue, initials, moodOf, moodPicture, reactionOf, typingWords, watcherWords } from './words.js';
 
 /** @typedef {import('./client/index.js').Channel} Channel */
@@ -9,9 +9,10 @@ import { hue, initials, moodOf, moodPicture, reactionOf, typingWords, watcherWor
 
 /** No more avatars than this: the number is exact, faces are for looking at. */
 const MOST_AVATARS = 200;
-/** More than this going at once is a crowd that goes, and nobody looks at each. */
-const MOST_GOING = 24;
-/** As long as the animation in style.css. */
+/** More than this coming or going at once is a crowd, and nobody looks at each. */
+const MOST_MOVING = 24;
+/** As long as the animations in style.css. */
+const COMING_MS = 450;
 const GOING_MS = 320;
 const FLOAT_MS = 2_600;
 const MOST_FLOATS = 24;
@@ -26,9 +27,13 @@ export class StageView {
   #floats = byId('floats');
   /** Kept by user: whoever stays keeps the very same elements. @type {Map<string, Avatar>} */
   #avatars = new Map();
+  #coming = 0;
   #going = 0;
   /** Whether the list has been shown before: who is there already does not arrive. */
   #shown = false;
+  /** What is to be shown. @type {{room: Channel, me: string} | null} */
+  #scene = null;
+  #draw = oncePerFrame(() => this.#drawNow(), LIST_MS);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #speaking;
 
@@ -38,6 +43,7 @@ export class StageView {
 
   /** Another channel, or another of us. */
   clear() {
+    this.#scene = null;
     this.#shown = false;
     for (const [user] of this.#avatars) this.#remove(user, false);
     clearTimeout(this.#speaking);
@@ -52,6 +58,13 @@ export class StageView {
     setText(byId('count'), known ? room.count.toLocaleString('en') : '–');
     if (known) this.#speaking ??= setTimeout(() => this.#speak(room), this.#shown ? SPEAK_MS : 0);
     setText(byId('count-words'), room.level === 'count' ? 'here, only counted' : 'here');
+    this.#scene = { room, me };
+    this.#draw();
+  }
+
+  #drawNow() {
+    if (!this.#scene) return;
+    const { room, me } = this.#scene;
     const members = room.members.slice(0, MOST_AVATARS);
     this.#showAvatars(members, me);
     const more = Math.max(0, room.count - members.length);
@@ -59,7 +72,7 @@ export class StageView {
     if (more) this.#list.append(this.#more);
     else this.#more.remove();
     setText(byId('typing'), typingWords(room.members.filter(({ user, attributes }) => attributes.typing && user !== me)));
-    this.#shown = known;
+    this.#shown = room.level !== null;
   }
 
   /** @param {Channel} room */
@@ -88,7 +101,7 @@ export class StageView {
   #showAvatars(members, me) {
     const stays = new Set(members.map(({ user }) => user));
     const goes = [...this.#avatars.keys()].filter((user) => !stays.has(user));
-    const gently = goes.length <= MOST_GOING;
+    const gently = goes.length <= MOST_MOVING;
     for (const user of goes) this.#remove(user, gently);
     // Moving an element restarts its animations, so only what stands elsewhere is moved.
     let place = this.#next(this.#list.firstElementChild);
@@ -112,7 +125,7 @@ export class StageView {
     const item = this.#avatars.get(user)?.item;
     this.#avatars.delete(user);
     if (!item) return;
-    if (!gently || this.#going >= MOST_GOING) {
+    if (!gently || this.#going >= MOST_MOVING) {
       item.remove();
       return;
     }
@@ -132,12 +145,23 @@ export class StageView {
     face.style.setProperty('--hue', String(hue(user)));
     const badge = make('span', 'badge');
     badge.style.setProperty('--hue', String(hue(user)));
-    const item = make('li', this.#shown ? 'arrived' : '', face, badge);
+    const item = make('li', '', face, badge);
+    if (this.#shown && this.#coming < MOST_MOVING) this.#arrive(item);
     item.dataset.testid = 'member';
     item.dataset.user = user;
     const avatar = { item, badge };
     this.#avatars.set(user, avatar);
     return avatar;
+  }
+
+  /** @param {HTMLElement} item */
+  #arrive(item) {
+    this.#coming += 1;
+    item.classList.add('arrived');
+    setTimeout(() => {
+      this.#coming -= 1;
+      item.classList.remove('arrived');
+    }, COMING_MS);
   }
 
   /** @param {Avatar} avatar @param {Member} member @param {string} me */

@@ -1,6 +1,6 @@
 /** Every message as it is on the wire, both ways, newest last; and a line to type one. */
 
-import { byId, make, oncePerFrame, setText } from './dom.js';
+import { LIST_MS, byId, make, oncePerFrame, setText } from './dom.js';
 import { clockTime } from './words.js';
 
 /** @typedef {{direction: 'in' | 'out', text: string, at: number}} Line */
@@ -27,7 +27,7 @@ export class WireView {
   #lines = [];
   /** Those of them that have come since the last drawing. */
   #fresh = 0;
-  #draw = oncePerFrame(() => this.#drawNow());
+  #draw = oncePerFrame(() => this.#drawNow(), LIST_MS);
 
   constructor() {
     this.#pause.addEventListener('click', () => this.#setPaused(!this.#paused));
