@@ -62,6 +62,8 @@ export function setText(element, text) {
 
 /** Long lists are drawn no more often than this while they change all the time: nobody reads faster. */
 export const LIST_MS = 120;
+/** The frame in which a long list was drawn last: each has a frame of its own. */
+let listFrame = -1;
 
 /**
  * Calls `draw` before the next paint, once, however often it is asked.
@@ -72,7 +74,9 @@ export const LIST_MS = 120;
 export function oncePerFrame(draw, apartMs = 0) {
   let asked = false;
   let last = -Infinity;
-  const atNextFrame = () => requestAnimationFrame(() => {
+  const atNextFrame = () => requestAnimationFrame((frame) => {
+    if (apartMs && frame === listFrame) return void atNextFrame();
+    if (apartMs) listFrame = frame;
     asked = false;
     last = performance.now();
     draw();
