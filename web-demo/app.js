@@ -14,7 +14,7 @@ import { FeedView } from './view-feed.js';
 import { StageView } from './view-stage.js';
 import { TYPING_MS, YouView } from './view-you.js';
 import { WireInput, WireView } from './view-wire.js';
-import { problemWords, randomName, shorthandName } from './words.js';
+import { captionWords, levelNote, nobodyWords, problemWords, randomName, shorthandName } from './words.js';
 
 /** @typedef {import('./client/index.js').Client} Client */
 /** @typedef {import('./client/index.js').Channel} Channel */
@@ -53,6 +53,8 @@ let joinTyped = false;
 let reached = false;
 /** Whether a loss was told and its end was not. */
 let lost = false;
+/** At which level we were told last. @type {Channel['level']} */
+let level = null;
 let here = dial();
 let room = enter(channelInAddress());
 
@@ -104,6 +106,7 @@ function enter(channel) {
   clearProblems();
   feed.clear();
   stage.clear();
+  level = null;
   location.replace(`#${encodeURIComponent(channel)}`);
   /** @type {HTMLAnchorElement} */ (byId('another-tab')).href = location.href;
   setText(byId('channel-title'), channel);
@@ -279,10 +282,14 @@ function show() {
   const connected = here.state.phase === 'open';
   stage.show(room, here.me);
   crowd.watch(room, here.welcome?.limits.roster ?? 1000);
-  crowd.show(room);
   const guarded = token !== undefined || !byId('token-form').hidden;
+  crowd.show(room, guarded);
   pig.watch(room, guarded);
   you.showMembership(room.joined, connected, wanted);
+  setText(byId('caption'), captionWords(room.joined, wanted));
+  setText(byId('nobody'), nobodyWords(room, connected));
+  if (level && room.level && level !== room.level) feed.note(levelNote(room.level));
+  level = room.level;
   const ours = room.joined === 'in' && room.get(here.me);
   if (ours && room.level === 'events') you.showAttributes(ours.attributes);
   const stale = room.level !== null && !room.live;
@@ -299,6 +306,8 @@ function show() {
 /** @param {'name' | 'token' | 'channel' | 'join' | 'mood'} about @param {HerenowError} error */
 function showProblem(about, error) {
   if (['timeout', 'closed', 'superseded'].includes(error.code)) return;
+  // Without a connection it is not what we asked for that was refused, but who we are.
+  if (here.state.phase !== 'open' && ['channel', 'join', 'mood'].includes(about)) return;
   setText(byId(`${about}-problem`), problemWords(error));
 }
 

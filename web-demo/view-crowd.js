@@ -45,8 +45,9 @@ export class CrowdView {
     this.#meter.hear(text);
   }
 
-  /** @param {Channel} room */
-  show(room) {
+  /** @param {Channel} room @param {boolean} guarded whether the broker wants tokens, and so knows no crowd */
+  show(room, guarded) {
+    if (guarded && !this.#buttons[0].disabled) this.#forbidden();
     const level = byId('level');
     level.dataset.level = room.level ?? '';
     setText(level, levelWords(room.level, this.#roster));

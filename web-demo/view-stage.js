@@ -58,6 +58,9 @@ export class StageView {
     setText(byId('count'), known ? room.count.toLocaleString('en') : '–');
     if (known) this.#speaking ??= setTimeout(() => this.#speak(room), this.#shown ? SPEAK_MS : 0);
     setText(byId('count-words'), room.level === 'count' ? 'here, only counted' : 'here');
+    const live = byId('live');
+    live.classList.toggle('off', !room.live);
+    setText(live, room.live ? 'Live' : 'Not live');
     this.#scene = { room, me };
     this.#draw();
   }

@@ -164,7 +164,8 @@ export function connectionWords(state, before) {
     default:
       return {
         title: REFUSALS.includes(state.error.code) ? 'Refused' : 'Disconnected',
-        detail: ENDINGS[state.error.code] ?? state.error.message,
+        // Then a card below has the broker's own words, and takes a token.
+        detail: state.error.field === 'token' ? 'this broker wants a signed token' : ENDINGS[state.error.code] ?? state.error.message,
       };
   }
 }
@@ -197,7 +198,24 @@ const LOSSES = {
 export function membershipWords(joined, connected, wanted) {
   if (!wanted) return 'You are watching without being counted. Join to be seen, to react and to type.';
   if (joined === 'in') return 'You are in, until you leave or close this tab.';
-  return connected ? 'Joining…' : 'You will be back in once connected.';
+  return connected ? 'Joining…' : 'You will be in once connected.';
+}
+
+/** What stands on the stage. @param {'out' | 'joining' | 'in'} joined @param {boolean} wanted */
+export function captionWords(joined, wanted) {
+  if (!wanted) return 'You are watching. Join, and everyone here sees you arrive.';
+  return joined === 'in' ? 'You are one of them. Open a second tab, and see yourself arrive.' : 'Who watches this together, at this very moment?';
+}
+
+/** In place of faces, where there are none. @param {{level: 'events' | 'count' | null, count: number}} room @param {boolean} connected */
+export function nobodyWords({ level, count }, connected) {
+  if (level !== null) return count ? '' : 'Nobody is here now.';
+  return connected ? '' : 'Not known without a connection.';
+}
+
+/** A change of level, as a line of activity. @param {'events' | 'count'} level */
+export function levelNote(level) {
+  return level === 'count' ? 'Too many to name: only counted from here on' : 'Few enough to name: told one by one again';
 }
 
 /** A refusal, as a sentence. @param {{message: string, retryAfterMs?: number}} problem */

@@ -5,8 +5,9 @@ import { describe, test } from 'node:test';
 import { HerenowError } from '../../client/src/index.js';
 import { Meter, curve } from '../../web-demo/meter.js';
 import {
-  batchingWords, connectionWords, eventWords, hue, initials, levelChangeWords, membershipWords, moodOf, moodPicture, pigName,
-  problemWords, randomName, reactionOf, recipes, shellWord, shorthandName, silenceWords, typingWords, watcherWords,
+  batchingWords, captionWords, connectionWords, eventWords, hue, initials, levelChangeWords, levelNote, membershipWords, moodOf, moodPicture,
+  nobodyWords, pigName, problemWords, randomName, reactionOf, recipes, shellWord, shorthandName, silenceWords, typingWords,
+  watcherWords,
 } from '../../web-demo/words.js';
 
 describe('initials', () => {
@@ -100,7 +101,17 @@ test('membership is told in words', () => {
   assert.match(membershipWords('out', true, false), /without being counted/);
   assert.match(membershipWords('in', true, true), /^You are in/);
   assert.equal(membershipWords('joining', true, true), 'Joining…');
-  assert.match(membershipWords('joining', false, true), /back in once connected/);
+  assert.match(membershipWords('joining', false, true), /be in once connected/);
+});
+
+test('the stage says who you are in it, and why nobody is', () => {
+  assert.match(captionWords('in', true), /^You are one of them/);
+  assert.match(captionWords('out', false), /^You are watching/);
+  assert.doesNotMatch(captionWords('joining', true), /^You/);
+  assert.equal(nobodyWords({ level: 'events', count: 3 }, true), '');
+  assert.match(nobodyWords({ level: 'events', count: 0 }, true), /Nobody/);
+  assert.match(nobodyWords({ level: null, count: 0 }, false), /without a connection/);
+  assert.equal(nobodyWords({ level: null, count: 0 }, true), '');
 });
 
 test('avatars are told in words', () => {
@@ -119,6 +130,8 @@ test('the level is told with what changes it', () => {
   assert.match(levelChangeWords('events', 1000), /^Beyond 1,000 /);
   assert.match(levelChangeWords('count', 50), /more than 50,/);
   assert.equal(levelChangeWords(null, 50), '');
+  assert.match(levelNote('count'), /only counted/);
+  assert.match(levelNote('events'), /one by one again/);
 });
 
 test('who is typing', () => {
