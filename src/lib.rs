@@ -16,6 +16,7 @@
 
 pub mod allowance;
 pub mod auth;
+pub mod chance;
 pub mod clock;
 pub mod config;
 pub mod connection;
@@ -25,8 +26,11 @@ mod duration;
 pub mod http;
 pub mod hub;
 pub mod limits;
+pub mod metrics;
+pub mod now;
 pub mod presence;
 pub mod server;
+pub mod users;
 
 pub use config::Config;
 pub use server::{Broker, start};

@@ -1,6 +1,6 @@
 //! Every bound, in one place: those that an operator may set, and those that belong to the
-//! machinery. `presence::log` and `presence::snapshot` hold the sizes of their own buffers,
-//! `presence::beat` the time between two counts, and the protocol what clients must know.
+//! machinery. Only the protocol's own (how long a name may be, say) stand with the protocol, since
+//! clients must know them.
 
 use std::time::Duration;
 
@@ -143,6 +143,48 @@ pub const CROWD_HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// A viewer's read buffer: it is told hardly anything.
 pub const CROWD_READ_BYTES: usize = 1024;
+
+/// Most frames that a channel's log holds.
+pub const LOG_FRAMES: usize = 256;
+
+/// Most bytes that a channel's log holds.
+pub const LOG_BYTES: usize = 64 * 1024;
+
+/// A frame in the log older than this is dropped, in milliseconds: long enough for a reconnect,
+/// short enough that a quiet channel soon costs nothing.
+pub const LOG_AGE_MS: u64 = 120_000;
+
+/// A frame or a part of a snapshot ends when its members take about so many bytes: no frame of ours
+/// is a burden to read.
+pub const PART_BYTES: usize = 64 * 1024;
+
+/// Roles that a channel remembers of which some viewers were told what no log holds. Beyond it
+/// nobody resumes for a while.
+pub const MAX_UNLOGGED_ROLES: usize = 1024;
+
+/// From one count to the next at least so long, in milliseconds, for every subscriber.
+pub const COUNT_INTERVAL_MS: u64 = 1_000;
+
+/// Most ticks that the ring of a channel with followers holds.
+pub const RING_STEPS: usize = 1024;
+
+/// Bytes that the ring of a channel with followers holds, about.
+pub const RING_BYTES: usize = 1024 * 1024;
+
+/// A tick in a ring older than this is dropped, in milliseconds: as in the log, time for whoever
+/// comes back.
+pub const RING_AGE_MS: u64 = LOG_AGE_MS;
+
+/// Bytes that the rings of all channels hold together, about. Where it is reached, a channel that
+/// has something to tell empties its ring, and its followers take a snapshot.
+pub const RINGS_BYTES: usize = 64 * 1024 * 1024;
+
+/// Followers of a pattern that there may be: each is compared with the name of every new channel.
+pub const MAX_PATTERN_FOLLOWERS: usize = 1_000;
+
+/// Channels that a follower of a pattern is attached to or taken from in one go, before others get
+/// their turn.
+pub const FOLLOW_BATCH: usize = 256;
 
 /// A token's end is told so long before it comes, in milliseconds: time to fetch another.
 pub const EXPIRY_WARNING_MS: u64 = 10_000;

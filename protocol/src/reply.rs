@@ -53,6 +53,11 @@ pub enum LeaveReason {
     Kicked,
 }
 
+impl LeaveReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Left, Self::Closed, Self::Kicked];
+}
+
 /// Why a member was taken for gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -64,6 +69,11 @@ pub enum LossReason {
     Connection,
     /// The lease ran out.
     Lease,
+}
+
+impl LossReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Heartbeat, Self::Connection, Self::Lease];
 }
 
 /// Why attributes changed, where it was not their owner's doing.

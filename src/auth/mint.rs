@@ -15,7 +15,7 @@ use super::verifying_key::VerifyingKey;
 use super::{Source, named, source};
 use crate::duration;
 use crate::limits::MAX_TOKEN_BYTES;
-use crate::presence::Now;
+use crate::now::Now;
 
 /// What the token is to say.
 #[derive(Args, Clone, Debug)]

@@ -14,6 +14,7 @@
 //! - [`origin`]: which web pages may use the broker.
 
 pub mod access;
+pub mod caller;
 pub mod claims;
 pub mod flags;
 pub mod keys;
@@ -25,6 +26,7 @@ pub mod token;
 pub mod verifying_key;
 
 pub use access::{Access, Grants, Identity, Right, viewer};
+pub use caller::{Caller, Credential};
 pub use flags::{IdentityFlags, TokenFlags};
 pub use keys::{ApiKey, ApiKeys, KeyRight};
 pub use origin::Origins;
@@ -40,7 +42,7 @@ use herenow_protocol::Refusal;
 
 use crate::config::Config;
 use crate::limits::MAX_KEY_FILE_BYTES;
-use crate::presence::Now;
+use crate::now::Now;
 use token::Keys;
 use verifying_key::VerifyingKey;
 

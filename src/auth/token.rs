@@ -15,7 +15,7 @@ use super::access::Identity;
 use super::claims::{Claims, refused};
 use super::verifying_key::VerifyingKey;
 use crate::limits::MAX_TOKEN_BYTES;
-use crate::presence::Now;
+use crate::now::Now;
 
 /// Clocks of two machines may differ by so much, in milliseconds. Only where a token begins: its
 /// end is the same moment for all who share a channel.

@@ -8,9 +8,9 @@ use herenow_protocol::reply::SnapshotReason;
 
 use super::command::Client;
 use crate::delivery::{Cursor, Owed, Sending, Subscription, Sweep, Want};
-use crate::hub::Channel;
+use crate::hub::{At, Channel};
 use crate::limits::SWEEP_BYTES;
-use crate::presence::Now;
+use crate::now::Now;
 
 /// What a step of catching up came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,16 +57,16 @@ impl Client {
             if asked == Level::Events && matches!(cursor, Cursor::Next(_)) {
                 continue;
             }
-            self.hub.enter_kept(&place.channel, |room| {
-                let wants = match room.standing().owed(asked, cursor, now.mono_ms) {
+            self.hub.enter(At::Held(&place.channel), |door| {
+                let wants = match door.standing().owed(asked, cursor, now.mono_ms) {
                     // A count that comes too soon is owed by a round to come.
                     Owed::Nothing | Owed::CountLater { .. } => false,
                     // Its level changed and changed back since the log was looked at.
-                    Owed::Frames(seq) => seq < room.presence.next_seq(),
+                    Owed::Frames(seq) => seq < door.presence().next_seq(),
                     Owed::Snapshot(_) | Owed::Count | Owed::Switch(_) => true,
                 };
                 if wants {
-                    room.want(Arc::clone(subscription));
+                    door.want(Arc::clone(subscription));
                 }
             });
         }
@@ -86,13 +86,13 @@ fn send_missed(
     let cursor = sending.cursor(subscription);
     MISSED.with_borrow_mut(|missed| {
         missed.clear();
-        let room = channel.lock();
-        let Owed::Frames(seq) = room.standing().owed(subscription.asked(), cursor, now.mono_ms)
+        let look = channel.look();
+        let Owed::Frames(seq) = look.standing().owed(subscription.asked(), cursor, now.mono_ms)
         else {
             return (Sweep::Done, 0);
         };
-        let next_seq = room.presence.next_seq();
-        match room.presence.since(seq) {
+        let next_seq = look.presence().next_seq();
+        match look.presence().since(seq) {
             Some([]) => return (Sweep::Done, 0),
             Some(frames) => missed.extend_from_slice(frames),
             None => {
@@ -101,7 +101,7 @@ fn send_missed(
                 return (Sweep::Done, 0);
             }
         }
-        drop(room);
+        drop(look);
         (sending.catch_up(subscription, next_seq, missed), missed.len())
     })
 }

@@ -17,8 +17,9 @@ use super::query::check_right;
 use super::rules::Rules;
 use crate::auth::{self, Right};
 use crate::delivery::{Cursor, Flow, Outlet, Sending, Subscription, Want};
-use crate::hub::{Hub, Room};
-use crate::presence::{Command, Lasts, Now};
+use crate::hub::{At, Door, Hub};
+use crate::now::Now;
+use crate::presence::{Command, Lasts, Source};
 
 /// What a connection's requests act on and with.
 #[derive(Debug)]
@@ -145,14 +146,14 @@ impl Client {
         check_right(sending, Right::Join, &name)?;
         check_between("graceMs", grace_ms, 0, self.rules.max_grace_ms)?;
         self.places.check_room(&name, self.rules.max_channels)?;
-        let (user, source) = (self.outlet.user().clone(), self.outlet.id());
+        let (user, source) = (self.outlet.user().clone(), Source::connection(self.outlet.id()));
         let info = sending.access().map(|access| access.info().clone());
         let lasts = Lasts::Connection { grace_ms };
         let command = Command::Join { user, source, attributes, info, visible_to, lasts };
         let Self { hub, places, .. } = self;
-        hub.enter(&name, |channel, room| {
-            hub.apply(channel, room, command, now)?;
-            places.get_or_add(channel).joined = true;
+        hub.enter(At::Named(&name), |door| {
+            door.apply(command, now)?;
+            places.get_or_add(door.channel()).joined = true;
             Ok(())
         })?;
         self.retime = true;
@@ -160,7 +161,7 @@ impl Client {
     }
 
     fn leave(&mut self, name: ChannelName, now: Now) -> Done {
-        let (user, source) = (self.outlet.user().clone(), self.outlet.id());
+        let (user, source) = (self.outlet.user().clone(), Source::connection(self.outlet.id()));
         let Self { hub, places, .. } = self;
         if let Some(place) = places.find(&name).filter(|place| place.joined) {
             place.joined = false;
@@ -182,14 +183,14 @@ impl Client {
         if let Some(ttl_ms) = ttl_ms {
             check_between("ttlMs", ttl_ms, 1, self.rules.max_ttl_ms)?;
         }
-        let (user, source) = (self.outlet.user().clone(), self.outlet.id());
+        let (user, source) = (self.outlet.user().clone(), Source::connection(self.outlet.id()));
         let Self { hub, places, .. } = self;
         let Some(place) = places.find(&name).filter(|place| place.joined) else {
             return Err(Refusal::not_joined());
         };
         let command = Command::SetAttributes { user, source, attributes, merge, ttl_ms };
         let channel = &place.channel;
-        hub.enter_kept(channel, |room| hub.apply(channel, room, command, now))?;
+        hub.enter(At::Held(channel), |door| door.apply(command, now))?;
         Ok(Done::Quiet(Some(name)))
     }
 
@@ -204,14 +205,14 @@ impl Client {
         self.places.check_room(&name, self.rules.max_channels)?;
         let Self { hub, places, outlet, .. } = self;
         let viewer = auth::viewer(outlet.user(), sending.access().map(Arc::as_ref));
-        let (level, resumed, changed) = hub.enter(&name, |channel, room| {
-            let level = room.standing().level(asked);
-            let place = places.get_or_add(channel);
+        let (level, resumed, changed) = hub.enter(At::Named(&name), |door| {
+            let level = door.standing().level(asked);
+            let place = places.get_or_add(door.channel());
             let changed = changed(place, sending, asked, level);
-            let subscription = subscription(place, room, outlet, sending, asked);
+            let subscription = subscription(place, door, outlet, sending, asked);
             let resumed = since
                 .filter(|_| level == InForce::Events)
-                .and_then(|since| room.presence.resume(since, viewer));
+                .and_then(|since| door.presence().resume(since, viewer));
             sending.set_cursor(
                 &subscription,
                 match (level, resumed) {
@@ -227,7 +228,7 @@ impl Client {
             );
             // A choked connection asks once it has caught up: no snapshots for nobody.
             if resumed.is_none() && sending.flow() == Flow::Flowing {
-                room.want(subscription);
+                door.want(subscription);
             }
             (level, resumed.is_some(), changed)
         });
@@ -272,7 +273,7 @@ fn changed(
 /// another level ends: what was on its way to it is not sent any more.
 pub(super) fn subscription(
     place: &mut Place,
-    room: &mut Room,
+    door: &mut Door<'_>,
     outlet: &Arc<Outlet>,
     sending: &Sending<'_>,
     asked: Level,
@@ -280,11 +281,11 @@ pub(super) fn subscription(
     let other = place.subscribed.take_if(|before| before.subscription.asked() != asked);
     if let Some(Subscribed { subscription, slot }) = other {
         sending.set_cursor(&subscription, Cursor::Dead);
-        room.remove_subscriber(subscription.asked(), slot);
+        door.unsubscribe(subscription.asked(), slot);
     }
     let subscribed = place.subscribed.get_or_insert_with(|| {
         let subscription = Subscription::new(Arc::clone(outlet), asked);
-        let slot = room.add_subscriber(Arc::clone(&subscription));
+        let slot = door.subscribe(Arc::clone(&subscription));
         Subscribed { subscription, slot }
     });
     Arc::clone(&subscribed.subscription)

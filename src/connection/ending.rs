@@ -10,10 +10,11 @@ use herenow_protocol::{
 
 use super::codec::Violation;
 use super::command::Client;
+use crate::chance::Chance;
 use crate::delivery::{Cursor, Outlet, Sending, Wake};
-use crate::hub::Hub;
+use crate::hub::{At, Hub};
 use crate::limits::{LINGER, RECONNECT_SPREAD};
-use crate::presence::Command;
+use crate::presence::{Command, Source};
 use tokio::net::TcpStream;
 
 /// How a connection ends.
@@ -118,7 +119,7 @@ impl Client {
         for subscribed in self.places.iter().filter_map(|place| place.subscribed.as_ref()) {
             sending.set_cursor(&subscribed.subscription, Cursor::Dead);
         }
-        say_goodbye(&mut sending, end);
+        say_goodbye(&mut sending, end, self.hub.chance());
         drop(sending);
         shut_down(&outlet);
         self.give_up_places(end);
@@ -133,10 +134,10 @@ impl Client {
         let mut heard_ms = self.outlet.heard_ms();
         let mut kicked = matches!(end, End::Kicked);
         for place in self.places.take() {
-            let (user, source) = (self.outlet.user().clone(), self.outlet.id());
+            let (user, source) = (self.outlet.user().clone(), Source::connection(self.outlet.id()));
             heard_ms = heard_ms.max(place.heard_ms);
             let last_seen = now.unix_at(self.outlet.heard_ms().max(place.heard_ms));
-            self.hub.enter_kept(&place.channel, |room| {
+            self.hub.enter(At::Held(&place.channel), |door| {
                 // A kick wakes first and ends graces then. Looked at with the room's lock held, so
                 // that a grace which begins here is either seen by the kick, or never begins.
                 kicked |= self.outlet.take_wake(Wake::Kick);
@@ -146,11 +147,11 @@ impl Client {
                     _ => Command::Lose { user, source, reason: LossReason::Connection, last_seen },
                 };
                 if let Some(subscribed) = &place.subscribed {
-                    room.remove_subscriber(subscribed.subscription.asked(), subscribed.slot);
+                    door.unsubscribe(subscribed.subscription.asked(), subscribed.slot);
                 }
                 if place.joined && !keep_members {
                     // Neither leaving nor losing is ever refused.
-                    let _ = self.hub.apply(&place.channel, room, command, now);
+                    let _ = door.apply(command, now);
                 }
             });
         }
@@ -164,7 +165,7 @@ impl Client {
     }
 }
 
-fn say_goodbye(sending: &mut Sending<'_>, end: &End) {
+fn say_goodbye(sending: &mut Sending<'_>, end: &End, chance: &Chance) {
     match end {
         End::Closed(code) => sending.close(Some(&close_answer(*code))),
         End::Away => sending.close(Some(&close_answer(BACK_SOON))),
@@ -177,7 +178,7 @@ fn say_goodbye(sending: &mut Sending<'_>, end: &End) {
             sending.close(Some(&close_payload(CloseCode::Kicked.number(), reason)));
         }
         End::Drain => {
-            let reconnect_in_ms = fastrand::u64(..RECONNECT_SPREAD.as_millis() as u64);
+            let reconnect_in_ms = chance.below(RECONNECT_SPREAD.as_millis() as u64);
             let reason = "the broker is shutting down";
             sending.reply(&ServerFrame::Goaway { reconnect_in_ms, reason: reason.into() });
             sending.close(Some(&close_payload(CloseCode::Restart.number(), reason)));

@@ -8,7 +8,7 @@
 //! - `renew`: the token's end, and a fresh one.
 //! - [`place`]: the channels that the connection joined or subscribed.
 //! - [`catch_up`]: what it is owed once a full socket takes bytes again.
-//! - [`liveness`], [`silence`]: pings; members that are not heard.
+//! - [`liveness`], [`silence`], [`patience`]: pings; members that are not heard, and for how long.
 //! - [`ending`]: how it ends, and what becomes of its memberships.
 //! - [`rules`]: what holds for every connection.
 //!
@@ -20,6 +20,7 @@ pub mod codec;
 pub mod command;
 pub mod ending;
 pub mod liveness;
+pub mod patience;
 pub mod place;
 mod query;
 mod renew;

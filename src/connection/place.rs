@@ -6,7 +6,7 @@ use herenow_protocol::{ChannelName, ErrorCode, Refusal};
 
 use super::watch::too_many_watches;
 use crate::delivery::{Cursor, Sending, Subscription};
-use crate::hub::{Channel, Hub};
+use crate::hub::{At, Channel, Hub};
 
 /// A subscription and its slot in the channel.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Place {
     pub(super) fn unsubscribe(&mut self, hub: &Arc<Hub>, sending: &Sending<'_>) {
         let Some(Subscribed { subscription, slot }) = self.subscribed.take() else { return };
         sending.set_cursor(&subscription, Cursor::Dead);
-        hub.enter_kept(&self.channel, |room| room.remove_subscriber(subscription.asked(), slot));
+        hub.enter(At::Held(&self.channel), |door| door.unsubscribe(subscription.asked(), slot));
     }
 }
 

@@ -12,8 +12,10 @@ use super::ending::End;
 use super::query::check_right;
 use crate::auth::{Access, Right};
 use crate::delivery::{Cursor, Flow, Sending, Want};
+use crate::hub::At;
 use crate::limits::EXPIRY_WARNING_MS;
-use crate::presence::{Command, Now};
+use crate::now::Now;
+use crate::presence::{Command, Source};
 
 impl Client {
     /// Warns of the token's end, and ends the connection with it; the result is when to look again.
@@ -88,7 +90,7 @@ impl Client {
             let absent = place.joined && lacks(Right::Join);
             if absent {
                 place.joined = false;
-                let (user, source) = (outlet.user().clone(), outlet.id());
+                let (user, source) = (outlet.user().clone(), Source::connection(outlet.id()));
                 let command = Command::Leave { user, source, reason: LeaveReason::Kicked };
                 hub.apply_kept(&place.channel, command, now);
             }
@@ -117,7 +119,8 @@ impl Client {
             sending.set_cursor(subscription, Cursor::Want(want));
             // A choked connection asks once it has caught up.
             if sending.flow() == Flow::Flowing {
-                self.hub.enter_kept(&place.channel, |room| room.want(Arc::clone(subscription)));
+                self.hub
+                    .enter(At::Held(&place.channel), |door| door.want(Arc::clone(subscription)));
             }
         }
     }

@@ -7,13 +7,13 @@ use herenow_protocol::reply::{HeartbeatInfo, LimitsInfo, ServerInfo};
 use herenow_protocol::{Refusal, ServerFrame};
 
 use super::liveness::PingRules;
+use super::patience::Patience;
 use crate::allowance::Rate;
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::delivery::Outlet;
 use crate::limits::LIST_MAX;
-use crate::presence::Now;
-use crate::presence::expiry::Patience;
+use crate::now::Now;
 
 /// What holds for every connection.
 #[derive(Debug)]

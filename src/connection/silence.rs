@@ -6,11 +6,12 @@ use herenow_protocol::reply::RemovedReason;
 use herenow_protocol::{ChannelName, LossReason, ServerFrame};
 
 use super::command::Client;
+use super::patience::Verdict;
 use super::place::Place;
 use crate::delivery::{Outlet, Sending};
 use crate::hub::Hub;
-use crate::presence::expiry::Verdict;
-use crate::presence::{Command, Now};
+use crate::now::Now;
+use crate::presence::{Command, Source};
 
 impl Client {
     /// Ends memberships that were silent for too long, nudges those that soon will be; the result
@@ -51,7 +52,7 @@ impl Client {
 fn lose(hub: &Arc<Hub>, place: &Place, outlet: &Outlet, heard_ms: u64, now: Now) -> ChannelName {
     let command = Command::Lose {
         user: outlet.user().clone(),
-        source: outlet.id(),
+        source: Source::connection(outlet.id()),
         reason: LossReason::Heartbeat,
         last_seen: now.unix_at(heard_ms),
     };

@@ -24,7 +24,7 @@ use crate::delivery::outlet::{PING, PONG};
 use crate::delivery::{Flow, Outlet, Sending, Wake};
 use crate::hub::Hub;
 use crate::limits::{READ_BYTES, REPLIES_PAUSE_BYTES};
-use crate::presence::Now;
+use crate::now::Now;
 
 /// Starts to serve a WebSocket on `stream`, whose handshake is done, in a task of its own. `early`
 /// is what the client sent behind its handshake; `guard` is kept until the socket is closed.

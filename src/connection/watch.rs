@@ -7,7 +7,8 @@ use herenow_protocol::{ChannelName, ErrorCode, Level, Refusal, StatusPatch, User
 
 use super::command::{Client, Done, subscription};
 use crate::delivery::{Cursor, Flow, Sending, Want};
-use crate::presence::Now;
+use crate::hub::At;
+use crate::now::Now;
 
 impl Client {
     pub(super) fn set_status(&self, patch: StatusPatch, now: Now) -> Done {
@@ -36,15 +37,15 @@ impl Client {
 
     fn watch_one(&mut self, sending: &Sending<'_>, name: &ChannelName) {
         let Self { hub, places, outlet, .. } = self;
-        hub.enter(name, |channel, room| {
-            hub.set_room_status(name, room);
-            let place = places.get_or_add(channel);
-            let subscription = subscription(place, room, outlet, sending, Level::Events);
+        hub.enter(At::Named(name), |door| {
+            door.tell_status();
+            let place = places.get_or_add(door.channel());
+            let subscription = subscription(place, door, outlet, sending, Level::Events);
             let want = Want::Snapshot(SnapshotReason::Subscribed);
             sending.set_cursor(&subscription, Cursor::Want(want));
             // A choked connection asks once it has caught up.
             if sending.flow() == Flow::Flowing {
-                room.want(Arc::clone(&subscription));
+                door.want(Arc::clone(&subscription));
             }
         });
     }

@@ -9,29 +9,10 @@ use herenow_protocol::Level;
 use herenow_protocol::reply::{InForce, SnapshotReason};
 
 use super::subscription::{Cursor, Want};
-use crate::presence::Roster;
-use crate::presence::beat::COUNT_INTERVAL_MS;
-
-/// How a channel stands, as far as it matters to what its subscribers are owed. Changes at a tick
-/// only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// What `auto` means here.
-    pub roster: Roster,
-    /// The last frame that told of somebody who came or went. A count since then is still right.
-    pub moved_seq: u64,
-}
+use crate::limits::COUNT_INTERVAL_MS;
+pub use crate::presence::Standing;
 
 impl Standing {
-    /// The level that whoever asked for `asked` should be at.
-    #[must_use]
-    pub fn level(self, asked: Level) -> InForce {
-        match (asked, self.roster) {
-            (Level::Events, _) | (Level::Auto, Roster::Listed) => InForce::Events,
-            (Level::Count, _) | (Level::Auto, Roster::Counted) => InForce::Count,
-        }
-    }
-
     /// What a subscriber is owed that asked for `asked` and stands at `cursor`.
     #[must_use]
     pub fn owed(self, asked: Level, cursor: Cursor, now_ms: u64) -> Owed {
@@ -82,6 +63,7 @@ pub enum Owed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::presence::Roster;
 
     const LISTED: Standing = Standing { roster: Roster::Listed, moved_seq: 7 };
     const COUNTED: Standing = Standing { roster: Roster::Counted, moved_seq: 7 };

@@ -8,7 +8,8 @@ use herenow_protocol::{Attributes, ChannelName, ErrorCode, Refusal, UserId};
 
 use super::limit::Account;
 use crate::auth::{ApiKey, Auth, Identity, KeyRight, Right, viewer};
-use crate::presence::{Now, Viewer};
+use crate::now::Now;
+use crate::presence::Viewer;
 
 /// Where a request comes from; IPv4 addresses in their IPv6 form.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use super::input::{OfChannel, OfUser, Query};
 use super::problem::Problem;
 use super::shapes::{ChannelList, ChannelView, CountView, UserChannels};
 use crate::auth::{KeyRight, Right};
-use crate::hub::Room;
+use crate::hub::Guarded;
 use crate::limits::{LIST_DEFAULT, LIST_MAX};
 
 /// A channel in numbers. One that nobody is in has zeros: any name is a channel.
@@ -20,8 +20,9 @@ pub async fn read(
     OfChannel(channel): OfChannel,
 ) -> Result<Json<ChannelView>, Problem> {
     caller.may_read(Right::Count, &channel)?;
-    let numbers =
-        |room: &Room| (room.presence.count(), room.observers(), room.presence.connections());
+    let numbers = |guarded: &Guarded| {
+        (guarded.presence().count(), guarded.observers(), guarded.presence().connections())
+    };
     let (count, observers, connections) = api.hub.look(&channel, numbers).unwrap_or_default();
     let (count, observers, connections) = (count as u64, observers as u64, connections as u64);
     Ok(Json(ChannelView { channel, count, observers, connections }))

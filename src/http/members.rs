@@ -13,8 +13,9 @@ use super::input::{JsonText, OfChannel, OfMember, Query};
 use super::problem::Problem;
 use super::shapes::{LeasedMember, MemberList, OneMember};
 use crate::auth::Right;
+use crate::hub::At;
 use crate::limits::{LIST_DEFAULT, LIST_MAX};
-use crate::presence::{Command, LEASE, Lasts, Viewer};
+use crate::presence::{Command, Lasts, Source, Viewer};
 
 /// A list may be a little old; whose it is depends on who asks.
 const CACHED: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "private, max-age=3")];
@@ -68,7 +69,7 @@ pub async fn lease(
     }
     let command = Command::Join {
         user: user.clone(),
-        source: LEASE,
+        source: Source::LEASE,
         attributes: asked.attributes,
         info: caller.info(),
         visible_to: asked.visible_to,
@@ -76,11 +77,11 @@ pub async fn lease(
     };
     let now = api.hub.clock().now();
     let hub = &api.hub;
-    let (before, member) = hub.enter(&channel, |shared, room| {
-        let before = room.presence.member(&user, Viewer::All).is_some();
-        hub.check_lease(room, &user)?;
-        hub.apply(shared, room, command, now)?;
-        Ok::<_, Refusal>((before, room.presence.member(&user, Viewer::All).cloned()))
+    let (before, member) = hub.enter(At::Named(&channel), |door| {
+        let before = door.presence().member(&user, Viewer::All).is_some();
+        door.check_lease(&user, Source::LEASE)?;
+        door.apply(command, now)?;
+        Ok::<_, Refusal>((before, door.presence().member(&user, Viewer::All).cloned()))
     })?;
     let member = member.ok_or_else(|| Refusal::new(ErrorCode::Internal, "the lease is lost"))?;
     let heartbeat = HeartbeatInfo { interval_ms: (ttl_ms / 2).max(1), timeout_ms: ttl_ms };
@@ -98,9 +99,7 @@ pub async fn end(
 ) -> Result<StatusCode, Problem> {
     caller.may_write(&user)?;
     let now = api.hub.clock().now();
-    if api.hub.find(&channel).is_some() {
-        let command = Command::Leave { user, source: LEASE, reason: LeaveReason::Left };
-        api.hub.enter(&channel, |shared, room| api.hub.apply(shared, room, command, now))?;
-    }
+    let command = Command::Leave { user, source: Source::LEASE, reason: LeaveReason::Left };
+    api.hub.enter_existing(&channel, |door| door.apply(command, now)).transpose()?;
     Ok(StatusCode::NO_CONTENT)
 }

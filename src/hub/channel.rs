@@ -1,31 +1,39 @@
-//! One channel as connections and flushers share it.
+//! One channel as connections, followers and flushers share it.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use herenow_protocol::reply::InForce;
-use herenow_protocol::{ChannelName, Epoch, Level, UserId};
+use herenow_protocol::{ChannelName, Epoch, Level, Refusal, UserId};
 use parking_lot::{Mutex, MutexGuard};
 
-use super::crowds::Crowds;
-use super::timers::NEVER;
-use crate::delivery::{Blob, Standing, Subscription};
+use super::count_pacer::CountPacer;
+use super::followers::{Followers, Link};
+use super::subscribers::Subscribers;
+use crate::delivery::{Blob, Subscription};
 use crate::limits::PINNED_BLOBS;
-use crate::presence::{self, Beat};
+use crate::metrics::Metrics;
+use crate::now::{NEVER, Now};
+use crate::presence::pending::Cause;
+use crate::presence::{Bounds, Bundle, ChannelState, Command, Ring, Standing, Step, Transition};
+use crate::users::Users;
 
 /// A channel: its name, and everything else behind its lock.
-#[derive(Debug)]
 pub struct Channel {
     name: ChannelName,
-    room: Mutex<Room>,
+    guarded: Mutex<Guarded>,
 }
 
 impl Channel {
     pub(super) fn new(name: ChannelName, epoch: Epoch) -> Self {
-        let room = Room {
-            presence: presence::Channel::new(epoch),
-            crowds: Crowds::default(),
-            beat: Beat::default(),
+        let guarded = Guarded {
+            presence: ChannelState::new(epoch),
+            subscribers: Subscribers::default(),
+            followers: None,
+            pacer: CountPacer::default(),
             waiting: Vec::new(),
             pinned: VecDeque::new(),
             stirred: Vec::new(),
@@ -33,7 +41,7 @@ impl Channel {
             running: false,
             dead: false,
         };
-        Self { name, room: Mutex::new(room) }
+        Self { name, guarded: Mutex::new(guarded) }
     }
 
     /// The channel's name.
@@ -42,28 +50,56 @@ impl Channel {
         &self.name
     }
 
-    /// Takes the channel's lock. Whoever changes something goes through [`Hub::enter`] instead.
-    ///
-    /// [`Hub::enter`]: super::Hub::enter
-    pub fn lock(&self) -> MutexGuard<'_, Room> {
-        self.room.lock()
+    /// Takes the channel's lock, to read. The hub's door is the only way to change anything.
+    pub fn look(&self) -> Look<'_> {
+        Look(self.lock())
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Guarded> {
+        self.guarded.lock()
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A channel's lock, held to read.
+pub struct Look<'a>(MutexGuard<'a, Guarded>);
+
+impl Deref for Look<'_> {
+    type Target = Guarded;
+
+    fn deref(&self) -> &Guarded {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Look<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
     }
 }
 
 /// What a channel's lock guards.
 #[derive(Debug)]
-pub struct Room {
-    /// The members, and the frames that told of them.
-    pub presence: presence::Channel,
-    crowds: Crowds,
-    /// When those who are told the count are told again.
-    pub(super) beat: Beat,
+pub struct Guarded {
+    /// The members, and the frames that told of them. Only [`Guarded::change`] and
+    /// [`Guarded::tick`] change it.
+    presence: ChannelState,
+    subscribers: Subscribers,
+    /// Boxed, since most channels have none.
+    followers: Option<Box<Followers>>,
+    /// When subscribers that are told the count are told again.
+    pub(super) pacer: CountPacer,
     /// Subscribers that get what they are owed at the next tick. One may be in here twice, so
     /// whoever serves them looks at the cursor.
     waiting: Vec<Arc<Subscription>>,
     /// Large frames and snapshots that slow readers have not taken whole, oldest first.
     pinned: VecDeque<Weak<Blob>>,
-    /// Users who came online or went by what happened here: their watchers are told once the lock
+    /// Users that came online or went by what happened here: their watchers are told once the lock
     /// is free.
     pub(super) stirred: Vec<UserId>,
     /// When the timers will look at this channel.
@@ -74,31 +110,155 @@ pub struct Room {
     dead: bool,
 }
 
-impl Room {
-    /// Adds a subscriber; the result is its slot among those who asked for the same.
-    pub fn add_subscriber(&mut self, sub: Arc<Subscription>) -> u32 {
-        self.crowds.add(sub)
+/// What one tick has to tell.
+pub(super) struct Told {
+    /// The frames for everyone.
+    pub(super) frames: Option<Bundle>,
+    /// The same as values, where some viewers see more than everyone.
+    pub(super) aside: Option<Arc<Step>>,
+    /// Whether followers have something to look at.
+    pub(super) followed: bool,
+}
+
+impl Guarded {
+    /// The members, and the frames that told of them.
+    #[must_use]
+    pub fn presence(&self) -> &ChannelState {
+        &self.presence
+    }
+
+    /// The ring that a follower reads by `link`; `None`: the link is not of this channel.
+    pub(super) fn ring(&self, link: &Arc<Link>) -> Option<&Ring> {
+        let followers = self.followers.as_ref().filter(|followers| followers.has(link))?;
+        Some(followers.ring())
+    }
+
+    /// Applies a command. What came of it is noted for everybody who has to know: the index of
+    /// users and the metrics at once, watchers once the lock is free.
+    ///
+    /// # Errors
+    /// As [`ChannelState::apply`].
+    pub(super) fn change(
+        &mut self,
+        command: Command,
+        channel: &ChannelName,
+        (users, metrics): (&Users, &Metrics),
+        bounds: &Bounds,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let Self { presence, stirred, .. } = self;
+        presence.apply(command, now, bounds, |transition| {
+            let (user, stirs) = match transition {
+                Transition::Appeared { user } => {
+                    metrics.joins.inc();
+                    metrics.members.inc();
+                    (user, users.appeared(user, channel, now))
+                }
+                Transition::Vanished { user, cause, last_seen } => {
+                    metrics.members.dec();
+                    match cause {
+                        Cause::Left(reason) => metrics.left(reason),
+                        Cause::Lost(reason, _) => metrics.lost(reason),
+                        Cause::Own | Cause::Expired => {}
+                    }
+                    (user, users.vanished(user, channel, last_seen, now))
+                }
+            };
+            if stirs {
+                stirred.push(user.clone());
+            }
+        })
+    }
+
+    /// Ends what time ends beside the members: what followers no longer need, and the wait of those
+    /// that are told the count.
+    pub(super) fn expire(&mut self, now_ms: u64) {
+        if self.followers.as_mut().is_some_and(|followers| followers.expire(now_ms)) {
+            self.followers = None;
+        }
+        self.pacer.ring(now_ms);
+    }
+
+    /// The tick. `stamps` numbers those of all channels that somebody follows.
+    pub(super) fn tick(
+        &mut self,
+        channel: &ChannelName,
+        now: Now,
+        bounds: &Bounds,
+        stamps: &AtomicU64,
+    ) -> Told {
+        let tick = self.presence.tick(channel, now, bounds);
+        let hides = tick.changes.hide();
+        let followed = self.followers.is_some() && !tick.changes.is_empty();
+        if !(hides || followed) {
+            return Told { frames: tick.frames, aside: None, followed };
+        }
+        let stamp = if followed { stamps.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
+        let step = Step::new(stamp, tick.changes, now.mono_ms);
+        if let Some(followers) = &mut self.followers {
+            followers.push(Arc::clone(&step));
+        }
+        Told { frames: tick.frames, aside: hides.then_some(step), followed }
+    }
+
+    /// Adds a subscriber; the result is its slot among those who asked for the same level.
+    pub(super) fn add_subscriber(&mut self, sub: Arc<Subscription>) -> u32 {
+        self.subscribers.add(sub)
     }
 
     /// Frees the slot of a subscriber who asked for `asked`.
-    pub fn remove_subscriber(&mut self, asked: Level, slot: u32) {
-        self.crowds.remove(asked, slot);
+    pub(super) fn remove_subscriber(&mut self, asked: Level, slot: u32) {
+        self.subscribers.remove(asked, slot);
     }
 
-    /// Number of subscribers.
+    /// Adds a follower, which `link` makes out of what there is to follow; `new` makes the ring of
+    /// the first.
+    pub(super) fn add_follower(
+        &mut self,
+        new: impl FnOnce() -> Followers,
+        link: impl FnOnce(&ChannelState, &Ring) -> Arc<Link>,
+    ) {
+        let followers = self.followers.get_or_insert_with(|| Box::new(new()));
+        let link = link(&self.presence, followers.ring());
+        followers.add(link);
+    }
+
+    pub(super) fn remove_follower(&mut self, number: u64, now_ms: u64) {
+        if let Some(followers) = &mut self.followers {
+            followers.remove(number, now_ms);
+        }
+    }
+
+    /// The next followers after `number` that are to be told.
+    pub(super) fn next_links(
+        &self,
+        number: Option<u64>,
+        batch: &mut Vec<Arc<Link>>,
+    ) -> Option<u64> {
+        self.followers.as_ref()?.next_batch(number, batch)
+    }
+
+    /// Whether anybody follows it, alone or by a pattern.
+    #[must_use]
+    pub fn is_followed(&self) -> bool {
+        self.followers.as_ref().is_some_and(|followers| !followers.is_empty())
+    }
+
+    /// Number of subscribers, and of followers of this channel alone.
     #[must_use]
     pub fn observers(&self) -> usize {
-        self.crowds.len()
+        let alone = self.followers.as_ref().map_or(0, |followers| followers.alone());
+        self.subscribers.len() + alone
     }
 
     /// How the channel stands, as far as it matters to what its subscribers are owed.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        Standing { roster: self.presence.roster(), moved_seq: self.presence.moved_seq() }
+        self.presence.standing()
     }
 
     /// Has the subscriber given what it is owed at the next tick.
-    pub fn want(&mut self, sub: Arc<Subscription>) {
+    pub(super) fn want(&mut self, sub: Arc<Subscription>) {
         self.waiting.push(sub);
     }
 
@@ -112,7 +272,7 @@ impl Room {
 
     /// Whether anybody who asked for `asked` subscribed.
     pub(super) fn has(&self, asked: Level) -> bool {
-        self.crowds.has(asked)
+        self.subscribers.has(asked)
     }
 
     /// The next of those who asked for `asked`, from slot `from` on, into `batch`; the slot to go
@@ -123,15 +283,15 @@ impl Room {
         from: usize,
         batch: &mut Vec<Arc<Subscription>>,
     ) -> usize {
-        self.crowds.next_batch(asked, from, batch)
+        self.subscribers.next_batch(asked, from, batch)
     }
 
-    /// Somebody came or went: those who are told the count are owed it, if there are any.
+    /// A member came or went: subscribers that are told the count are owed it, if there are any.
     pub(super) fn owe_count(&mut self) {
         let standing = self.standing();
         let counted = |asked| standing.level(asked) == InForce::Count && self.has(asked);
         if [Level::Auto, Level::Count].into_iter().any(counted) {
-            self.beat.owe();
+            self.pacer.owe();
         }
     }
 
@@ -147,7 +307,7 @@ impl Room {
 
     /// Whether there is something to tell.
     pub(super) fn has_news(&self) -> bool {
-        self.presence.has_news() || !self.waiting.is_empty() || self.beat.rings()
+        self.presence.has_news() || !self.waiting.is_empty() || self.pacer.rings()
     }
 
     /// Whether a flusher has to be started now.
@@ -167,7 +327,8 @@ impl Room {
         if self.dead {
             return None;
         }
-        let deadlines = [self.presence.deadline(), self.beat.deadline()];
+        let followers = self.followers.as_ref().and_then(|followers| followers.deadline());
+        let deadlines = [self.presence.deadline(), self.pacer.deadline(), followers];
         let due_ms = deadlines.into_iter().flatten().min().filter(|&ms| ms < self.armed_ms)?;
         Some((std::mem::replace(&mut self.armed_ms, due_ms), due_ms))
     }
@@ -181,14 +342,18 @@ impl Room {
         armed
     }
 
-    /// Neither member nor subscriber, and nobody at work: nothing may remain.
+    /// No member, no subscriber, no follower of this channel alone, and nobody at work: nothing may
+    /// remain.
     pub(super) fn is_vain(&self) -> bool {
-        !self.running && !self.dead && self.presence.is_empty() && self.crowds.is_empty()
+        !self.running && !self.dead && self.presence.is_empty() && self.observers() == 0
     }
 
     /// Marks the channel dead; the result is when its timer would have fired.
     pub(super) fn bury(&mut self) -> u64 {
         self.dead = true;
+        if let Some(followers) = self.followers.take() {
+            followers.end();
+        }
         std::mem::replace(&mut self.armed_ms, NEVER)
     }
 

@@ -5,20 +5,22 @@ use std::sync::Arc;
 
 use herenow_protocol::{ChannelName, UserId};
 
-use super::{Hub, Room};
+use super::channel::Guarded;
+use super::state::Hub;
 use crate::limits::RESULT_BYTES;
-use crate::presence::{Heard, Member, Now, Page, SourceId, Viewer};
+use crate::now::Now;
+use crate::presence::{Heard, Member, Page, Viewer};
 
 impl Hub {
     /// Reads a channel, if there is one. `read` runs with the channel's lock held.
-    pub fn look<T>(&self, name: &ChannelName, read: impl FnOnce(&Room) -> T) -> Option<T> {
-        self.find(name).map(|channel| read(&channel.lock()))
+    pub fn look<T>(&self, name: &ChannelName, read: impl FnOnce(&Guarded) -> T) -> Option<T> {
+        self.find(name).map(|channel| read(&channel.look()))
     }
 
     /// Number of members visible to all.
     #[must_use]
     pub fn count(&self, name: &ChannelName) -> usize {
-        self.look(name, |room| room.presence.count()).unwrap_or(0)
+        self.look(name, |guarded| guarded.presence().count()).unwrap_or(0)
     }
 
     /// The member, if the user is one that `viewer` may see.
@@ -29,7 +31,7 @@ impl Hub {
         user: &UserId,
         viewer: Viewer<'_>,
     ) -> Option<Arc<Member>> {
-        self.look(name, |room| room.presence.member(user, viewer).cloned()).flatten()
+        self.look(name, |guarded| guarded.presence().member(user, viewer).cloned()).flatten()
     }
 
     /// Number of members visible to all, and at most `limit` of those that `viewer` may see: fewer
@@ -42,8 +44,9 @@ impl Hub {
         after: Option<u64>,
         viewer: Viewer<'_>,
     ) -> (usize, Page) {
-        let read =
-            |room: &Room| (room.presence.count(), room.presence.members(limit, after, viewer));
+        let read = |guarded: &Guarded| {
+            (guarded.presence().count(), guarded.presence().members(limit, after, viewer))
+        };
         let nobody = || (0, Page { members: Vec::new(), next: None });
         let (count, mut page) = self.look(name, read).unwrap_or_else(nobody);
         // Whoever asks and reads slowly costs memory until it has read.
@@ -70,23 +73,24 @@ impl Hub {
         viewer: Viewer<'_>,
         now: Now,
     ) -> Option<(Arc<Member>, u64)> {
-        let read = |room: &Room| {
-            let member = room.presence.member(user, viewer).cloned()?;
-            Some((member, room.presence.sources(user).collect::<Vec<_>>()))
+        let read = |guarded: &Guarded| {
+            let member = guarded.presence().member(user, viewer).cloned()?;
+            Some((member, guarded.presence().sources(user).collect::<Vec<_>>()))
         };
         let (member, sources) = self.look(name, read).flatten()?;
-        let heard = sources.into_iter().map(|source| match source {
-            Heard::At(unix_ms) => unix_ms,
-            Heard::Connection(number) => self.last_heard(number, now),
+        let heard = sources.into_iter().filter_map(|source| match source {
+            Heard::At(unix_ms) => Some(unix_ms),
+            Heard::Connection(id) => self.last_heard(id.number(), now),
+            Heard::Elsewhere => None,
         });
         let joined_at = member.joined_at;
         Some((member, heard.max().unwrap_or(joined_at)))
     }
 
-    /// When a connection was last heard, by the wall clock. One that is gone was heard just now.
-    fn last_heard(&self, number: SourceId, now: Now) -> u64 {
+    /// When a connection was last heard, by the wall clock; `None`: it is gone.
+    fn last_heard(&self, number: u64, now: Now) -> Option<u64> {
         let outlet = self.connections.get(&number).map(|entry| Arc::clone(entry.value()));
-        outlet.map_or(now.unix_ms, |outlet| now.unix_at(outlet.heard_ms()))
+        outlet.map(|outlet| now.unix_at(outlet.heard_ms()))
     }
 
     /// The first `limit` channels by name that have a member, begin with `prefix` and come after
@@ -106,7 +110,7 @@ impl Hub {
                 && after.is_none_or(|after| name > after)
                 && !name.is_status();
             let sooner = first.len() <= limit || first.peek().is_some_and(|last| name < last);
-            if wanted && sooner && !entry.value().lock().presence.is_empty() {
+            if wanted && sooner && !entry.value().look().presence().is_empty() {
                 first.push(name.clone());
                 if first.len() > limit + 1 {
                     first.pop();

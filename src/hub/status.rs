@@ -5,12 +5,13 @@
 use std::sync::Arc;
 
 use herenow_protocol::{
-    Attributes, ChannelName, ErrorCode, LeaveReason, Refusal, StatusPatch, UserId, UserStatus,
+    Attributes, ErrorCode, LeaveReason, Refusal, StatusPatch, UserId, UserStatus,
 };
 
-use super::{Hub, Room};
+use super::state::Hub;
 use crate::delivery::{Flow, Outlet, Wake};
-use crate::presence::{Command, Now};
+use crate::now::{NEVER, Now};
+use crate::presence::Command;
 
 impl Hub {
     /// The status of the user, as the user sees it (`as_itself`) or as others do; `None`: the broker
@@ -68,7 +69,7 @@ impl Hub {
         }
         let (went, next_ms) = self.users.expire_beat(user, due_ms, now);
         if let Some(next_ms) = next_ms {
-            self.timers.rearm_user(user, super::timers::NEVER, next_ms);
+            self.timers.rearm_user(user, NEVER, next_ms);
         }
         if went {
             self.tell_status(user);
@@ -138,31 +139,9 @@ impl Hub {
         let closed = outlets.iter().filter(|outlet| live(outlet)).count();
         for name in self.channels_of(user) {
             let command = Command::EndGrace { user: user.clone(), reason: LeaveReason::Kicked };
-            if self.find(&name).is_some() {
-                // Never refused.
-                let _ = self.enter(&name, |channel, room| self.apply(channel, room, command, now));
-            }
+            // Never refused.
+            let _ = self.enter_existing(&name, |door| door.apply(command, now));
         }
         closed
-    }
-
-    /// Tells those who watch the user, if there are any. No lock may be held.
-    pub(super) fn tell_status(self: &Arc<Self>, user: &UserId) {
-        for name in [ChannelName::of_shown_status(user), ChannelName::of_own_status(user)] {
-            let Some(channel) = self.find(&name) else { continue };
-            let mut room = channel.lock();
-            if !room.is_dead() {
-                self.set_room_status(&name, &mut room);
-                self.settle(&channel, room);
-            }
-        }
-    }
-
-    /// Has the room of a status tell what the status is. Looked up with the room's lock held: of two
-    /// changes at once the later one is told last, whoever comes first.
-    pub fn set_room_status(&self, name: &ChannelName, room: &mut Room) {
-        let Some(user) = name.status_of() else { return };
-        let status = self.users.status(&user, name.is_own_status(), self.clock.now());
-        room.presence.set_status(status.unwrap_or_else(|| UserStatus::unknown(user)));
     }
 }

@@ -9,19 +9,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use herenow_protocol::{ChannelName, UserId};
 use parking_lot::Mutex;
-use tokio::time::MissedTickBehavior;
 
-use super::Hub;
 use crate::delivery::Outlet;
-use crate::limits::{STALL_MS, TIMER_BATCH, TIMER_TURN_MS};
-
-/// Not due: whoever is so armed is in no agenda.
-pub const NEVER: u64 = Outlet::NEVER;
+use crate::now::NEVER;
 
 /// Things by the time at which they are due.
 #[derive(Debug)]
@@ -65,10 +58,10 @@ impl<K: Ord> Default for Agenda<K> {
 /// What is due when, by number and by name: a timer keeps nothing in memory. Leaf locks.
 #[derive(Debug, Default)]
 pub struct Timers {
-    connections: Mutex<Agenda<u64>>,
-    channels: Mutex<Agenda<ChannelName>>,
+    pub(super) connections: Mutex<Agenda<u64>>,
+    pub(super) channels: Mutex<Agenda<ChannelName>>,
     /// Whose heartbeats over HTTP may be over.
-    users: Mutex<Agenda<UserId>>,
+    pub(super) users: Mutex<Agenda<UserId>>,
 }
 
 impl Timers {
@@ -93,49 +86,6 @@ impl Timers {
     pub(super) fn rearm_channel(&self, name: &ChannelName, before_ms: u64, due_ms: u64) {
         self.channels.lock().rearm(name.clone(), before_ms, due_ms);
     }
-}
-
-/// Looks at what is due, for as long as the hub lives.
-pub(super) async fn run(hub: Weak<Hub>) {
-    let mut interval = tokio::time::interval(Duration::from_millis(TIMER_TURN_MS));
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last_ms = None;
-    loop {
-        interval.tick().await;
-        let Some(now_ms) = hub.upgrade().map(|hub| hub.clock.now().mono_ms) else { return };
-        // A broker that was stopped hears first what came meanwhile, and judges at the next turn.
-        let stalled = last_ms.replace(now_ms).is_some_and(|last_ms| now_ms - last_ms > STALL_MS);
-        if stalled {
-            continue;
-        }
-        loop {
-            let Some(hub) = hub.upgrade() else { return };
-            if fire_due(&hub) < TIMER_BATCH {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-/// The most that fired of any kind.
-fn fire_due(hub: &Arc<Hub>) -> usize {
-    let now = hub.clock.now();
-    let connections = hub.timers.connections.lock().take_due(now.mono_ms, TIMER_BATCH);
-    for &(due_ms, number) in &connections {
-        hub.wake_connection(number, due_ms);
-    }
-    let channels = hub.timers.channels.lock().take_due(now.mono_ms, TIMER_BATCH);
-    for (due_ms, name) in &channels {
-        if let Some(channel) = hub.find(name) {
-            hub.expire(&channel, *due_ms, now);
-        }
-    }
-    let users = hub.timers.users.lock().take_due(now.mono_ms, TIMER_BATCH);
-    for (due_ms, user) in &users {
-        hub.expire_user(user, *due_ms, now);
-    }
-    connections.len().max(channels.len()).max(users.len())
 }
 
 #[cfg(test)]

@@ -1,60 +1,67 @@
-//! A channel's members, and the one way to change them.
-//!
-//! - `tick`: what observers are told of it.
-//! - `reading`: what anybody may ask.
-
-mod reading;
-mod tick;
+//! The state of a channel, and the one function that changes it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use herenow_protocol::{
-    AttributeMap, Attributes, Audience, Epoch, ErrorCode, LossReason, Refusal, UserId,
+    AttributeMap, Attributes, Audience, Epoch, ErrorCode, LossReason, Refusal, UserId, UserStatus,
 };
 
-use super::Now;
-use super::command::{Bounds, Change, Command, Lasts};
+use super::command::{Bounds, Command, Lasts, Transition};
 use super::log::Log;
-use super::member::{Ends, Member, Membership, Profile, Source, SourceId};
+use super::member::{Ends, Hold, Member, Membership, Profile};
 use super::pending::{Cause, Pending};
-use super::restricted::Unlogged;
 use super::roster::Roster;
+use super::source::Source;
+use super::unlogged::Unlogged;
+use crate::now::Now;
 
-pub use reading::{Heard, Page};
-pub(super) use tick::frame_length;
-pub use tick::{Bundle, Tick};
+/// What those who watch a user know of its status.
+#[derive(Debug)]
+pub(super) struct ToldStatus {
+    /// As it is.
+    pub(super) is: UserStatus,
+    /// Whether subscribers have been told.
+    pub(super) told: bool,
+}
 
-use tick::Status;
+impl ToldStatus {
+    /// Whether a subscriber that knows this knows `status`: when a user was last seen is news only
+    /// of a user that is not online.
+    fn tells(&self, status: &UserStatus) -> bool {
+        let last_seen = if status.online { self.is.last_seen } else { status.last_seen };
+        self.is == UserStatus { last_seen, ..status.clone() }
+    }
+}
 
 /// A channel: its members and what keeps them present, the changes that observers have not been
 /// told yet, and the last frames that told them.
 #[derive(Debug)]
-pub struct Channel {
-    epoch: Epoch,
-    members: HashMap<UserId, Membership>,
+pub struct ChannelState {
+    pub(super) epoch: Epoch,
+    pub(super) members: HashMap<UserId, Membership>,
     /// Those visible to all, by their numbers.
-    order: BTreeMap<u64, Arc<Member>>,
+    pub(super) order: BTreeMap<u64, Arc<Member>>,
     /// The others. Apart, so that whoever may not see them pays nothing for them.
-    restricted: BTreeMap<u64, Arc<Member>>,
+    pub(super) restricted: BTreeMap<u64, Arc<Member>>,
     last_number: u64,
     /// Live connections that keep members present that are visible to all.
-    connections: usize,
+    pub(super) connections: usize,
     /// Members with something that ends by itself, by when to look at them: one entry each, never
     /// later than the member's deadline, possibly earlier.
     due: BTreeSet<(u64, UserId)>,
-    pending: Pending,
-    log: Log,
+    pub(super) pending: Pending,
+    pub(super) log: Log,
     /// Boxed, since most channels hide nobody.
-    unlogged: Option<Box<Unlogged>>,
+    pub(super) unlogged: Option<Box<Unlogged>>,
     /// Set where a user's status is told instead of members.
-    status: Option<Box<Status>>,
-    roster: Roster,
+    pub(super) status: Option<Box<ToldStatus>>,
+    pub(super) roster: Roster,
     /// The last frame that told of somebody who came or went.
-    moved_seq: u64,
+    pub(super) moved_seq: u64,
 }
 
-impl Channel {
+impl ChannelState {
     /// An empty channel whose history begins now.
     #[must_use]
     pub fn new(epoch: Epoch) -> Self {
@@ -75,7 +82,9 @@ impl Channel {
         }
     }
 
-    /// Applies a command whole, or refuses it and changes nothing.
+    /// Applies a command whole, or refuses it and changes nothing. The only way in which anything
+    /// of a channel changes, time's changes too; a tick merely tells of it. Each member that came or
+    /// went is handed to `told`, before the next one: so that a change of one member needs no list.
     ///
     /// # Errors
     /// `channel_full`, `too_large`, `not_joined`.
@@ -84,39 +93,65 @@ impl Channel {
         command: Command,
         now: Now,
         bounds: &Bounds,
-    ) -> Result<Change, Refusal> {
-        match command {
+        mut told: impl FnMut(Transition<'_>),
+    ) -> Result<(), Refusal> {
+        let gone = match command {
             Command::Join { user, source, attributes, info, visible_to, lasts } => {
-                let (source, ends_ms) = source_of(source, lasts, now);
-                let change = self.recount(&user, |channel| {
-                    channel.join(&user, source, attributes, info, visible_to, now, bounds)
+                let (hold, ends_ms) = hold_of(source, lasts, now);
+                let appeared = self.recount(&user, |channel| {
+                    channel.join(&user, hold, attributes, info, visible_to, now, bounds)
                 })?;
                 if let Some(ends_ms) = ends_ms {
                     self.look_no_later_than(&user, ends_ms);
                 }
-                Ok(change)
-            }
-            Command::Leave { user, source, reason } => {
-                let cause = Cause::Left(reason);
-                Ok(self.recount(&user, |channel| channel.remove_source(&user, source, cause, now)))
-            }
-            Command::Lose { user, source, reason, last_seen } => {
-                Ok(self
-                    .recount(&user, |channel| channel.lose(&user, source, reason, last_seen, now)))
-            }
-            Command::EndGrace { user, reason } => {
-                Ok(self.end_grace(&user, Cause::Left(reason), now))
+                if appeared {
+                    told(Transition::Appeared { user: &user });
+                }
+                return Ok(());
             }
             Command::Inform { user, info } => {
                 self.change_member(&user, None, Some(info), None, Cause::Own, now);
-                Ok(Change::Stayed)
+                return Ok(());
             }
             Command::SetAttributes { user, source, attributes, merge, ttl_ms } => {
                 let deadline = ttl_ms.map(|ttl_ms| now.mono_ms + ttl_ms);
-                self.set_attributes(&user, source, &attributes, merge, deadline, now, bounds)?;
-                Ok(Change::Stayed)
+                return self.set_attributes(
+                    &user,
+                    source,
+                    &attributes,
+                    merge,
+                    deadline,
+                    now,
+                    bounds,
+                );
             }
+            Command::Expire => {
+                self.expire(now, told);
+                return Ok(());
+            }
+            Command::SetStatus(status) => {
+                self.set_status(*status);
+                return Ok(());
+            }
+            Command::Leave { user, source, reason } => {
+                let cause = Cause::Left(reason);
+                self.recount(&user, |channel| channel.remove_source(&user, source, cause, now))
+                    .then_some((user, cause))
+            }
+            Command::Lose { user, source, reason, last_seen } => {
+                let cause = Cause::Lost(reason, last_seen);
+                self.recount(&user, |channel| channel.lose(&user, source, reason, last_seen, now))
+                    .then_some((user, cause))
+            }
+            Command::EndGrace { user, reason } => {
+                let cause = Cause::Left(reason);
+                self.end_grace(&user, cause, now).then_some((user, cause))
+            }
+        };
+        if let Some((user, cause)) = gone {
+            told(vanished(&user, cause, now));
         }
+        Ok(())
     }
 
     /// Does what may change how many live connections of `user` are shown, and counts them anew.
@@ -130,17 +165,18 @@ impl Channel {
         result
     }
 
+    /// Whether the user was no member before.
     #[expect(clippy::too_many_arguments, reason = "the fields of one command")]
     fn join(
         &mut self,
         user: &UserId,
-        source: Source,
+        hold: Hold,
         attributes: Option<AttributeMap>,
         info: Option<Attributes>,
         visible_to: Option<Audience>,
         now: Now,
         bounds: &Bounds,
-    ) -> Result<Change, Refusal> {
+    ) -> Result<bool, Refusal> {
         let brought = attributes.map(|map| Attributes::from_map(&map));
         if let Some(attributes) = &brought {
             check_attributes(attributes, bounds)?;
@@ -157,12 +193,12 @@ impl Channel {
                 info: info.unwrap_or_default(),
                 visible_to: visible_to.unwrap_or_default(),
             };
-            self.insert(user, source, brought.unwrap_or_default(), profile, now);
-            return Ok(Change::Appeared);
+            self.insert(user, hold, brought.unwrap_or_default(), profile, now);
+            return Ok(true);
         };
-        let only_in_grace = !membership.sources.iter().any(Source::is_live);
-        membership.sources.retain(|s| s.is_live() && s.id != source.id);
-        membership.sources.push(source);
+        let only_in_grace = !membership.holds.iter().any(Hold::is_live);
+        membership.holds.retain(|held| held.is_live() && held.source != hold.source);
+        membership.holds.push(hold);
         // A member that only grace kept starts from what it brings; a returning tab never wipes
         // what a living one set.
         let brought = brought.or(only_in_grace.then_some(Attributes::EMPTY));
@@ -171,13 +207,13 @@ impl Channel {
             membership.forget_keys();
         }
         self.change_member(user, brought, info, visible_to, Cause::Own, now);
-        Ok(Change::Stayed)
+        Ok(false)
     }
 
     fn insert(
         &mut self,
         user: &UserId,
-        source: Source,
+        hold: Hold,
         attributes: Attributes,
         profile: Profile,
         now: Now,
@@ -192,7 +228,7 @@ impl Channel {
         let member = Member { user: user.clone(), attributes, joined_at, number, profile };
         let member = Arc::new(member);
         self.list(&member);
-        self.members.insert(user.clone(), Membership::new(member, source));
+        self.members.insert(user.clone(), Membership::new(member, hold));
     }
 
     /// The number of the next join. A cursor into a list is such a number, so members that not
@@ -218,34 +254,35 @@ impl Channel {
         other.remove(&member.number);
     }
 
+    /// Whether the member vanished. A lost connection with grace stays for that long.
     fn lose(
         &mut self,
         user: &UserId,
-        source: SourceId,
+        source: Source,
         reason: LossReason,
         last_seen: u64,
         now: Now,
-    ) -> Change {
+    ) -> bool {
         let in_grace = self.members.get_mut(user).and_then(|membership| {
-            let source = membership.sources.iter_mut().find(|s| s.id == source)?;
+            let hold = membership.holds.iter_mut().find(|hold| hold.source == source)?;
             let graced =
-                reason == LossReason::Connection && source.grace_ms > 0 && source.ends.is_none();
-            graced.then_some(source)
+                reason == LossReason::Connection && hold.grace_ms > 0 && hold.ends.is_none();
+            graced.then_some(hold)
         });
-        let Some(source_in_grace) = in_grace else {
+        let Some(hold) = in_grace else {
             return self.remove_source(user, source, Cause::Lost(reason, last_seen), now);
         };
-        let at_ms = now.mono_ms + source_in_grace.grace_ms;
-        source_in_grace.ends = Some(Box::new(Ends { at_ms, reason, last_seen }));
+        let at_ms = now.mono_ms + hold.grace_ms;
+        hold.ends = Some(Box::new(Ends { at_ms, reason, last_seen }));
         self.look_no_later_than(user, at_ms);
-        Change::Stayed
+        false
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one command")]
     fn set_attributes(
         &mut self,
         user: &UserId,
-        source: SourceId,
+        source: Source,
         written: &AttributeMap,
         merge: bool,
         deadline: Option<u64>,
@@ -301,15 +338,16 @@ impl Channel {
         self.list(&member);
     }
 
-    fn remove_source(&mut self, user: &UserId, source: SourceId, cause: Cause, now: Now) -> Change {
-        let Some(membership) = self.members.get_mut(user) else { return Change::Stayed };
-        let before = membership.sources.len();
-        membership.sources.retain(|s| s.id != source);
-        if membership.sources.len() == before || !membership.sources.is_empty() {
-            return Change::Stayed;
+    /// Whether the member vanished.
+    fn remove_source(&mut self, user: &UserId, source: Source, cause: Cause, now: Now) -> bool {
+        let Some(membership) = self.members.get_mut(user) else { return false };
+        let before = membership.holds.len();
+        membership.holds.retain(|hold| hold.source != source);
+        if membership.holds.len() == before || !membership.holds.is_empty() {
+            return false;
         }
         self.remove_member(user, cause, now);
-        Change::Vanished
+        true
     }
 
     fn remove_member(&mut self, user: &UserId, cause: Cause, now: Now) {
@@ -325,14 +363,24 @@ impl Channel {
         }
     }
 
-    fn end_grace(&mut self, user: &UserId, cause: Cause, now: Now) -> Change {
-        let Some(membership) = self.members.get_mut(user) else { return Change::Stayed };
-        membership.sources.retain(Source::is_live);
-        if !membership.sources.is_empty() {
-            return Change::Stayed;
+    /// Whether the member vanished.
+    fn end_grace(&mut self, user: &UserId, cause: Cause, now: Now) -> bool {
+        let Some(membership) = self.members.get_mut(user) else { return false };
+        membership.holds.retain(Hold::is_live);
+        if !membership.holds.is_empty() {
+            return false;
         }
         self.remove_member(user, cause, now);
-        Change::Vanished
+        true
+    }
+
+    /// Has observers told `status` if it differs from what they know.
+    fn set_status(&mut self, status: UserStatus) {
+        match &mut self.status {
+            // Told to whoever comes to watch: of a user that is online it is about now.
+            Some(known) if known.tells(&status) => known.is.last_seen = status.last_seen,
+            _ => self.status = Some(Box::new(ToldStatus { is: status, told: false })),
+        }
     }
 
     fn look_no_later_than(&mut self, user: &UserId, deadline_ms: u64) {
@@ -346,38 +394,38 @@ impl Channel {
         self.due.insert((deadline_ms, user.clone()));
     }
 
-    /// When [`Channel::expire`] has to be called next.
+    /// When [`Command::Expire`] has something to do next.
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
         let due = self.due.first().map(|&(due_ms, _)| due_ms);
         due.into_iter().chain(self.log.deadline()).min()
     }
 
-    /// Ends what ends by itself: graces, leases, keys, old frames. Tells which users vanished, and
-    /// when each was last heard, by the wall clock.
-    pub fn expire(&mut self, now: Now) -> Vec<(UserId, u64)> {
+    /// Ends what ends by itself: graces, leases, keys, old frames.
+    fn expire(&mut self, now: Now, mut told: impl FnMut(Transition<'_>)) {
         self.log.trim(now.mono_ms);
-        let mut vanished = Vec::new();
         while self.due.first().is_some_and(|&(due_ms, _)| due_ms <= now.mono_ms) {
             let Some((_, user)) = self.due.pop_first() else { break };
             let gone = self.recount(&user, |channel| channel.expire_member(&user, now));
-            vanished.extend(gone.map(|last_seen| (user, last_seen)));
+            if let Some(cause) = gone {
+                told(vanished(&user, cause, now));
+            }
         }
-        vanished
     }
 
-    /// When the member was last heard, if it vanished.
-    fn expire_member(&mut self, user: &UserId, now: Now) -> Option<u64> {
+    /// Why the member vanished, if it did.
+    fn expire_member(&mut self, user: &UserId, now: Now) -> Option<Cause> {
         let membership = self.members.get_mut(user)?;
         let keys = membership.take_due_keys(now.mono_ms);
         let ended = membership
-            .sources
-            .extract_if(.., |s| s.ends_ms().is_some_and(|at_ms| at_ms <= now.mono_ms))
-            .filter_map(|source| source.ends)
+            .holds
+            .extract_if(.., |hold| hold.ends_ms().is_some_and(|at_ms| at_ms <= now.mono_ms))
+            .filter_map(|hold| hold.ends)
             .max_by_key(|ends| ends.last_seen);
-        if let (Some(ended), true) = (ended, membership.sources.is_empty()) {
-            self.remove_member(user, Cause::Lost(ended.reason, ended.last_seen), now);
-            return Some(ended.last_seen);
+        if let (Some(ended), true) = (ended, membership.holds.is_empty()) {
+            let cause = Cause::Lost(ended.reason, ended.last_seen);
+            self.remove_member(user, cause, now);
+            return Some(cause);
         }
         let deadline = membership.deadline();
         // Taking keys out means parsing the attributes. Often none is due: a grace ended beside a
@@ -393,14 +441,23 @@ impl Channel {
     }
 }
 
+/// What observers of the set of members are told of one that vanished.
+fn vanished(user: &UserId, cause: Cause, now: Now) -> Transition<'_> {
+    let last_seen = match cause {
+        Cause::Lost(_, last_seen) => last_seen,
+        Cause::Own | Cause::Expired | Cause::Left(_) => now.unix_ms,
+    };
+    Transition::Vanished { user, cause, last_seen }
+}
+
 /// The source that a join brings, and when it ends by itself, if it does.
-fn source_of(id: SourceId, lasts: Lasts, now: Now) -> (Source, Option<u64>) {
+fn hold_of(source: Source, lasts: Lasts, now: Now) -> (Hold, Option<u64>) {
     match lasts {
-        Lasts::Connection { grace_ms } => (Source { id, grace_ms, ends: None }, None),
+        Lasts::Connection { grace_ms } => (Hold { source, grace_ms, ends: None }, None),
         Lasts::Lease { ttl_ms } => {
             let (at_ms, last_seen) = (now.mono_ms + ttl_ms, now.unix_ms);
             let ends = Ends { at_ms, reason: LossReason::Lease, last_seen };
-            (Source { id, grace_ms: 0, ends: Some(Box::new(ends)) }, Some(at_ms))
+            (Hold { source, grace_ms: 0, ends: Some(Box::new(ends)) }, Some(at_ms))
         }
     }
 }

@@ -1,42 +1,45 @@
-//! What can be done to a channel.
+//! What can be done to a channel, and what became of a member by it.
 
-use herenow_protocol::{AttributeMap, Attributes, Audience, LeaveReason, LossReason, UserId};
+use herenow_protocol::{
+    AttributeMap, Attributes, Audience, LeaveReason, LossReason, UserId, UserStatus,
+};
 
-use super::member::SourceId;
+use super::pending::Cause;
+use super::source::Source;
 
-/// A change of one user's presence. Checked as far as one frame alone can be checked.
+/// A change of a channel. Checked as far as one frame alone can be checked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// `source` makes `user` a member, or keeps it one.
     Join {
-        /// Who.
+        /// The member.
         user: UserId,
         /// What keeps the member present from now on.
-        source: SourceId,
+        source: Source,
         /// The attributes that it brings.
         attributes: Option<AttributeMap>,
-        /// Name, avatar and the like; `None`: whoever asks does not know them.
+        /// Name, avatar and the like; `None`: the caller does not know them.
         info: Option<Attributes>,
-        /// Who may see the member from now on.
+        /// Which viewers may see the member from now on; `None`: as before.
         visible_to: Option<Audience>,
-        /// How long it lasts.
+        /// How long the source lasts.
         lasts: Lasts,
     },
     /// `source` keeps `user` present no longer.
     Leave {
-        /// Who.
+        /// The member.
         user: UserId,
         /// Which of the member's sources.
-        source: SourceId,
+        source: Source,
         /// What observers are told if it was the last.
         reason: LeaveReason,
     },
     /// `source` was lost: its connection broke, or it fell silent.
     Lose {
-        /// Who.
+        /// The member.
         user: UserId,
         /// Which of the member's sources.
-        source: SourceId,
+        source: Source,
         /// How it was lost. Only a lost connection has grace.
         reason: LossReason,
         /// When it was last heard, by the wall clock.
@@ -44,24 +47,24 @@ pub enum Command {
     },
     /// The user came with another token: it has this info now.
     Inform {
-        /// Who.
+        /// The member.
         user: UserId,
         /// Name, avatar and the like.
         info: Attributes,
     },
     /// No source of `user` in grace lives any longer.
     EndGrace {
-        /// Who.
+        /// The member.
         user: UserId,
         /// What observers are told if it was the last.
         reason: LeaveReason,
     },
     /// `source` writes the attributes of `user`.
     SetAttributes {
-        /// Who.
+        /// The member.
         user: UserId,
         /// Which of the member's sources writes.
-        source: SourceId,
+        source: Source,
         /// The new attributes, or the keys to patch. A null value means no such key.
         attributes: AttributeMap,
         /// Patch instead of replace.
@@ -69,21 +72,11 @@ pub enum Command {
         /// How long the written keys live.
         ttl_ms: Option<u64>,
     },
-}
-
-impl Command {
-    /// Whose presence it changes.
-    #[must_use]
-    pub fn user(&self) -> &UserId {
-        match self {
-            Self::Join { user, .. }
-            | Self::Leave { user, .. }
-            | Self::Lose { user, .. }
-            | Self::Inform { user, .. }
-            | Self::EndGrace { user, .. }
-            | Self::SetAttributes { user, .. } => user,
-        }
-    }
+    /// Time has passed: graces, leases, keys and old frames whose time is over end. Never refused.
+    Expire,
+    /// The channel tells a user's status instead of members, and the status is this now. Never
+    /// refused.
+    SetStatus(Box<UserStatus>),
 }
 
 /// How long a source lasts.
@@ -94,22 +87,30 @@ pub enum Lasts {
         /// Milliseconds; 0: none.
         grace_ms: u64,
     },
-    /// So long, unless it joins again: it is the member's [`LEASE`](super::LEASE).
+    /// So long, unless it joins again.
     Lease {
         /// Milliseconds.
         ttl_ms: u64,
     },
 }
 
-/// What a command did to the set of members.
+/// What became of a member by a command. A command that changes no set of members makes none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum Transition<'a> {
     /// The user is a member now and was not before.
-    Appeared,
+    Appeared {
+        /// The member.
+        user: &'a UserId,
+    },
     /// The user was a member and is not one now.
-    Vanished,
-    /// Neither.
-    Stayed,
+    Vanished {
+        /// The member.
+        user: &'a UserId,
+        /// Whether it left or was lost, and why.
+        cause: Cause,
+        /// When the user was last heard in the channel, by the wall clock.
+        last_seen: u64,
+    },
 }
 
 /// The bounds that depend on a channel's state.

@@ -3,13 +3,7 @@
 
 use std::collections::VecDeque;
 
-/// Most frames that a log holds.
-pub const MAX_FRAMES: usize = 256;
-/// Most bytes that a log holds.
-pub const MAX_BYTES: usize = 64 * 1024;
-/// A frame older than this is dropped: long enough for a reconnect, short enough that a quiet
-/// channel soon costs nothing.
-pub const MAX_AGE_MS: u64 = 120_000;
+use crate::limits::{LOG_AGE_MS, LOG_BYTES, LOG_FRAMES};
 
 /// One frame in the log.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +13,7 @@ struct Entry {
     at_ms: u64,
 }
 
-/// A ring of frames: at most [`MAX_FRAMES`], [`MAX_BYTES`], none older than [`MAX_AGE_MS`].
+/// A ring of frames: at most [`LOG_FRAMES`], [`LOG_BYTES`], none older than [`LOG_AGE_MS`].
 #[derive(Debug)]
 pub struct Log {
     /// Bytes from `origin` on; those before `start` are evicted and await compaction.
@@ -58,7 +52,7 @@ impl Log {
         }
         self.entries.push_back(Entry { end, at_ms: now_ms });
         self.next_seq += 1;
-        while self.entries.len() > MAX_FRAMES || end - self.start > MAX_BYTES as u64 {
+        while self.entries.len() > LOG_FRAMES || end - self.start > LOG_BYTES as u64 {
             self.evict_first();
         }
         self.trim(now_ms);
@@ -66,7 +60,7 @@ impl Log {
 
     /// Drops frames that are too old, and the memory of those dropped.
     pub fn trim(&mut self, now_ms: u64) {
-        while self.entries.front().is_some_and(|first| first.at_ms + MAX_AGE_MS <= now_ms) {
+        while self.entries.front().is_some_and(|first| first.at_ms + LOG_AGE_MS <= now_ms) {
             self.evict_first();
         }
         let dead = (self.start - self.origin) as usize;
@@ -87,7 +81,7 @@ impl Log {
     /// When [`Log::trim`] has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
-        self.entries.front().map(|first| first.at_ms + MAX_AGE_MS)
+        self.entries.front().map(|first| first.at_ms + LOG_AGE_MS)
     }
 
     /// The oldest seq that whoever had it can be caught up from.
@@ -124,9 +118,9 @@ mod tests {
         assert_eq!(log.since(2), Some(&b"two"[..]));
         assert_eq!(log.since(3), Some(&b""[..]));
         assert_eq!(log.since(4), None, "from the future");
-        log.trim(MAX_AGE_MS);
+        log.trim(LOG_AGE_MS);
         assert_eq!((log.since(1), log.since(2)), (None, Some(&b"two"[..])));
-        log.trim(MAX_AGE_MS + 5);
+        log.trim(LOG_AGE_MS + 5);
         assert_eq!((log.since(2), log.since(3)), (None, Some(&b""[..])));
         assert_eq!(log.deadline(), None);
     }
@@ -135,7 +129,7 @@ mod tests {
     fn a_frame_larger_than_the_log_evicts_itself() {
         let mut log = Log::default();
         log.append(b"small", 0);
-        log.append(&vec![b'x'; MAX_BYTES + 1], 0);
+        log.append(&vec![b'x'; LOG_BYTES + 1], 0);
         assert_eq!((log.since(1), log.since(2), log.since(3)), (None, None, Some(&b""[..])));
         log.append(b"next", 0);
         assert_eq!(log.since(3), Some(&b"next"[..]));
@@ -146,11 +140,11 @@ mod tests {
         let mut log = Log::default();
         for n in 0..10_000u64 {
             log.append(&vec![b'x'; (n % 700) as usize + 1], n);
-            assert!(log.entries.len() <= MAX_FRAMES);
-            assert!(log.bytes.len() <= 2 * MAX_BYTES + 700);
+            assert!(log.entries.len() <= LOG_FRAMES);
+            assert!(log.bytes.len() <= 2 * LOG_BYTES + 700);
             let held = log.entries.len() as u64;
             let all = log.since(log.next_seq() - held).unwrap();
-            assert!(all.len() <= MAX_BYTES);
+            assert!(all.len() <= LOG_BYTES);
         }
     }
 }

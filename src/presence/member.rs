@@ -5,14 +5,10 @@ use std::sync::Arc;
 use herenow_protocol::reply::MemberView;
 use herenow_protocol::{AttributeMap, Attributes, Audience, LossReason, Role, UserId};
 
+use super::source::Source;
+
 /// Bytes of JSON around a member's name and attributes, generously.
 pub(super) const OVERHEAD_BYTES: usize = 96;
-
-/// What keeps a member present: the number of a connection, never used twice, or [`LEASE`].
-pub type SourceId = u64;
-
-/// The lease of a member, of which there is one at most: connections count from 1.
-pub const LEASE: SourceId = 0;
 
 /// What is set neither by the member nor while it stays: few have any of it, so it is kept apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,10 +74,10 @@ impl Member {
     }
 }
 
-/// A source: a connection, alive or in grace, or a lease.
+/// One source of a member, with what is known of its end.
 #[derive(Debug)]
-pub(super) struct Source {
-    pub(super) id: SourceId,
+pub(super) struct Hold {
+    pub(super) source: Source,
     pub(super) grace_ms: u64,
     /// Set when it ends by itself: the connection is gone and the grace runs, or it is a lease.
     /// Boxed, since most are neither.
@@ -97,10 +93,10 @@ pub(super) struct Ends {
     pub(super) last_seen: u64,
 }
 
-impl Source {
-    /// Not merely in grace.
+impl Hold {
+    /// Not merely in grace. A lease has an end from its beginning, and is live until then.
     pub(super) fn is_live(&self) -> bool {
-        self.id == LEASE || self.ends.is_none()
+        self.ends.is_none() || matches!(self.source, Source::Lease(_))
     }
 
     /// The moment at which it ends by itself, if it does.
@@ -138,7 +134,7 @@ impl KeyDeadlines {
 pub(super) struct Membership {
     pub(super) member: Arc<Member>,
     /// Never empty: the last one going is the member going.
-    pub(super) sources: Vec<Source>,
+    pub(super) holds: Vec<Hold>,
     /// Boxed, since most have nothing that ends by itself.
     ending: Option<Box<Ending>>,
 }
@@ -152,12 +148,12 @@ struct Ending {
 }
 
 impl Membership {
-    pub(super) fn new(member: Arc<Member>, source: Source) -> Self {
-        Self { member, sources: vec![source], ending: None }
+    pub(super) fn new(member: Arc<Member>, hold: Hold) -> Self {
+        Self { member, holds: vec![hold], ending: None }
     }
 
-    pub(super) fn has_live(&self, source: SourceId) -> bool {
-        self.sources.iter().any(|s| s.id == source && s.is_live())
+    pub(super) fn has_live(&self, source: Source) -> bool {
+        self.holds.iter().any(|hold| hold.source == source && hold.is_live())
     }
 
     /// Live connections, if everyone may know of them.
@@ -165,12 +161,12 @@ impl Membership {
         if self.member.is_restricted() {
             return 0;
         }
-        self.sources.iter().filter(|s| s.id != LEASE && s.is_live()).count()
+        self.holds.iter().filter(|hold| hold.source.is_connection() && hold.is_live()).count()
     }
 
     /// The earliest moment at which something of this member ends by itself.
     pub(super) fn deadline(&self) -> Option<u64> {
-        let sources = self.sources.iter().filter_map(Source::ends_ms).min();
+        let sources = self.holds.iter().filter_map(Hold::ends_ms).min();
         let keys = self.ending.as_ref().and_then(|ending| ending.keys.earliest());
         sources.into_iter().chain(keys).min()
     }

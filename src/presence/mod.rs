@@ -2,59 +2,57 @@
 //!
 //! Time comes in as an argument and randomness as an epoch; nothing here touches a socket, a
 //! clock, a lock or a runtime (a test reads these files and holds them to it). What goes in are
-//! [`Command`]s, what comes out are [`Bundle`]s of frames, ready for the wire, and [`View`]s.
+//! [`Command`]s and ticks; what comes out are [`Transition`]s at once, and at the tick the frames
+//! for sockets ([`Bundle`]) and the same as values ([`Changes`]).
 //!
-//! - [`command`]: what can be done to a channel.
-//! - [`channel`]: the state, and the one way to change it; beside it its tick, and its reading.
+//! In the order in which the files need each other:
+//!
+//! - [`source`]: what keeps a member present.
+//! - [`command`]: what can be done to a channel, and what became of a member by it.
 //! - [`member`]: a member, and the sources that keep it present.
-//! - [`pending`]: what observers saw before, until the tick tells them what is now.
 //! - [`viewer`]: who looks, and whom it may see.
-//! - [`restricted`]: what those are told who see more than everyone.
+//! - [`pending`]: what observers saw before, until the tick tells them what is now.
+//! - [`frames`]: how many events or members make up one frame.
+//! - [`changes`]: what one tick tells, as values.
+//! - [`unlogged`]: who must not resume, because it may have missed what no log holds.
 //! - [`log`]: the last frames, for subscribers that lag or come back.
+//! - [`ring`]: the last ticks as values, for followers.
 //! - [`snapshot`]: the whole state as frames.
 //! - [`roster`]: whether a channel is small enough to be told member by member.
-//! - [`tally`], [`beat`]: how many there are as a frame, and when it is told again.
-//! - [`record`]: what is kept of a user apart from any channel.
-//! - [`expiry`]: when silence is too long.
+//! - [`tally`]: how many members there are, as a frame.
+//! - [`channel`]: the state of one channel, and the one function that changes it.
+//! - [`tick`]: what observers are told of the changes since the last tick.
+//! - [`reading`]: what anybody may ask.
+//! - [`follow`]: how one follower walks from a snapshot through the ring.
 
-pub mod beat;
+pub mod changes;
 pub mod channel;
 pub mod command;
-pub mod expiry;
+pub mod follow;
+pub mod frames;
 pub mod log;
 pub mod member;
 pub mod pending;
-pub mod record;
-pub mod restricted;
+pub mod reading;
+pub mod ring;
 pub mod roster;
 pub mod snapshot;
+pub mod source;
 pub mod tally;
+pub mod tick;
+pub mod unlogged;
 pub mod viewer;
 
-pub use beat::Beat;
-pub use channel::{Bundle, Channel, Heard, Page, Tick};
-pub use command::{Bounds, Change, Command, Lasts};
-pub use member::{LEASE, Member, Profile, SourceId};
-pub use record::Record;
-pub use restricted::Aside;
-pub use roster::Roster;
+pub use changes::{Changes, Sight};
+pub use channel::ChannelState;
+pub use command::{Bounds, Command, Lasts, Transition};
+pub use follow::{Follow, News, Next};
+pub use member::{Member, Profile};
+pub use reading::{Heard, Page};
+pub use ring::{Ring, Step};
+pub use roster::{Roster, Standing};
 pub use snapshot::View;
+pub use source::{ConnectionId, Keeper, NodeId, Source};
 pub use tally::Tally;
+pub use tick::{Bundle, Tick};
 pub use viewer::Viewer;
-
-/// A moment, as the one reader of clocks saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Now {
-    /// Milliseconds on a clock that only goes forward. All that is ever compared.
-    pub mono_ms: u64,
-    /// Milliseconds since 1970. Only ever shown.
-    pub unix_ms: u64,
-}
-
-impl Now {
-    /// What the wall clock would have shown at `mono_ms`, a moment not after this one.
-    #[must_use]
-    pub fn unix_at(self, mono_ms: u64) -> u64 {
-        self.unix_ms.saturating_sub(self.mono_ms.saturating_sub(mono_ms))
-    }
-}

@@ -57,6 +57,22 @@ impl Pending {
         self.0.get(user)?.before.as_ref()
     }
 
+    /// Whether the user was touched.
+    #[must_use]
+    pub fn has(&self, user: &UserId) -> bool {
+        self.0.contains_key(user)
+    }
+
+    /// The touched users.
+    pub fn users(&self) -> impl Iterator<Item = &UserId> {
+        self.0.keys()
+    }
+
+    /// The members among them that observers still see as they were.
+    pub fn before(&self) -> impl Iterator<Item = &Arc<Member>> {
+        self.0.values().filter_map(|touched| touched.before.as_ref())
+    }
+
     /// Whether a tick might have something to tell.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -86,6 +102,37 @@ pub struct Changed {
 }
 
 impl Changed {
+    /// The user that it is about.
+    #[must_use]
+    pub fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// The member that observers saw before, if they saw one.
+    #[must_use]
+    pub fn before(&self) -> Option<&Arc<Member>> {
+        self.before.as_ref()
+    }
+
+    /// The member as it is now, if it is one.
+    #[must_use]
+    pub fn now(&self) -> Option<&Arc<Member>> {
+        self.now.as_ref()
+    }
+
+    /// Why it changed last.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// Bytes of memory that keeping this holds, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let members = self.before.iter().chain(&self.now);
+        size_of::<Self>() + members.map(|member| member.bytes()).sum::<usize>()
+    }
+
     /// The member before and now, where it is one that not everyone may see.
     pub fn restricted(&self) -> impl Iterator<Item = &Arc<Member>> {
         self.before.iter().chain(&self.now).filter(|member| member.is_restricted())

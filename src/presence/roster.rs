@@ -1,5 +1,8 @@
 //! Whether a channel is small enough to be told member by member.
 
+use herenow_protocol::Level;
+use herenow_protocol::reply::InForce;
+
 /// What `auto` subscribers of a channel are told. Decided at the tick, so that log, state and mode
 /// agree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +24,27 @@ impl Roster {
             Self::Listed if members > limit => Self::Counted,
             Self::Counted if members * 5 <= limit * 4 => Self::Listed,
             stays => stays,
+        }
+    }
+}
+
+/// How a channel stands, as far as it matters to what its subscribers are owed. Changes at a tick
+/// only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What `auto` means here.
+    pub roster: Roster,
+    /// The last frame that told of a member that came or went. A count since then is still right.
+    pub moved_seq: u64,
+}
+
+impl Standing {
+    /// The level that a subscriber who asked for `asked` should be at.
+    #[must_use]
+    pub fn level(self, asked: Level) -> InForce {
+        match (asked, self.roster) {
+            (Level::Events, _) | (Level::Auto, Roster::Listed) => InForce::Events,
+            (Level::Count, _) | (Level::Auto, Roster::Counted) => InForce::Count,
         }
     }
 }

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use herenow_protocol::reply::{MemberView, SnapshotReason};
 use herenow_protocol::{ChannelName, Epoch, ServerFrame, UserStatus, encode};
 
+use super::frames::members_in_a_part;
 use super::member::Member;
 use super::viewer::Viewer;
-
-/// A part ends when its members take about so many bytes: no frame of ours is a burden to read.
-pub const PART_BYTES: usize = 64 * 1024;
 
 /// A channel's state at a seq: handles of members, taken in a moment and encoded at leisure.
 #[derive(Clone, Debug)]
@@ -70,7 +68,8 @@ impl View {
     ) {
         let mut rest = members;
         loop {
-            let (part, after) = rest.split_at(part_length(rest));
+            let (part, after) =
+                rest.split_at(members_in_a_part(rest.iter().map(|member| &**member)));
             let frame = ServerFrame::Snapshot {
                 channel: channel.clone(),
                 epoch: self.epoch,
@@ -87,14 +86,4 @@ impl View {
             rest = after;
         }
     }
-}
-
-/// How many of `members` make up the next part; at least one, if there is one.
-fn part_length(members: &[Arc<Member>]) -> usize {
-    let mut bytes = 0;
-    let fitting = members.iter().take_while(|member| {
-        bytes += member.bytes();
-        bytes <= PART_BYTES
-    });
-    fitting.count().max(usize::from(!members.is_empty()))
 }

@@ -6,7 +6,7 @@ use herenow_protocol::reply::{MAX_RECENT, RecentView};
 use herenow_protocol::{ChannelName, ServerFrame, encode};
 
 use super::member::{Member, OVERHEAD_BYTES};
-use super::snapshot::PART_BYTES;
+use crate::limits::PART_BYTES;
 
 /// A channel's count at a seq, and its newest members.
 #[derive(Clone, Debug)]

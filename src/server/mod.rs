@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::auth::Auth;
+use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::connection::Rules;
@@ -50,7 +51,13 @@ pub fn start(config: &Config) -> Result<Broker, String> {
     let listener =
         listener::bind(config.listen).map_err(|error| listener::explain(config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let hub = Hub::new(config, Clock::start(), Handle::current());
+    let hub = Hub::start(
+        config,
+        Clock::start(),
+        Chance::from_entropy(),
+        Arc::default(),
+        Handle::current(),
+    );
     let rules = Rules::new(config, Arc::clone(&auth));
     let api = Api::new(config, Arc::clone(&hub), rules, auth);
     let (stop, stopped) = watch::channel(false);

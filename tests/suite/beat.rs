@@ -2,9 +2,9 @@
 //! too often, and nothing that it knows already.
 
 use herenow::delivery::{Cursor, Owed, Standing};
-use herenow::limits::TIMER_TURN_MS;
-use herenow::presence::beat::COUNT_INTERVAL_MS;
-use herenow::presence::{Beat, Roster};
+use herenow::hub::count_pacer::CountPacer;
+use herenow::limits::{COUNT_INTERVAL_MS, TIMER_TURN_MS};
+use herenow::presence::Roster;
 use herenow_protocol::Level;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -38,7 +38,7 @@ struct Room {
     moved_seq: u64,
     /// The moves of the last seconds: when, and the seq that tells of it.
     moves: Vec<(u64, u64)>,
-    beat: Beat,
+    pacer: CountPacer,
     subscribers: Vec<Subscriber>,
 }
 
@@ -50,7 +50,7 @@ impl Room {
                 self.moved_seq = self.seq;
                 self.moves.push((self.now_ms, self.seq));
                 if !self.subscribers.is_empty() {
-                    self.beat.owe();
+                    self.pacer.owe();
                 }
                 self.tick();
             }
@@ -70,10 +70,10 @@ impl Room {
     /// A millisecond. Now and then the wheel turns.
     fn pass(&mut self) {
         self.now_ms += 1;
-        let due = self.beat.deadline().is_some_and(|due_ms| due_ms <= self.now_ms);
+        let due = self.pacer.deadline().is_some_and(|due_ms| due_ms <= self.now_ms);
         if due && self.now_ms.is_multiple_of(TIMER_TURN_MS) {
-            self.beat.ring(self.now_ms);
-            assert!(self.beat.rings(), "the timer fired for nothing");
+            self.pacer.ring(self.now_ms);
+            assert!(self.pacer.rings(), "the timer fired for nothing");
             self.tick();
         }
         for (moved_ms, seq) in &self.moves {
@@ -86,7 +86,7 @@ impl Room {
     }
 
     fn tick(&mut self) {
-        if !self.beat.begin(self.now_ms) {
+        if !self.pacer.begin(self.now_ms) {
             return;
         }
         let standing = Standing { roster: Roster::Listed, moved_seq: self.moved_seq };
@@ -110,7 +110,7 @@ impl Room {
             }
         }
         if let Some(due_ms) = passed_over {
-            self.beat.passed_over(due_ms);
+            self.pacer.passed_over(due_ms);
         }
     }
 }
@@ -136,12 +136,12 @@ fn everybody_is_told_in_time_and_not_too_often() {
     let histories = (0..10_000u64, prop::collection::vec(op(), 1..40));
     runner
         .run(&histories, |(start_ms, ops)| {
-            let (beat, moves, subscribers) = (Beat::default(), Vec::new(), Vec::new());
+            let (pacer, moves, subscribers) = (CountPacer::default(), Vec::new(), Vec::new());
             let mut room =
-                Room { now_ms: start_ms, seq: 0, moved_seq: 0, moves, beat, subscribers };
+                Room { now_ms: start_ms, seq: 0, moved_seq: 0, moves, pacer, subscribers };
             ops.iter().for_each(|op| room.run(op));
             room.run(&Op::Pass(2 * STALE_MS));
-            assert_eq!(room.beat.deadline(), None, "it goes on although everybody knows");
+            assert_eq!(room.pacer.deadline(), None, "it goes on although everybody knows");
             Ok(())
         })
         .unwrap_or_else(|failure| panic!("{failure}"));

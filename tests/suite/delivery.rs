@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 
 use herenow::limits::RESULT_BYTES;
-use herenow::presence::log::MAX_FRAMES;
-use herenow::presence::snapshot::PART_BYTES;
+use herenow::limits::{LOG_FRAMES, PART_BYTES};
 use herenow_protocol::reply::{Answer, SnapshotReason};
 use herenow_protocol::{Event, FrameId, ServerFrame, Since};
 use serde_json::{Value, json};
@@ -140,7 +139,7 @@ async fn what_cannot_be_resumed_gets_a_snapshot() {
     ada.ok("join room").await;
     let mut seen = witness.observe("room").await;
     let old = seen.since();
-    for n in 0..=MAX_FRAMES {
+    for n in 0..=LOG_FRAMES {
         ada.ok(set("room", &json!({"n": n}))).await;
         told(&mut witness, &mut seen).await;
     }
@@ -168,7 +167,7 @@ async fn what_cannot_be_resumed_gets_a_snapshot() {
     // The oldest that is still held resumes.
     let held = Since { seq: old.seq + 1, ..old };
     assert!(resubscribe(&mut observer, "room", Some(held)).await);
-    for n in 1..=MAX_FRAMES as u64 {
+    for n in 1..=LOG_FRAMES as u64 {
         let ServerFrame::Presence { seq, .. } = observer.next().await else { panic!("no frame") };
         assert_eq!(seq, held.seq + n);
     }

@@ -3,6 +3,7 @@
 //! - `model`: random histories of the presence core against a simple model of it.
 //! - `beat`: random subscribers of a count, who are told in time and not too often.
 //! - `visibility`: the same of members that not everyone may see.
+//! - `follow`: followers of a channel, and of patterns.
 //! - `rights`: tokens and keys at work.
 //! - `status`, `online`: users apart from any channel: what is told of them, what keeps them online.
 //! - `http`, `http_bounds`: the HTTP API, and what it bears.
@@ -24,7 +25,7 @@
 //! - `concurrent`: many at once, who all know the same in the end.
 //!
 //! Beside them `broker` (brokers to test), `client`, `raw` and `wire` (clients, decent and not),
-//! `replica` (what an observer knows) and `seed` (where randomness comes from).
+//! `replica` and `followed` (what an observer knows, by a socket or without) and `seed` (where randomness comes from).
 
 #![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
 
@@ -37,6 +38,8 @@ mod concurrent;
 mod crowd;
 mod delivery;
 mod errors;
+mod follow;
+mod followed;
 mod house;
 mod http;
 mod http_bounds;

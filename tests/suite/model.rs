@@ -4,18 +4,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use herenow::now::Now;
 use herenow::presence::{
-    Bounds, Change, Channel, Command, LEASE, Lasts, Member, Now, Roster, SourceId, Tick, Viewer,
+    Bounds, ChannelState, Command, Lasts, Member, Ring, Roster, Source, Tick, Transition, Viewer,
 };
-use herenow_protocol::reply::UpdateReason;
+use herenow_protocol::reply::{InForce, UpdateReason};
 use herenow_protocol::{
-    AttributeMap, Attributes, ChannelName, Epoch, Event, LeaveReason, LossReason, ServerFrame,
-    Since, UserId,
+    AttributeMap, Attributes, ChannelName, Epoch, Event, LeaveReason, Level, LossReason,
+    ServerFrame, Since, UserId,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 
+use crate::followed::{Followed, Read, keep};
 use crate::seed::seed;
 
 const CASES: u32 = 10_000;
@@ -72,7 +74,7 @@ enum Cause {
 
 #[derive(Clone, Debug)]
 struct ModelSource {
-    id: SourceId,
+    id: Source,
     grace_ms: u64,
     /// In grace: when it ends, and when it was last heard.
     lost: Option<(u64, u64)>,
@@ -115,7 +117,7 @@ impl Model {
     fn join(
         &mut self,
         user: &UserId,
-        id: SourceId,
+        id: Source,
         brought: Option<&AttributeMap>,
         grace_ms: u64,
     ) -> bool {
@@ -157,7 +159,7 @@ impl Model {
         true
     }
 
-    fn remove_source(&mut self, user: &UserId, id: SourceId, cause: Cause) {
+    fn remove_source(&mut self, user: &UserId, id: Source, cause: Cause) {
         let Some(member) = self.members.get_mut(user) else { return };
         let before = member.sources.len();
         member.sources.retain(|s| s.id != id);
@@ -167,7 +169,7 @@ impl Model {
         }
     }
 
-    fn drop_connection(&mut self, user: &UserId, id: SourceId, last_seen: u64) {
+    fn drop_connection(&mut self, user: &UserId, id: Source, last_seen: u64) {
         let ends = self.now.mono_ms;
         if let Some(member) = self.members.get_mut(user)
             && let Some(source) = member.sources.iter_mut().find(|s| s.id == id)
@@ -183,7 +185,7 @@ impl Model {
     fn set(
         &mut self,
         user: &UserId,
-        id: SourceId,
+        id: Source,
         written: &AttributeMap,
         merge: bool,
         ttl_ms: Option<u64>,
@@ -323,7 +325,7 @@ pub(crate) fn frames(mut bytes: &[u8]) -> Vec<ServerFrame> {
 }
 
 /// The members as a reader of pages of one sees them.
-pub(crate) fn page_by_page(channel: &Channel) -> Vec<Arc<Member>> {
+pub(crate) fn page_by_page(channel: &ChannelState) -> Vec<Arc<Member>> {
     let mut paged = Vec::new();
     let mut after = None;
     loop {
@@ -342,26 +344,30 @@ fn bounds() -> Bounds {
 
 /// The core and the model, side by side, and an observer who only hears the frames.
 struct Pair {
-    core: Channel,
+    core: ChannelState,
     model: Model,
     epoch: Epoch,
     name: ChannelName,
-    sources: [SourceId; SLOTS],
-    next_source: SourceId,
+    sources: [Source; SLOTS],
+    next_source: u64,
     seq: u64,
     /// The last frame that told of somebody who came or went.
     moved_seq: u64,
     replica: BTreeMap<UserId, (Attributes, u64)>,
     /// Every frame since the beginning, and when it was told.
     history: Vec<(Vec<u8>, u64)>,
+    ring: Ring,
+    follower: Followed,
+    auto_follower: Followed,
 }
 
 impl Pair {
     fn new() -> Self {
         let now = Now { mono_ms: 1_000, unix_ms: 1_795_348_641_000 };
         let epoch = Epoch::from_random(7);
+        let name = ChannelName::parse("room", "channel").unwrap();
         Self {
-            core: Channel::new(epoch),
+            core: ChannelState::new(epoch),
             model: Model {
                 members: BTreeMap::new(),
                 told: BTreeMap::new(),
@@ -371,13 +377,16 @@ impl Pair {
                 counted: false,
             },
             epoch,
-            name: ChannelName::parse("room", "channel").unwrap(),
-            sources: std::array::from_fn(|slot| LEASE + 1 + slot as SourceId),
-            next_source: LEASE + 1 + SLOTS as SourceId,
+            sources: std::array::from_fn(|slot| Source::connection(1 + slot as u64)),
+            next_source: 1 + SLOTS as u64,
             seq: 0,
             moved_seq: 0,
             replica: BTreeMap::new(),
             history: Vec::new(),
+            ring: Ring::new(0),
+            follower: Followed::new(&name, Level::Events),
+            auto_follower: Followed::new(&name, Level::Auto),
+            name,
         }
     }
 
@@ -431,13 +440,16 @@ impl Pair {
     /// Whether the core accepted it; and that it told truly what became of the member.
     fn apply(&mut self, command: Command) -> bool {
         let before = self.core.count();
-        let result = self.core.apply(command, self.model.now, &bounds());
-        let expected = match self.core.count() as i64 - before as i64 {
-            1 => Change::Appeared,
-            -1 => Change::Vanished,
-            _ => Change::Stayed,
-        };
-        assert_eq!(result.as_ref().ok().copied().unwrap_or(Change::Stayed), expected);
+        let mut told = 0;
+        let result = self.core.apply(command, self.model.now, &bounds(), |transition| {
+            told += match transition {
+                Transition::Appeared { .. } => 1,
+                Transition::Vanished { .. } => -1,
+            };
+        });
+        assert_eq!(self.core.count() as i64 - before as i64, told);
+        assert!(result.is_ok() || told == 0, "refused, and changed all the same");
+        self.read_along();
         result.is_ok()
     }
 
@@ -448,7 +460,7 @@ impl Pair {
     }
 
     fn replace_connection(&mut self, slot: usize) {
-        self.sources[slot] = self.next_source;
+        self.sources[slot] = Source::connection(self.next_source);
         self.next_source += 1;
     }
 
@@ -459,8 +471,14 @@ impl Pair {
         let before: Vec<_> = self.model.members.keys().cloned().collect();
         self.model.expire();
         if self.core.deadline().is_some_and(|due_ms| due_ms <= self.model.now.mono_ms) {
-            let vanished = self.core.expire(self.model.now);
-            let mut vanished: Vec<_> = vanished.into_iter().map(|(user, _)| user).collect();
+            let mut vanished = Vec::new();
+            let expired =
+                self.core.apply(Command::Expire, self.model.now, &bounds(), |one| match one {
+                    Transition::Vanished { user, .. } => vanished.push(user.clone()),
+                    Transition::Appeared { user } => panic!("{user} came because time passed"),
+                });
+            assert_eq!(expired, Ok(()));
+            self.ring.trim(self.model.now.mono_ms);
             vanished.sort();
             let gone = |user: &UserId| !self.model.members.contains_key(user);
             assert_eq!(vanished, before.into_iter().filter(gone).collect::<Vec<_>>());
@@ -471,8 +489,10 @@ impl Pair {
 
     fn tick(&mut self) {
         let expected = self.model.tick();
-        let Tick { frames: bundle, aside } = self.core.tick(&self.name, self.model.now, &bounds());
-        assert!(aside.is_none(), "everyone sees everyone");
+        let Tick { frames: bundle, changes } =
+            self.core.tick(&self.name, self.model.now, &bounds());
+        assert!(!changes.hide(), "everyone sees everyone");
+        let step = keep(&mut self.ring, changes, self.model.now);
         assert!(!self.core.has_news());
         self.compare_tally(&expected);
         let Some(bundle) = bundle else {
@@ -481,12 +501,36 @@ impl Pair {
         };
         assert_eq!(bundle.first_seq, self.seq + 1);
         let told = frames(&bundle.bytes);
+        assert_eq!(told, step.changes.frames(&self.name, Viewer::Public), "told to followers");
         assert_eq!(bundle.next_seq, self.seq + 1 + told.len() as u64);
         assert_eq!(told.len(), 1, "so few events fit one frame");
         for frame in told {
             self.hear(frame, &expected);
         }
         self.history.push((bundle.bytes, self.model.now.mono_ms));
+        self.read_along();
+    }
+
+    /// Followers know at any moment just what was told last, whatever has happened since.
+    fn read_along(&mut self) {
+        let (core, ring, now) = (&self.core, &self.ring, self.model.now);
+        assert_eq!(self.follower.read_all(core, ring, Viewer::Public, now), Read::All);
+        let known = |followed: &Followed| -> BTreeMap<_, _> {
+            let members = followed.members.values();
+            members.map(|m| (m.user.clone(), (m.attributes.clone(), m.joined_at))).collect()
+        };
+        assert_eq!(known(&self.follower), self.replica);
+        assert_eq!(self.follower.count, self.replica.len() as u64);
+        // One that goes by the channel's size.
+        let end = self.auto_follower.read_all(core, ring, Viewer::Public, now);
+        let counted = core.roster() == Roster::Counted;
+        assert_eq!(self.auto_follower.level == InForce::Count, counted);
+        if counted {
+            let exact = self.auto_follower.count == self.replica.len() as u64;
+            assert!(exact || end == Read::Later, "a count that is neither right nor owed");
+        } else {
+            assert_eq!(known(&self.auto_follower), self.replica);
+        }
     }
 
     /// What those are told who are told how many there are.

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use herenow::hub::Hub;
-use herenow::presence::{Command, Lasts};
+use herenow::hub::{At, Hub};
+use herenow::presence::{Command, Lasts, Source};
 use herenow_protocol::reply::{Answer, SnapshotReason};
 use herenow_protocol::{ChannelName, ErrorCode, Event, ServerFrame, UserId};
 use serde_json::json;
@@ -366,12 +366,12 @@ fn crowd(hub: &std::sync::Arc<Hub>, channel: &str, n: usize) {
     let name = ChannelName::parse(channel, "channel").unwrap();
     for number in 0..n {
         let user = UserId::parse(&format!("m{number}"), "user").unwrap();
-        let source = hub.number_connection();
+        let source = Source::connection(hub.number_connection());
         let (attributes, info, visible_to) = (None, None, None);
         let lasts = Lasts::Connection { grace_ms: 0 };
         let command = Command::Join { user, source, attributes, info, visible_to, lasts };
         let now = hub.clock().now();
-        hub.enter(&name, |channel, room| hub.apply(channel, room, command, now)).unwrap();
+        hub.enter(At::Named(&name), |door| door.apply(command, now)).unwrap();
     }
 }
 

@@ -4,16 +4,19 @@
 
 use std::collections::BTreeMap;
 
-use herenow::presence::{Bounds, Channel, Command, LEASE, Lasts, Now, Tick, Viewer};
+use herenow::now::Now;
+use herenow::presence::{Bounds, ChannelState, Command, Lasts, Ring, Source, Tick, Viewer};
 use herenow_protocol::reply::{MemberView, SnapshotReason};
 use herenow_protocol::{
-    Audience, ChannelName, Epoch, Event, LeaveReason, LossReason, Role, ServerFrame, Since, UserId,
+    Audience, ChannelName, Epoch, Event, LeaveReason, Level, LossReason, Role, ServerFrame, Since,
+    UserId,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::json;
 
-use crate::model::{frames, page_by_page};
+use crate::followed::{Followed, Read, keep};
+use crate::model::{frames, frames as frames_of, page_by_page};
 use crate::seed::seed;
 
 const CASES: u32 = 5_000;
@@ -67,6 +70,16 @@ enum Op {
     Back {
         viewer: usize,
     },
+    /// The lazy follower reads so much, or leaves and comes back.
+    Read {
+        viewer: usize,
+        most: usize,
+    },
+    Return {
+        viewer: usize,
+    },
+    /// Memory is needed elsewhere.
+    ClearRing,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -85,6 +98,9 @@ fn op() -> impl Strategy<Value = Op> {
         5 => Just(Op::Tick),
         1 => user().prop_map(|viewer| Op::Away { viewer }),
         2 => user().prop_map(|viewer| Op::Back { viewer }),
+        2 => (user(), 1..4usize).prop_map(|(viewer, most)| Op::Read { viewer, most }),
+        1 => user().prop_map(|viewer| Op::Return { viewer }),
+        1 => Just(Op::ClearRing),
     ]
 }
 
@@ -92,8 +108,8 @@ fn user(n: usize) -> UserId {
     UserId::parse(USERS[n], "user").unwrap()
 }
 
-fn connection(n: usize) -> u64 {
-    LEASE + 1 + n as u64
+fn connection(n: usize) -> Source {
+    Source::connection(1 + n as u64)
 }
 
 /// A viewer, and what it knows from the frames that it was told.
@@ -153,11 +169,15 @@ impl Watcher {
 }
 
 struct Scene {
-    core: Channel,
+    core: ChannelState,
     epoch: Epoch,
     name: ChannelName,
     now: Now,
     watchers: Vec<Watcher>,
+    ring: Ring,
+    /// For each viewer a follower that reads at once, and one that reads when it likes.
+    eager: Vec<Followed>,
+    lazy: Vec<Followed>,
     /// What somebody was told who sees what everyone may see: nobody else's business shows in it.
     public: Watcher,
 }
@@ -165,10 +185,16 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let epoch = Epoch::from_random(7);
+        let name = ChannelName::parse("room", "channel").unwrap();
+        let followers =
+            || (0..USERS.len()).map(|_| Followed::new(&name, Level::Events)).collect::<Vec<_>>();
         Self {
-            core: Channel::new(epoch),
+            eager: followers(),
+            lazy: followers(),
+            ring: Ring::new(0),
+            core: ChannelState::new(epoch),
             epoch,
-            name: ChannelName::parse("room", "channel").unwrap(),
+            name,
             now: Now { mono_ms: 1_000, unix_ms: 5_000_000 },
             watchers: (0..USERS.len()).map(Watcher::new).collect(),
             public: Watcher { user: UserId::nobody(), ..Watcher::new(0) },
@@ -176,7 +202,8 @@ impl Scene {
     }
 
     fn apply(&mut self, command: Command) {
-        let _ = self.core.apply(command, self.now, &BOUNDS);
+        let _ = self.core.apply(command, self.now, &BOUNDS, |_| {});
+        self.read_along();
     }
 
     fn run(&mut self, op: &Op) {
@@ -186,7 +213,7 @@ impl Scene {
             Op::Join { user: n, lease_ms, audience, value } => {
                 let audience = audience.map(|a| Audience::parse(AUDIENCES[a].iter().copied()));
                 let (source, lasts) = match lease_ms {
-                    Some(ttl_ms) => (LEASE, Lasts::Lease { ttl_ms }),
+                    Some(ttl_ms) => (Source::LEASE, Lasts::Lease { ttl_ms }),
                     None => (connection(n), Lasts::Connection { grace_ms: 300 }),
                 };
                 self.apply(Command::Join {
@@ -200,7 +227,7 @@ impl Scene {
             }
             Op::Leave { user: n } => {
                 self.apply(Command::Leave { user: user(n), source: connection(n), reason });
-                self.apply(Command::Leave { user: user(n), source: LEASE, reason });
+                self.apply(Command::Leave { user: user(n), source: Source::LEASE, reason });
             }
             Op::Lose { user: n } => {
                 let (source, reason) = (connection(n), LossReason::Connection);
@@ -225,9 +252,20 @@ impl Scene {
             Op::Pass { ms } => {
                 self.now.mono_ms += ms;
                 self.now.unix_ms += ms;
-                self.core.expire(self.now);
+                self.apply(Command::Expire);
+                self.ring.trim(self.now.mono_ms);
             }
             Op::Tick => self.tick(),
+            Op::Read { viewer, most } => {
+                let looks = self.watchers[viewer].viewer();
+                for _ in 0..most {
+                    self.lazy[viewer].read(&self.core, &self.ring, looks, self.now);
+                }
+            }
+            Op::Return { viewer } => {
+                self.lazy[viewer].come_back(Level::Events, &self.core, &self.ring);
+            }
+            Op::ClearRing => self.ring.clear(),
             Op::Away { viewer } => {
                 self.tick();
                 self.watchers[viewer].away = true;
@@ -241,22 +279,34 @@ impl Scene {
 
     fn tick(&mut self) {
         let before: Vec<_> = self.watchers.iter().map(|w| w.members.clone()).collect();
-        let Tick { frames, aside } = self.core.tick(&self.name, self.now, &BOUNDS);
+        let Tick { frames, changes } = self.core.tick(&self.name, self.now, &BOUNDS);
+        let step = keep(&mut self.ring, changes, self.now);
+        let changes = &step.changes;
         let everyone = frames.as_ref().map_or(&[][..], |bundle| &bundle.bytes);
         self.public.hear(everyone);
         assert_eq!(self.public.seq + 1, self.core.next_seq());
         for watcher in self.watchers.iter_mut().filter(|watcher| !watcher.away) {
-            let sight = aside.as_ref().and_then(|aside| aside.sight(watcher.viewer()));
-            match (sight, &aside) {
-                (Some(_), Some(aside)) => {
-                    let own = aside.encode(&self.name, watcher.viewer());
-                    watcher.hear(&own);
-                }
-                _ => watcher.hear(everyone),
+            match changes.sight(watcher.viewer()) {
+                Some(_) => watcher.hear(&changes.encode(&self.name, watcher.viewer())),
+                None => watcher.hear(everyone),
             }
+            let own = changes.encode(&self.name, Viewer::Public);
+            assert_eq!(frames_of(&own), frames_of(everyone), "followers get what sockets get");
             assert_eq!(watcher.seq, self.public.seq, "the same seq for all");
         }
         self.compare(&before);
+        self.read_along();
+    }
+
+    /// A follower knows at any moment just what a socket of the same sight was told.
+    fn read_along(&mut self) {
+        for (n, watcher) in self.watchers.iter().enumerate().filter(|(_, w)| !w.away) {
+            let (looks, followed) = (watcher.viewer(), &mut self.eager[n]);
+            let end = followed.read_all(&self.core, &self.ring, looks, self.now);
+            assert_eq!(end, Read::All);
+            assert_eq!(followed.members, watcher.members, "the follower of {}", watcher.user);
+            assert_eq!(followed.count, self.public.members.len() as u64, "the count");
+        }
     }
 
     /// Every replica is what a direct read shows.
@@ -343,6 +393,11 @@ fn a_replica_is_what_a_read_shows_its_viewer() {
             let mut scene = Scene::new();
             ops.iter().for_each(|op| scene.run(op));
             scene.run(&Op::Tick);
+            for (n, watcher) in scene.watchers.iter().enumerate().filter(|(_, w)| !w.away) {
+                let lazy = &mut scene.lazy[n];
+                lazy.read_all(&scene.core, &scene.ring, watcher.viewer(), scene.now);
+                assert_eq!(lazy.members, watcher.members, "{} at its leisure", watcher.user);
+            }
             Ok(())
         })
         .unwrap_or_else(|failure| panic!("{failure}"));
@@ -352,20 +407,20 @@ fn a_replica_is_what_a_read_shows_its_viewer() {
 #[test]
 fn nobody_can_count_the_hidden_by_cursors() {
     let cursors = |hidden: usize| {
-        let mut core = Channel::new(Epoch::from_random(7));
+        let mut core = ChannelState::new(Epoch::from_random(7));
         let now = Now { mono_ms: 1, unix_ms: 1 };
         for n in 0..2 * hidden + 4 {
             let open = n == 0 || n > 2 * hidden;
             let audience = if open { Audience::EVERYONE } else { Audience::parse([]).unwrap() };
             let command = Command::Join {
                 user: UserId::parse(&format!("user-{n}"), "user").unwrap(),
-                source: 1 + n as u64,
+                source: Source::connection(1 + n as u64),
                 attributes: None,
                 info: None,
                 visible_to: Some(audience),
                 lasts: Lasts::Connection { grace_ms: 0 },
             };
-            core.apply(command, now, &BOUNDS).unwrap();
+            core.apply(command, now, &BOUNDS, |_| {}).unwrap();
         }
         assert_eq!(core.count(), 4);
         let mut next = core.members(1, None, Viewer::Public).next;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use divan::Bencher;
-use herenow::presence::Command;
+use herenow::presence::{Command, Source};
 use herenow_protocol::LeaveReason;
 
 use crate::scene::{Scene, join, set, user};
@@ -14,7 +14,7 @@ const MEMBERS: [usize; 2] = [10, 10_000];
 const BATCH: usize = 8;
 
 fn leave(number: usize) -> Command {
-    let (user, source) = (user(number), number as u64);
+    let (user, source) = (user(number), Source::connection(number as u64));
     Command::Leave { user, source, reason: LeaveReason::Left }
 }
 

@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 
 use divan::Bencher;
-use herenow::hub::timers::{Agenda, NEVER};
+use herenow::hub::timers::Agenda;
 use herenow::limits::{TIMER_BATCH, TIMER_TURN_MS};
+use herenow::now::NEVER;
+use herenow::presence::Command;
 
-use crate::scene::{Scene, now, set};
+use crate::scene::{BOUNDS, Scene, now, set};
 
 const TIMERS: u64 = 10_000;
 const TIMEOUT_MS: u64 = 60_000;
@@ -57,5 +59,8 @@ fn expire_keys(bencher: Bencher<'_, '_>, due: usize) {
             scene.tell();
             now(scene.now_ms + 1)
         })
-        .bench_local_values(|now| scene.borrow_mut().channel.expire(now));
+        .bench_local_values(|now| {
+            let mut scene = scene.borrow_mut();
+            scene.channel.apply(Command::Expire, now, &BOUNDS, |_| {})
+        });
 }

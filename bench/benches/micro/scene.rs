@@ -1,6 +1,7 @@
 //! Channels with members in them.
 
-use herenow::presence::{Bounds, Channel, Command, Lasts, Now};
+use herenow::now::Now;
+use herenow::presence::{Bounds, ChannelState, Command, Lasts, Source};
 use herenow_protocol::{AttributeMap, ChannelName, Epoch, UserId};
 use serde_json::json;
 
@@ -24,13 +25,14 @@ pub(crate) fn attributes(number: usize) -> AttributeMap {
 
 pub(crate) fn join(number: usize) -> Command {
     let attributes = Some(attributes(number));
-    let (user, source) = (user(number), number as u64 + 1);
+    let (user, source) = (user(number), Source::connection(number as u64 + 1));
     let (info, visible_to, lasts) = (None, None, Lasts::Connection { grace_ms: 0 });
     Command::Join { user, source, attributes, info, visible_to, lasts }
 }
 
 pub(crate) fn set(number: usize, step: usize, ttl_ms: Option<u64>) -> Command {
-    let (user, source, attributes) = (user(number), number as u64 + 1, attributes(step));
+    let (user, source, attributes) =
+        (user(number), Source::connection(number as u64 + 1), attributes(step));
     Command::SetAttributes { user, source, attributes, merge: false, ttl_ms }
 }
 
@@ -40,14 +42,14 @@ pub(crate) const BOUNDS: Bounds =
 
 /// A channel and the time in it.
 pub(crate) struct Scene {
-    pub(crate) channel: Channel,
+    pub(crate) channel: ChannelState,
     pub(crate) now_ms: u64,
 }
 
 impl Scene {
     /// A channel whose members, so many, have been told.
     pub(crate) fn new(members: usize) -> Self {
-        let mut scene = Self { channel: Channel::new(Epoch::from_random(7)), now_ms: 0 };
+        let mut scene = Self { channel: ChannelState::new(Epoch::from_random(7)), now_ms: 0 };
         for number in 0..members {
             scene.apply(join(number));
         }
@@ -56,7 +58,7 @@ impl Scene {
     }
 
     pub(crate) fn apply(&mut self, command: Command) {
-        self.channel.apply(command, now(self.now_ms), &BOUNDS).unwrap();
+        self.channel.apply(command, now(self.now_ms), &BOUNDS, |_| {}).unwrap();
     }
 
     /// A tick, so that what is pending doesn't pile up.

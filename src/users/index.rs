@@ -6,8 +6,8 @@ use dashmap::DashMap;
 use herenow_protocol::{Attributes, ChannelName, UserId, UserStatus};
 use parking_lot::Mutex;
 
-use super::timers::NEVER;
-use crate::presence::{Now, Record};
+use super::record::Record;
+use crate::now::{NEVER, Now};
 
 /// The index. Its entries are the last in the lock order: they are touched with a channel's lock
 /// held, and read without any. The list of those who are gone is a leaf behind them.

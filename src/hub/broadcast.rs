@@ -7,21 +7,19 @@ use std::sync::Arc;
 use herenow_protocol::reply::{InForce, LevelReason, SnapshotReason};
 use herenow_protocol::{ChannelName, Level, ServerFrame, encode};
 
-use super::channel::Room;
 use crate::auth::{self, Access};
 use crate::delivery::{Blob, Cursor, Owed, Standing, Subscription};
-use crate::presence::restricted::Sight;
-use crate::presence::{Aside, Bundle, Tally, Tick, View, Viewer};
+use crate::presence::{Bundle, ChannelState, Sight, Step, Tally, View, Viewer};
 
 /// The frames of a tick, and what else its round may need, taken at the tick.
-pub(super) struct Telling {
+pub(super) struct Broadcast {
     standing: Standing,
     frames: Option<Frames>,
     view: Option<View>,
     tally: Option<Tally>,
     blobs: Vec<(Kind, Arc<Blob>)>,
     /// Told, instead of the frames, to those who see more.
-    aside: Option<Aside>,
+    aside: Option<Arc<Step>>,
     asides: HashMap<Sight, Arc<Blob>>,
     /// Snapshots of those who see more, by what they see: the numbers of the members.
     own_views: HashMap<(Kind, Vec<u64>), Arc<Blob>>,
@@ -52,9 +50,13 @@ impl Kind {
     }
 }
 
-impl Telling {
-    pub(super) fn new(standing: Standing, tick: Tick) -> Self {
-        let frames = tick.frames.map(|Bundle { first_seq, next_seq, bytes }| Frames {
+impl Broadcast {
+    pub(super) fn new(
+        standing: Standing,
+        frames: Option<Bundle>,
+        aside: Option<Arc<Step>>,
+    ) -> Self {
+        let frames = frames.map(|Bundle { first_seq, next_seq, bytes }| Frames {
             first: Cursor::Next(first_seq),
             next: Cursor::Next(next_seq),
             blob: Blob::new(bytes),
@@ -65,7 +67,7 @@ impl Telling {
             view: None,
             tally: None,
             blobs: Vec::new(),
-            aside: tick.aside,
+            aside,
             asides: HashMap::new(),
             own_views: HashMap::new(),
         }
@@ -73,10 +75,10 @@ impl Telling {
 
     /// Takes from the channel, at the tick, what the level of those who asked for `asked` begins
     /// with.
-    pub(super) fn take(&mut self, room: &Room, asked: Level) {
+    pub(super) fn take(&mut self, presence: &ChannelState, asked: Level) {
         match self.standing.level(asked) {
-            InForce::Events if self.view.is_none() => self.view = Some(room.presence.view()),
-            InForce::Count if self.tally.is_none() => self.tally = Some(room.presence.tally()),
+            InForce::Events if self.view.is_none() => self.view = Some(presence.view()),
+            InForce::Count if self.tally.is_none() => self.tally = Some(presence.tally()),
             _ => {}
         }
     }
@@ -103,10 +105,11 @@ impl Telling {
         let Some(aside) = &self.aside else { return false };
         let access = sub.outlet().access();
         let viewer = viewer(sub, access.as_deref());
-        let Some(sight) = aside.sight(viewer) else { return false };
+        let changes = &aside.changes;
+        let Some(sight) = changes.sight(viewer) else { return false };
         let blob =
-            self.asides.entry(sight).or_insert_with(|| Blob::new(aside.encode(channel, viewer)));
-        let (from, to) = (Cursor::Next(aside.first_seq()), Cursor::Next(aside.next_seq()));
+            self.asides.entry(sight).or_insert_with(|| Blob::new(changes.encode(channel, viewer)));
+        let (from, to) = (Cursor::Next(changes.first_seq()), Cursor::Next(changes.next_seq()));
         sub.outlet().visit_once(sub, from, to, blob)
     }
 

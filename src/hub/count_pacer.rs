@@ -1,7 +1,6 @@
-//! When those who are told the count are told again.
+//! When subscribers that are told the count are told again.
 
-/// From one count to the next at least so long, for every subscriber.
-pub const COUNT_INTERVAL_MS: u64 = 1_000;
+use crate::limits::COUNT_INTERVAL_MS;
 
 /// A channel's rounds of count frames: at most one in [`COUNT_INTERVAL_MS`], and the last state
 /// always owed.
@@ -11,14 +10,14 @@ pub const COUNT_INTERVAL_MS: u64 = 1_000;
 /// round that passed somebody over is followed by another after half the time, or as soon later
 /// as one of those may be told; from there on they are in step with the others.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Beat {
+pub struct CountPacer {
     /// No round before this moment.
     next_ms: u64,
-    owed: Owed,
+    owed: Round,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Owed {
+enum Round {
     #[default]
     Nothing,
     /// A round, once its time has come.
@@ -27,31 +26,31 @@ enum Owed {
     Now,
 }
 
-impl Beat {
+impl CountPacer {
     /// Who is here has changed.
     pub fn owe(&mut self) {
-        if self.owed == Owed::Nothing {
-            self.owed = Owed::Later;
+        if self.owed == Round::Nothing {
+            self.owed = Round::Later;
         }
     }
 
-    /// When [`Beat::ring`] has to be called, if a round is owed.
+    /// When [`CountPacer::ring`] has to be called, if a round is owed.
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
-        (self.owed == Owed::Later).then_some(self.next_ms)
+        (self.owed == Round::Later).then_some(self.next_ms)
     }
 
-    /// Time has passed: from here on the beat may ring.
+    /// Time has passed: from here on a round may ring.
     pub fn ring(&mut self, now_ms: u64) {
-        if self.owed == Owed::Later && self.next_ms <= now_ms {
-            self.owed = Owed::Now;
+        if self.owed == Round::Later && self.next_ms <= now_ms {
+            self.owed = Round::Now;
         }
     }
 
     /// Whether a round's time has come, as far as anybody said.
     #[must_use]
     pub fn rings(&self) -> bool {
-        self.owed == Owed::Now
+        self.owed == Round::Now
     }
 
     /// Begins a round, if one is owed and its time has come.
@@ -59,7 +58,7 @@ impl Beat {
         self.ring(now_ms);
         let begins = self.rings();
         if begins {
-            *self = Self { next_ms: now_ms + COUNT_INTERVAL_MS, owed: Owed::Nothing };
+            *self = Self { next_ms: now_ms + COUNT_INTERVAL_MS, owed: Round::Nothing };
         }
         begins
     }
@@ -77,48 +76,48 @@ mod tests {
 
     #[test]
     fn the_first_is_at_once_and_the_last_is_owed() {
-        let mut beat = Beat::default();
-        assert!(!beat.begin(5_000), "nothing is owed");
-        beat.owe();
-        assert!(beat.begin(5_000));
-        assert!(!beat.begin(9_000), "it is owed no more");
-        beat.owe();
-        beat.owe();
-        assert!(beat.begin(9_000));
-        beat.owe();
-        assert_eq!(beat.deadline(), Some(10_000));
-        assert!(!beat.begin(9_999));
-        assert!(beat.begin(10_000));
-        assert_eq!(beat.deadline(), None);
+        let mut pacer = CountPacer::default();
+        assert!(!pacer.begin(5_000), "nothing is owed");
+        pacer.owe();
+        assert!(pacer.begin(5_000));
+        assert!(!pacer.begin(9_000), "it is owed no more");
+        pacer.owe();
+        pacer.owe();
+        assert!(pacer.begin(9_000));
+        pacer.owe();
+        assert_eq!(pacer.deadline(), Some(10_000));
+        assert!(!pacer.begin(9_999));
+        assert!(pacer.begin(10_000));
+        assert_eq!(pacer.deadline(), None);
     }
 
     #[test]
     fn it_rings_once_until_it_begins() {
-        let mut beat = Beat::default();
-        beat.ring(1);
-        assert!(!beat.rings());
-        beat.owe();
-        assert!(beat.begin(1_000));
-        beat.owe();
-        beat.ring(1_999);
-        assert!(!beat.rings());
-        beat.ring(2_000);
-        assert!(beat.rings() && beat.deadline().is_none(), "nobody needs another timer");
-        beat.owe();
-        assert!(beat.rings(), "another change takes nothing away");
-        assert!(beat.begin(2_000) && !beat.rings());
+        let mut pacer = CountPacer::default();
+        pacer.ring(1);
+        assert!(!pacer.rings());
+        pacer.owe();
+        assert!(pacer.begin(1_000));
+        pacer.owe();
+        pacer.ring(1_999);
+        assert!(!pacer.rings());
+        pacer.ring(2_000);
+        assert!(pacer.rings() && pacer.deadline().is_none(), "nobody needs another timer");
+        pacer.owe();
+        assert!(pacer.rings(), "another change takes nothing away");
+        assert!(pacer.begin(2_000) && !pacer.rings());
     }
 
     #[test]
     fn whoever_was_passed_over_is_not_forgotten() {
-        let mut beat = Beat::default();
-        beat.owe();
-        assert!(beat.begin(1_000));
+        let mut pacer = CountPacer::default();
+        pacer.owe();
+        assert!(pacer.begin(1_000));
         // Soon, but not at once; or when the first of them may be told.
         for (due_ms, at_ms) in [(1_001, 1_500), (1_500, 1_500), (1_700, 1_700), (2_000, 2_000)] {
-            let mut beat = beat;
-            beat.passed_over(due_ms);
-            assert_eq!(beat.deadline(), Some(at_ms));
+            let mut pacer = pacer;
+            pacer.passed_over(due_ms);
+            assert_eq!(pacer.deadline(), Some(at_ms));
         }
     }
 }

@@ -11,34 +11,34 @@ use crate::limits::PASS_BATCH;
 /// Those who asked for the same level. A slot is freed by its owner only and nothing moves, so that
 /// a pass can let go of the lock between batches. Bounded by connections.
 #[derive(Debug, Default)]
-struct Crowd {
+struct OfLevel {
     slots: Vec<Option<Arc<Subscription>>>,
     free: Vec<u32>,
 }
 
 /// All subscribers of a channel. Boxed, because most channels have those of one level at most.
 #[derive(Debug, Default)]
-pub struct Crowds([Option<Box<Crowd>>; 3]);
+pub struct Subscribers([Option<Box<OfLevel>>; 3]);
 
-impl Crowds {
+impl Subscribers {
     /// Adds a subscriber; the result is its slot among those who asked for the same.
     pub fn add(&mut self, sub: Arc<Subscription>) -> u32 {
-        let crowd = self.0[index(sub.asked())].get_or_insert_default();
-        if let Some(slot) = crowd.free.pop() {
-            crowd.slots[slot as usize] = Some(sub);
+        let some = self.0[index(sub.asked())].get_or_insert_default();
+        if let Some(slot) = some.free.pop() {
+            some.slots[slot as usize] = Some(sub);
             return slot;
         }
-        crowd.slots.push(Some(sub));
-        (crowd.slots.len() - 1) as u32
+        some.slots.push(Some(sub));
+        (some.slots.len() - 1) as u32
     }
 
     /// Frees the slot of a subscriber who asked for `asked`.
     pub fn remove(&mut self, asked: Level, slot: u32) {
         let entry = &mut self.0[index(asked)];
-        if let Some(crowd) = entry {
-            crowd.slots[slot as usize] = None;
-            crowd.free.push(slot);
-            if crowd.free.len() == crowd.slots.len() {
+        if let Some(some) = entry {
+            some.slots[slot as usize] = None;
+            some.free.push(slot);
+            if some.free.len() == some.slots.len() {
                 *entry = None;
             }
         }
@@ -53,7 +53,7 @@ impl Crowds {
     /// How many subscribed.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.iter().flatten().map(|crowd| crowd.slots.len() - crowd.free.len()).sum()
+        self.0.iter().flatten().map(|some| some.slots.len() - some.free.len()).sum()
     }
 
     /// Whether somebody asked for `asked`.
@@ -71,7 +71,7 @@ impl Crowds {
         batch: &mut Vec<Arc<Subscription>>,
     ) -> usize {
         let mut slot = from;
-        let slots = self.0[index(asked)].as_ref().map_or(&[][..], |crowd| &crowd.slots);
+        let slots = self.0[index(asked)].as_ref().map_or(&[][..], |some| &some.slots);
         while let Some(entry) = slots.get(slot) {
             slot += 1;
             batch.extend(entry.iter().cloned());

@@ -2,7 +2,7 @@
 
 use herenow_protocol::{Attributes, StatusPatch, UserId, UserStatus};
 
-use super::Now;
+use crate::now::Now;
 
 /// What is kept of a user. Few have one: whoever set something, sends heartbeats, was asked about,
 /// or is gone.

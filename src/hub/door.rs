@@ -1,0 +1,315 @@
+//! The one way to change a channel, for connections, requests, timers and (later) other nodes alike,
+//! and what follows from a change: somebody tells it, a timer looks in time, watchers of users hear,
+//! and nothing remains of a channel that is empty.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use herenow_protocol::{ChannelName, Epoch, ErrorCode, Level, Refusal, UserId, UserStatus};
+use parking_lot::MutexGuard;
+use prometheus_client::metrics::gauge::Gauge;
+
+use super::channel::{Channel, Guarded};
+use super::followers::{Followers, Link};
+use super::pace::Pace;
+use super::round::Round;
+use super::state::Hub;
+use crate::delivery::{Blob, Subscription};
+use crate::now::{NEVER, Now};
+use crate::presence::{ChannelState, Command, Follow, Ring, Source, Standing, Viewer};
+
+/// Which channel to enter.
+#[derive(Clone, Copy, Debug)]
+pub enum At<'a> {
+    /// The channel of that name, made if there is none.
+    Named(&'a ChannelName),
+    /// One that cannot vanish because the caller keeps it: it joined, subscribed or follows it. No
+    /// name is looked up.
+    Held(&'a Arc<Channel>),
+}
+
+impl At<'_> {
+    /// The channel's name.
+    #[must_use]
+    pub fn name(&self) -> &ChannelName {
+        match self {
+            Self::Named(name) => name,
+            Self::Held(channel) => channel.name(),
+        }
+    }
+}
+
+/// A channel that was entered, with its lock held.
+#[derive(Debug)]
+pub struct Door<'a> {
+    hub: &'a Hub,
+    channel: &'a Arc<Channel>,
+    guarded: &'a mut Guarded,
+}
+
+impl Hub {
+    /// Enters a channel and runs `act` there. Whatever became of it is then told to subscribers,
+    /// followers, timers and the watchers of users.
+    pub fn enter<T>(self: &Arc<Self>, at: At<'_>, act: impl FnOnce(&mut Door<'_>) -> T) -> T {
+        loop {
+            let found;
+            let channel = match at {
+                At::Held(channel) => channel,
+                At::Named(name) => {
+                    found = self.find(name).unwrap_or_else(|| self.create(name));
+                    &found
+                }
+            };
+            let mut guarded = channel.lock();
+            // Reaped between finding and locking: the next look finds none, or a new one.
+            if guarded.is_dead() && matches!(at, At::Named(_)) {
+                continue;
+            }
+            let result = act(&mut Door { hub: self, channel, guarded: &mut guarded });
+            self.settle(channel, guarded);
+            return result;
+        }
+    }
+
+    /// As [`Hub::enter`], if there is a channel of that name.
+    pub fn enter_existing<T>(
+        self: &Arc<Self>,
+        name: &ChannelName,
+        act: impl FnOnce(&mut Door<'_>) -> T,
+    ) -> Option<T> {
+        let channel = self.find(name)?;
+        let mut guarded = channel.lock();
+        if guarded.is_dead() {
+            return None;
+        }
+        let result = act(&mut Door { hub: self, channel: &channel, guarded: &mut guarded });
+        self.settle(&channel, guarded);
+        Some(result)
+    }
+
+    /// Applies a command that is never refused (leaving, losing, time passing) to a channel that
+    /// the caller keeps.
+    pub fn apply_kept(self: &Arc<Self>, channel: &Arc<Channel>, command: Command, now: Now) {
+        let applied = self.enter(At::Held(channel), |door| door.apply(command, now));
+        debug_assert!(applied.is_ok());
+    }
+
+    fn create(&self, name: &ChannelName) -> Arc<Channel> {
+        let entry = self.channels.entry(name.clone()).or_insert_with(|| {
+            let epoch = Epoch::from_random(self.chance.number());
+            let channel = Arc::new(Channel::new(name.clone(), epoch));
+            self.attach_patterns(&channel);
+            channel
+        });
+        Arc::clone(entry.value())
+    }
+
+    /// Adds to a new channel the followers whose pattern it matches.
+    fn attach_patterns(&self, channel: &Arc<Channel>) {
+        let name = channel.name();
+        if name.is_status() {
+            return;
+        }
+        let patterns = self.patterns.read();
+        for follower in patterns.iter().filter(|one| one.patterns.match_any(name.as_str())) {
+            let mut guarded = channel.lock();
+            let mut door = Door { hub: self, channel, guarded: &mut guarded };
+            door.follow(|_, _| {
+                Link::new(&follower.reader, name, Follow::new(follower.level), false)
+            });
+        }
+    }
+
+    /// Ends what ends by itself in a channel whose timer fired, and begins what is due.
+    pub(super) fn expire(self: &Arc<Self>, channel: &Arc<Channel>, due_ms: u64, now: Now) {
+        let mut guarded = channel.lock();
+        if guarded.is_dead() || !guarded.disarm(due_ms) {
+            return;
+        }
+        let mut door = Door { hub: self, channel, guarded: &mut guarded };
+        let expired = door.apply(Command::Expire, now);
+        debug_assert!(expired.is_ok());
+        guarded.expire(now.mono_ms);
+        self.settle(channel, guarded);
+    }
+
+    /// Tells those who watch the user, if there are any. No lock may be held.
+    pub(super) fn tell_status(self: &Arc<Self>, user: &UserId) {
+        for name in [ChannelName::of_shown_status(user), ChannelName::of_own_status(user)] {
+            self.enter_existing(&name, |door| door.tell_status());
+        }
+    }
+
+    /// After a channel was touched: someone has to tell, someone has to wake it in time, and
+    /// nothing may remain of an empty one.
+    fn settle(self: &Arc<Self>, channel: &Arc<Channel>, mut guarded: MutexGuard<'_, Guarded>) {
+        if guarded.start_flusher() {
+            self.runtime.spawn(flush(Arc::clone(self), Arc::clone(channel)));
+        }
+        if let Some((before_ms, due_ms)) = guarded.arm() {
+            self.timers.rearm_channel(channel.name(), before_ms, due_ms);
+        }
+        let vain = guarded.is_vain();
+        let stirred = std::mem::take(&mut guarded.stirred);
+        drop(guarded);
+        stirred.iter().for_each(|user| self.tell_status(user));
+        if vain {
+            self.reap(channel);
+        }
+    }
+
+    /// Removes a channel that is empty: looked at again under the shard's lock, so that nobody can
+    /// be on the way in.
+    fn reap(&self, channel: &Arc<Channel>) {
+        self.channels.remove_if(channel.name(), |_, found| {
+            Arc::ptr_eq(found, channel) && {
+                let mut guarded = found.lock();
+                let vain = guarded.is_vain();
+                if vain {
+                    self.timers.rearm_channel(channel.name(), guarded.bury(), NEVER);
+                }
+                vain
+            }
+        });
+    }
+}
+
+impl Door<'_> {
+    /// The channel.
+    #[must_use]
+    pub fn channel(&self) -> &Arc<Channel> {
+        self.channel
+    }
+
+    /// Its members, and the frames that told of them.
+    #[must_use]
+    pub fn presence(&self) -> &ChannelState {
+        self.guarded.presence()
+    }
+
+    /// How the channel stands, as far as it matters to what its subscribers are owed.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.guarded.standing()
+    }
+
+    /// Applies a command whole, or refuses it and changes nothing.
+    ///
+    /// # Errors
+    /// As [`ChannelState::apply`].
+    pub fn apply(&mut self, command: Command, now: Now) -> Result<(), Refusal> {
+        let counted = (&self.hub.users, &*self.hub.metrics);
+        self.guarded.change(command, self.channel.name(), counted, &self.hub.bounds, now)
+    }
+
+    /// Refuses `user` a lease of `source` here, unless it has one, if it is in too many other
+    /// channels. Nothing else bounds leases: what connections join is bounded by what each may
+    /// join. Requests in different channels at the same moment may all be within the limit, so it
+    /// may be passed by as many as the runtime has threads.
+    ///
+    /// # Errors
+    /// `too_many_channels`.
+    pub fn check_lease(&self, user: &UserId, source: Source) -> Result<(), Refusal> {
+        if self.presence().has_source(user, source) {
+            return Ok(());
+        }
+        let here = self.presence().member(user, Viewer::All).is_some();
+        let elsewhere = self.hub.users.channel_count(user).saturating_sub(usize::from(here));
+        let limit = self.hub.max_channels_per_user;
+        if elsewhere < limit {
+            return Ok(());
+        }
+        Err(Refusal::field(
+            ErrorCode::TooManyChannels,
+            "channel",
+            format_args!("would be one more than the {limit} in which a user may have leases"),
+        ))
+    }
+
+    /// Adds a subscriber; the result is its slot among those who asked for the same level.
+    pub fn subscribe(&mut self, sub: Arc<Subscription>) -> u32 {
+        self.observers().inc();
+        self.guarded.add_subscriber(sub)
+    }
+
+    /// Frees the slot of a subscriber who asked for `asked`.
+    pub fn unsubscribe(&mut self, asked: Level, slot: u32) {
+        self.observers().dec();
+        self.guarded.remove_subscriber(asked, slot);
+    }
+
+    fn observers(&self) -> &Gauge {
+        let metrics = &self.hub.metrics;
+        if self.channel.name().is_status() { &metrics.watchers } else { &metrics.subscribers }
+    }
+
+    /// Has the subscriber given what it is owed at the next tick.
+    pub fn want(&mut self, sub: Arc<Subscription>) {
+        self.guarded.want(sub);
+    }
+
+    /// Adds a follower, which `link` makes out of what there is to follow.
+    pub(super) fn follow(&mut self, link: impl FnOnce(&ChannelState, &Ring) -> Arc<Link>) {
+        let hub = self.hub;
+        let new = || {
+            let stamp = hub.stamps.load(Ordering::Relaxed);
+            Followers::new(stamp, Arc::clone(&hub.rings), hub.clock.now().mono_ms)
+        };
+        self.guarded.add_follower(new, link);
+    }
+
+    pub(super) fn unfollow(&mut self, number: u64, now: Now) {
+        self.guarded.remove_follower(number, now.mono_ms);
+    }
+
+    /// Where a user's status is told: has it tell what the status is. Looked up with the channel's
+    /// lock held: of two changes at once the later one is told last, whoever comes first.
+    pub fn tell_status(&mut self) {
+        let name = self.channel.name();
+        let Some(user) = name.status_of() else { return };
+        let now = self.hub.clock.now();
+        let status = self.hub.users.status(&user, name.is_own_status(), now);
+        let status = status.unwrap_or_else(|| UserStatus::unknown(user));
+        let told = self.apply(Command::SetStatus(Box::new(status)), now);
+        debug_assert!(told.is_ok());
+    }
+}
+
+/// Tells until there is nothing left to tell: the channel's flusher.
+///
+/// It runs only while there is something to tell. The first tick comes at once; while it and its
+/// pass are under way further changes gather and fold, so the busier a channel is the larger its
+/// steps. It never sleeps until a count is due: it ends, and the channel's timer starts another.
+async fn flush(hub: Arc<Hub>, channel: Arc<Channel>) {
+    let running = Running { hub: &hub, channel: &channel };
+    let mut pace = Pace::default();
+    while let Some(mut round) =
+        Round::begin(&channel, hub.clock.now(), &hub.bounds, &hub.stamps, &hub.metrics)
+    {
+        round.tell_everybody(hub.clock, &channel, &mut pace).await;
+        round.end(&channel).iter().for_each(Blob::revoke);
+        match pace.rest() {
+            Some(rest) => tokio::time::sleep(rest).await,
+            None => tokio::task::yield_now().await,
+        }
+    }
+    drop(running);
+}
+
+/// Cleans up behind the flusher, whichever way it ends.
+struct Running<'a> {
+    hub: &'a Arc<Hub>,
+    channel: &'a Arc<Channel>,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        // After a panic this starts another flusher if there is news; after the ordinary end it
+        // finds nothing to do but to reap.
+        let mut guarded = self.channel.lock();
+        if std::thread::panicking() {
+            guarded.flusher_ended();
+        }
+        self.hub.settle(self.channel, guarded);
+    }
+}

@@ -1,0 +1,263 @@
+//! Following without a socket: somebody inside the process is told what a subscriber is told, as
+//! values. Server-sent events are the first of them.
+//!
+//! A follower holds places in channels' rings and nothing else; one that reads slowly, or never,
+//! costs nobody anything. It looks at its channels one after the other, each once before any again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use herenow_protocol::reply::SnapshotReason;
+use herenow_protocol::{ChannelName, Epoch, ErrorCode, Level, Refusal};
+
+use super::channel::Channel;
+use super::door::At;
+use super::followers::{Link, Reader};
+use super::state::{Hub, PatternFollower};
+use crate::auth::{Credential, Patterns};
+use crate::limits::{FOLLOW_BATCH, MAX_PATTERN_FOLLOWERS};
+use crate::now::Now;
+use crate::presence::follow::{Mark, Part};
+use crate::presence::{Follow, News, Next};
+
+/// Somebody who follows a channel, or all channels that match a pattern. Ends when it is dropped.
+#[derive(Debug)]
+pub struct Follower {
+    hub: Arc<Hub>,
+    reader: Arc<Reader>,
+    scope: Scope,
+    /// Channels in which a count is owed that may not be told yet, and from when on it may. At most
+    /// as many as it follows.
+    later: Vec<(u64, Arc<Link>)>,
+}
+
+#[derive(Debug)]
+enum Scope {
+    /// It keeps this channel alive.
+    One(Arc<Channel>),
+    Pattern,
+}
+
+/// What a follower is told.
+#[derive(Debug)]
+pub struct Told {
+    /// Of which channel.
+    pub channel: ChannelName,
+    /// What.
+    pub what: What,
+}
+
+/// See [`Told`].
+#[derive(Debug)]
+pub enum What {
+    /// This of the channel's history `epoch`.
+    News {
+        /// The history that the numbers count in.
+        epoch: Epoch,
+        /// What it is.
+        news: News,
+        /// Up to where the follower has had everything with it; `None` in the midst of a snapshot.
+        mark: Option<Mark>,
+    },
+    /// The channel is gone: it had no member left. One of that name that comes to be later begins
+    /// anew, with a snapshot.
+    Ended,
+}
+
+impl Hub {
+    /// Follows one channel as `credential` may see it, at level `asked`. Counts as a subscriber,
+    /// and keeps the channel alive as one does. With `since` it goes on from there if nothing that
+    /// it lacks is gone; otherwise, and without, it begins with a snapshot. Rights are the caller's
+    /// to check.
+    #[must_use]
+    pub fn follow(
+        self: &Arc<Self>,
+        at: At<'_>,
+        credential: Credential,
+        asked: Level,
+        since: Option<Mark>,
+    ) -> Follower {
+        let reader = self.new_reader(credential);
+        let channel = self.enter(at, |door| {
+            door.follow(|presence, ring| {
+                let follow = match since {
+                    Some(since) => Follow::resuming(asked, since, presence, ring),
+                    None => Follow::new(asked),
+                };
+                Link::new(&reader, at.name(), follow, true)
+            });
+            Arc::clone(door.channel())
+        });
+        self.metrics.subscribers.inc();
+        let scope = Scope::One(channel);
+        Follower { hub: Arc::clone(self), reader, scope, later: Vec::new() }
+    }
+
+    /// Follows all channels that match, those to come included, as `credential` may see them, each
+    /// from a snapshot on. It keeps none of them alive and counts in none.
+    ///
+    /// # Errors
+    /// `unavailable`: there are as many followers of patterns as there may be.
+    pub fn follow_all(
+        self: &Arc<Self>,
+        patterns: Patterns,
+        credential: Credential,
+        asked: Level,
+    ) -> Result<Follower, Refusal> {
+        let reader = self.new_reader(credential);
+        {
+            let mut all = self.patterns.write();
+            if all.len() >= MAX_PATTERN_FOLLOWERS {
+                let rule = format!(
+                    "{MAX_PATTERN_FOLLOWERS} others follow channels by a pattern, and that is the \
+                     limit"
+                );
+                return Err(Refusal::new(ErrorCode::Unavailable, rule));
+            }
+            let (reader, patterns) = (Arc::clone(&reader), patterns.clone());
+            all.push(PatternFollower { reader, patterns, level: asked });
+        }
+        // New channels are added by whoever makes them from here on; those that were there before
+        // are added here, and one that is met twice is added once.
+        self.runtime.spawn(attach(Arc::clone(self), Arc::clone(&reader), patterns, asked));
+        let scope = Scope::Pattern;
+        Ok(Follower { hub: Arc::clone(self), reader, scope, later: Vec::new() })
+    }
+
+    fn new_reader(&self, credential: Credential) -> Arc<Reader> {
+        Reader::new(self.next_follower.fetch_add(1, Ordering::Relaxed), credential)
+    }
+
+    /// The channels that match, as they are now.
+    fn matching(&self, patterns: &Patterns) -> Vec<Arc<Channel>> {
+        let matches = |name: &ChannelName| !name.is_status() && patterns.match_any(name.as_str());
+        let found = self.channels.iter().filter(|entry| matches(entry.key()));
+        found.map(|entry| Arc::clone(entry.value())).collect()
+    }
+
+    fn follows_patterns(&self, number: u64) -> bool {
+        self.patterns.read().iter().any(|one| one.reader.number == number)
+    }
+}
+
+/// Adds a follower to the channels that were there before it.
+async fn attach(hub: Arc<Hub>, reader: Arc<Reader>, patterns: Patterns, asked: Level) {
+    for channels in hub.matching(&patterns).chunks(FOLLOW_BATCH) {
+        if !hub.follows_patterns(reader.number) {
+            return;
+        }
+        for channel in channels {
+            let name = channel.name();
+            hub.enter_existing(name, |door| {
+                door.follow(|_, _| Link::new(&reader, name, Follow::new(asked), false));
+            });
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Takes a follower from all channels that it was added to.
+async fn detach(hub: Arc<Hub>, number: u64, patterns: Patterns) {
+    for channels in hub.matching(&patterns).chunks(FOLLOW_BATCH) {
+        let now = hub.clock.now();
+        for channel in channels {
+            hub.enter_existing(channel.name(), |door| door.unfollow(number, now));
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+impl Follower {
+    /// Waits for the next thing. Nothing is lost if the wait is given up.
+    pub async fn next(&mut self) -> Told {
+        loop {
+            let now = self.hub.clock.now();
+            if let Some(told) = self.try_next(now) {
+                return told;
+            }
+            let reader = Arc::clone(&self.reader);
+            match self.later.iter().map(|(due_ms, _)| due_ms.saturating_sub(now.mono_ms)).min() {
+                None => reader.wait().await,
+                Some(in_ms) => {
+                    let later = tokio::time::sleep(Duration::from_millis(in_ms.max(1)));
+                    tokio::select! {
+                        () = reader.wait() => {}
+                        () = later => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next thing, if there is one.
+    pub fn try_next(&mut self, now: Now) -> Option<Told> {
+        let due = self.later.extract_if(.., |(due_ms, _)| *due_ms <= now.mono_ms);
+        due.for_each(|(_, link)| link.queue());
+        loop {
+            let link = self.reader.next_ready()?;
+            match self.look(&link, now) {
+                Looked::Gone => {
+                    return Some(Told { channel: link.name.clone(), what: What::Ended });
+                }
+                Looked::At(_, _, Next::Nothing) => {}
+                Looked::At(_, _, Next::Later(in_ms)) => {
+                    self.later.push((now.mono_ms + in_ms, link));
+                }
+                Looked::At(epoch, mark, Next::News(news)) => {
+                    if is_resync(&news) {
+                        self.hub.metrics.resyncs.inc();
+                    }
+                    // There may be more: after the other channels' turn.
+                    link.queue();
+                    let what = What::News { epoch, news, mark };
+                    return Some(Told { channel: link.name.clone(), what });
+                }
+            }
+        }
+    }
+
+    /// What there is in one channel.
+    fn look(&self, link: &Arc<Link>, now: Now) -> Looked {
+        let Some(channel) = self.hub.find(&link.name) else { return Looked::Gone };
+        let guarded = channel.look();
+        let Some(ring) = guarded.ring(link) else { return Looked::Gone };
+        let mut follow = link.follow.lock();
+        let viewer = link.reader.credential.caller().viewer();
+        let next = follow.next(guarded.presence(), ring, viewer, now.mono_ms);
+        Looked::At(guarded.presence().epoch(), follow.mark(), next)
+    }
+}
+
+enum Looked {
+    At(Epoch, Option<Mark>, Next),
+    Gone,
+}
+
+/// Whether a follower that fell behind begins anew with this.
+fn is_resync(news: &News) -> bool {
+    matches!(news, News::Snapshot(Part { reason: SnapshotReason::Resync, more: false, .. }))
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let number = self.reader.number;
+        self.reader.close();
+        match &self.scope {
+            Scope::One(channel) => {
+                let now = self.hub.clock.now();
+                self.hub.enter(At::Held(channel), |door| door.unfollow(number, now));
+                self.hub.metrics.subscribers.dec();
+            }
+            Scope::Pattern => {
+                let mut all = self.hub.patterns.write();
+                let Some(place) = all.iter().position(|one| one.reader.number == number) else {
+                    return;
+                };
+                let patterns = all.swap_remove(place).patterns;
+                drop(all);
+                self.hub.runtime.spawn(detach(Arc::clone(&self.hub), number, patterns));
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! A channel's followers: the ring that they read, and who is to be told that there is more in it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use herenow_protocol::ChannelName;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::auth::Credential;
+use crate::limits::{FOLLOW_BATCH, RING_AGE_MS, RINGS_BYTES};
+use crate::presence::{Follow, Ring, Step};
+
+/// A follower, as the channels that it follows know it.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// Never used twice.
+    pub(super) number: u64,
+    /// Whom it may see.
+    pub(super) credential: Credential,
+    /// Links with something that may be news. Each is in here at most once. A leaf lock.
+    ready: Mutex<VecDeque<Arc<Link>>>,
+    /// Wakes whoever waits for the next thing.
+    news: Notify,
+    /// The follower is gone: no channel adds it any more.
+    closed: AtomicBool,
+}
+
+/// One follower in one channel.
+pub(super) struct Link {
+    pub(super) reader: Arc<Reader>,
+    /// The channel. By name, and not by reference, since the channel holds the link.
+    pub(super) name: ChannelName,
+    /// Whether it follows this channel alone, and so keeps it alive.
+    pub(super) alone: bool,
+    /// Where the follower is. Only the follower takes this lock, with the channel's held.
+    pub(super) follow: Mutex<Follow>,
+    queued: AtomicBool,
+}
+
+impl Reader {
+    pub(super) fn new(number: u64, credential: Credential) -> Arc<Self> {
+        let (ready, news) = (Mutex::default(), Notify::new());
+        Arc::new(Self { number, credential, ready, news, closed: AtomicBool::new(false) })
+    }
+
+    /// The next link to look at, which may be queued again from now on.
+    pub(super) fn next_ready(&self) -> Option<Arc<Link>> {
+        let link = self.ready.lock().pop_front()?;
+        // Before the look: a tick after it queues the link again.
+        link.queued.store(false, Ordering::SeqCst);
+        Some(link)
+    }
+
+    /// From here on no channel adds it.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until a link is ready. One that became ready just before counts.
+    pub(super) async fn wait(&self) {
+        self.news.notified().await;
+    }
+}
+
+impl Link {
+    pub(super) fn new(
+        reader: &Arc<Reader>,
+        name: &ChannelName,
+        follow: Follow,
+        alone: bool,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            reader: Arc::clone(reader),
+            name: name.clone(),
+            alone,
+            follow: Mutex::new(follow),
+            queued: AtomicBool::new(false),
+        })
+    }
+
+    /// Has the follower look at this channel. One that never does is queued once, and costs the
+    /// channel a look at this flag from then on.
+    pub(super) fn queue(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::SeqCst) {
+            self.reader.ready.lock().push_back(Arc::clone(self));
+            self.reader.news.notify_one();
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("channel", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The followers of one channel. A channel without any has none of this.
+#[derive(Debug)]
+pub(super) struct Followers {
+    ring: Ring,
+    /// By the number of the follower.
+    links: BTreeMap<u64, Arc<Link>>,
+    /// How many of them follow this channel alone.
+    alone: usize,
+    /// Since when there is no follower: the ring stays a while for one that comes back.
+    idle_since_ms: Option<u64>,
+    /// Bytes of all rings, this one's part of it included.
+    total: Arc<AtomicUsize>,
+    counted: usize,
+}
+
+impl Followers {
+    /// None yet. `stamp`: that of the last tick of the broker; `total` counts the bytes of all
+    /// rings.
+    pub(super) fn new(stamp: u64, total: Arc<AtomicUsize>, now_ms: u64) -> Self {
+        let idle_since_ms = Some(now_ms);
+        Self {
+            ring: Ring::new(stamp),
+            links: BTreeMap::new(),
+            alone: 0,
+            idle_since_ms,
+            total,
+            counted: 0,
+        }
+    }
+
+    pub(super) fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+
+    /// How many follow this channel alone.
+    pub(super) fn alone(&self) -> usize {
+        self.alone
+    }
+
+    /// Adds a follower, unless it is here already: one of a pattern may be added by whoever makes
+    /// the channel and by the follower itself.
+    pub(super) fn add(&mut self, link: Arc<Link>) {
+        let number = link.reader.number;
+        if self.links.contains_key(&number) || link.reader.closed.load(Ordering::SeqCst) {
+            return;
+        }
+        self.idle_since_ms = None;
+        self.alone += usize::from(link.alone);
+        link.queue();
+        self.links.insert(number, link);
+    }
+
+    /// Whether the link is of this channel. One of another channel that had the same name is not.
+    pub(super) fn has(&self, link: &Arc<Link>) -> bool {
+        self.links.get(&link.reader.number).is_some_and(|known| Arc::ptr_eq(known, link))
+    }
+
+    pub(super) fn remove(&mut self, number: u64, now_ms: u64) {
+        if let Some(link) = self.links.remove(&number) {
+            self.alone -= usize::from(link.alone);
+        }
+        if self.links.is_empty() {
+            self.idle_since_ms.get_or_insert(now_ms);
+        }
+    }
+
+    /// Keeps what a tick told. Where all rings together hold too much, this one is emptied.
+    pub(super) fn push(&mut self, step: Arc<Step>) {
+        self.ring.push(step);
+        self.count();
+        if self.total.load(Ordering::Relaxed) > RINGS_BYTES {
+            self.ring.clear();
+            self.count();
+        }
+    }
+
+    /// Drops what is too old; whether nothing is left that is worth keeping.
+    pub(super) fn expire(&mut self, now_ms: u64) -> bool {
+        self.ring.trim(now_ms);
+        self.count();
+        self.idle_ends_ms().is_some_and(|ends_ms| ends_ms <= now_ms)
+    }
+
+    /// When [`Followers::expire`] has something to do.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.ring.deadline().into_iter().chain(self.idle_ends_ms()).min()
+    }
+
+    fn idle_ends_ms(&self) -> Option<u64> {
+        self.idle_since_ms.map(|since_ms| since_ms + RING_AGE_MS)
+    }
+
+    /// The next links after the follower `number` that are to be told, into `batch`; the number to
+    /// go on after, if there may be more.
+    pub(super) fn next_batch(
+        &self,
+        number: Option<u64>,
+        batch: &mut Vec<Arc<Link>>,
+    ) -> Option<u64> {
+        let from = number.map_or(0, |number| number + 1);
+        let mut last = None;
+        for (number, link) in self.links.range(from..).take(FOLLOW_BATCH) {
+            last = Some(*number);
+            if !link.queued.load(Ordering::SeqCst) {
+                batch.push(Arc::clone(link));
+            }
+        }
+        last
+    }
+
+    /// The channel is gone: whoever followed it is told so.
+    pub(super) fn end(&self) {
+        self.links.values().for_each(Link::queue);
+    }
+
+    fn count(&mut self) {
+        let (before, now) = (self.counted, self.ring.bytes());
+        if now >= before {
+            self.total.fetch_add(now - before, Ordering::Relaxed);
+        } else {
+            self.total.fetch_sub(before - now, Ordering::Relaxed);
+        }
+        self.counted = now;
+    }
+}
+
+impl Drop for Followers {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.counted, Ordering::Relaxed);
+    }
+}

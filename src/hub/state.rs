@@ -1,0 +1,155 @@
+//! All channels, all connections, and what holds for them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+use herenow_protocol::{ChannelName, UserId};
+use parking_lot::RwLock;
+use tokio::runtime::Handle;
+
+use super::channel::Channel;
+use super::followers::Reader;
+use super::timers::Timers;
+use crate::auth::Patterns;
+use crate::chance::Chance;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::delivery::Outlet;
+use crate::metrics::Metrics;
+use crate::presence::Bounds;
+use crate::users::Users;
+use herenow_protocol::Level;
+
+/// All channels of this broker, and all connections.
+#[derive(Debug)]
+pub struct Hub {
+    pub(super) channels: DashMap<ChannelName, Arc<Channel>>,
+    pub(super) users: Users,
+    pub(super) connections: DashMap<u64, Arc<Outlet>>,
+    pub(super) next_connection: AtomicU64,
+    pub(super) timers: Timers,
+    pub(super) bounds: Bounds,
+    pub(super) max_statuses: usize,
+    pub(super) max_channels_per_user: usize,
+    pub(super) presence_timeout_ms: u64,
+    pub(super) clock: Clock,
+    pub(super) chance: Chance,
+    pub(super) metrics: Arc<Metrics>,
+    /// Where flushers run. They are spawned from synchronous code, which has no runtime of its own.
+    pub(super) runtime: Handle,
+    pub(super) draining: AtomicBool,
+    /// The number of the last tick that somebody follows, of whichever channel.
+    pub(super) stamps: AtomicU64,
+    /// Bytes that the rings of all channels hold.
+    pub(super) rings: Arc<AtomicUsize>,
+    pub(super) next_follower: AtomicU64,
+    /// Compared with the name of each new channel. At most
+    /// [`MAX_PATTERN_FOLLOWERS`](crate::limits::MAX_PATTERN_FOLLOWERS). A leaf lock.
+    pub(super) patterns: RwLock<Vec<PatternFollower>>,
+}
+
+/// Somebody who follows all channels that match.
+#[derive(Debug)]
+pub(super) struct PatternFollower {
+    pub(super) reader: Arc<Reader>,
+    pub(super) patterns: Patterns,
+    pub(super) level: Level,
+}
+
+impl Hub {
+    pub(super) fn new(
+        config: &Config,
+        clock: Clock,
+        chance: Chance,
+        metrics: Arc<Metrics>,
+        runtime: Handle,
+    ) -> Self {
+        let limits = &config.limits;
+        Self {
+            channels: DashMap::new(),
+            users: Users::new(limits.max_statuses as usize),
+            connections: DashMap::new(),
+            next_connection: AtomicU64::new(1),
+            timers: Timers::default(),
+            bounds: Bounds {
+                members: limits.max_members as usize,
+                attribute_bytes: limits.max_attribute_bytes as usize,
+                attribute_keys: limits.max_attribute_keys as usize,
+                roster: limits.roster_limit as usize,
+            },
+            max_statuses: limits.max_statuses as usize,
+            max_channels_per_user: limits.max_channels_per_user as usize,
+            presence_timeout_ms: config.presence_timeout.as_millis() as u64,
+            clock,
+            chance,
+            metrics,
+            runtime,
+            draining: AtomicBool::new(false),
+            stamps: AtomicU64::new(0),
+            rings: Arc::default(),
+            next_follower: AtomicU64::new(1),
+            patterns: RwLock::default(),
+        }
+    }
+
+    /// The broker's clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Chance, as it was handed in.
+    #[must_use]
+    pub fn chance(&self) -> &Chance {
+        &self.chance
+    }
+
+    /// What is counted as it happens.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The timers.
+    #[must_use]
+    pub fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    /// The channel of that name, if it has a member, a subscriber or a follower of its own.
+    #[must_use]
+    pub fn find(&self, name: &ChannelName) -> Option<Arc<Channel>> {
+        self.channels.get(name).map(|entry| Arc::clone(entry.value()))
+    }
+
+    /// The channels that a user is in.
+    #[must_use]
+    pub fn channels_of(&self, user: &UserId) -> Vec<ChannelName> {
+        self.users.channels_of(user)
+    }
+
+    /// Number of users that are known.
+    #[must_use]
+    pub fn user_count(&self) -> usize {
+        self.users.known()
+    }
+
+    /// Number of channels with a member, a subscriber or a follower of their own.
+    #[must_use]
+    pub fn channel_count(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Bytes that the rings of all channels hold, about.
+    #[must_use]
+    pub fn ring_bytes(&self) -> usize {
+        self.rings.load(Ordering::Relaxed)
+    }
+
+    /// Whether the broker is shutting down.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+}

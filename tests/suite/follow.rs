@@ -1,0 +1,384 @@
+//! Followers: told inside the process what a subscriber is told by its socket.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use herenow::auth::{Credential, Patterns};
+use herenow::hub::{At, Follower, Told, What};
+use herenow::limits::RING_BYTES;
+use herenow::now::Now;
+use herenow::presence::{Bounds, ChannelState, Command, Lasts, News, Ring, Source, Viewer};
+use herenow_protocol::{AttributeMap, ChannelName, Epoch, LeaveReason, Level, ServerFrame, UserId};
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::broker::{Broker, until};
+use crate::client::PATIENCE;
+use crate::followed::{Followed, Read, keep};
+use crate::seed::seed;
+
+const BOUNDS: Bounds =
+    Bounds { members: 1_000, attribute_bytes: 100_000, attribute_keys: 8, roster: 1_000 };
+
+fn channel(name: &str) -> ChannelName {
+    ChannelName::parse(name, "channel").unwrap()
+}
+
+fn user(n: usize) -> UserId {
+    UserId::parse(&format!("user-{n}"), "user").unwrap()
+}
+
+fn anyone() -> Credential {
+    Credential::Anyone(None)
+}
+
+async fn next(follower: &mut Follower) -> Told {
+    timeout(PATIENCE, follower.next()).await.expect("nothing is told")
+}
+
+/// What a follower is told, in words.
+fn words(told: &Told) -> String {
+    let channel = &told.channel;
+    match &told.what {
+        What::Ended => format!("{channel}: ended"),
+        What::News { news: News::Snapshot(part), .. } => {
+            let users: Vec<_> = part.members.iter().map(|member| member.user.as_str()).collect();
+            format!("{channel}: snapshot {} [{}]", part.count, users.join(" "))
+        }
+        What::News { news: News::Step(step), .. } => {
+            let frames = step.changes.frames(channel, Viewer::Public);
+            let events = frames.iter().flat_map(|frame| match frame {
+                ServerFrame::Presence { events, .. } => events.clone(),
+                other => panic!("{other:?}"),
+            });
+            let events: Vec<_> = events
+                .map(|event| {
+                    format!("{} {}", json!(event)["event"].as_str().unwrap(), event.user())
+                })
+                .collect();
+            format!("{channel}: {}", events.join(", "))
+        }
+        What::News { news: News::Count(tally), .. } => format!("{channel}: count {}", tally.count),
+        What::News { news: News::Level(level), .. } => format!("{channel}: level {level:?}"),
+        What::News { news: News::Status(status), .. } => {
+            format!("{channel}: {} online={}", status.user, status.online)
+        }
+    }
+}
+
+async fn says(follower: &mut Follower, expected: &str) {
+    assert_eq!(words(&next(follower).await), expected);
+}
+
+#[tokio::test]
+async fn a_follower_counts_as_a_subscriber_and_keeps_its_channel_alive() {
+    let broker = Broker::start();
+    let room = channel("room");
+    let mut follower = broker.hub().follow(At::Named(&room), anyone(), Level::Events, None);
+    says(&mut follower, "room: snapshot 0 []").await;
+    assert_eq!(broker.hub().look(&room, |guarded| guarded.observers()), Some(1));
+    let mut ada = broker.connect("ada").await;
+    ada.ok("join room").await;
+    says(&mut follower, "room: join ada").await;
+    ada.ok("leave room").await;
+    says(&mut follower, "room: leave ada").await;
+    assert_eq!(broker.hub().channel_count(), 1, "the follower keeps it");
+    drop(follower);
+    until("the channel is gone", || broker.hub().channel_count() == 0).await;
+}
+
+#[tokio::test]
+async fn a_follower_of_a_pattern_sees_channels_come_and_go_and_keeps_none() {
+    let broker = Broker::start();
+    let mut ada = broker.connect("ada").await;
+    ada.ok("join room-1").await;
+    ada.ok("join hall").await;
+    let patterns = Patterns::parse(["room-*"]).unwrap();
+    let mut follower = broker.hub().follow_all(patterns, anyone(), Level::Events).unwrap();
+    says(&mut follower, "room-1: snapshot 1 [ada]").await;
+    assert_eq!(broker.hub().look(&channel("room-1"), |guarded| guarded.observers()), Some(0));
+    ada.ok("join room-2").await;
+    says(&mut follower, "room-2: snapshot 0 []").await;
+    says(&mut follower, "room-2: join ada").await;
+    ada.ok("leave room-2").await;
+    says(&mut follower, "room-2: leave ada").await;
+    says(&mut follower, "room-2: ended").await;
+    ada.ok("join room-2").await;
+    says(&mut follower, "room-2: snapshot 0 []").await;
+    says(&mut follower, "room-2: join ada").await;
+    drop(follower);
+    // Nothing of it remains, in the channels that were there and in those that come to be.
+    ada.ok("join room-3").await;
+    let followed = |name| {
+        let guarded = broker.hub().find(&channel(name)).unwrap();
+        let is_followed = guarded.look().is_followed();
+        is_followed
+    };
+    until("nobody follows", || ["room-1", "room-2", "room-3"].iter().all(|name| !followed(name)))
+        .await;
+}
+
+#[tokio::test]
+async fn a_follower_that_never_reads_holds_a_place_and_no_bytes() {
+    let broker = Broker::with(|config| {
+        config.limits.max_frames_burst = 1_000_000;
+    });
+    let room = channel("room");
+    let sleeper = broker.hub().follow(At::Named(&room), anyone(), Level::Events, None);
+    let mut reader = broker.hub().follow(At::Named(&room), anyone(), Level::Events, None);
+    says(&mut reader, "room: snapshot 0 []").await;
+    let mut ada = broker.connect("ada").await;
+    ada.ok("join room").await;
+    says(&mut reader, "room: join ada").await;
+    let text = "x".repeat(4_000);
+    for step in 0..2 * RING_BYTES / 4_000 {
+        let attributes = json!({"step": step, "text": text});
+        ada.ok(json!({"type": "setAttributes", "channel": "room", "attributes": attributes})).await;
+        says(&mut reader, "room: updateAttributes ada").await;
+        assert!(broker.hub().ring_bytes() <= RING_BYTES + 10_000);
+    }
+    // It takes the state as it is, and goes on from there.
+    let mut sleeper = sleeper;
+    says(&mut sleeper, "room: snapshot 1 [ada]").await;
+    ada.ok("leave room").await;
+    says(&mut sleeper, "room: leave ada").await;
+    drop((sleeper, reader));
+    until("no ring is left", || broker.hub().ring_bytes() == 0).await;
+}
+
+#[tokio::test]
+async fn a_follower_that_comes_back_goes_on_where_it_was() {
+    let broker = Broker::start();
+    let room = channel("room");
+    let hub = broker.hub();
+    let mut ada = broker.connect("ada").await;
+    ada.ok("join room").await;
+    let mut follower = hub.follow(At::Named(&room), anyone(), Level::Events, None);
+    let Told { what: What::News { mark, .. }, .. } = next(&mut follower).await else {
+        panic!("no snapshot")
+    };
+    drop(follower);
+    ada.ok("set room mood=happy").await;
+    ada.ok("leave room").await;
+    // The ring outlives its last follower for a while, but not its channel.
+    let mut bob = broker.connect("bob").await;
+    bob.ok("join room").await;
+    let mut follower = hub.follow(At::Named(&room), anyone(), Level::Events, mark);
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|last: &String| !last.contains("join bob")) {
+        heard.push(words(&next(&mut follower).await));
+    }
+    let again = heard.iter().any(|words| words.contains("snapshot"));
+    let gone = hub.find(&room).unwrap().look().presence().epoch() != mark.unwrap().epoch;
+    assert_eq!(again, gone, "{heard:?}");
+}
+
+#[tokio::test]
+async fn a_count_is_told_at_once_and_then_once_a_second() {
+    let broker = Broker::start();
+    let room = channel("room");
+    let mut follower = broker.hub().follow(At::Named(&room), anyone(), Level::Count, None);
+    let mut ada = broker.connect("ada").await;
+    let mut bob = broker.connect("bob").await;
+    let first = words(&next(&mut follower).await);
+    // At level count from the beginning: no level frame, and the count at once.
+    assert_eq!(first, "room: count 0");
+    ada.ok("join room").await;
+    bob.ok("join room").await;
+    let early = timeout(Duration::from_millis(500), follower.next()).await;
+    assert!(early.is_err(), "too early: {early:?}");
+    says(&mut follower, "room: count 2").await;
+    drop(broker);
+}
+
+/// Large members in many parts, changed at random while they are read: what follows the snapshot
+/// makes it true.
+#[test]
+fn a_snapshot_in_parts_is_made_true_by_what_follows() {
+    let mut random = Rng::with_seed(seed("a_snapshot_in_parts_is_made_true_by_what_follows"));
+    for _ in 0..300 {
+        run_in_parts(&mut random);
+    }
+}
+
+fn run_in_parts(random: &mut Rng) {
+    const USERS: usize = 12;
+    let name = channel("room");
+    let (mut core, mut ring) = (ChannelState::new(Epoch::from_random(7)), Ring::new(0));
+    let mut follower = Followed::new(&name, Level::Events);
+    let mut now = Now { mono_ms: 1_000, unix_ms: 5_000_000 };
+    let large = |random: &mut Rng| -> AttributeMap {
+        let text = "x".repeat(random.usize(10_000..40_000));
+        json!({"text": text, "n": random.u8(..)}).as_object().unwrap().clone()
+    };
+    let (mut parts, mut told) = (0, BTreeMap::new());
+    for _ in 0..60 {
+        now.mono_ms += 1;
+        now.unix_ms += 1;
+        let n = random.usize(..USERS);
+        let source = Source::connection(n as u64);
+        let command = match random.u8(..8) {
+            0..3 => Command::Join {
+                user: user(n),
+                source,
+                attributes: Some(large(random)),
+                info: None,
+                visible_to: None,
+                lasts: Lasts::Connection { grace_ms: 0 },
+            },
+            3 => Command::Leave { user: user(n), source, reason: LeaveReason::Left },
+            4 => Command::SetAttributes {
+                user: user(n),
+                source,
+                attributes: large(random),
+                merge: false,
+                ttl_ms: None,
+            },
+            5 => {
+                let tick = core.tick(&name, now, &BOUNDS);
+                keep(&mut ring, tick.changes, now);
+                let members = core.members(usize::MAX, None, Viewer::Public).members;
+                told = members.iter().map(|m| (m.user.clone(), m.view())).collect();
+                continue;
+            }
+            _ => {
+                parts += usize::from(
+                    follower.read(&core, &ring, Viewer::Public, now) == Read::Something,
+                );
+                continue;
+            }
+        };
+        let _ = core.apply(command, now, &BOUNDS, |_| {});
+    }
+    assert!(parts > 0 || told.is_empty() || follower.snapshots == 0);
+    assert_eq!(follower.read_all(&core, &ring, Viewer::Public, now), Read::All);
+    assert_eq!(follower.members, told, "after {} snapshots", follower.snapshots);
+}
+
+/// Followers on threads of their own while many act: at the end each knows what a read shows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_the_end_every_follower_knows_what_a_read_shows() {
+    let mut random = Rng::with_seed(seed("in_the_end_every_follower_knows_what_a_read_shows"));
+    let broker = Broker::with(|config| config.limits.max_frames_burst = 1_000_000);
+    let hub = Arc::clone(broker.hub());
+    let follow =
+        |credential| hub.follow(At::Named(&channel("room-0")), credential, Level::Events, None);
+    let pattern = || Patterns::parse(["room-*"]).unwrap();
+    let readers = [
+        follow(anyone()),
+        follow(Credential::Anyone(Some(user(1)))),
+        hub.follow_all(pattern(), anyone(), Level::Events).unwrap(),
+        hub.follow_all(pattern(), Credential::Anyone(Some(user(2))), Level::Events).unwrap(),
+    ];
+    let viewers = [None, Some(user(1)), None, Some(user(2))];
+    let mut reading = Vec::new();
+    for (mut follower, viewer) in readers.into_iter().zip(viewers.clone()) {
+        let seed = random.u64(..);
+        reading.push(tokio::spawn(async move {
+            let mut random = Rng::with_seed(seed);
+            let mut known: BTreeMap<ChannelName, BTreeMap<UserId, String>> = BTreeMap::new();
+            while let Ok(told) = timeout(Duration::from_secs(3), follower.next()).await {
+                apply(&mut known, told, viewer.as_ref());
+                if random.u8(..20) == 0 {
+                    tokio::time::sleep(Duration::from_millis(random.u64(..10))).await;
+                }
+            }
+            (follower, known)
+        }));
+    }
+    for _ in 0..3_000 {
+        let (n, room) = (random.usize(..10), channel(&format!("room-{}", random.usize(..3))));
+        let (user, source) = (user(n), Source::connection(1_000_000 + n as u64));
+        let audience =
+            herenow_protocol::Audience::parse([format!("user:{user}").as_str()]).unwrap();
+        let command = match random.u8(..6) {
+            0..3 => Command::Join {
+                user,
+                source,
+                attributes: Some(json!({"n": random.u8(..4)}).as_object().unwrap().clone()),
+                info: None,
+                visible_to: (random.u8(..4) == 0).then_some(audience),
+                lasts: Lasts::Connection { grace_ms: 0 },
+            },
+            3 | 4 => Command::Leave { user, source, reason: LeaveReason::Left },
+            _ => Command::SetAttributes {
+                user,
+                source,
+                attributes: json!({"n": random.u8(..4)}).as_object().unwrap().clone(),
+                merge: true,
+                ttl_ms: None,
+            },
+        };
+        let now = hub.clock().now();
+        let _ = hub.enter(At::Named(&room), |door| door.apply(command, now));
+        if random.u8(..10) == 0 {
+            tokio::time::sleep(Duration::from_micros(random.u64(..500))).await;
+        }
+    }
+    for (place, (task, viewer)) in reading.into_iter().zip(viewers).enumerate() {
+        let (_follower, known) = task.await.unwrap();
+        let rooms = if place < 2 { 0..1 } else { 0..3 };
+        for room in rooms.map(|n| channel(&format!("room-{n}"))) {
+            let looks = match &viewer {
+                Some(user) => Viewer::User { user, roles: &[] },
+                None => Viewer::Public,
+            };
+            let page = hub
+                .look(&room, |guarded| guarded.presence().members(usize::MAX, None, looks).members);
+            let seen: BTreeMap<_, _> = page
+                .into_iter()
+                .flatten()
+                .map(|member| (member.user.clone(), json!(member.attributes).to_string()))
+                .collect();
+            assert_eq!(known.get(&room).cloned().unwrap_or_default(), seen, "{place} in {room}");
+        }
+    }
+}
+
+fn apply(
+    known: &mut BTreeMap<ChannelName, BTreeMap<UserId, String>>,
+    told: Told,
+    viewer: Option<&UserId>,
+) {
+    let What::News { news, .. } = told.what else {
+        known.remove(&told.channel);
+        return;
+    };
+    let members = known.entry(told.channel.clone()).or_default();
+    let looks = match viewer {
+        Some(user) => Viewer::User { user, roles: &[] },
+        None => Viewer::Public,
+    };
+    match news {
+        News::Snapshot(part) => {
+            members.clear();
+            assert!(!part.more, "so few members fit one part");
+            let one = |m: Arc<herenow::presence::Member>| {
+                (m.user.clone(), json!(m.attributes).to_string())
+            };
+            members.extend(part.members.into_iter().map(one));
+        }
+        News::Step(step) => {
+            for frame in step.changes.frames(&told.channel, looks) {
+                let ServerFrame::Presence { events, .. } = frame else { panic!("{frame:?}") };
+                for event in events {
+                    let value = json!(event);
+                    let attributes = value["attributes"].to_string();
+                    match value["event"].as_str().unwrap() {
+                        "join" => {
+                            let known = members.insert(event.user().clone(), attributes);
+                            assert!(known.is_none(), "joined twice");
+                        }
+                        "updateAttributes" => {
+                            members.insert(event.user().clone(), attributes);
+                        }
+                        _ => assert!(members.remove(event.user()).is_some(), "ended twice"),
+                    }
+                }
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+}
