@@ -14,6 +14,7 @@
 //! Beside them [`config`], [`limits`] (every bound), [`allowance`] (how often anybody may ask) and [`clock`] (the only reader of time).
 //! ARCHITECTURE.md walks through them in the order of a change.
 
+pub mod actions;
 pub mod allowance;
 pub mod auth;
 pub mod chance;

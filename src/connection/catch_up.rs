@@ -6,7 +6,7 @@ use std::sync::Arc;
 use herenow_protocol::Level;
 use herenow_protocol::reply::SnapshotReason;
 
-use super::command::Client;
+use super::client::Client;
 use crate::delivery::{Cursor, Owed, Sending, Subscription, Sweep, Want};
 use crate::hub::{At, Channel};
 use crate::limits::SWEEP_BYTES;
@@ -57,7 +57,7 @@ impl Client {
             if asked == Level::Events && matches!(cursor, Cursor::Next(_)) {
                 continue;
             }
-            self.hub.enter(At::Held(&place.channel), |door| {
+            self.desk.hub().enter(At::Held(&place.channel), |door| {
                 let wants = match door.standing().owed(asked, cursor, now.mono_ms) {
                     // A count that comes too soon is owed by a round to come.
                     Owed::Nothing | Owed::CountLater { .. } => false,

@@ -8,8 +8,8 @@ use herenow_protocol::{
     BACK_SOON, CloseCode, ErrorCode, LeaveReason, LossReason, Refusal, ServerFrame,
 };
 
+use super::client::Client;
 use super::codec::Violation;
-use super::command::Client;
 use crate::chance::Chance;
 use crate::delivery::{Cursor, Outlet, Sending, Wake};
 use crate::hub::{At, Hub};
@@ -119,7 +119,7 @@ impl Client {
         for subscribed in self.places.iter().filter_map(|place| place.subscribed.as_ref()) {
             sending.set_cursor(&subscribed.subscription, Cursor::Dead);
         }
-        say_goodbye(&mut sending, end, self.hub.chance());
+        say_goodbye(&mut sending, end, self.desk.hub().chance());
         drop(sending);
         shut_down(&outlet);
         self.give_up_places(end);
@@ -128,16 +128,16 @@ impl Client {
 
     /// Frees the slots and ends the memberships of a connection that is gone.
     fn give_up_places(&mut self, end: &End) {
-        let now = self.hub.clock().now();
+        let now = self.desk.hub().clock().now();
         // It is the broker that goes, not its members: nobody is told that they left.
-        let keep_members = self.hub.is_draining();
+        let keep_members = self.desk.hub().is_draining();
         let mut heard_ms = self.outlet.heard_ms();
         let mut kicked = matches!(end, End::Kicked);
         for place in self.places.take() {
             let (user, source) = (self.outlet.user().clone(), Source::connection(self.outlet.id()));
             heard_ms = heard_ms.max(place.heard_ms);
             let last_seen = now.unix_at(self.outlet.heard_ms().max(place.heard_ms));
-            self.hub.enter(At::Held(&place.channel), |door| {
+            self.desk.hub().enter(At::Held(&place.channel), |door| {
                 // A kick wakes first and ends graces then. Looked at with the room's lock held, so
                 // that a grace which begins here is either seen by the kick, or never begins.
                 kicked |= self.outlet.take_wake(Wake::Kick);
@@ -160,7 +160,7 @@ impl Client {
                 End::Closed(_) | End::Away | End::Kicked => now.unix_ms,
                 End::Lost | End::Refused(_) | End::Drain => now.unix_at(heard_ms),
             };
-            self.hub.user_disconnected(self.outlet.user(), last_seen, now);
+            self.desk.hub().user_disconnected(self.outlet.user(), last_seen, now);
         }
     }
 }

@@ -1,25 +1,31 @@
 //! One WebSocket, from its first byte to its last: one task that reads, acts and catches up.
 //!
-//! - [`task`]: all of it in the order in which things happen.
+//! In the order in which the files need each other:
+//!
 //! - [`codec`]: bytes → messages, or the Close code that they deserve.
-//! - [`command`]: a request → what it does and what is replied.
-//! - `query`: the requests that ask.
-//! - `watch`: one's own status, and watching others'.
-//! - `renew`: the token's end, and a fresh one.
+//! - [`patience`], [`liveness`]: how long silence is borne; pings.
+//! - [`rules`]: what holds for every WebSocket.
 //! - [`place`]: the channels that the connection joined or subscribed.
-//! - [`catch_up`]: what it is owed once a full socket takes bytes again.
-//! - [`liveness`], [`silence`], [`patience`]: pings; members that are not heard, and for how long.
+//! - [`client`]: what its requests act on and with.
+//! - `member`, `observer`, `query`: its requests, each translated to the desk.
 //! - [`ending`]: how it ends, and what becomes of its memberships.
-//! - [`rules`]: what holds for every connection.
+//! - `renew`: the token's end, and a fresh one.
+//! - [`command`]: a request → what it does and what is replied.
+//! - [`silence`]: members that are not heard.
+//! - [`catch_up`]: what it is owed once a full socket takes bytes again.
+//! - [`task`]: all of it in the order in which things happen.
 //!
 //! An idle connection holds its task, its socket and a few words for each place: bytes are read
 //! into a buffer of the thread, and replies are given back as soon as they are out.
 
 pub mod catch_up;
+pub mod client;
 pub mod codec;
 pub mod command;
 pub mod ending;
 pub mod liveness;
+mod member;
+mod observer;
 pub mod patience;
 pub mod place;
 mod query;
@@ -27,7 +33,6 @@ mod renew;
 pub mod rules;
 pub mod silence;
 pub mod task;
-mod watch;
 
-pub use rules::Rules;
+pub use rules::SocketRules;
 pub use task::start;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use herenow_protocol::{ChannelName, ErrorCode, Refusal};
 
-use super::watch::too_many_watches;
 use crate::delivery::{Cursor, Sending, Subscription};
 use crate::hub::{At, Channel, Hub};
 
@@ -52,6 +51,13 @@ impl Places {
         self.0.iter_mut().find(|place| place.channel.name() == name)
     }
 
+    /// The channel of that name, if the connection holds it.
+    #[must_use]
+    pub fn held(&self, name: &ChannelName) -> Option<Arc<Channel>> {
+        let place = self.0.iter().find(|place| place.channel.name() == name)?;
+        Some(Arc::clone(&place.channel))
+    }
+
     /// Whether the connection has anything to do with that channel.
     #[must_use]
     pub fn contains(&self, name: &ChannelName) -> bool {
@@ -81,7 +87,11 @@ impl Places {
     pub fn check_watches(&self, names: &[ChannelName], limit: usize) -> Result<(), Refusal> {
         let watched = self.0.iter().filter(|place| place.channel.name().is_status());
         let new = names.iter().filter(|name| !self.contains(name)).count();
-        if watched.count() + new <= limit { Ok(()) } else { Err(too_many_watches(limit)) }
+        if watched.count() + new <= limit {
+            return Ok(());
+        }
+        let rule = format_args!("would be more than the {limit} that a connection may watch");
+        Err(Refusal::field(ErrorCode::TooManyChannels, "users", rule))
     }
 
     /// The place of that channel, made if there is none.

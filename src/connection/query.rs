@@ -1,29 +1,19 @@
-//! Requests that ask: what is answered from the live state, as this connection's user may see it.
-
-use std::sync::Arc;
+//! Requests that ask, and one's own status.
 
 use herenow_protocol::reply::Answer;
-use herenow_protocol::{ChannelName, ErrorCode, Refusal, UserId};
+use herenow_protocol::{ChannelName, Refusal, StatusPatch, UserId};
 
-use super::command::{Client, Done, check_between};
-use crate::auth::{self, Access, Right};
+use super::client::{Client, Done};
 use crate::delivery::Sending;
-use crate::limits::{LIST_DEFAULT, LIST_MAX};
-use crate::presence::Viewer;
+use crate::now::Now;
 
 impl Client {
-    /// This connection's user, looking.
-    fn viewer<'a>(&'a self, sending: &'a Sending<'_>) -> Viewer<'a> {
-        auth::viewer(self.outlet.user(), sending.access().map(Arc::as_ref))
-    }
-
     pub(super) fn get_count(
         &self,
         sending: &Sending<'_>,
         channel: ChannelName,
     ) -> Result<Done, Refusal> {
-        check_right(sending, Right::Count, &channel)?;
-        let count = self.hub.count(&channel) as u64;
+        let count = self.desk.count(Self::caller(&self.outlet, sending), &channel)?;
         Ok(Done::Answer(Answer::Count { channel, count }))
     }
 
@@ -34,13 +24,10 @@ impl Client {
         limit: Option<u64>,
         after: Option<u64>,
     ) -> Result<Done, Refusal> {
-        check_right(sending, Right::List, &channel)?;
-        let limit = limit.unwrap_or(LIST_DEFAULT as u64);
-        check_between("limit", limit, 1, LIST_MAX as u64)?;
-        let viewer = self.viewer(sending);
-        let (count, page) = self.hub.members(&channel, limit as usize, after, viewer);
+        let caller = Self::caller(&self.outlet, sending);
+        let (count, page) = self.desk.list(caller, &channel, limit, after)?;
         let members = page.members.iter().map(|member| member.view()).collect();
-        Ok(Done::Answer(Answer::Members { channel, count: count as u64, members, next: page.next }))
+        Ok(Done::Answer(Answer::Members { channel, count, members, next: page.next }))
     }
 
     pub(super) fn get_attributes(
@@ -49,36 +36,30 @@ impl Client {
         channel: ChannelName,
         user: Option<UserId>,
     ) -> Result<Done, Refusal> {
-        let own = self.outlet.user();
-        let user = user.unwrap_or_else(|| own.clone());
-        if user != *own {
-            check_right(sending, Right::List, &channel)?;
-        }
-        let Some(member) = self.hub.member(&channel, &user, self.viewer(sending)) else {
-            let rule = "is not a member of the channel";
-            return Err(Refusal::field(ErrorCode::NotFound, "user", rule));
-        };
-        let attributes = member.attributes.clone();
+        let user = user.unwrap_or_else(|| self.outlet.user().clone());
+        let caller = Self::caller(&self.outlet, sending);
+        let attributes = self.desk.member(caller, &channel, &user)?.attributes.clone();
         Ok(Done::Answer(Answer::Attributes { channel, user, attributes }))
     }
 
-    pub(super) fn get_channels(&self, sending: &Sending<'_>, user: Option<UserId>) -> Done {
-        let own = self.outlet.user();
-        let user = user.unwrap_or_else(|| own.clone());
-        let access = sending.access();
-        let may_list = |channel: &ChannelName| {
-            user == *own || access.is_none_or(|access| access.check(Right::List, channel).is_ok())
-        };
-        let channels = self.hub.channels_seen(&user, self.viewer(sending), may_list);
-        Done::Answer(Answer::Channels { user, channels })
+    pub(super) fn get_channels(
+        &self,
+        sending: &Sending<'_>,
+        user: Option<UserId>,
+    ) -> Result<Done, Refusal> {
+        let user = user.unwrap_or_else(|| self.outlet.user().clone());
+        let channels = self.desk.channels_of(Self::caller(&self.outlet, sending), &user)?;
+        Ok(Done::Answer(Answer::Channels { user, channels }))
     }
-}
 
-/// Refuses what the connection's token does not grant.
-pub(super) fn check_right(
-    sending: &Sending<'_>,
-    right: Right,
-    channel: &ChannelName,
-) -> Result<(), Refusal> {
-    sending.access().map_or(Ok(()), |access| Access::check(access, right, channel))
+    pub(super) fn set_status(
+        &self,
+        sending: &Sending<'_>,
+        patch: StatusPatch,
+        now: Now,
+    ) -> Result<Done, Refusal> {
+        let caller = Self::caller(&self.outlet, sending);
+        self.desk.set_status(caller, self.outlet.user(), patch, now)?;
+        Ok(Done::Quiet(None))
+    }
 }

@@ -7,9 +7,9 @@ use herenow_protocol::{
     ChannelName, CloseCode, ErrorCode, LeaveReason, Level, Refusal, ServerFrame, Token, UserId,
 };
 
-use super::command::{Client, Done, right_of};
+use super::client::{Client, Done};
 use super::ending::End;
-use super::query::check_right;
+use crate::actions::observing::right_of;
 use crate::auth::{Access, Right};
 use crate::delivery::{Cursor, Flow, Sending, Want};
 use crate::hub::At;
@@ -47,7 +47,7 @@ impl Client {
         token: &Token,
         now: Now,
     ) -> Result<Done, Refusal> {
-        let identity = self.rules.auth.verify_token(&token.0, now)?;
+        let identity = self.desk.auth().verify_token(&token.0, now)?;
         if identity.user != *self.outlet.user() {
             let rule = "must be one of the same user; connect anew to be another";
             return Err(Refusal::field(ErrorCode::Forbidden, "token", rule));
@@ -73,15 +73,14 @@ impl Client {
     /// Ends what the connection's token does not grant any longer, and says what that was.
     fn give_back(&mut self, sending: &Sending<'_>, now: Now) -> (Vec<ChannelName>, Vec<UserId>) {
         let (mut channels, mut users) = (Vec::new(), Vec::new());
-        let Self { hub, places, outlet, .. } = self;
+        let Self { desk, places, outlet, .. } = self;
+        let (hub, caller) = (desk.hub(), Self::caller(outlet, sending));
         for place in places.iter_mut() {
             let name = place.channel.name().clone();
-            let lacks = |right| check_right(sending, right, &name).is_err();
+            let lacks = |right| caller.may_read(right, &name).is_err();
             let watched = name.status_of();
             let unobserved = place.subscribed.as_ref().is_some_and(|subscribed| match &watched {
-                Some(user) => sending.access().is_some_and(|access| {
-                    access.check_watch(outlet.user(), user, "users").is_err()
-                }),
+                Some(user) => caller.may_watch(user, "users").is_err(),
                 None => lacks(right_of(subscribed.subscription.asked())),
             });
             if unobserved {
@@ -119,17 +118,18 @@ impl Client {
             sending.set_cursor(subscription, Cursor::Want(want));
             // A choked connection asks once it has caught up.
             if sending.flow() == Flow::Flowing {
-                self.hub
+                self.desk
+                    .hub()
                     .enter(At::Held(&place.channel), |door| door.want(Arc::clone(subscription)));
             }
         }
     }
 
     fn inform(&self, access: &Access, now: Now) {
-        self.hub.inform_user(self.outlet.user(), access.info().clone(), now);
+        self.desk.hub().inform_user(self.outlet.user(), access.info().clone(), now);
         for place in self.places.iter().filter(|place| place.joined) {
             let (user, info) = (self.outlet.user().clone(), access.info().clone());
-            self.hub.apply_kept(&place.channel, Command::Inform { user, info }, now);
+            self.desk.hub().apply_kept(&place.channel, Command::Inform { user, info }, now);
         }
     }
 }

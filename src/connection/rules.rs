@@ -1,26 +1,23 @@
-//! What holds for every connection, and what `welcome` tells of it.
+//! What holds for every WebSocket beyond what holds for everybody, and what `welcome` tells of it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use herenow_protocol::reply::{HeartbeatInfo, LimitsInfo, ServerInfo};
-use herenow_protocol::{Refusal, ServerFrame};
+use herenow_protocol::ServerFrame;
+use herenow_protocol::reply::{LimitsInfo, ServerInfo};
 
 use super::liveness::PingRules;
 use super::patience::Patience;
+use crate::actions::Desk;
 use crate::allowance::Rate;
-use crate::auth::Auth;
 use crate::config::Config;
 use crate::delivery::Outlet;
 use crate::limits::LIST_MAX;
 use crate::now::Now;
 
-/// What holds for every connection.
+/// What holds for every WebSocket.
 #[derive(Debug)]
-pub struct Rules {
-    /// Who a client is, and what it may do.
-    pub(super) auth: Arc<Auth>,
-    enabled: bool,
+pub struct SocketRules {
     pub(super) patience: Patience,
     pub(super) ping: PingRules,
     pub(super) rate: Rate,
@@ -28,23 +25,17 @@ pub struct Rules {
     pub(super) message_time_ms: u64,
     pub(super) max_channels: usize,
     pub(super) max_watches: usize,
-    pub(super) max_grace_ms: u64,
-    pub(super) max_ttl_ms: u64,
-    heartbeat: HeartbeatInfo,
     limits: LimitsInfo,
 }
 
-impl Rules {
+impl SocketRules {
     /// The rules that `config` sets.
     #[must_use]
-    pub fn new(config: &Config, auth: Arc<Auth>) -> Arc<Self> {
+    pub fn new(config: &Config) -> Arc<Self> {
         let ms = |duration: Duration| duration.as_millis() as u64;
         let limits = &config.limits;
-        let timeout_ms = ms(config.presence_timeout);
         Arc::new(Self {
-            auth,
-            enabled: !config.disable_presence,
-            patience: Patience { timeout_ms },
+            patience: Patience { timeout_ms: ms(config.presence_timeout) },
             ping: PingRules {
                 interval_ms: ms(config.ping_interval),
                 timeout_ms: ms(config.pong_timeout),
@@ -55,9 +46,6 @@ impl Rules {
             message_time_ms: ms(limits.max_message_time),
             max_channels: limits.max_channels as usize,
             max_watches: limits.max_watches as usize,
-            max_grace_ms: ms(limits.max_grace),
-            max_ttl_ms: ms(limits.max_ttl),
-            heartbeat: HeartbeatInfo { interval_ms: ms(config.heartbeat_interval()), timeout_ms },
             limits: LimitsInfo {
                 message_bytes: limits.max_message_bytes.into(),
                 attribute_bytes: limits.max_attribute_bytes.into(),
@@ -76,28 +64,8 @@ impl Rules {
         })
     }
 
-    /// The cadence that keeps members present, and users online.
-    #[must_use]
-    pub fn heartbeat(&self) -> HeartbeatInfo {
-        self.heartbeat
-    }
-
-    /// Silence of so many milliseconds ends memberships.
-    #[must_use]
-    pub fn timeout_ms(&self) -> u64 {
-        self.patience.timeout_ms
-    }
-
-    /// Refuses everything while presence is switched off.
-    ///
-    /// # Errors
-    /// `presence_disabled`.
-    pub fn check_enabled(&self) -> Result<(), Refusal> {
-        if self.enabled { Ok(()) } else { Err(Refusal::presence_disabled()) }
-    }
-
     /// The first frame of a connection.
-    pub(super) fn welcome(&self, outlet: &Outlet, now: Now) -> ServerFrame {
+    pub(super) fn welcome(&self, desk: &Desk, outlet: &Outlet, now: Now) -> ServerFrame {
         ServerFrame::Welcome {
             protocol: herenow_protocol::PROTOCOL_VERSION,
             connection: format!("c{}", outlet.id()).into(),
@@ -106,7 +74,7 @@ impl Rules {
                 name: env!("CARGO_PKG_NAME").into(),
                 version: env!("CARGO_PKG_VERSION").into(),
             },
-            heartbeat: self.heartbeat,
+            heartbeat: desk.rules().heartbeat,
             limits: self.limits,
             now: now.unix_ms,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use herenow_protocol::reply::RemovedReason;
 use herenow_protocol::{ChannelName, LossReason, ServerFrame};
 
-use super::command::Client;
+use super::client::Client;
 use super::patience::Verdict;
 use super::place::Place;
 use crate::delivery::{Outlet, Sending};
@@ -32,7 +32,7 @@ impl Client {
                 }
                 Verdict::Silent => {
                     place.joined = false;
-                    let name = lose(&self.hub, place, &self.outlet, heard_ms, now);
+                    let name = lose(self.desk.hub(), place, &self.outlet, heard_ms, now);
                     silent.push(name);
                 }
             }

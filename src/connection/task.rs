@@ -12,17 +12,17 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::catch_up::CaughtUp;
+use super::client::Client;
 use super::codec::{Decoder, Incoming, Next};
-use super::command::Client;
 use super::ending::{End, Leaving, linger, turn_away};
 use super::liveness::{Heart, Pulse};
 use super::place::Places;
-use super::rules::Rules;
+use super::rules::SocketRules;
+use crate::actions::Desk;
 use crate::allowance::{Allowance, Charge};
 use crate::auth::Identity;
 use crate::delivery::outlet::{PING, PONG};
 use crate::delivery::{Flow, Outlet, Sending, Wake};
-use crate::hub::Hub;
 use crate::limits::{READ_BYTES, REPLIES_PAUSE_BYTES};
 use crate::now::Now;
 
@@ -31,8 +31,8 @@ use crate::now::Now;
 ///
 /// A user that is no acceptable name gets an `error` and a Close instead.
 pub fn start(
-    hub: Arc<Hub>,
-    rules: Arc<Rules>,
+    desk: Arc<Desk>,
+    rules: Arc<SocketRules>,
     stream: TcpStream,
     early: Vec<u8>,
     identity: Result<Identity, Refusal>,
@@ -42,11 +42,11 @@ pub fn start(
         Ok(identity) => (identity, None),
         Err(refusal) => (Identity { user: UserId::nobody(), access: None }, Some(refusal)),
     };
-    let now = hub.clock().now();
+    let (hub, now) = (Arc::clone(desk.hub()), desk.now());
     let outlet = Outlet::new(hub.number_connection(), stream, identity, now.mono_ms);
     hub.connected(&outlet);
     match refusal {
-        None => drop(tokio::spawn(Task::begin(hub, rules, outlet, early, guard))),
+        None => drop(tokio::spawn(Task::begin(desk, rules, outlet, early, guard))),
         Some(refusal) => {
             turn_away(&outlet, refusal);
             tokio::spawn(linger(Leaving { hub, outlet }, guard));
@@ -88,23 +88,23 @@ impl<G: Send + Unpin + 'static> Future for Task<G> {
 
 impl<G: Send + Unpin + 'static> Task<G> {
     fn begin(
-        hub: Arc<Hub>,
-        rules: Arc<Rules>,
+        desk: Arc<Desk>,
+        rules: Arc<SocketRules>,
         outlet: Arc<Outlet>,
         early: Vec<u8>,
         guard: G,
     ) -> Self {
-        let now = hub.clock().now();
+        let now = desk.now();
         // Sent with the first look.
-        outlet.lock().reply(&rules.welcome(&outlet, now));
+        outlet.lock().reply(&rules.welcome(&desk, &outlet, now));
         let access = outlet.access();
-        hub.user_connected(outlet.user(), access.as_ref().map(|access| access.info()), now);
+        desk.hub().user_connected(outlet.user(), access.as_ref().map(|access| access.info()), now);
         Self {
             decoder: Decoder::after(early),
             allowance: Allowance::new(rules.rate, now.mono_ms),
             heart: Heart::new(now.mono_ms),
             client: Client {
-                hub,
+                desk,
                 rules,
                 outlet,
                 places: Places::default(),
@@ -119,7 +119,7 @@ impl<G: Send + Unpin + 'static> Task<G> {
     }
 
     fn look(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let now = self.client.hub.clock().now();
+        let now = self.client.desk.hub().clock().now();
         self.client.outlet.register(cx);
         loop {
             match self.step(cx, now) {
@@ -258,7 +258,7 @@ impl<G: Send + Unpin + 'static> Task<G> {
         let token_ms = self.client.tend_token(&mut sending, now)?;
         sending.flush_replies();
         let due_ms = socket_ms.min(presence_ms).min(message_ms).min(token_ms);
-        self.client.hub.timers().watch_connection(&outlet, due_ms);
+        self.client.desk.hub().timers().watch_connection(&outlet, due_ms);
         Ok(sending.flow())
     }
 
@@ -293,8 +293,8 @@ impl<G: Send + Unpin + 'static> Task<G> {
     /// Ends the connection. What is left is its socket, to be read empty.
     fn finish(&mut self, end: &End) -> Option<(Leaving, G)> {
         let guard = self.guard.take()?;
-        let Client { hub, outlet, .. } = &self.client;
-        let leaving = Leaving { hub: Arc::clone(hub), outlet: Arc::clone(outlet) };
+        let Client { desk, outlet, .. } = &self.client;
+        let leaving = Leaving { hub: Arc::clone(desk.hub()), outlet: Arc::clone(outlet) };
         self.client.end(end);
         Some((leaving, guard))
     }

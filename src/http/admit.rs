@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use herenow_protocol::{ErrorCode, Refusal};
 
 use super::Api;
-use super::caller::{Caller, Peer};
+use super::caller::{Peer, account, identify};
 use super::input::{Query, check_address};
 use super::problem::Problem;
 
@@ -55,15 +55,15 @@ fn let_in(api: &Api, peer: Peer, query: &Query, request: &mut Request) -> Result
     }
     let now = api.hub.clock().now();
     let user = query.text("user");
-    let caller = Caller::identify(&api.auth, request.headers(), user.as_deref(), now);
+    let caller = identify(&api.auth, request.headers(), user.as_deref(), now);
     let account = match &caller {
-        Ok(caller) => caller.account(peer),
+        Ok(caller) => account(caller, peer),
         Err(_) => peer.account(),
     };
     api.limiter.charge(account, now.mono_ms)?;
     request.extensions_mut().insert(caller?);
     check_address(request.uri())?;
-    api.rules.check_enabled()
+    api.desk.rules().check_enabled()
 }
 
 /// Refuses pages of origins that are not allowed: the same rule as for WebSocket.

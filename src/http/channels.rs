@@ -5,70 +5,59 @@ use axum::{Extension, Json};
 use herenow_protocol::ChannelName;
 
 use super::Api;
-use super::caller::Caller;
 use super::input::{OfChannel, OfUser, Query};
 use super::problem::Problem;
 use super::shapes::{ChannelList, ChannelView, CountView, UserChannels};
-use crate::auth::{KeyRight, Right};
-use crate::hub::Guarded;
-use crate::limits::{LIST_DEFAULT, LIST_MAX};
+use crate::auth::Credential;
+use crate::limits::LIST_MAX;
 
 /// A channel in numbers. One that nobody is in has zeros: any name is a channel.
 pub async fn read(
     State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
+    Extension(credential): Extension<Credential>,
     OfChannel(channel): OfChannel,
 ) -> Result<Json<ChannelView>, Problem> {
-    caller.may_read(Right::Count, &channel)?;
-    let numbers = |guarded: &Guarded| {
-        (guarded.presence().count(), guarded.observers(), guarded.presence().connections())
-    };
-    let (count, observers, connections) = api.hub.look(&channel, numbers).unwrap_or_default();
-    let (count, observers, connections) = (count as u64, observers as u64, connections as u64);
-    Ok(Json(ChannelView { channel, count, observers, connections }))
+    let numbers = api.desk.numbers(credential.caller(), &channel)?;
+    Ok(Json(ChannelView {
+        channel,
+        count: numbers.count as u64,
+        observers: numbers.observers as u64,
+        connections: numbers.connections as u64,
+    }))
 }
 
 /// How many are in a channel.
 pub async fn count(
     State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
+    Extension(credential): Extension<Credential>,
     OfChannel(channel): OfChannel,
 ) -> Result<Json<CountView>, Problem> {
-    caller.may_read(Right::Count, &channel)?;
-    let count = api.hub.count(&channel) as u64;
+    let count = api.desk.count(credential.caller(), &channel)?;
     Ok(Json(CountView { channel, count }))
 }
 
 /// The channels that somebody is in.
 pub async fn list(
     State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
+    Extension(credential): Extension<Credential>,
     query: Query,
 ) -> Result<Json<ChannelList>, Problem> {
-    caller.may_operate(KeyRight::Read)?;
-    let limit = query.number("limit", 1, LIST_MAX as u64)?.unwrap_or(LIST_DEFAULT as u64);
+    let limit = query.number("limit", 1, LIST_MAX as u64)?;
     let after = query.text("after").map(|name| ChannelName::parse(&name, "after")).transpose()?;
     let prefix = query.text("prefix").unwrap_or_default();
-    let (names, more) = api.hub.occupied(&prefix, after.as_ref(), limit as usize);
-    let next = names.last().filter(|_| more).cloned();
-    let channels = names.into_iter().map(|channel| {
-        let count = api.hub.count(&channel) as u64;
-        CountView { channel, count }
-    });
+    let (channels, more) =
+        api.desk.channels(credential.caller(), &prefix, after.as_ref(), limit)?;
+    let next = channels.last().filter(|_| more).map(|(name, _)| name.clone());
+    let channels = channels.into_iter().map(|(channel, count)| CountView { channel, count });
     Ok(Json(ChannelList { channels: channels.collect(), next }))
 }
 
 /// Where a user is, as far as the caller may see.
 pub async fn of_user(
     State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
+    Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
 ) -> Result<Json<UserChannels>, Problem> {
-    if let Caller::Key(key) = &caller {
-        key.check(KeyRight::Read)?;
-    }
-    let own = caller.is(&user);
-    let may_list = |name: &ChannelName| own || caller.may_read(Right::List, name).is_ok();
-    let channels = api.hub.channels_seen(&user, caller.viewer(), may_list);
+    let channels = api.desk.channels_of(credential.caller(), &user)?;
     Ok(Json(UserChannels { user, channels }))
 }

@@ -33,9 +33,9 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
 
+use crate::actions::Desk;
 use crate::auth::Auth;
 use crate::config::Config;
-use crate::connection::Rules;
 use crate::hub::Hub;
 use health::Metrics;
 use limit::Limiter;
@@ -46,8 +46,8 @@ use openapi::Terms;
 pub struct Api {
     /// All channels and connections.
     pub hub: Arc<Hub>,
-    /// What holds for every connection.
-    pub rules: Arc<Rules>,
+    /// Where everything is asked for.
+    pub desk: Arc<Desk>,
     /// Who may do what.
     pub auth: Arc<Auth>,
     pub(crate) limiter: Arc<Limiter>,
@@ -69,7 +69,7 @@ struct Bounds {
 impl Api {
     /// What `config` sets.
     #[must_use]
-    pub fn new(config: &Config, hub: Arc<Hub>, rules: Arc<Rules>, auth: Arc<Auth>) -> Self {
+    pub fn new(config: &Config, hub: Arc<Hub>, desk: Arc<Desk>, auth: Arc<Auth>) -> Self {
         let limits = &config.limits;
         let bounds = Bounds {
             body_bytes: limits.max_message_bytes as usize,
@@ -84,7 +84,7 @@ impl Api {
         let limiter = Arc::new(Limiter::new(limits));
         Self {
             hub,
-            rules,
+            desk,
             auth,
             limiter,
             metrics: Arc::default(),

@@ -3,46 +3,31 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use herenow_protocol::reply::HeartbeatInfo;
 use herenow_protocol::request::MAX_USERS;
-use herenow_protocol::{ErrorCode, Refusal, UserId, UserStatus, parse};
+use herenow_protocol::{Refusal, UserId, UserStatus, parse};
 
 use super::Api;
-use super::caller::Caller;
 use super::input::{JsonText, OfUser, Query};
 use super::problem::Problem;
 use super::shapes::{Beating, Kicked, StatusList};
-use crate::auth::KeyRight;
+use crate::auth::Credential;
 
 /// A user's status. Who was never there is not found.
 pub async fn status(
     State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
+    Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
 ) -> Result<Json<UserStatus>, Problem> {
-    caller.may_watch(&user, "user")?;
-    shown(&api, &caller, &user).map(Json).ok_or_else(|| {
-        Refusal::field(ErrorCode::NotFound, "user", "has no status: it was never there").into()
-    })
-}
-
-/// The status as the caller may see it: users and back ends that act for them see all of it.
-fn shown(api: &Api, caller: &Caller, user: &UserId) -> Option<UserStatus> {
-    let whole = caller.is(user) || matches!(caller, Caller::Key(_));
-    api.hub.status(user, whole, api.hub.clock().now())
+    Ok(Json(api.desk.status(credential.caller(), &user, api.desk.now())?))
 }
 
 /// The status of several users at once. Those of whom nothing is known are left out.
 pub async fn statuses(
     State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
+    Extension(credential): Extension<Credential>,
     query: Query,
 ) -> Result<Json<StatusList>, Problem> {
-    let mut users = ids(&query)?;
-    users.iter().try_for_each(|user| caller.may_watch(user, "ids"))?;
-    let mut seen = std::collections::HashSet::new();
-    users.retain(|user| seen.insert(user.clone()));
-    let users = users.iter().filter_map(|user| shown(&api, &caller, user)).collect();
+    let users = api.desk.statuses(credential.caller(), ids(&query)?, api.desk.now())?;
     Ok(Json(StatusList { users }))
 }
 
@@ -65,47 +50,41 @@ fn ids(query: &Query) -> Result<Vec<UserId>, Refusal> {
 /// Changes a user's status, and answers it as the user sees it.
 pub async fn set_status(
     State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
+    Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
     JsonText(body): JsonText,
 ) -> Result<Json<UserStatus>, Problem> {
-    caller.may_write(&user)?;
-    let now = api.hub.clock().now();
-    api.hub.set_status(&user, parse::status(&body)?, now);
-    let status = api.hub.status(&user, true, now);
-    Ok(Json(status.unwrap_or_else(|| UserStatus::unknown(user))))
+    let (caller, now) = (credential.caller(), api.desk.now());
+    api.desk.set_status(caller, &user, parse::status(&body)?, now)?;
+    Ok(Json(api.desk.own_status(caller, &user, now)?))
 }
 
 /// A heartbeat: the user is online for the presence timeout.
 pub async fn beat(
     State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
+    Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
 ) -> Result<Json<Beating>, Problem> {
-    caller.may_write(&user)?;
-    api.hub.heartbeat_user(&user, caller.info(), api.hub.clock().now())?;
-    let heartbeat: HeartbeatInfo = api.rules.heartbeat();
+    let heartbeat = api.desk.heartbeat(credential.caller(), &user, api.desk.now())?;
     Ok(Json(Beating { user, heartbeat }))
 }
 
 /// Heartbeats keep the user online no longer.
 pub async fn stop_beating(
     State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
+    Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
 ) -> Result<StatusCode, Problem> {
-    caller.may_write(&user)?;
-    api.hub.stop_heartbeat(&user);
+    api.desk.stop_heartbeat(credential.caller(), &user)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Ends the user's connections.
 pub async fn kick(
     State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
+    Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
 ) -> Result<Json<Kicked>, Problem> {
-    caller.may_operate(KeyRight::Kick)?;
-    let closed = api.hub.kick(&user, api.hub.clock().now()) as u64;
+    let closed = api.desk.kick(credential.caller(), &user, api.desk.now())? as u64;
     Ok(Json(Kicked { user, closed }))
 }

@@ -20,11 +20,12 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::actions::{Desk, Rules};
 use crate::auth::Auth;
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::connection::Rules;
+use crate::connection::SocketRules;
 use crate::crowd::Crowds;
 use crate::http::Api;
 use crate::hub::Hub;
@@ -58,14 +59,15 @@ pub fn start(config: &Config) -> Result<Broker, String> {
         Arc::default(),
         Handle::current(),
     );
-    let rules = Rules::new(config, Arc::clone(&auth));
-    let api = Api::new(config, Arc::clone(&hub), rules, auth);
+    let desk = Desk::new(Arc::clone(&hub), Arc::clone(&auth), Rules::new(config));
+    let api = Api::new(config, Arc::clone(&hub), desk, auth);
+    let rules = SocketRules::new(config);
     let (stop, stopped) = watch::channel(false);
     let (limits, handshake) = (census::Limits::new(config), config.limits.max_handshake);
     // Only where everyone may do everything anyway, and nobody but this machine is everyone.
     let crowds = (api.auth.is_open() && address.ip().is_loopback())
         .then(|| Crowds::new(address, limits.crowd(), config.limits.crowd_lease, stopped.clone()));
-    let routes = routes::router(api, crowds);
+    let routes = routes::router(api, rules, crowds);
     let accepting = tokio::spawn(listener::accept(listener, limits, handshake, routes, stopped));
     Ok(Broker { address, hub, drain_timeout: config.drain_timeout, stop, accepting })
 }

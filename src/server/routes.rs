@@ -9,11 +9,12 @@ use axum::routing::get;
 use axum::{Extension, Router};
 
 use super::{demo, upgrade};
+use crate::connection::SocketRules;
 use crate::crowd::{self, Crowds};
 use crate::http::{Api, admit, admitted, problem, v1, watch};
 
 /// The routes. Without `crowds` there is no path that asks for one.
-pub fn router(api: Api, crowds: Option<Arc<Crowds>>) -> Router {
+pub fn router(api: Api, rules: Arc<SocketRules>, crowds: Option<Arc<Crowds>>) -> Router {
     let crowd = crowds.map_or_else(Router::new, |crowds| {
         let routes = get(crowd::route::read).put(crowd::route::set).layer(Extension(crowds));
         admitted(api.clone(), Router::new().route("/demo/crowd", routes))
@@ -25,7 +26,7 @@ pub fn router(api: Api, crowds: Option<Arc<Crowds>>) -> Router {
         .route("/client/{file}", get(demo::client))
         .merge(watch())
         .merge(crowd)
-        .route("/ws", get(upgrade::websocket))
+        .route("/ws", get(upgrade::websocket).layer(Extension(rules)))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(middleware::map_response(guarded))

@@ -16,8 +16,9 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::census::Counted;
+use crate::actions::Desk;
 use crate::auth::Identity;
-use crate::connection;
+use crate::connection::{self, SocketRules};
 use crate::http::caller::bearer;
 use crate::http::{Api, admit, problem::Problem};
 
@@ -25,6 +26,7 @@ use crate::http::{Api, admit, problem::Problem};
 pub async fn websocket(
     State(api): State<Api>,
     Extension(counted): Extension<Arc<Counted>>,
+    Extension(rules): Extension<Arc<SocketRules>>,
     mut request: Request,
 ) -> Response {
     if let Err(refusal) = admit::check_origin(&api, request.headers()) {
@@ -43,7 +45,7 @@ pub async fn websocket(
         let name = HeaderValue::from_static(SUBPROTOCOL);
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
     }
-    tokio::spawn(connect(api, counted, upgrade, identity));
+    tokio::spawn(connect(api.desk, rules, counted, upgrade, identity));
     response
 }
 
@@ -70,7 +72,8 @@ fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 /// Waits for the upgrade, and runs the connection in a task of its own: the one that waited for
 /// HTTP is larger than a connection needs.
 async fn connect(
-    api: Api,
+    desk: Arc<Desk>,
+    rules: Arc<SocketRules>,
     counted: Arc<Counted>,
     upgrade: OnUpgrade,
     identity: Result<Identity, Refusal>,
@@ -81,8 +84,7 @@ async fn connect(
         return;
     };
     let (stream, early) = (parts.io.into_inner(), Vec::from(parts.read_buf));
-    let Api { hub, rules, .. } = api;
-    connection::start(hub, rules, stream, early, identity, counted);
+    connection::start(desk, rules, stream, early, identity, counted);
 }
 
 /// Who asks: by its token, or in open mode by its word.

@@ -1,0 +1,94 @@
+//! Being in a channel for a while, without a socket.
+
+use std::sync::Arc;
+
+use herenow_protocol::reply::HeartbeatInfo;
+use herenow_protocol::{Audience, ChannelName, ErrorCode, Lease, LeaveReason, Refusal, UserId};
+
+use super::desk::Desk;
+use super::rules::check_between;
+use crate::auth::Caller;
+use crate::hub::At;
+use crate::now::Now;
+use crate::presence::{Command, Keeper, Lasts, Member, Source, Viewer};
+
+/// A member that a lease keeps present.
+#[derive(Clone, Debug)]
+pub struct Leased {
+    /// The member as it is now.
+    pub member: Arc<Member>,
+    /// Whether it was no member before.
+    pub is_new: bool,
+    /// How often to ask for the lease anew, and how long it lasts without.
+    pub heartbeat: HeartbeatInfo,
+}
+
+impl Leased {
+    /// Who may see the member.
+    #[must_use]
+    pub fn visible_to(&self) -> Audience {
+        let profile = self.member.profile.as_ref();
+        profile.map_or(Audience::EVERYONE, |profile| profile.visible_to.clone())
+    }
+}
+
+impl Desk {
+    /// Makes the user present for a while, or for a while longer. `keeper` renews and ends the
+    /// lease; each has at most one for a member.
+    ///
+    /// # Errors
+    /// `forbidden`, `invalid_field` (ttlMs), `too_many_channels`, `channel_full`, `too_large`.
+    pub fn lease(
+        &self,
+        caller: Caller<'_>,
+        channel: &ChannelName,
+        user: &UserId,
+        lease: Lease,
+        keeper: Keeper,
+        now: Now,
+    ) -> Result<Leased, Refusal> {
+        caller.may_join(channel, user)?;
+        let most_ms = self.rules().max_lease_ms;
+        let ttl_ms = lease.ttl_ms.unwrap_or(self.rules().timeout_ms().min(most_ms));
+        check_between("ttlMs", ttl_ms, 1, most_ms)?;
+        let source = Source::Lease(keeper);
+        let command = Command::Join {
+            user: user.clone(),
+            source,
+            attributes: lease.attributes,
+            info: caller.info().cloned(),
+            visible_to: lease.visible_to,
+            lasts: Lasts::Lease { ttl_ms },
+        };
+        let (is_new, member) = self.hub.enter(At::Named(channel), |door| {
+            let is_new = door.presence().member(user, Viewer::All).is_none();
+            door.check_lease(user, source)?;
+            door.apply(command, now)?;
+            Ok::<_, Refusal>((is_new, door.presence().member(user, Viewer::All).cloned()))
+        })?;
+        let member =
+            member.ok_or_else(|| Refusal::new(ErrorCode::Internal, "the lease is lost"))?;
+        let heartbeat = HeartbeatInfo { interval_ms: (ttl_ms / 2).max(1), timeout_ms: ttl_ms };
+        Ok(Leased { member, is_new, heartbeat })
+    }
+
+    /// Ends the keeper's lease, if there is one. Connections that joined, and other keepers, keep
+    /// the user present.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn end_lease(
+        &self,
+        caller: Caller<'_>,
+        channel: &ChannelName,
+        user: UserId,
+        keeper: Keeper,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        caller.may_write(&user)?;
+        let source = Source::Lease(keeper);
+        let command = Command::Leave { user, source, reason: LeaveReason::Left };
+        self.hub.enter_existing(channel, |door| door.apply(command, now)).transpose()?;
+        Ok(())
+    }
+}

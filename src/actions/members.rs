@@ -1,0 +1,100 @@
+//! Being in a channel by a connection: join, leave, set attributes.
+
+use std::sync::Arc;
+
+use herenow_protocol::{AttributeMap, Audience, LeaveReason, Refusal, UserId};
+
+use super::desk::Desk;
+use super::rules::check_between;
+use crate::auth::Caller;
+use crate::hub::{At, Channel};
+use crate::now::Now;
+use crate::presence::{Command, Lasts, Source};
+
+/// What a join brings.
+#[derive(Clone, Debug)]
+pub struct Joining {
+    /// The member.
+    pub user: UserId,
+    /// What keeps it present from now on.
+    pub source: Source,
+    /// Its attributes; `None`: as they are.
+    pub attributes: Option<AttributeMap>,
+    /// Who may see it; `None`: as before.
+    pub visible_to: Option<Audience>,
+    /// How long it stays after its connection was lost, in milliseconds.
+    pub grace_ms: u64,
+}
+
+/// What a write of attributes brings.
+#[derive(Clone, Debug)]
+pub struct Writing {
+    /// The member.
+    pub user: UserId,
+    /// Which of its sources writes.
+    pub source: Source,
+    /// The attributes, or the keys to patch.
+    pub attributes: AttributeMap,
+    /// Patch instead of replace.
+    pub merge: bool,
+    /// How long the written keys live, in milliseconds.
+    pub ttl_ms: Option<u64>,
+}
+
+impl Desk {
+    /// Makes the user a member of the channel, which is held from then on: it cannot vanish before
+    /// the source leaves.
+    ///
+    /// # Errors
+    /// `forbidden`, `invalid_field` (graceMs), `channel_full`, `too_large`.
+    pub fn join(
+        &self,
+        caller: Caller<'_>,
+        at: At<'_>,
+        joining: Joining,
+        now: Now,
+    ) -> Result<Arc<Channel>, Refusal> {
+        let Joining { user, source, attributes, visible_to, grace_ms } = joining;
+        caller.may_join(at.name(), &user)?;
+        check_between("graceMs", grace_ms, 0, self.rules().max_grace_ms)?;
+        let info = caller.info().cloned();
+        let lasts = Lasts::Connection { grace_ms };
+        let command = Command::Join { user, source, attributes, info, visible_to, lasts };
+        self.hub.enter(at, |door| {
+            door.apply(command, now)?;
+            Ok(Arc::clone(door.channel()))
+        })
+    }
+
+    /// `source` keeps the user present no longer. Nobody is refused to leave.
+    pub fn leave(
+        &self,
+        channel: &Arc<Channel>,
+        user: UserId,
+        source: Source,
+        reason: LeaveReason,
+        now: Now,
+    ) {
+        self.hub.apply_kept(channel, Command::Leave { user, source, reason }, now);
+    }
+
+    /// Writes the member's attributes. Whoever joined may write; no right is asked for.
+    ///
+    /// # Errors
+    /// `invalid_field` (ttlMs), `not_joined`, `too_large`.
+    pub fn set_attributes(&self, at: At<'_>, writing: Writing, now: Now) -> Result<(), Refusal> {
+        let Writing { user, source, attributes, merge, ttl_ms } = writing;
+        self.check_ttl(ttl_ms)?;
+        let command = Command::SetAttributes { user, source, attributes, merge, ttl_ms };
+        self.hub.enter(at, |door| door.apply(command, now))
+    }
+
+    /// Refuses attributes that are to live too long, or not at all.
+    ///
+    /// # Errors
+    /// `invalid_field` (ttlMs).
+    pub fn check_ttl(&self, ttl_ms: Option<u64>) -> Result<(), Refusal> {
+        let Some(ttl_ms) = ttl_ms else { return Ok(()) };
+        check_between("ttlMs", ttl_ms, 1, self.rules().max_ttl_ms)
+    }
+}

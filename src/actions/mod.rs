@@ -1,0 +1,24 @@
+//! The desk: each thing that a client may ask, once, whoever asks and over whichever wire:
+//! `(caller, arguments) → result`, with rights, limits and refusals. A WebSocket, an HTTP request
+//! and a vendor's gateway only translate.
+//!
+//! - [`rules`]: what holds for everybody.
+//! - [`desk`]: what every action works with.
+//! - [`members`]: being in a channel by a connection: join, leave, set.
+//! - [`leases`]: being in a channel for a while.
+//! - [`queries`]: list, count, one member, where, channels.
+//! - [`observing`]: subscribe, follow, watch.
+//! - [`users`]: status, heartbeat, kick.
+
+pub mod desk;
+pub mod leases;
+pub mod members;
+pub mod observing;
+pub mod queries;
+pub mod rules;
+pub mod users;
+
+pub use desk::Desk;
+pub use leases::Leased;
+pub use members::{Joining, Writing};
+pub use rules::Rules;

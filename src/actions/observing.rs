@@ -1,0 +1,81 @@
+//! Being told of channels and users: subscribe, follow, watch.
+
+use herenow_protocol::{ChannelName, Level, Refusal, UserId};
+
+use super::desk::Desk;
+use crate::auth::{Caller, Credential, KeyRight, Patterns, Right};
+use crate::hub::{At, Door, Follower};
+use crate::presence::follow::Mark;
+
+/// The right that observing at level `asked` needs.
+#[must_use]
+pub fn right_of(asked: Level) -> Right {
+    match asked {
+        Level::Auto | Level::Events => Right::Subscribe,
+        Level::Count => Right::Count,
+    }
+}
+
+impl Desk {
+    /// Has `attach` add a subscriber of level `asked` to the channel.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn subscribe<T>(
+        &self,
+        caller: Caller<'_>,
+        at: At<'_>,
+        asked: Level,
+        attach: impl FnOnce(&mut Door<'_>) -> T,
+    ) -> Result<T, Refusal> {
+        caller.may_read(right_of(asked), at.name())?;
+        Ok(self.hub.enter(at, attach))
+    }
+
+    /// Follows the channel without a socket. See [`Hub::follow`](crate::hub::Hub::follow).
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn follow(
+        &self,
+        credential: Credential,
+        channel: &ChannelName,
+        asked: Level,
+        since: Option<Mark>,
+    ) -> Result<Follower, Refusal> {
+        credential.caller().may_read(right_of(asked), channel)?;
+        Ok(self.hub.follow(At::Named(channel), credential, asked, since))
+    }
+
+    /// Follows all channels that match. For back ends. See
+    /// [`Hub::follow_all`](crate::hub::Hub::follow_all).
+    ///
+    /// # Errors
+    /// `forbidden`, `unavailable`.
+    pub fn follow_all(
+        &self,
+        credential: Credential,
+        patterns: Patterns,
+        asked: Level,
+    ) -> Result<Follower, Refusal> {
+        credential.caller().may_operate(KeyRight::Read)?;
+        self.hub.follow_all(patterns, credential, asked)
+    }
+
+    /// Refuses to watch any of `users`, all of whom the field `users` names.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn check_watch(&self, caller: Caller<'_>, users: &[UserId]) -> Result<(), Refusal> {
+        users.iter().try_for_each(|user| caller.may_watch(user, "users"))
+    }
+
+    /// Has `attach` add a subscriber to the channel `name`, where a user's status is told. Rights
+    /// were checked for all users together.
+    pub fn watch<T>(&self, name: &ChannelName, attach: impl FnOnce(&mut Door<'_>) -> T) -> T {
+        self.hub.enter(At::Named(name), |door| {
+            door.tell_status();
+            attach(door)
+        })
+    }
+}

@@ -1,0 +1,63 @@
+//! What a connection's requests act on and with.
+
+use std::sync::Arc;
+
+use herenow_protocol::reply::{Answer, InForce, LevelReason};
+use herenow_protocol::{ChannelName, ServerFrame};
+
+use super::place::Places;
+use super::rules::SocketRules;
+use crate::actions::Desk;
+use crate::auth::Caller;
+use crate::delivery::{Outlet, Sending};
+use crate::presence::Source;
+
+/// One connection's client.
+#[derive(Debug)]
+pub struct Client {
+    pub(super) desk: Arc<Desk>,
+    pub(super) rules: Arc<SocketRules>,
+    pub(super) outlet: Arc<Outlet>,
+    pub(super) places: Places,
+    /// A deadline may have come nearer.
+    pub(super) retime: bool,
+    /// A subscription resumed: its missed frames are to follow its `ok`.
+    pub(super) resumed: bool,
+    /// The client was told that its token ends soon.
+    pub(super) warned: bool,
+}
+
+/// What is replied to a request that was done.
+pub(super) enum Done {
+    /// To an action.
+    Quiet(Option<ChannelName>),
+    /// To `subscribe`.
+    Subscribed {
+        channel: ChannelName,
+        level: InForce,
+        resumed: bool,
+        /// The connection was at another level until now.
+        changed: Option<LevelReason>,
+    },
+    /// To `auth`.
+    Renewed {
+        /// What the fresh token does not grant any longer.
+        removed: Option<ServerFrame>,
+    },
+    /// To a query.
+    Answer(Answer),
+    /// To `help`.
+    Help,
+}
+
+impl Client {
+    /// The connection's user, asking. What it may do stands behind the connection's lock.
+    pub(super) fn caller<'a>(outlet: &'a Outlet, sending: &'a Sending<'_>) -> Caller<'a> {
+        Caller::User { user: outlet.user(), access: sending.access().map(Arc::as_ref) }
+    }
+
+    /// The connection as what keeps its user present.
+    pub(super) fn source(&self) -> Source {
+        Source::connection(self.outlet.id())
+    }
+}

@@ -1,0 +1,145 @@
+//! Requests of a subscriber: subscribe and unsubscribe, watch and unwatch.
+
+use std::sync::Arc;
+
+use herenow_protocol::reply::{InForce, LevelReason, SnapshotReason};
+use herenow_protocol::{ChannelName, Level, Refusal, Since, UserId};
+
+use super::client::{Client, Done};
+use super::place::{Place, Subscribed};
+use crate::delivery::{Cursor, Flow, Outlet, Sending, Subscription, Want};
+use crate::hub::{At, Door};
+
+impl Client {
+    pub(super) fn subscribe(
+        &mut self,
+        sending: &Sending<'_>,
+        name: ChannelName,
+        asked: Level,
+        since: Option<Since>,
+    ) -> Result<Done, Refusal> {
+        let Self { desk, rules, places, outlet, .. } = self;
+        places.check_room(&name, rules.max_channels)?;
+        let caller = Self::caller(outlet, sending);
+        let viewer = caller.viewer();
+        let held = places.held(&name);
+        let at = held.as_ref().map_or(At::Named(&name), At::Held);
+        let (level, resumed, changed) = desk.subscribe(caller, at, asked, |door| {
+            let level = door.standing().level(asked);
+            let place = places.get_or_add(door.channel());
+            let changed = changed(place, sending, asked, level);
+            let subscription = subscription(place, door, outlet, sending, asked);
+            let resumed = since
+                .filter(|_| level == InForce::Events)
+                .and_then(|since| door.presence().resume(since, viewer));
+            sending.set_cursor(
+                &subscription,
+                match (level, resumed) {
+                    (_, Some(next)) => Cursor::Next(next),
+                    (InForce::Count, None) => Cursor::Want(Want::Count),
+                    (InForce::Events, None) if changed.is_some() => {
+                        Cursor::Want(Want::Snapshot(SnapshotReason::Level))
+                    }
+                    (InForce::Events, None) => {
+                        Cursor::Want(Want::Snapshot(SnapshotReason::Subscribed))
+                    }
+                },
+            );
+            // A choked connection asks once it has caught up: no snapshots for nobody.
+            if resumed.is_none() && sending.flow() == Flow::Flowing {
+                door.want(subscription);
+            }
+            (level, resumed.is_some(), changed)
+        })?;
+        self.resumed |= resumed;
+        Ok(Done::Subscribed { channel: name, level, resumed, changed })
+    }
+
+    pub(super) fn unsubscribe(&mut self, sending: &Sending<'_>, name: ChannelName) -> Done {
+        let Self { desk, places, .. } = self;
+        if let Some(place) = places.find(&name) {
+            place.unsubscribe(desk.hub(), sending);
+            places.tidy();
+        }
+        Done::Quiet(Some(name))
+    }
+
+    /// Watches all of `users`, or none. A user that is watched already is told again.
+    pub(super) fn watch(
+        &mut self,
+        sending: &Sending<'_>,
+        users: &[UserId],
+    ) -> Result<Done, Refusal> {
+        let own = self.outlet.user().clone();
+        self.desk.check_watch(Self::caller(&self.outlet, sending), users)?;
+        let mut names: Vec<_> =
+            users.iter().map(|user| ChannelName::of_status(user, &own)).collect();
+        names.sort();
+        names.dedup();
+        self.places.check_watches(&names, self.rules.max_watches)?;
+        names.iter().for_each(|name| self.watch_one(sending, name));
+        Ok(Done::Quiet(None))
+    }
+
+    fn watch_one(&mut self, sending: &Sending<'_>, name: &ChannelName) {
+        let Self { desk, places, outlet, .. } = self;
+        desk.watch(name, |door| {
+            let place = places.get_or_add(door.channel());
+            let subscription = subscription(place, door, outlet, sending, Level::Events);
+            let want = Want::Snapshot(SnapshotReason::Subscribed);
+            sending.set_cursor(&subscription, Cursor::Want(want));
+            // A choked connection asks once it has caught up.
+            if sending.flow() == Flow::Flowing {
+                door.want(subscription);
+            }
+        });
+    }
+
+    pub(super) fn unwatch(&mut self, sending: &Sending<'_>, users: &[UserId]) -> Done {
+        let Self { desk, places, outlet, .. } = self;
+        for user in users {
+            if let Some(place) = places.find(&ChannelName::of_status(user, outlet.user())) {
+                place.unsubscribe(desk.hub(), sending);
+            }
+        }
+        places.tidy();
+        Done::Quiet(None)
+    }
+}
+
+/// Why the connection comes to another level by asking for `asked`, if it does.
+fn changed(
+    place: &Place,
+    sending: &Sending<'_>,
+    asked: Level,
+    level: InForce,
+) -> Option<LevelReason> {
+    let before = &place.subscribed.as_ref()?.subscription;
+    if sending.cursor(before).level() == Some(level) {
+        return None;
+    }
+    // Whoever asks for the same again and gets another: the channel grew, or shrank.
+    Some(if before.asked() == asked { LevelReason::Size } else { LevelReason::Asked })
+}
+
+/// The connection's subscription of the channel at level `asked`, made if there is none. One at
+/// another level ends: what was on its way to it is not sent any more.
+fn subscription(
+    place: &mut Place,
+    door: &mut Door<'_>,
+    outlet: &Arc<Outlet>,
+    sending: &Sending<'_>,
+    asked: Level,
+) -> Arc<Subscription> {
+    let other = place.subscribed.take_if(|before| before.subscription.asked() != asked);
+    if let Some(Subscribed { subscription, slot }) = other {
+        sending.set_cursor(&subscription, Cursor::Dead);
+        door.unsubscribe(subscription.asked(), slot);
+    }
+    let subscribed = place.subscribed.get_or_insert_with(|| {
+        let subscription = Subscription::new(Arc::clone(outlet), asked);
+        let slot = door.subscribe(Arc::clone(&subscription));
+        Subscribed { subscription, slot }
+    });
+    Arc::clone(&subscribed.subscription)
+}
