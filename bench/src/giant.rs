@@ -143,7 +143,7 @@ impl Drop for Giant {
     }
 }
 
-/// The child itself.
+/// What the child is told by its command line.
 #[derive(Args, Debug)]
 pub(crate) struct GiantArgs {
     #[arg(long)]

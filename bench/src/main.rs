@@ -6,7 +6,8 @@
 //!
 //! 1. [`failure`], [`clock`], [`machine`], [`frame`]: errors, time, the machine, WebSocket frames.
 //! 2. [`histogram`], [`progress`], [`table`], [`procfs`]: latencies; what people see; CPU and memory.
-//! 3. [`population`], [`replica`]: who is expected where, and what a client knows of a channel.
+//! 3. [`population`], [`replica`]: which users are expected in which channel; what a client knows of
+//!    one.
 //! 4. [`socket`], [`server`]: one connection; the process under test.
 //! 5. [`peer`]: what each system's clients say, and what its answers mean.
 //! 6. [`swarm`], [`subject`], [`floor_server`]: connections by the thousand, on one thread; which

@@ -1,4 +1,5 @@
-//! Who is expected where, and how users and updates are found in what a system sends.
+//! Which users are expected in which channel, and how users and updates are found in what a system
+//! sends.
 //!
 //! The user of connection `i` is called `u~` and `i` in hex, update `n` is marked `n~` and `n` in hex,
 //! so that both are found whatever a system makes of them. Connection `i` is in channel

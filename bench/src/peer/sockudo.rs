@@ -1,4 +1,4 @@
-//! sockudo: Pusher's protocol, version 7, with presence channels. Who observes is a member and who is
+//! sockudo: Pusher's protocol, version 7, with presence channels. Observing makes a member, and
 //! a member observes; updates are client events, which everybody but the sender gets.
 
 use std::collections::HashMap;

@@ -1,5 +1,5 @@
 //! The members of one large channel and what each, as a subscriber, was told of its size; and the
-//! visitors, who subscribe nothing. Connections `0..members` are members, the rest visitors.
+//! visitors, which subscribe nothing. Connections `0..members` are members, the rest visitors.
 //!
 //! Frames are read loosely: only what bears on levels and counts.
 

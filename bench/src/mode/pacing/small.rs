@@ -1,4 +1,4 @@
-//! Many small channels: who is told of which change, and when.
+//! Many small channels: which subscriber is told of which change, and when.
 //!
 //! Connections `0..channels` are members, one in each channel; the rest observe, connection
 //! `channels + i` the channel `i % channels`. Change `n` is made in channel `n % channels`.
