@@ -1,6 +1,6 @@
 //! The only reader of time.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Now, on the monotonic clock.
 #[expect(clippy::disallowed_methods, reason = "this is the place where time is read")]
@@ -11,26 +11,11 @@ pub(crate) fn now() -> Instant {
 /// Now, on the wall clock, as `2026-11-23T06:40:00Z`: only ever shown.
 #[expect(clippy::disallowed_methods, reason = "this is the place where time is read")]
 pub(crate) fn utc() -> String {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    utc_of(since_epoch.as_secs())
+    utc_of(SystemTime::now())
 }
 
-/// Years are counted from March, so that the leap day comes last.
-fn utc_of(seconds: u64) -> String {
-    const DAY: u64 = 24 * 60 * 60;
-    const YEARS_400: u64 = 146_097;
-    /// From 1 March of the year 0 to 1 January 1970.
-    const EPOCH: u64 = 719_468;
-    let (day, second) = (seconds / DAY + EPOCH, seconds % DAY);
-    let (era, day) = (day / YEARS_400, day % YEARS_400);
-    let year = (day - day / 1460 + day / 36_524 - day / (YEARS_400 - 1)) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let march_month = (5 * day + 2) / 153;
-    let day = day - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = 400 * era + year + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+fn utc_of(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 /// Seconds since `start`.
@@ -57,31 +42,31 @@ impl Deadline {
     }
 }
 
-/// The longest duration that makes sense here.
+/// The shortest duration that a flag may ask for.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// The longest one.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Reads a duration as flags write it: `250ms`, `2s`, `1m`.
+/// Reads a duration as flags write it: `250ms`, `2s`, `1m`, up to a day.
 ///
 /// # Errors
 /// A line that says what a duration looks like.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| "write it as 250ms, 2s or 1m".to_owned())?;
-    let duration = match unit {
-        "ms" => Duration::from_millis(number),
-        "s" => Duration::from_secs(number),
-        "m" => Duration::from_secs(number.saturating_mul(60)),
-        _ => return Err("write it as 250ms, 2s or 1m".to_owned()),
-    };
-    if duration.is_zero() || duration > LONGEST {
-        return Err("from 1ms to 1440m, a day".to_owned());
+    // The library takes a bare `0`, without a unit, for a duration. A flag does not.
+    let duration = humantime::parse_duration(text).ok().filter(|_| text != "0");
+    match duration {
+        None => Err("write it as 250ms, 2s or 1m".to_owned()),
+        Some(duration) if !(SHORTEST..=LONGEST).contains(&duration) => {
+            Err("from 1ms to 1440m, a day".to_owned())
+        }
+        Some(duration) => Ok(duration),
     }
-    Ok(duration)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     #[test]
@@ -93,7 +78,7 @@ mod tests {
             (1_709_251_200, "2024-03-01T00:00:00Z"),
             (1_735_689_599, "2024-12-31T23:59:59Z"),
         ] {
-            assert_eq!(utc_of(seconds), date);
+            assert_eq!(utc_of(UNIX_EPOCH + Duration::from_secs(seconds)), date);
         }
     }
 
@@ -102,7 +87,11 @@ mod tests {
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse_duration("2s"), Ok(Duration::from_secs(2)));
         assert_eq!(parse_duration("1m"), Ok(Duration::from_secs(60)));
-        for bad in ["", "5", "s", "1h", "-1s", "1.5s", "0s", "1441m", "18446744073709551615m"] {
+        assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("24h"), Ok(LONGEST));
+        for bad in
+            ["", "5", "0", "s", "-1s", "0s", "999us", "1441m", "25h", "18446744073709551615m"]
+        {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! One thread. A frame that a publisher sends is written to every subscriber by a bare loop of
 //! blocking write(2): plain, one write for each frame; batched, one write for all frames that were
-//! there to read. No room, no list, no encoding, no slow readers. Frames from publishers while there
+//! there to read. No channels, no list, no encoding, no slow readers. Frames from publishers while there
 //! is no subscriber are read and dropped: the floor of reading.
 
 use std::io::{ErrorKind, Read, Write};
@@ -22,7 +22,7 @@ const MASK_BYTES: usize = 4;
 
 /// The server of the floor's measurements
 #[derive(Args, Debug)]
-pub(crate) struct FloorServer {
+pub(crate) struct FloorServerArgs {
     /// Where to listen
     #[arg(long)]
     listen: SocketAddr,
@@ -32,7 +32,7 @@ pub(crate) struct FloorServer {
     batched: bool,
 }
 
-struct Floor {
+struct FloorServer {
     poll: Poll,
     listener: TcpListener,
     clients: Vec<Option<TcpStream>>,
@@ -44,8 +44,8 @@ struct Floor {
 }
 
 /// Serves until it is killed.
-pub(crate) fn run(args: &FloorServer) -> Result<()> {
-    let mut floor = Floor {
+pub(crate) fn run(args: &FloorServerArgs) -> Result<()> {
+    let mut floor = FloorServer {
         poll: Poll::new()?,
         listener: TcpListener::bind(args.listen)?,
         clients: Vec::new(),
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &FloorServer) -> Result<()> {
     }
 }
 
-impl Floor {
+impl FloorServer {
     fn accept(&mut self) -> Result<()> {
         loop {
             match self.listener.accept() {

@@ -143,7 +143,7 @@ impl Drop for Giant {
     }
 }
 
-/// The child itself.
+/// What the child is told by its command line.
 #[derive(Args, Debug)]
 pub(crate) struct GiantArgs {
     #[arg(long)]
@@ -164,7 +164,7 @@ pub(crate) struct GiantArgs {
 pub(crate) fn run(args: &GiantArgs) -> Result<()> {
     let mut swarm = Swarm::new(args.address)?;
     let (publishers, subscribers) = (args.publishers as usize, args.subscribers as usize);
-    let mut all = Broadcast::new(Peer::Herenow.dialect(1), publishers, subscribers);
+    let mut all = Broadcast::new(Peer::Herenow.dialect(1), publishers, subscribers)?;
     all.gather(&mut swarm, Deadline::after(args.timeout))?;
     writeln!(io::stdout(), "{READY}")?;
     if io::stdin().read_line(&mut String::new())? == 0 {
@@ -177,11 +177,11 @@ pub(crate) fn run(args: &GiantArgs) -> Result<()> {
     let deadline = Deadline::after(args.timeout + Duration::from_secs_f64(updates as f64 / rate));
     all.open_loop(&mut swarm, updates, rate, deadline)?;
     let seconds = clock::seconds_since(start);
-    let told = all.told();
+    let delivered = all.delivered();
     let report = Report {
-        deliveries_per_s: told.deliveries as f64 / seconds,
-        folded: told.folded as f64,
-        p99_ms: told.latency.quantile_ms(0.99),
+        deliveries_per_s: delivered.deliveries as f64 / seconds,
+        folded: delivered.folded as f64,
+        p99_ms: delivered.latency.quantile_ms(0.99),
         cores: CpuTime::of(own)?.since(&cpu) / seconds,
     };
     writeln!(io::stdout(), "{}", report.line())?;

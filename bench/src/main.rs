@@ -1,21 +1,26 @@
 //! `herenow-bench`: measures herenow, and the systems that people would pick instead, on the same
 //! work. `bench/README.md` says how to run it and what it found.
 //!
-//! In reading order:
+//! Imports point one way: every line below knows only lines above it, and so do the files inside a
+//! folder.
 //!
-//! - [`subject`], [`server`]: which server is measured; its process.
-//! - [`frame`], [`socket`], [`swarm`]: WebSocket clients by the thousand, on one thread.
-//! - [`peer`]: what each system's clients say, and what its answers mean.
-//! - [`crowd`], [`replica`]: who is expected where, and what each client knows of it.
-//! - [`broadcast`], [`histogram`]: who was told of which change, and when.
-//! - [`mode`]: what is measured, one file each. [`floor_server`]: the machine's own limit.
-//!   [`giant`]: a load that another process makes.
-//! - [`procfs`], [`clock`], [`machine`]: CPU, memory, time; whose they are.
-//! - [`table`], [`progress`], [`failure`]: what people see.
+//! 1. [`failure`], [`clock`], [`machine`], [`frame`]: errors, time, the machine, WebSocket frames.
+//! 2. [`histogram`], [`progress`], [`table`], [`procfs`]: latencies; what people see; CPU and memory.
+//! 3. [`population`], [`replica`]: which users are expected in which channel; what a client knows of
+//!    one.
+//! 4. [`socket`], [`server`]: one connection; the process under test.
+//! 5. [`peer`]: what each system's clients say, and what its answers mean.
+//! 6. [`swarm`], [`subject`], [`floor_server`]: connections by the thousand, on one thread; which
+//!    server is measured; the machine's own limit.
+//! 7. [`attendees`], [`broadcast`]: clients that know each other; clients that are told of changes.
+//! 8. [`giant`]: a load that another process makes.
+//! 9. [`mode`]: what is measured, one file each.
+//! 10. [`compare`]: all modes over all systems.
 
+mod attendees;
 mod broadcast;
 mod clock;
-mod crowd;
+mod compare;
 mod failure;
 mod floor_server;
 mod frame;
@@ -24,6 +29,7 @@ mod histogram;
 mod machine;
 mod mode;
 mod peer;
+mod population;
 mod procfs;
 mod progress;
 mod replica;
@@ -51,17 +57,17 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Mode {
-    Idle(mode::idle::Idle),
-    Storm(mode::storm::Storm),
-    Fanout(mode::fanout::Fanout),
-    Heartbeat(mode::heartbeat::Heartbeat),
-    Slow(mode::slow::Slow),
-    Pacing(mode::pacing::Pacing),
-    Levels(mode::levels::Levels),
-    Floor(mode::floor::Floor),
-    Compare(mode::compare::Compare),
+    Idle(mode::idle::IdleArgs),
+    Storm(mode::storm::StormArgs),
+    Fanout(mode::fanout::FanoutArgs),
+    Heartbeat(mode::heartbeat::HeartbeatArgs),
+    Slow(mode::slow::SlowArgs),
+    Pacing(mode::pacing::PacingArgs),
+    Levels(mode::levels::LevelsArgs),
+    Floor(mode::floor::FloorArgs),
+    Compare(compare::CompareArgs),
     #[command(hide = true)]
-    FloorServer(floor_server::FloorServer),
+    FloorServer(floor_server::FloorServerArgs),
     #[command(hide = true)]
     Giant(giant::GiantArgs),
 }
@@ -124,7 +130,7 @@ fn run(cli: &Cli) -> Result<()> {
         Mode::Pacing(args) => mode::pacing::run(args),
         Mode::Levels(args) => mode::levels::run(args),
         Mode::Floor(args) => mode::floor::run(args),
-        Mode::Compare(args) => mode::compare::run(args),
+        Mode::Compare(args) => compare::run(args),
         Mode::FloorServer(args) => floor_server::run(args),
         Mode::Giant(args) => giant::run(args),
     }

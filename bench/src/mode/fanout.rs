@@ -48,7 +48,7 @@ pub(crate) const PAIRS_MAX: u64 = 1 << 28;
 
 /// Small changes told to many subscribers
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Fanout {
+pub(crate) struct FanoutArgs {
     #[command(flatten)]
     pub(crate) load: Load,
 
@@ -117,7 +117,7 @@ impl Load {
 
 /// What one run found.
 #[derive(Debug)]
-pub(crate) struct Measured {
+pub(crate) struct FanoutFigures {
     pub(crate) seconds: f64,
     pub(crate) deliveries: f64,
     pub(crate) folded: u64,
@@ -129,7 +129,7 @@ pub(crate) struct Measured {
     pub(crate) peak: u64,
 }
 
-impl Measured {
+impl FanoutFigures {
     /// CPU seconds of the server for a million deliveries.
     pub(crate) fn server_cpu_per_million(&self) -> f64 {
         self.server_cpu / self.deliveries.max(1.0) * 1e6
@@ -147,13 +147,13 @@ impl Measured {
 }
 
 /// Runs the mode.
-pub(crate) fn run(args: &Fanout) -> Result<()> {
+pub(crate) fn run(args: &FanoutArgs) -> Result<()> {
     let table = measure(args)?;
     table.publish(args.subject.common.csv.as_deref())
 }
 
 /// The table of all repeats, with their median if there are several.
-pub(crate) fn measure(args: &Fanout) -> Result<Table> {
+pub(crate) fn measure(args: &FanoutArgs) -> Result<Table> {
     if args.load.outstanding > args.load.publishers {
         fail!("--outstanding {} needs as many --publishers", args.load.outstanding);
     }
@@ -175,7 +175,7 @@ pub(crate) fn measure(args: &Fanout) -> Result<Table> {
 }
 
 /// One measurement, on a server of its own.
-pub(crate) fn measure_once(load: &Load, subject: &Subject) -> Result<Measured> {
+pub(crate) fn measure_once(load: &Load, subject: &Subject) -> Result<FanoutFigures> {
     if u64::from(load.subscribers) * u64::from(load.publishers) > PAIRS_MAX {
         fail!("--subscribers × --publishers is more than the generator can remember, {PAIRS_MAX}");
     }
@@ -184,10 +184,10 @@ pub(crate) fn measure_once(load: &Load, subject: &Subject) -> Result<Measured> {
     server.explain(result)
 }
 
-fn one_run(load: &Load, subject: &Subject, server: &Server) -> Result<Measured> {
+fn one_run(load: &Load, subject: &Subject, server: &Server) -> Result<FanoutFigures> {
     let mut swarm = Swarm::new(server.address)?;
     let (publishers, subscribers) = (load.publishers as usize, load.subscribers as usize);
-    let mut all = Broadcast::new(subject.peer.dialect(1), publishers, subscribers);
+    let mut all = Broadcast::new(subject.peer.dialect(1), publishers, subscribers)?;
     all.gather(&mut swarm, subject.deadline())?;
     let updates = load.updates as usize;
     load.make((updates / 10).max(load.outstanding as usize), &mut swarm, &mut all, subject)?;
@@ -201,21 +201,21 @@ pub(crate) fn measure_load(
     all: &mut Broadcast,
     server: &Server,
     subject: &Subject,
-) -> Result<Measured> {
+) -> Result<FanoutFigures> {
     let generator = std::process::id();
     all.start_counting();
     let (server_before, generator_before) = (CpuTime::of(server.pid)?, CpuTime::of(generator)?);
-    let tally_before = swarm.tally;
+    let tally_before = swarm.tally();
     let start = clock::now();
     load.make(load.updates as usize, swarm, all, subject)?;
     let seconds = clock::seconds_since(start);
-    let tally = swarm.tally.since(tally_before);
-    let told = all.told();
-    Ok(Measured {
+    let tally = swarm.tally().since(tally_before);
+    let delivered = all.delivered();
+    Ok(FanoutFigures {
         seconds,
-        deliveries: told.deliveries as f64,
-        folded: told.folded,
-        latency: told.latency.clone(),
+        deliveries: delivered.deliveries as f64,
+        folded: delivered.folded,
+        latency: delivered.latency.clone(),
         server_cpu: CpuTime::of(server.pid)?.since(&server_before),
         generator_cpu: CpuTime::of(generator)?.since(&generator_before),
         bytes: tally.bytes as f64,
@@ -224,7 +224,7 @@ pub(crate) fn measure_load(
     })
 }
 
-fn row(args: &Fanout, repeat: usize, measured: &Measured) -> Vec<Cell> {
+fn row(args: &FanoutArgs, repeat: usize, measured: &FanoutFigures) -> Vec<Cell> {
     vec![
         repeat.into(),
         args.subject.peer.name().into(),

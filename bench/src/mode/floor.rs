@@ -9,13 +9,13 @@
 use clap::Args;
 
 use crate::failure::Result;
-use crate::mode::fanout::{self, Fanout, Load};
+use crate::mode::fanout::{self, FanoutArgs, Load};
 use crate::peer::Peer;
 use crate::subject::{Common, Subject};
 
 /// A bare loop of write(2): the machine's limit for a fan-out
 #[derive(Args, Debug)]
-pub(crate) struct Floor {
+pub(crate) struct FloorArgs {
     #[command(flatten)]
     load: Load,
 
@@ -28,11 +28,11 @@ pub(crate) struct Floor {
 }
 
 /// Runs the mode.
-pub(crate) fn run(args: &Floor) -> Result<()> {
+pub(crate) fn run(args: &FloorArgs) -> Result<()> {
     let mut tables = Vec::new();
     for peer in [Peer::Floor, Peer::FloorBatched] {
         let subject = Subject::new(peer, &args.common);
-        let fanout = Fanout { load: args.load.clone(), bytes: Some(args.bytes), subject };
+        let fanout = FanoutArgs { load: args.load.clone(), bytes: Some(args.bytes), subject };
         tables.push(fanout::measure(&fanout)?);
     }
     tables.iter().try_for_each(|table| table.publish(args.common.csv.as_deref()))

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::attendees::Attendees;
 use crate::clock;
-use crate::crowd::{Crowd, Population};
 use crate::failure::{Result, fail};
 use crate::peer::Peer;
+use crate::population::Population;
 use crate::procfs::CpuTime;
 use crate::progress::Progress;
 use crate::server::Server;
@@ -37,7 +38,7 @@ const COLUMNS: &[&str] = &[
 
 /// CPU time of heartbeats
 #[derive(Args, Debug)]
-pub(crate) struct Heartbeat {
+pub(crate) struct HeartbeatArgs {
     /// How many connections
     #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) connections: u32,
@@ -60,13 +61,13 @@ pub(crate) struct Heartbeat {
 
 /// Microseconds of CPU for each heartbeat.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Measured {
+pub(crate) struct HeartbeatFigures {
     pub(crate) server: f64,
     pub(crate) generator: f64,
 }
 
 /// Runs the mode.
-pub(crate) fn run(args: &Heartbeat) -> Result<()> {
+pub(crate) fn run(args: &HeartbeatArgs) -> Result<()> {
     let mut table = Table::new(COLUMNS);
     for repeat in 1..=args.repeats as usize {
         let measured = measure(args)?;
@@ -87,7 +88,7 @@ pub(crate) fn run(args: &Heartbeat) -> Result<()> {
 }
 
 /// One measurement, on a server of its own.
-pub(crate) fn measure(args: &Heartbeat) -> Result<Measured> {
+pub(crate) fn measure(args: &HeartbeatArgs) -> Result<HeartbeatFigures> {
     if args.subject.peer == Peer::Nats || args.subject.peer == Peer::FloorBatched {
         fail!("{} has no heartbeats to compare", args.subject.peer.name());
     }
@@ -99,46 +100,46 @@ pub(crate) fn measure(args: &Heartbeat) -> Result<Measured> {
     server.explain(result)
 }
 
-fn beat(args: &Heartbeat, server: &Server) -> Result<Measured> {
+fn beat(args: &HeartbeatArgs, server: &Server) -> Result<HeartbeatFigures> {
     let users = args.connections as usize;
     let channels = users.div_ceil(CHANNEL_SIZE);
     let population = Population { users, channels, prefix: "heartbeat".to_owned() };
-    let mut crowd = Crowd::new(args.subject.peer.dialect(channels), population, true);
+    let mut attendees = Attendees::new(args.subject.peer.dialect(channels), population, true);
     let mut swarm = Swarm::new(server.address)?;
-    swarm.connect(users, args.subject.deadline(), &mut crowd)?;
-    let complete = |crowd: &Crowd| crowd.complete == users;
+    swarm.connect(users, args.subject.deadline(), &mut attendees)?;
+    let complete = |attendees: &Attendees| attendees.complete == users;
     if args.subject.peer.has_presence()
-        && !swarm.turn_until(args.subject.deadline(), &mut crowd, complete)?
+        && !swarm.turn_until(args.subject.deadline(), &mut attendees, complete)?
     {
-        fail!("only {} of {users} connections became complete in time", crowd.complete);
+        fail!("only {} of {users} connections became complete in time", attendees.complete);
     }
-    send_all(&mut swarm, &mut crowd, users, f64::from(args.rate))?; // warms up
-    swarm.settle(SETTLE, &mut crowd)?;
+    send_all(&mut swarm, &mut attendees, users, f64::from(args.rate))?; // warms up
+    swarm.settle(SETTLE, &mut attendees)?;
     let generator = std::process::id();
     let (server_before, generator_before) = (CpuTime::of(server.pid)?, CpuTime::of(generator)?);
     let heartbeats = (args.rate * args.seconds) as usize;
-    send_all(&mut swarm, &mut crowd, heartbeats, f64::from(args.rate))?;
-    swarm.settle(SETTLE, &mut crowd)?;
+    send_all(&mut swarm, &mut attendees, heartbeats, f64::from(args.rate))?;
+    swarm.settle(SETTLE, &mut attendees)?;
     let per_heartbeat = 1e6 / heartbeats as f64;
-    Ok(Measured {
+    Ok(HeartbeatFigures {
         server: CpuTime::of(server.pid)?.since(&server_before) * per_heartbeat,
         generator: CpuTime::of(generator)?.since(&generator_before) * per_heartbeat,
     })
 }
 
-fn send_all(swarm: &mut Swarm, crowd: &mut Crowd, count: usize, rate: f64) -> Result<()> {
+fn send_all(swarm: &mut Swarm, attendees: &mut Attendees, count: usize, rate: f64) -> Result<()> {
     let mut frame = Vec::new();
-    crowd.dialect.heartbeat(&mut frame);
+    attendees.dialect.heartbeat(&mut frame);
     let mut progress = Progress::new("heartbeats", count);
     let start = clock::now();
     let mut sent = 0;
     while sent < count {
         let due = ((clock::seconds_since(start) * rate) as usize + 1).min(count);
         while sent < due {
-            swarm.send(sent % swarm.len(), crowd, |out| out.extend_from_slice(&frame))?;
+            swarm.send(sent % swarm.len(), attendees, |out| out.extend_from_slice(&frame))?;
             sent += 1;
         }
-        swarm.turn(Duration::from_millis(1), crowd)?;
+        swarm.turn(Duration::from_millis(1), attendees)?;
         progress.at(sent);
     }
     Ok(())

@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use crate::attendees::Attendees;
 use crate::clock;
-use crate::crowd::{Crowd, Population};
 use crate::failure::{Result, fail};
+use crate::population::Population;
 use crate::procfs::{CpuTime, Memory};
 use crate::server::Server;
 use crate::subject::Subject;
@@ -47,7 +48,7 @@ const COLUMNS: &[&str] = &[
 
 /// Memory of idle connections
 #[derive(Args, Debug)]
-pub(crate) struct Idle {
+pub(crate) struct IdleArgs {
     /// How many connections
     #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) connections: u32,
@@ -69,7 +70,7 @@ pub(crate) struct Idle {
 }
 
 /// Runs the mode.
-pub(crate) fn run(args: &Idle) -> Result<()> {
+pub(crate) fn run(args: &IdleArgs) -> Result<()> {
     let (baseline, rounds) = measure(args)?;
     let mut table = Table::new(COLUMNS);
     for (round, measured) in rounds.iter().enumerate() {
@@ -86,7 +87,7 @@ pub(crate) fn run(args: &Idle) -> Result<()> {
 }
 
 /// The resident bytes after a first connection came and went, and all rounds on one server.
-pub(crate) fn measure(args: &Idle) -> Result<(f64, Vec<Measured>)> {
+pub(crate) fn measure(args: &IdleArgs) -> Result<(f64, Vec<IdleFigures>)> {
     if !args.subject.peer.has_presence() {
         fail!("{} has no members to be", args.subject.peer.name());
     }
@@ -105,40 +106,42 @@ pub(crate) fn measure(args: &Idle) -> Result<(f64, Vec<Measured>)> {
     server.explain(result)
 }
 
-fn all_rounds(args: &Idle, server: &Server) -> Result<(f64, Vec<Measured>)> {
+fn all_rounds(args: &IdleArgs, server: &Server) -> Result<(f64, Vec<IdleFigures>)> {
     let mut swarm = Swarm::new(server.address)?;
     warm_up(args, &mut swarm)?;
     let baseline = Memory::of(server.pid)?.resident as f64;
     let mut measured = Vec::new();
     for _ in 0..args.rounds {
-        let mut crowd = crowd(args, args.connections, args.channels);
-        measured.push(one_round(args, server, &mut swarm, &mut crowd)?);
+        let mut attendees = attendees(args, args.connections, args.channels);
+        measured.push(one_round(args, server, &mut swarm, &mut attendees)?);
     }
     Ok((baseline, measured))
 }
 
-fn crowd(args: &Idle, users: u32, channels: u32) -> Crowd {
+fn attendees(args: &IdleArgs, users: u32, channels: u32) -> Attendees {
     let (users, channels) = (users as usize, channels as usize);
     let population = Population { users, channels, prefix: "idle".to_owned() };
-    Crowd::new(args.subject.peer.dialect(channels), population, true)
+    Attendees::new(args.subject.peer.dialect(channels), population, true)
 }
 
 /// Has one connection come and go, so that what the server loads for the first of all is not
 /// divided among them.
-fn warm_up(args: &Idle, swarm: &mut Swarm) -> Result<()> {
-    let mut crowd = crowd(args, 1, 1);
-    swarm.connect(1, args.subject.deadline(), &mut crowd)?;
-    if !swarm.turn_until(args.subject.deadline(), &mut crowd, |crowd| crowd.complete == 1)? {
+fn warm_up(args: &IdleArgs, swarm: &mut Swarm) -> Result<()> {
+    let mut attendees = attendees(args, 1, 1);
+    swarm.connect(1, args.subject.deadline(), &mut attendees)?;
+    if !swarm
+        .turn_until(args.subject.deadline(), &mut attendees, |attendees| attendees.complete == 1)?
+    {
         fail!("the first connection did not become complete in time");
     }
-    crowd.leave();
-    swarm.close_all(args.subject.deadline(), &mut crowd)?;
-    swarm.settle(SETTLE, &mut crowd)
+    attendees.leave();
+    swarm.close_all(args.subject.deadline(), &mut attendees)?;
+    swarm.settle(SETTLE, &mut attendees)
 }
 
 /// What one round found.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Measured {
+pub(crate) struct IdleFigures {
     pub(crate) connect: f64,
     quiet: f64,
     pub(crate) resident: f64,
@@ -149,34 +152,36 @@ pub(crate) struct Measured {
 }
 
 fn one_round(
-    args: &Idle,
+    args: &IdleArgs,
     server: &Server,
     swarm: &mut Swarm,
-    crowd: &mut Crowd,
-) -> Result<Measured> {
+    attendees: &mut Attendees,
+) -> Result<IdleFigures> {
     let generator = std::process::id();
     let (server_before, generator_before) = (CpuTime::of(server.pid)?, CpuTime::of(generator)?);
     let start = clock::now();
-    swarm.connect(args.connections as usize, args.subject.deadline(), crowd)?;
+    swarm.connect(args.connections as usize, args.subject.deadline(), attendees)?;
     let connect = clock::seconds_since(start);
-    let users = crowd.population.users;
-    if !swarm.turn_until(args.subject.deadline(), crowd, |crowd| crowd.complete == users)? {
-        crowd.verify()?;
-        fail!("only {} of {users} connections became complete in time", crowd.complete);
+    let users = attendees.population.users;
+    if !swarm
+        .turn_until(args.subject.deadline(), attendees, |attendees| attendees.complete == users)?
+    {
+        attendees.verify()?;
+        fail!("only {} of {users} connections became complete in time", attendees.complete);
     }
     let quiet = clock::seconds_since(start);
     let server_cpu = CpuTime::of(server.pid)?.since(&server_before);
     let generator_cpu = CpuTime::of(generator)?.since(&generator_before);
-    keep_alive(start, swarm, crowd)?;
-    swarm.settle(SETTLE, crowd)?;
-    crowd.verify()?;
+    keep_alive(start, swarm, attendees)?;
+    swarm.settle(SETTLE, attendees)?;
+    attendees.verify()?;
     let resident = Memory::of(server.pid)?.resident as f64;
-    let with_further = subscribe_further(args, server, swarm, crowd)?;
-    crowd.leave();
-    swarm.close_all(args.subject.deadline(), crowd)?;
-    swarm.settle(SETTLE, crowd)?;
+    let with_further = subscribe_further(args, server, swarm, attendees)?;
+    attendees.leave();
+    swarm.close_all(args.subject.deadline(), attendees)?;
+    swarm.settle(SETTLE, attendees)?;
     let after_leaving = Memory::of(server.pid)?.resident as f64;
-    Ok(Measured {
+    Ok(IdleFigures {
         connect,
         quiet,
         resident,
@@ -189,50 +194,52 @@ fn one_round(
 
 /// Subscribes every connection to its neighbours' channels; the resident bytes after that.
 fn subscribe_further(
-    args: &Idle,
+    args: &IdleArgs,
     server: &Server,
     swarm: &mut Swarm,
-    crowd: &mut Crowd,
+    attendees: &mut Attendees,
 ) -> Result<Option<f64>> {
     if args.further == 0 {
         return Ok(None);
     }
     let start = clock::now();
-    for who in crowd.all() {
+    for who in attendees.all() {
         let mut frames = Vec::new();
         for step in 1..=args.further as usize {
-            let channel = crowd.population.channel(who + step);
-            crowd.dialect.observe(&Population::user(who), &channel, &mut frames);
+            let channel = attendees.population.channel(who + step);
+            attendees.dialect.observe(&Population::user(who), &channel, &mut frames);
         }
-        swarm.send(who, crowd, |out| out.extend_from_slice(&frames))?;
+        swarm.send(who, attendees, |out| out.extend_from_slice(&frames))?;
         if who % 100 == 0 {
-            swarm.turn(Duration::ZERO, crowd)?;
+            swarm.turn(Duration::ZERO, attendees)?;
         }
     }
-    let expected = crowd.population.users * args.further as usize;
+    let expected = attendees.population.users * args.further as usize;
     let deadline = args.subject.deadline();
-    if !swarm.turn_until(deadline, crowd, |crowd| crowd.foreign_snapshots >= expected)? {
-        fail!("only {} of {expected} further snapshots came in time", crowd.foreign_snapshots);
+    if !swarm
+        .turn_until(deadline, attendees, |attendees| attendees.foreign_snapshots >= expected)?
+    {
+        fail!("only {} of {expected} further snapshots came in time", attendees.foreign_snapshots);
     }
-    keep_alive(start, swarm, crowd)?;
-    swarm.settle(SETTLE, crowd)?;
+    keep_alive(start, swarm, attendees)?;
+    swarm.settle(SETTLE, attendees)?;
     Ok(Some(Memory::of(server.pid)?.resident as f64))
 }
 
 /// Heartbeats on every connection, if the round has lasted long.
-fn keep_alive(start: Instant, swarm: &mut Swarm, crowd: &mut Crowd) -> Result<()> {
+fn keep_alive(start: Instant, swarm: &mut Swarm, attendees: &mut Attendees) -> Result<()> {
     if clock::seconds_since(start) < HEARTBEAT_AFTER {
         return Ok(());
     }
     let mut heartbeat = Vec::new();
-    crowd.dialect.heartbeat(&mut heartbeat);
+    attendees.dialect.heartbeat(&mut heartbeat);
     for who in 0..swarm.len() {
-        swarm.send(who, crowd, |out| out.extend_from_slice(&heartbeat))?;
+        swarm.send(who, attendees, |out| out.extend_from_slice(&heartbeat))?;
     }
     Ok(())
 }
 
-fn row(args: &Idle, round: usize, baseline: f64, measured: &Measured) -> Vec<Cell> {
+fn row(args: &IdleArgs, round: usize, baseline: f64, measured: &IdleFigures) -> Vec<Cell> {
     let connections = f64::from(args.connections);
     let further = connections * f64::from(args.further);
     vec![

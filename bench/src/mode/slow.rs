@@ -13,7 +13,7 @@ use clap::Args;
 
 use crate::broadcast::{Broadcast, SIPS_PER_SECOND};
 use crate::failure::{Result, fail};
-use crate::mode::fanout::{Load, Measured as Phase, PAIRS_MAX, measure_load};
+use crate::mode::fanout::{FanoutFigures, Load, PAIRS_MAX, measure_load};
 use crate::procfs::Memory;
 use crate::server::Server;
 use crate::subject::Subject;
@@ -40,7 +40,7 @@ const COLUMNS: &[&str] = &[
 
 /// Subscribers that stop reading, or crawl
 #[derive(Args, Debug)]
-pub(crate) struct Slow {
+pub(crate) struct SlowArgs {
     /// Connections that observe the channel
     #[arg(long, value_name = "S", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     pub(crate) subscribers: u32,
@@ -71,7 +71,7 @@ pub(crate) struct Slow {
 
 /// What one run found.
 #[derive(Debug)]
-pub(crate) struct Measured {
+pub(crate) struct SlowFigures {
     pub(crate) p99_without: f64,
     pub(crate) p99_with: f64,
     pub(crate) bytes_per_reader: f64,
@@ -80,7 +80,7 @@ pub(crate) struct Measured {
 }
 
 /// Runs the mode.
-pub(crate) fn run(args: &Slow) -> Result<()> {
+pub(crate) fn run(args: &SlowArgs) -> Result<()> {
     let mut table = Table::new(COLUMNS);
     for repeat in 1..=args.repeats as usize {
         let measured = measure(args)?;
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &Slow) -> Result<()> {
 }
 
 /// One measurement, on a server of its own.
-pub(crate) fn measure(args: &Slow) -> Result<Measured> {
+pub(crate) fn measure(args: &SlowArgs) -> Result<SlowFigures> {
     if args.slow == 0 || args.slow >= args.subscribers {
         fail!("--slow {} must be at least 1 and leave some of {}", args.slow, args.subscribers);
     }
@@ -108,7 +108,7 @@ pub(crate) fn measure(args: &Slow) -> Result<Measured> {
     server.explain(result)
 }
 
-fn both_phases(args: &Slow, server: &Server) -> Result<Measured> {
+fn both_phases(args: &SlowArgs, server: &Server) -> Result<SlowFigures> {
     let load = Load {
         subscribers: args.subscribers,
         updates: args.rate * args.seconds,
@@ -120,10 +120,10 @@ fn both_phases(args: &Slow, server: &Server) -> Result<Measured> {
     let mut swarm = Swarm::new(server.address)?;
     let dialect = args.subject.peer.dialect(1);
     let subscribers = args.subscribers as usize;
-    let mut all = Broadcast::new(dialect, load.publishers as usize, subscribers);
+    let mut all = Broadcast::new(dialect, load.publishers as usize, subscribers)?;
     all.gather(&mut swarm, args.subject.deadline())?;
     load.make(args.rate as usize, &mut swarm, &mut all, &args.subject)?;
-    let phase = |all: &mut Broadcast, swarm: &mut Swarm| -> Result<(Phase, f64)> {
+    let phase = |all: &mut Broadcast, swarm: &mut Swarm| -> Result<(FanoutFigures, f64)> {
         let phase = measure_load(&load, swarm, all, server, &args.subject)?;
         Ok((phase, Memory::of(server.pid)?.resident as f64))
     };
@@ -131,7 +131,7 @@ fn both_phases(args: &Slow, server: &Server) -> Result<Measured> {
     all.stop_readers(&mut swarm, args.slow as usize, args.crawl as usize)?;
     let (with, resident_with) = phase(&mut all, &mut swarm)?;
     let truth_after = all.resume_readers(&mut swarm, args.subject.deadline())?;
-    Ok(Measured {
+    Ok(SlowFigures {
         p99_without: without.latency.quantile_ms(0.99),
         p99_with: with.latency.quantile_ms(0.99),
         bytes_per_reader: (resident_with - resident_without) / f64::from(args.slow),
@@ -140,7 +140,7 @@ fn both_phases(args: &Slow, server: &Server) -> Result<Measured> {
     })
 }
 
-fn row(args: &Slow, repeat: usize, measured: &Measured) -> Vec<Cell> {
+fn row(args: &SlowArgs, repeat: usize, measured: &SlowFigures) -> Vec<Cell> {
     vec![
         repeat.into(),
         args.subject.peer.name().into(),

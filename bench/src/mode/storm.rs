@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::attendees::Attendees;
 use crate::clock;
-use crate::crowd::{Crowd, Population};
 use crate::failure::{Result, fail};
+use crate::population::Population;
 use crate::procfs::{self, CpuTime, Memory};
 use crate::progress::Progress;
 use crate::server::Server;
@@ -46,7 +47,7 @@ const COLUMNS: &[&str] = &[
 
 /// Many clients join and subscribe one channel at once
 #[derive(Args, Debug)]
-pub(crate) struct Storm {
+pub(crate) struct StormArgs {
     /// How many clients
     #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100_000))]
     pub(crate) clients: u32,
@@ -61,7 +62,7 @@ pub(crate) struct Storm {
 
 /// What one storm took.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Measured {
+pub(crate) struct StormFigures {
     pub(crate) seconds: f64,
     pub(crate) bytes: u64,
     frames: u64,
@@ -71,7 +72,7 @@ pub(crate) struct Measured {
 }
 
 /// Runs the mode.
-pub(crate) fn run(args: &Storm) -> Result<()> {
+pub(crate) fn run(args: &StormArgs) -> Result<()> {
     let measured = measure(args)?;
     let mut table = Table::new(COLUMNS);
     for (repeat, one) in measured.iter().enumerate() {
@@ -95,7 +96,7 @@ pub(crate) fn run(args: &Storm) -> Result<()> {
 }
 
 /// All repeats, on one server.
-pub(crate) fn measure(args: &Storm) -> Result<Vec<Measured>> {
+pub(crate) fn measure(args: &StormArgs) -> Result<Vec<StormFigures>> {
     if !args.subject.peer.has_presence() {
         fail!("{} has no members to know", args.subject.peer.name());
     }
@@ -104,57 +105,61 @@ pub(crate) fn measure(args: &Storm) -> Result<Vec<Measured>> {
     server.explain(result)
 }
 
-fn repeats(args: &Storm, server: &Server) -> Result<Vec<Measured>> {
+fn repeats(args: &StormArgs, server: &Server) -> Result<Vec<StormFigures>> {
     let mut swarm = Swarm::new(server.address)?;
     let mut progress = Progress::new("storms", args.repeats as usize);
     let mut measured = Vec::new();
     for repeat in 0..args.repeats as usize {
         let prefix = format!("storm-{repeat}");
         let population = Population { users: args.clients as usize, channels: 1, prefix };
-        let mut crowd = Crowd::new(args.subject.peer.dialect(1), population, false);
-        measured.push(one_storm(args, server, &mut swarm, &mut crowd)?);
+        let mut attendees = Attendees::new(args.subject.peer.dialect(1), population, false);
+        measured.push(one_storm(args, server, &mut swarm, &mut attendees)?);
         progress.at(repeat + 1);
     }
     Ok(measured)
 }
 
 fn one_storm(
-    args: &Storm,
+    args: &StormArgs,
     server: &Server,
     swarm: &mut Swarm,
-    crowd: &mut Crowd,
-) -> Result<Measured> {
-    let users = crowd.population.users;
-    swarm.connect(users, args.subject.deadline(), crowd)?;
-    if !swarm.turn_until(args.subject.deadline(), crowd, |crowd| crowd.welcomed == users)? {
-        fail!("only {} of {users} clients were welcomed in time", crowd.welcomed);
+    attendees: &mut Attendees,
+) -> Result<StormFigures> {
+    let users = attendees.population.users;
+    swarm.connect(users, args.subject.deadline(), attendees)?;
+    if !swarm
+        .turn_until(args.subject.deadline(), attendees, |attendees| attendees.welcomed == users)?
+    {
+        fail!("only {} of {users} clients were welcomed in time", attendees.welcomed);
     }
-    let requests: Vec<Vec<u8>> = crowd.all().map(|who| request(crowd, who)).collect();
+    let requests: Vec<Vec<u8>> = attendees.all().map(|who| request(attendees, who)).collect();
     procfs::reset_peak(server.pid);
     let generator = std::process::id();
     let (server_before, generator_before) = (CpuTime::of(server.pid)?, CpuTime::of(generator)?);
-    let tally_before = swarm.tally;
+    let tally_before = swarm.tally();
     let start = clock::now();
     for (who, request) in requests.iter().enumerate() {
-        swarm.send(who, crowd, |out| out.extend_from_slice(request))?;
+        swarm.send(who, attendees, |out| out.extend_from_slice(request))?;
         if who % BATCH == BATCH - 1 {
-            swarm.turn(Duration::ZERO, crowd)?;
+            swarm.turn(Duration::ZERO, attendees)?;
         }
     }
-    if !swarm.turn_until(args.subject.deadline(), crowd, |crowd| crowd.complete == users)? {
-        crowd.verify()?;
-        fail!("only {} of {users} clients became complete in time", crowd.complete);
+    if !swarm
+        .turn_until(args.subject.deadline(), attendees, |attendees| attendees.complete == users)?
+    {
+        attendees.verify()?;
+        fail!("only {} of {users} clients became complete in time", attendees.complete);
     }
     let seconds = clock::seconds_since(start);
-    let tally = swarm.tally.since(tally_before);
+    let tally = swarm.tally().since(tally_before);
     let server_cpu = CpuTime::of(server.pid)?.since(&server_before);
     let generator_cpu = CpuTime::of(generator)?.since(&generator_before);
-    swarm.settle(SETTLE, crowd)?;
-    crowd.verify()?;
+    swarm.settle(SETTLE, attendees)?;
+    attendees.verify()?;
     let peak = Memory::of(server.pid)?.peak;
-    crowd.leave();
-    swarm.close_all(args.subject.deadline(), crowd)?;
-    Ok(Measured {
+    attendees.leave();
+    swarm.close_all(args.subject.deadline(), attendees)?;
+    Ok(StormFigures {
         seconds,
         bytes: tally.bytes,
         frames: tally.frames,
@@ -164,13 +169,13 @@ fn one_storm(
     })
 }
 
-fn request(crowd: &Crowd, who: usize) -> Vec<u8> {
+fn request(attendees: &Attendees, who: usize) -> Vec<u8> {
     let mut request = Vec::new();
-    crowd.enter(who, &mut request);
+    attendees.enter(who, &mut request);
     request
 }
 
-fn row(args: &Storm, repeat: usize, measured: &Measured) -> Vec<Cell> {
+fn row(args: &StormArgs, repeat: usize, measured: &StormFigures) -> Vec<Cell> {
     vec![
         repeat.into(),
         args.subject.peer.name().into(),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::failure::Result;
 use crate::frame;
-use crate::peer::{Dialect, Note};
+use crate::peer::dialect::{Dialect, Note};
 use crate::socket::Upgrade;
 
 /// What a subscriber says to the floor server, and what it is answered.

@@ -10,10 +10,10 @@ use herenow_protocol::{ChannelName, ClientFrame, Level, Request};
 use jsonwebtoken::{EncodingKey, Header};
 use serde::Deserialize;
 
-use crate::crowd::user_index;
 use crate::failure::{Context, Result, fail};
 use crate::frame;
-use crate::peer::{Dialect, Note, attributes};
+use crate::peer::dialect::{Dialect, Note, attributes};
+use crate::population::user_index;
 use crate::replica::{Bits, Body, Change, Frame};
 use crate::socket::Upgrade;
 

@@ -3,7 +3,7 @@
 
 use crate::failure::{Result, fail};
 use crate::frame;
-use crate::peer::{Dialect, Note, attributes, event};
+use crate::peer::dialect::{Dialect, Note, attributes, event};
 use crate::socket::Upgrade;
 
 pub(crate) struct Nats;

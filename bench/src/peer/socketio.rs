@@ -3,7 +3,7 @@
 
 use crate::failure::{Result, fail};
 use crate::frame;
-use crate::peer::{Dialect, Note, attributes};
+use crate::peer::dialect::{Dialect, Note, attributes};
 use crate::socket::Upgrade;
 
 pub(crate) struct SocketIo;

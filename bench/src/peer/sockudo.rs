@@ -1,4 +1,4 @@
-//! sockudo: Pusher's protocol, version 7, with presence channels. Who observes is a member and who is
+//! sockudo: Pusher's protocol, version 7, with presence channels. Observing makes a member, and
 //! a member observes; updates are client events, which everybody but the sender gets.
 
 use std::collections::HashMap;
@@ -7,10 +7,10 @@ use std::fmt::Write;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::crowd::user_index;
 use crate::failure::{Result, fail};
 use crate::frame;
-use crate::peer::{Dialect, Note, attributes, event};
+use crate::peer::dialect::{Dialect, Note, attributes, event};
+use crate::population::user_index;
 use crate::socket::Upgrade;
 
 /// The app of `peers/sockudo/sockudo.toml`.

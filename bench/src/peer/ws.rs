@@ -2,7 +2,7 @@
 
 use crate::failure::Result;
 use crate::frame;
-use crate::peer::{Dialect, Note, attributes};
+use crate::peer::dialect::{Dialect, Note, attributes};
 use crate::socket::Upgrade;
 
 pub(crate) struct Ws;

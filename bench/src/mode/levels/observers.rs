@@ -1,5 +1,5 @@
 //! The members of one large channel and what each, as a subscriber, was told of its size; and the
-//! visitors, who subscribe nothing. Connections `0..members` are members, the rest visitors.
+//! visitors, which subscribe nothing. Connections `0..members` are members, the rest visitors.
 //!
 //! Frames are read loosely: only what bears on levels and counts.
 
@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::crowd::Population;
 use crate::failure::{Context, Result, fail};
 use crate::frame;
+use crate::population::Population;
 use crate::socket::Upgrade;
 use crate::swarm::{Driver, Swarm};
 
@@ -25,7 +25,7 @@ const SHOWN: usize = 200;
 
 /// What a frame says, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Said {
     Nothing,
     Welcome,
     /// A snapshot or a change: the subscriber has the list.
@@ -42,7 +42,7 @@ enum Told {
 }
 
 #[derive(Deserialize)]
-struct Wire<'a> {
+struct LooseFrame<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     seq: Option<u64>,
@@ -56,24 +56,24 @@ struct Wire<'a> {
 ///
 /// # Errors
 /// If the broker refused something or broke its protocol.
-fn told(payload: &[u8]) -> Result<Told> {
+fn read(payload: &[u8]) -> Result<Said> {
     let shown = || String::from_utf8_lossy(&payload[..payload.len().min(SHOWN)]).into_owned();
-    let wire: Wire<'_> =
+    let wire: LooseFrame<'_> =
         serde_json::from_slice(payload).context(|| format!("not a frame ({})", shown()))?;
     Ok(match (&*wire.kind, wire.seq, wire.count) {
-        ("welcome", ..) => Told::Welcome,
-        ("ok" | "result" | "heartbeatDue", ..) => Told::Nothing,
-        ("snapshot" | "presence", Some(_), Some(count)) => Told::List { count },
+        ("welcome", ..) => Said::Welcome,
+        ("ok" | "result" | "heartbeatDue", ..) => Said::Nothing,
+        ("snapshot" | "presence", Some(_), Some(count)) => Said::List { count },
         ("count", Some(seq), Some(count)) => {
             let recent = wire.recent.map_or(0, |recent| recent.len());
             if recent > RECENT_MAX {
                 fail!("a count frame names {recent} recent members, more than {RECENT_MAX}");
             }
-            Told::Count { seq, count }
+            Said::Count { seq, count }
         }
         ("level", ..) => match wire.level.as_deref() {
-            Some("count") => Told::Level { counting: true },
-            Some("events") => Told::Level { counting: false },
+            Some("count") => Said::Level { counting: true },
+            Some("events") => Said::Level { counting: false },
             _ => fail!("a level of unknown kind: {}", shown()),
         },
         ("error" | "removed" | "goaway", ..) => fail!("the broker says {}", shown()),
@@ -103,7 +103,7 @@ pub(super) struct Observers {
     pub(super) any_counted: bool,
     exact: usize,
     /// The last frame, and what it says: most subscribers get the same.
-    last: (Vec<u8>, Told),
+    last: (Vec<u8>, Said),
 }
 
 impl Observers {
@@ -115,7 +115,7 @@ impl Observers {
             welcomed: 0,
             any_counted: false,
             exact: 0,
-            last: (Vec::new(), Told::Nothing),
+            last: (Vec::new(), Said::Nothing),
         }
     }
 
@@ -178,19 +178,19 @@ impl Observers {
     }
 
     /// Subscriber `who` was told something.
-    fn take(&mut self, who: usize, told: Told) -> Result<()> {
+    fn take(&mut self, who: usize, said: Said) -> Result<()> {
         let members = self.observers.len();
         let observer = &mut self.observers[who];
         let before = observer.counting && observer.count == Some(members);
-        match told {
-            Told::Nothing | Told::Welcome => {}
-            Told::Level { counting } => {
+        match said {
+            Said::Nothing | Said::Welcome => {}
+            Said::Level { counting } => {
                 if self.possible.is_some() && !counting {
                     fail!("subscriber {who} went back to events in a channel of {members}");
                 }
                 observer.counting = counting;
             }
-            Told::List { count } => {
+            Said::List { count } => {
                 if observer.counting {
                     fail!("subscriber {who} got a list or a change after it was told to count");
                 }
@@ -202,7 +202,7 @@ impl Observers {
                     );
                 }
             }
-            Told::Count { seq, count } => {
+            Said::Count { seq, count } => {
                 if seq < observer.seq {
                     fail!("subscriber {who} got count {seq} after {}", observer.seq);
                 }
@@ -231,10 +231,10 @@ impl Driver for Observers {
 
     fn message(&mut self, who: usize, payload: &[u8], out: &mut Vec<u8>) -> Result<()> {
         if self.last.0 != payload {
-            self.last = (payload.to_vec(), told(payload)?);
+            self.last = (payload.to_vec(), read(payload)?);
         }
-        let told = self.last.1;
-        if told == Told::Welcome {
+        let said = self.last.1;
+        if said == Said::Welcome {
             self.welcomed += 1;
             if who < self.members() {
                 frame::text(&format!(r#"{{"type":"join","channel":"{CHANNEL}"}}"#), out);
@@ -243,7 +243,7 @@ impl Driver for Observers {
                 frame::text(&subscribe, out);
             }
         }
-        if who < self.members() { self.take(who, told) } else { Ok(()) }
+        if who < self.members() { self.take(who, said) } else { Ok(()) }
     }
 }
 

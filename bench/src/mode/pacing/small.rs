@@ -1,15 +1,16 @@
-//! Many small channels: who is told of which change, and when.
+//! Many small channels: which subscriber is told of which change, and when.
 //!
 //! Connections `0..channels` are members, one in each channel; the rest observe, connection
 //! `channels + i` the channel `i % channels`. Change `n` is made in channel `n % channels`.
 
 use std::time::{Duration, Instant};
 
+use crate::broadcast::Delivered;
 use crate::clock::{self, Deadline};
-use crate::crowd::{Population, update_mark, updates_in};
 use crate::failure::{Result, fail};
 use crate::histogram::Histogram;
 use crate::peer::{Dialect, Note};
+use crate::population::{Population, update_mark, updates_in};
 use crate::progress::Progress;
 use crate::replica::Bits;
 use crate::socket::Upgrade;
@@ -17,17 +18,6 @@ use crate::swarm::{Driver, Swarm, TURN};
 
 /// Long enough for what is on its way to arrive.
 const SETTLE: Duration = Duration::from_millis(300);
-
-/// What subscribers were told since [`Small::start_counting`].
-#[derive(Debug, Default)]
-pub(super) struct Told {
-    pub(super) deliveries: u64,
-    pub(super) folded: u64,
-    /// From a change's writing to its delivery.
-    pub(super) latency: Histogram,
-    /// From the moment when a change was due to its writing.
-    pub(super) written_late: Histogram,
-}
 
 pub(super) struct Small {
     dialect: Box<dyn Dialect>,
@@ -40,12 +30,19 @@ pub(super) struct Small {
     seen: Vec<usize>,
     /// Deliveries that have not come yet.
     lacking: usize,
-    told: Told,
+    /// Latency runs from a change's writing to its delivery.
+    delivered: Delivered,
+    /// From the moment when a change was due to its writing.
+    written_late: Histogram,
 }
 
 impl Small {
-    pub(super) fn new(dialect: Box<dyn Dialect>, channels: usize, subscribers_each: usize) -> Self {
-        Self {
+    pub(super) fn new(
+        dialect: Box<dyn Dialect>,
+        channels: usize,
+        subscribers_each: usize,
+    ) -> Result<Self> {
+        Ok(Self {
             dialect,
             names: Population { users: channels, channels, prefix: "small".to_owned() },
             subscribers_each,
@@ -53,8 +50,9 @@ impl Small {
             written: Vec::new(),
             seen: vec![0; channels * subscribers_each],
             lacking: 0,
-            told: Told::default(),
-        }
+            delivered: Delivered::new()?,
+            written_late: Histogram::new()?,
+        })
     }
 
     /// Connects everybody; returns when all are in place and nothing is on its way any more.
@@ -68,12 +66,20 @@ impl Small {
         swarm.settle(SETTLE, self)
     }
 
+    /// Counts anew from here.
     pub(super) fn start_counting(&mut self) {
-        self.told = Told::default();
+        self.delivered.clear();
+        self.written_late.clear();
     }
 
-    pub(super) fn told(&self) -> &Told {
-        &self.told
+    /// What subscribers were told since [`Self::start_counting`].
+    pub(super) fn delivered(&self) -> &Delivered {
+        &self.delivered
+    }
+
+    /// How late changes were written since then.
+    pub(super) fn written_late(&self) -> &Histogram {
+        &self.written_late
     }
 
     /// Makes `changes` changes at `rate` a second, come what may, and waits for the last delivery.
@@ -117,7 +123,7 @@ impl Small {
         let mut frame = Vec::with_capacity(256);
         self.dialect.update(&user, &channel, &update_mark(number), &mut frame);
         let now = clock::now();
-        self.told.written_late.add(now.saturating_duration_since(due));
+        self.written_late.add(now.saturating_duration_since(due));
         self.written.push(now);
         self.lacking += self.subscribers_each;
         swarm.send(who, self, |out| out.extend_from_slice(&frame))
@@ -134,9 +140,9 @@ impl Small {
         let next = if last == 0 { number % channels } else { last - 1 + channels };
         let folded = (number - next) / channels;
         self.lacking = self.lacking.saturating_sub(folded + 1);
-        self.told.folded += folded as u64;
-        self.told.deliveries += 1;
-        self.told.latency.add(now.saturating_duration_since(self.written[number]));
+        self.delivered.folded += folded as u64;
+        self.delivered.deliveries += 1;
+        self.delivered.latency.add(now.saturating_duration_since(self.written[number]));
     }
 
     fn place(&self, who: usize, out: &mut Vec<u8>) {
@@ -189,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_folded_change_is_settled_and_no_delivery() {
-        let mut small = Small::new(Peer::Herenow.dialect(3), 3, 2);
+        let mut small = Small::new(Peer::Herenow.dialect(3), 3, 2).unwrap();
         let now = clock::now();
         small.written = vec![now; 8];
         small.lacking = 8 * 2;
@@ -197,6 +203,6 @@ mod tests {
         small.saw(4, 1, now);
         small.saw(4, 7, now);
         small.saw(4, 4, now);
-        assert_eq!((small.told.deliveries, small.told.folded, small.lacking), (2, 1, 13));
+        assert_eq!((small.delivered.deliveries, small.delivered.folded, small.lacking), (2, 1, 13));
     }
 }

@@ -8,9 +8,9 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use crate::clock;
+use crate::compare::samples::Sample;
 use crate::failure::{Context, Result, fail};
 use crate::machine;
-use crate::mode::compare::Sample;
 
 const HEADING: &str = "run,work,peer,repeat,metric,value";
 
@@ -78,7 +78,7 @@ pub(crate) fn has_heading(path: &Path) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mode::work::Work;
+    use crate::compare::work::Work;
     use crate::peer::Peer;
 
     #[test]

@@ -1,24 +1,21 @@
-//! `compare`: the same work for every system, in one run, and herenow's figures beside their bounds.
-//!
-//! Systems take turns within each repeat, so that a noisy minute hits all of them; the tables show
-//! medians. Every measurement has a server of its own. A system that can't be started, or breaks in
-//! mid-work, is told on stderr, has a dash in the tables, and makes the run fail in the end.
+//! The turns of `compare`, and its tables.
 
 use std::io::{self, Write};
 
 use clap::Args;
 
+use crate::compare::bounds;
+use crate::compare::raw::{self, Run};
+use crate::compare::samples::{Sample, Samples};
+use crate::compare::work::{Scale, Work};
 use crate::failure::{Result, fail};
-use crate::mode::bounds;
-use crate::mode::raw::{self, Run};
-use crate::mode::work::{Scale, Work};
 use crate::peer::Peer;
 use crate::subject::{Common, Subject};
-use crate::table::{Cell, Table, median, note};
+use crate::table::{Cell, Table, note};
 
 /// Every system on the same work, and herenow's figures beside their bounds
 #[derive(Args, Debug)]
-pub(crate) struct Compare {
+pub(crate) struct CompareArgs {
     /// The systems to compare
     #[arg(long, value_name = "A,B", value_enum, value_delimiter = ',', default_values_t = Peer::ALL)]
     only: Vec<Peer>,
@@ -39,33 +36,8 @@ pub(crate) struct Compare {
     common: Common,
 }
 
-/// One number that was measured.
-#[derive(Clone, Debug)]
-pub(crate) struct Sample {
-    pub(crate) work: Work,
-    pub(crate) peer: Peer,
-    pub(crate) repeat: u32,
-    pub(crate) metric: &'static str,
-    pub(crate) value: f64,
-}
-
-/// All numbers of a run.
-#[derive(Debug, Default)]
-pub(crate) struct Samples(Vec<Sample>);
-
-impl Samples {
-    /// The median over the repeats.
-    pub(crate) fn median(&self, work: Work, peer: Peer, metric: &str) -> Option<f64> {
-        let matching = self
-            .0
-            .iter()
-            .filter(|sample| sample.work == work && sample.peer == peer && sample.metric == metric);
-        median(&mut matching.map(|sample| sample.value).collect::<Vec<_>>())
-    }
-}
-
 /// Runs the mode.
-pub(crate) fn run(args: &Compare) -> Result<()> {
+pub(crate) fn run(args: &CompareArgs) -> Result<()> {
     let mut run = prepare(args)?;
     let mut samples = Samples::default();
     let mut failed: Vec<(Work, Peer)> = Vec::new();
@@ -109,7 +81,7 @@ pub(crate) fn run(args: &Compare) -> Result<()> {
 }
 
 /// Finds out what would make half an hour's numbers useless, and what they are numbers of.
-fn prepare(args: &Compare) -> Result<Run> {
+fn prepare(args: &CompareArgs) -> Result<Run> {
     if !args.works.iter().any(|work| args.only.iter().any(|&peer| work.suits(peer))) {
         fail!("--only and --works leave nothing to measure");
     }
@@ -128,7 +100,7 @@ fn prepare(args: &Compare) -> Result<Run> {
 }
 
 fn one(
-    args: &Compare,
+    args: &CompareArgs,
     work: Work,
     peer: Peer,
     samples: &Samples,
@@ -140,12 +112,12 @@ fn one(
     work.measure(subject, scale, frame_bytes)
 }
 
-/// A line for whoever waits.
+/// Says on stderr how far the comparison is.
 fn tell(line: &str) {
     let _ = writeln!(io::stderr(), "herenow-bench: {line}");
 }
 
-fn publish(args: &Compare, samples: &Samples, run: &Run) -> Result<()> {
+fn publish(args: &CompareArgs, samples: &Samples, run: &Run) -> Result<()> {
     for &work in &args.works {
         note(&format!("\n{}: {}", work.name(), work.what()))?;
         work_table(args, work, samples).publish(None)?;
@@ -158,7 +130,7 @@ fn publish(args: &Compare, samples: &Samples, run: &Run) -> Result<()> {
     args.common.csv.as_deref().map_or(Ok(()), |csv| run.append(csv, &samples.0))
 }
 
-fn work_table(args: &Compare, work: Work, samples: &Samples) -> Table {
+fn work_table(args: &CompareArgs, work: Work, samples: &Samples) -> Table {
     let mut table = Table::new(work.columns());
     for &peer in args.only.iter().filter(|&&peer| work.suits(peer)) {
         let mut cells: Vec<Cell> = vec![peer.name().into()];

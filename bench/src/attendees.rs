@@ -1,81 +1,14 @@
-//! Who is expected where, and how far each connection is on its way to knowing it.
-//!
-//! The user of connection `i` is called `u~` and `i` in hex, so that its name is found in whatever
-//! a system sends. Connection `i` is in channel `i % channels`, as the `i / channels`-th member.
+//! Clients that are members and subscribers of their channel at once, and how far each is on its way
+//! to knowing all its members.
 
 use std::ops::Range;
 
 use crate::failure::{Result, fail};
 use crate::peer::{Dialect, Note};
+use crate::population::{Population, users_in};
 use crate::replica::{Frame, Replica};
 use crate::socket::Upgrade;
 use crate::swarm::Driver;
-
-const USER_MARK: &[u8] = b"u~";
-const UPDATE_MARK: &[u8] = b"n~";
-const DIGITS: usize = 8;
-
-/// How many users, over how many channels.
-#[derive(Clone, Debug)]
-pub(crate) struct Population {
-    pub(crate) users: usize,
-    pub(crate) channels: usize,
-    /// Begins every channel's name, so that one round's channels are not another's.
-    pub(crate) prefix: String,
-}
-
-impl Population {
-    pub(crate) fn user(index: usize) -> String {
-        format!("u~{index:08x}")
-    }
-
-    pub(crate) fn channel(&self, index: usize) -> String {
-        format!("{}-{}", self.prefix, index % self.channels)
-    }
-
-    /// How many are in the channel of connection `index`.
-    pub(crate) fn size(&self, index: usize) -> usize {
-        (self.users - index % self.channels).div_ceil(self.channels)
-    }
-
-    /// Which member of its own channel user `user` is; none if `who` is in another.
-    fn slot(&self, who: usize, user: usize) -> Option<usize> {
-        let same = user < self.users && user % self.channels == who % self.channels;
-        same.then_some(user / self.channels)
-    }
-}
-
-/// The users that `bytes` name, in order.
-fn users_in(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    numbers_in(bytes, USER_MARK)
-}
-
-/// The updates that `bytes` carry, in order.
-pub(crate) fn updates_in(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    numbers_in(bytes, UPDATE_MARK)
-}
-
-/// How update `number` is found in whatever a system makes of it.
-pub(crate) fn update_mark(number: usize) -> String {
-    format!("n~{number:08x}")
-}
-
-/// The index in a user's name.
-pub(crate) fn user_index(name: &[u8]) -> Option<usize> {
-    let digits = name.strip_prefix(USER_MARK).filter(|digits| digits.len() == DIGITS)?;
-    parse_hex(digits)
-}
-
-fn numbers_in<'a>(bytes: &'a [u8], mark: &'static [u8]) -> impl Iterator<Item = usize> + 'a {
-    memchr::memmem::find_iter(bytes, mark).filter_map(move |at| {
-        let start = at + mark.len();
-        parse_hex(bytes.get(start..start + DIGITS)?)
-    })
-}
-
-fn parse_hex(digits: &[u8]) -> Option<usize> {
-    usize::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-}
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,7 +19,7 @@ enum Step {
     Entered,
 }
 
-/// What one connection knows.
+/// What one connection knows of its channel.
 #[derive(Debug, Default)]
 struct Attendee {
     step: Step,
@@ -94,11 +27,11 @@ struct Attendee {
     complete: bool,
 }
 
-/// The connections of one system, each joined and subscribed to its channel.
-pub(crate) struct Crowd {
+/// The connections of one system, each a member and a subscriber of its channel.
+pub(crate) struct Attendees {
     pub(crate) dialect: Box<dyn Dialect>,
     pub(crate) population: Population,
-    attendees: Vec<Attendee>,
+    each: Vec<Attendee>,
     /// Whether connections enter their channel as soon as they may, or wait to be told.
     enter_at_once: bool,
     pub(crate) welcomed: usize,
@@ -108,30 +41,30 @@ pub(crate) struct Crowd {
     leaving: bool,
 }
 
-impl Crowd {
+impl Attendees {
     pub(crate) fn new(
         dialect: Box<dyn Dialect>,
         population: Population,
         enter_at_once: bool,
     ) -> Self {
-        let mut crowd = Self {
+        let mut attendees = Self {
             dialect,
             population,
-            attendees: Vec::new(),
+            each: Vec::new(),
             enter_at_once,
             welcomed: 0,
             complete: 0,
             foreign_snapshots: 0,
             leaving: false,
         };
-        crowd.reset();
-        crowd
+        attendees.reset();
+        attendees
     }
 
     /// Forgets everything: all connections are new again.
     pub(crate) fn reset(&mut self) {
-        self.attendees.clear();
-        self.attendees.resize_with(self.population.users, Attendee::default);
+        self.each.clear();
+        self.each.resize_with(self.population.users, Attendee::default);
         (self.welcomed, self.complete, self.leaving) = (0, 0, false);
         self.foreign_snapshots = 0;
     }
@@ -155,7 +88,7 @@ impl Crowd {
     pub(crate) fn verify(&self) -> Result<()> {
         let mut lacking = 0;
         let mut example = String::new();
-        for (who, attendee) in self.attendees.iter().enumerate() {
+        for (who, attendee) in self.each.iter().enumerate() {
             let size = self.population.size(who);
             let missing = (0..size).find(|&slot| !attendee.replica.members.holds(slot));
             if let Some(slot) = missing {
@@ -177,8 +110,8 @@ impl Crowd {
     }
 
     fn welcome(&mut self, who: usize, out: &mut Vec<u8>) {
-        if self.attendees[who].step == Step::Opened {
-            self.attendees[who].step = Step::Welcomed;
+        if self.each[who].step == Step::Opened {
+            self.each[who].step = Step::Welcomed;
             self.welcomed += 1;
             if self.enter_at_once {
                 self.enter(who, out);
@@ -186,11 +119,11 @@ impl Crowd {
         }
     }
 
-    /// Peers that have no seq: whoever is named in a message has been seen.
+    /// For systems that have no seq: a user that a message names has been seen.
     fn see(&mut self, who: usize, payload: &[u8]) {
         for user in users_in(payload) {
             if let Some(slot) = self.population.slot(who, user) {
-                self.attendees[who].replica.members.add(slot);
+                self.each[who].replica.members.add(slot);
             }
         }
     }
@@ -200,14 +133,14 @@ impl Crowd {
             self.foreign_snapshots += usize::from(frame.is_last_part());
             return Ok(());
         }
-        if let Err(why) = self.attendees[who].replica.apply(frame) {
+        if let Err(why) = self.each[who].replica.apply(frame) {
             fail!("connection {who}, channel {}: {why}", frame.channel);
         }
         Ok(())
     }
 }
 
-impl Driver for Crowd {
+impl Driver for Attendees {
     fn upgrade(&self, who: usize) -> Option<Upgrade> {
         self.dialect.upgrade(&Population::user(who))
     }
@@ -225,16 +158,16 @@ impl Driver for Crowd {
                 return Ok(());
             }
             Note::Entered => {
-                self.attendees[who].step = Step::Entered;
+                self.each[who].step = Step::Entered;
                 self.see(who, payload);
             }
             Note::Members => self.see(who, payload),
             Note::Frame(frame) => {
-                self.attendees[who].step = Step::Entered;
+                self.each[who].step = Step::Entered;
                 self.apply(who, &frame)?;
             }
         }
-        let attendee = &mut self.attendees[who];
+        let attendee = &mut self.each[who];
         let complete = attendee.step == Step::Entered
             && attendee.replica.is_live()
             && attendee.replica.members.count() == self.population.size(who);
@@ -246,30 +179,8 @@ impl Driver for Crowd {
     }
 }
 
-impl std::fmt::Debug for Crowd {
+impl std::fmt::Debug for Attendees {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Crowd").field("population", &self.population).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn everyone_has_a_place() {
-        let population = Population { users: 10, channels: 4, prefix: "c".into() };
-        let sizes: Vec<_> = (0..4).map(|channel| population.size(channel)).collect();
-        assert_eq!(sizes, [3, 3, 2, 2]);
-        assert_eq!(population.slot(1, 9), Some(2));
-        assert_eq!(population.slot(1, 8), None);
-    }
-
-    #[test]
-    fn names_are_found_anywhere() {
-        assert_eq!(updates_in(update_mark(300).as_bytes()).next(), Some(300));
-        let text = format!("x{{{}}},\"u~zz\",{}u~", Population::user(17), Population::user(255));
-        assert_eq!(users_in(text.as_bytes()).collect::<Vec<_>>(), [17, 255]);
-        assert_eq!(user_index(b"u~00000a"), None);
+        f.debug_struct("Attendees").field("population", &self.population).finish_non_exhaustive()
     }
 }

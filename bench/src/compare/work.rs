@@ -188,7 +188,7 @@ impl Work {
             Self::Idle => idle_of(scale, subject),
             Self::Heartbeat => {
                 let rate = scale.of(20_000);
-                let args = heartbeat::Heartbeat {
+                let args = heartbeat::HeartbeatArgs {
                     connections: 1000,
                     rate,
                     seconds: 5,
@@ -228,8 +228,8 @@ fn fan_out(load: &Load, subject: &Subject) -> Result<Values> {
 fn storm_of(clients: u32, subject: Subject) -> Result<Values> {
     // The broker is quick enough to be asked more than once a repeat.
     let repeats = if subject.peer == Peer::Herenow { 7 } else { 1 };
-    let all = storm::measure(&storm::Storm { clients, repeats, subject })?;
-    let middle = |value: fn(&storm::Measured) -> f64| {
+    let all = storm::measure(&storm::StormArgs { clients, repeats, subject })?;
+    let middle = |value: fn(&storm::StormFigures) -> f64| {
         median(&mut all.iter().map(value).collect::<Vec<_>>()).unwrap_or(f64::NAN)
     };
     Ok(vec![
@@ -245,7 +245,7 @@ fn idle_of(scale: Scale, subject: Subject) -> Result<Values> {
     let connections = scale.of(10_000);
     let channels = connections / 10;
     let idle = |rounds, further, subject| {
-        idle::measure(&idle::Idle { connections, channels, rounds, further, subject })
+        idle::measure(&idle::IdleArgs { connections, channels, rounds, further, subject })
     };
     let each = |bytes: f64| bytes / f64::from(connections);
     let rounds = if subject.peer == Peer::Herenow { 6 } else { 1 };
@@ -261,7 +261,8 @@ fn idle_of(scale: Scale, subject: Subject) -> Result<Values> {
     // Only herenow subscribes channels that it has not joined in the same words everywhere.
     if subject.peer == Peer::Herenow {
         let (_, measured) = idle(1, FURTHER, subject)?;
-        if let [idle::Measured { resident, with_further: Some(with), .. }] = measured.as_slice() {
+        if let [idle::IdleFigures { resident, with_further: Some(with), .. }] = measured.as_slice()
+        {
             let one = each(with - resident) / f64::from(FURTHER);
             values.push(("bytes_per_further_subscription", one));
         }
@@ -272,7 +273,7 @@ fn idle_of(scale: Scale, subject: Subject) -> Result<Values> {
 fn slow_of(scale: Scale, subject: Subject) -> Result<Values> {
     let (subscribers, slow) = (scale.of(2000), scale.of(100));
     let args =
-        slow::Slow { subscribers, slow, crawl: 0, rate: 500, seconds: 6, repeats: 1, subject };
+        slow::SlowArgs { subscribers, slow, crawl: 0, rate: 500, seconds: 6, repeats: 1, subject };
     let measured = slow::measure(&args)?;
     Ok(vec![
         ("p99_ms_without", measured.p99_without),
@@ -285,7 +286,7 @@ fn slow_of(scale: Scale, subject: Subject) -> Result<Values> {
 }
 
 fn pacing_of(scale: Scale, subject: Subject) -> Result<Values> {
-    let args = pacing::Pacing {
+    let args = pacing::PacingArgs {
         channels: scale.of(1000),
         subscribers_each: 2,
         rate: scale.of(1000),
@@ -314,7 +315,7 @@ fn pacing_of(scale: Scale, subject: Subject) -> Result<Values> {
 
 fn levels_of(scale: Scale, subject: Subject) -> Result<Values> {
     // A tenth of the members is still more than the broker lists.
-    let args = levels::Levels {
+    let args = levels::LevelsArgs {
         members: scale.of(15_000),
         visitors: scale.of(500),
         seconds: 10,

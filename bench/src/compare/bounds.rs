@@ -1,8 +1,8 @@
 //! What herenow set out to reach, and whether this run shows it.
 
-use crate::mode::compare::Samples;
+use crate::compare::samples::Samples;
+use crate::compare::work::Work;
 use crate::mode::levels::EXACT_WITHIN;
-use crate::mode::work::Work;
 use crate::peer::Peer;
 use crate::table::{Cell, Table};
 
