@@ -4,7 +4,6 @@
 //! before the frames of their own effect.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use herenow_protocol::reply::{Answer, InForce, LevelReason, SnapshotReason};
 use herenow_protocol::{
@@ -12,6 +11,7 @@ use herenow_protocol::{
     Request, ServerFrame, Since, shorthand,
 };
 
+use super::dialect::Dialect;
 use super::place::{Place, Places, Subscribed};
 use super::query::check_right;
 use super::rules::Rules;
@@ -62,19 +62,20 @@ impl Client {
     /// Acts on one text message.
     pub(super) fn act(
         &mut self,
+        dialect: &mut impl Dialect,
         sending: &mut Sending<'_>,
         text: &str,
         limited: Option<Refusal>,
         now: Now,
     ) {
-        let parsed = herenow_protocol::parse(text);
+        let parsed = dialect.parse(text);
         // Whatever was sent, somebody is there. Only a heartbeat that names channels speaks for
         // those alone.
         if !matches!(
             &parsed,
             Ok(ClientFrame { request: Request::Heartbeat { channels: Some(_) }, .. })
         ) {
-            self.outlet.heard_ms.store(now.mono_ms, Ordering::Relaxed);
+            self.outlet.heard(now.mono_ms);
         }
         let (id, outcome) = match (parsed, limited) {
             (Ok(frame), None) => (frame.id, self.apply(sending, frame.request, now)),
@@ -83,7 +84,7 @@ impl Client {
         };
         let follows = follows(&outcome);
         for frame in reply(id, outcome).into_iter().chain(follows) {
-            sending.reply(&frame);
+            dialect.reply(sending, &frame);
         }
     }
 

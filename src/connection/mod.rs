@@ -2,6 +2,7 @@
 //!
 //! - [`task`]: all of it in the order in which things happen.
 //! - [`codec`]: bytes → messages, or the Close code that they deserve.
+//! - [`dialect`]: what the texts mean: our own protocol, or another's.
 //! - [`command`]: a request → what it does and what is replied.
 //! - `query`: the requests that ask.
 //! - `watch`: one's own status, and watching others'.
@@ -18,6 +19,7 @@
 pub mod catch_up;
 pub mod codec;
 pub mod command;
+pub mod dialect;
 pub mod ending;
 pub mod liveness;
 pub mod place;
@@ -28,5 +30,6 @@ pub mod silence;
 pub mod task;
 mod watch;
 
+pub use dialect::{Dialect, Herenow};
 pub use rules::Rules;
-pub use task::start;
+pub use task::{Upgraded, start};

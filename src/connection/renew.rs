@@ -8,6 +8,7 @@ use herenow_protocol::{
 };
 
 use super::command::{Client, Done, right_of};
+use super::dialect::Dialect;
 use super::ending::End;
 use super::query::check_right;
 use crate::auth::{Access, Right};
@@ -17,7 +18,12 @@ use crate::presence::{Command, Now};
 
 impl Client {
     /// Warns of the token's end, and ends the connection with it; the result is when to look again.
-    pub(super) fn tend_token(&mut self, sending: &mut Sending<'_>, now: Now) -> Result<u64, End> {
+    pub(super) fn tend_token(
+        &mut self,
+        dialect: &mut impl Dialect,
+        sending: &mut Sending<'_>,
+        now: Now,
+    ) -> Result<u64, End> {
         let Some(access) = sending.access() else { return Ok(u64::MAX) };
         // The one time that the wall clock is compared: it is what tokens are signed for.
         let left_ms = access.expires_unix_ms().saturating_sub(now.unix_ms);
@@ -33,7 +39,7 @@ impl Client {
                 left_ms.div_ceil(1_000)
             );
             let refusal = Refusal::field(ErrorCode::TokenExpired, "token", rule);
-            sending.reply(&ServerFrame::error(None, refusal));
+            dialect.reply(sending, &ServerFrame::error(None, refusal));
         }
         Ok(now.mono_ms + left_ms)
     }

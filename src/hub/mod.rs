@@ -4,6 +4,7 @@
 //! - [`channel`]: one channel shared: its state, its subscribers, its lock.
 //! - [`crowds`]: its subscribers, by the level that they asked for.
 //! - [`tick`]: the flusher, which turns changes into frames and writes them to every subscriber.
+//! - `post`: reaching connections, by number and by user.
 //! - `telling`: what one tick has to tell, encoded once for all.
 //! - [`pace`]: how long a flusher rests.
 //! - `reading`: what anybody asks of the live state.
@@ -18,6 +19,7 @@
 pub mod channel;
 pub mod crowds;
 pub mod pace;
+mod post;
 mod reading;
 mod status;
 mod telling;
@@ -289,11 +291,8 @@ impl Hub {
 
     /// A connection's timer fired; the connection may just have armed another instead.
     fn wake_connection(&self, number: u64, due_ms: u64) {
-        let outlet = self.connections.get(&number).map(|entry| Arc::clone(entry.value()));
-        let Some(outlet) = outlet else { return };
-        let (armed, order) = (&outlet.armed_ms, Ordering::Relaxed);
-        if armed.compare_exchange(due_ms, NEVER, order, order).is_ok() {
-            outlet.wake(Wake::Timer);
+        if let Some(outlet) = self.connection(number) {
+            outlet.fire(due_ms);
         }
     }
 

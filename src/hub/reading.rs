@@ -85,8 +85,7 @@ impl Hub {
 
     /// When a connection was last heard, by the wall clock. One that is gone was heard just now.
     fn last_heard(&self, number: SourceId, now: Now) -> u64 {
-        let outlet = self.connections.get(&number).map(|entry| Arc::clone(entry.value()));
-        outlet.map_or(now.unix_ms, |outlet| now.unix_at(outlet.heard_ms()))
+        self.connection(number).map_or(now.unix_ms, |outlet| now.unix_at(outlet.heard_ms()))
     }
 
     /// The first `limit` channels by name that have a member, begin with `prefix` and come after

@@ -14,7 +14,7 @@ use super::Hub;
 use super::channel::{Channel, Room};
 use super::pace::Pace;
 use super::telling::Telling;
-use crate::delivery::{Blob, Subscription};
+use crate::delivery::Subscription;
 use crate::limits::{PASS_BATCH, PASS_TURN};
 use crate::presence::{Bounds, Now, Roster};
 
@@ -26,7 +26,7 @@ pub(super) async fn flush(hub: Arc<Hub>, channel: Arc<Channel>) {
         round.tell_aside(&hub, &channel, &mut pace).await;
         round.serve_waiting(&hub, &channel, &mut pace).await;
         round.pass(&hub, &channel, &mut pace).await;
-        round.end(&channel);
+        round.end(&hub, &channel);
         match pace.rest() {
             Some(rest) => tokio::time::sleep(rest).await,
             None => tokio::task::yield_now().await,
@@ -169,15 +169,15 @@ impl Round {
     }
 
     /// What is left of a round: those whom it passed over, and what slow readers keep of it.
-    fn end(self, channel: &Channel) {
-        let blobs = self.telling.into_blobs();
+    fn end(self, hub: &Hub, channel: &Channel) {
+        let shared = self.telling.into_shared();
         let mut room = channel.lock();
         if let Some(due_ms) = self.passed_over_ms {
             room.beat.passed_over(due_ms);
         }
-        let revoked: Vec<_> = blobs.iter().flat_map(|blob| room.pin(blob)).collect();
+        let revoked: Vec<_> = shared.iter().flat_map(|frame| room.pin(frame)).collect();
         drop(room);
-        revoked.iter().for_each(Blob::revoke);
+        revoked.iter().for_each(|frame| hub.revoke(frame));
     }
 }
 

@@ -17,7 +17,8 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 
 use super::census::Counted;
 use crate::auth::Identity;
-use crate::connection;
+use crate::connection::{self, Herenow, Upgraded};
+use crate::delivery::Transport;
 use crate::http::caller::bearer;
 use crate::http::{Api, admit, problem::Problem};
 
@@ -80,9 +81,11 @@ async fn connect(
         tracing::error!("an upgraded connection is no TcpStream");
         return;
     };
-    let (stream, early) = (parts.io.into_inner(), Vec::from(parts.read_buf));
+    let (transport, early) =
+        (Transport::plain(parts.io.into_inner()), Vec::from(parts.read_buf));
     let Api { hub, rules, .. } = api;
-    connection::start(hub, rules, stream, early, identity, counted);
+    let upgraded = Upgraded { transport, early, dialect: Herenow };
+    connection::start(hub, rules, upgraded, identity, counted);
 }
 
 /// Who asks: by its token, or in open mode by its word.
