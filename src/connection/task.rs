@@ -209,13 +209,15 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         thread_local! {
             static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
         }
-        BUFFER.with_borrow_mut(|buffer| match self.client.outlet.transport().poll_read(cx, buffer) {
-            Poll::Pending => Ok(Step::Wait),
-            Poll::Ready(Ok(length)) if length > 0 => {
-                self.receive(&mut buffer[..length], now)?;
-                Ok(Step::Again)
+        BUFFER.with_borrow_mut(|buffer| {
+            match self.client.outlet.transport().poll_read(cx, buffer) {
+                Poll::Pending => Ok(Step::Wait),
+                Poll::Ready(Ok(length)) if length > 0 => {
+                    self.receive(&mut buffer[..length], now)?;
+                    Ok(Step::Again)
+                }
+                Poll::Ready(_) => Err(End::Lost),
             }
-            Poll::Ready(_) => Err(End::Lost),
         })
     }
 

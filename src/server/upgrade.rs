@@ -81,8 +81,7 @@ async fn connect(
         tracing::error!("an upgraded connection is no TcpStream");
         return;
     };
-    let (transport, early) =
-        (Transport::plain(parts.io.into_inner()), Vec::from(parts.read_buf));
+    let (transport, early) = (Transport::plain(parts.io.into_inner()), Vec::from(parts.read_buf));
     let Api { hub, rules, .. } = api;
     let upgraded = Upgraded { transport, early, dialect: Herenow };
     connection::start(hub, rules, upgraded, identity, counted);
