@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use herenow::auth::Identity;
-use herenow::delivery::{Cursor, Flow, Outlet, SharedFrame, Subscription, Sweep, Transport};
+use herenow::delivery::{
+    Cursor, Flow, Letter, Outlet, SharedFrame, Subscription, Sweep, Transport, Undelivered, Wake,
+};
 use herenow_protocol::{Level, ServerFrame, UserId, encode};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -144,9 +146,30 @@ async fn a_revoked_frame_ends_its_holders_only() {
     assert!(outlet.is_revoked());
     assert_eq!(outlet.lock().flow(), Flow::Closed);
     assert_eq!(Arc::strong_count(&kept), 1, "its memory is free");
+    let letter = Letter::new(ServerFrame::HeartbeatDue { in_ms: 7 });
+    assert_eq!(outlet.post(letter), Err(Undelivered::Closed));
     outlet.lock().close(Some(b"\x03\xe8"));
     drop((outlet, subscription));
     let mut got = Vec::new();
     timeout(PATIENCE, reader.read_to_end(&mut got)).await.unwrap().unwrap();
     assert!(got.len() < MUCH && got.iter().all(|&byte| byte == b'1'));
+}
+
+/// A timer that fires late, after another was armed or none, wakes nobody.
+#[tokio::test]
+async fn only_the_timer_that_is_armed_wakes_the_task() {
+    let (outlet, _reader) = outlet().await;
+    assert_eq!(outlet.arm(20), Some(Outlet::NEVER));
+    assert_eq!(outlet.arm(30), None, "it is woken earlier anyway");
+    assert_eq!(outlet.arm(10), Some(20));
+    outlet.fire(20);
+    assert!(!outlet.take_wake(Wake::Timer));
+    outlet.fire(10);
+    assert!(outlet.take_wake(Wake::Timer) && !outlet.take_wake(Wake::Timer));
+    outlet.fire(10);
+    assert!(!outlet.take_wake(Wake::Timer), "it fires once");
+    assert_eq!(outlet.arm(40), Some(Outlet::NEVER));
+    assert_eq!(outlet.disarm(), 40);
+    outlet.fire(40);
+    assert!(!outlet.take_wake(Wake::Timer));
 }
