@@ -216,6 +216,13 @@ pub const READ_BYTES: usize = 64 * 1024;
 /// Replies that a slow reader has not taken: above this the broker stops reading from it.
 pub const REPLIES_PAUSE_BYTES: usize = 16 * 1024;
 
+/// Letters that wait in one connection's mailbox. A reader that takes what it is sent has none: so
+/// many come at once, or are left by a slow reader.
+pub const MAILBOX_LETTERS: usize = 64;
+
+/// Bytes of them, as long as they are in our own protocol. A larger letter is never taken.
+pub const MAILBOX_BYTES: usize = 64 * 1024;
+
 /// Members of one result take about so many bytes at most; `next` leads to the rest.
 pub const RESULT_BYTES: usize = 64 * 1024;
 
@@ -233,7 +240,7 @@ pub const TAIL_COPY_BYTES: usize = 16 * 1024;
 
 /// Distinct large frames or snapshots of one channel that slow readers may keep in memory. Beyond
 /// it the readers of the oldest are closed.
-pub const PINNED_BLOBS: usize = 8;
+pub const PINNED_FRAMES: usize = 8;
 
 /// Subscribers that a pass takes from the channel in one go: so few that what it fetched of the
 /// last is still at hand when it gets there.

@@ -6,6 +6,7 @@
 use herenow_protocol::{ClientFrame, FrameId, Refusal, Request, ServerFrame, shorthand};
 
 use super::client::{Client, Done};
+use super::dialect::Dialect;
 use crate::delivery::Sending;
 use crate::now::Now;
 
@@ -13,19 +14,20 @@ impl Client {
     /// Acts on one text message.
     pub(super) fn act(
         &mut self,
+        dialect: &mut impl Dialect,
         sending: &mut Sending<'_>,
         text: &str,
         limited: Option<Refusal>,
         now: Now,
     ) {
-        let parsed = herenow_protocol::parse(text);
+        let parsed = dialect.parse(text);
         // Whatever was sent, somebody is there. Only a heartbeat that names channels speaks for
         // those alone.
         if !matches!(
             &parsed,
             Ok(ClientFrame { request: Request::Heartbeat { channels: Some(_) }, .. })
         ) {
-            self.outlet.heard_ms.store(now.mono_ms, std::sync::atomic::Ordering::Relaxed);
+            self.outlet.heard(now.mono_ms);
         }
         let (id, outcome) = match (parsed, limited) {
             (Ok(frame), None) => (frame.id, self.apply(sending, frame.request, now)),
@@ -37,7 +39,7 @@ impl Client {
         }
         let follows = follows(&outcome);
         for frame in reply(id, outcome).into_iter().chain(follows) {
-            sending.reply(&frame);
+            dialect.reply(sending, &frame);
         }
     }
 

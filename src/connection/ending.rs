@@ -1,7 +1,5 @@
 //! How a connection ends: what the client is told, and what becomes of its memberships.
 
-use std::io::ErrorKind;
-use std::net::Shutdown;
 use std::sync::Arc;
 
 use herenow_protocol::{
@@ -10,12 +8,12 @@ use herenow_protocol::{
 
 use super::client::Client;
 use super::codec::Violation;
+use super::dialect::Dialect;
 use crate::chance::Chance;
 use crate::delivery::{Cursor, Outlet, Sending, Wake};
 use crate::hub::{At, Hub};
 use crate::limits::{LINGER, RECONNECT_SPREAD};
 use crate::presence::{Command, Source};
-use tokio::net::TcpStream;
 
 /// How a connection ends.
 #[derive(Debug)]
@@ -51,7 +49,7 @@ impl End {
 
 /// Turns away a client without an acceptable identity. After the handshake rather than in it,
 /// because browsers do not show pages what a refused handshake said.
-pub(super) fn turn_away(outlet: &Arc<Outlet>, refusal: Refusal) {
+pub(super) fn turn_away(dialect: &mut impl Dialect, outlet: &Outlet, refusal: Refusal) {
     let mut sending = outlet.lock();
     let reason = refusal.message.to_string();
     // Whoever comes with a token that was good may come back with a fresh one.
@@ -59,9 +57,9 @@ pub(super) fn turn_away(outlet: &Arc<Outlet>, refusal: Refusal) {
         ErrorCode::TokenExpired => (ErrorCode::TokenExpired, CloseCode::TokenExpired),
         _ => (ErrorCode::Unauthenticated, CloseCode::Unauthenticated),
     };
-    sending.reply(&ServerFrame::error(None, Refusal { code, ..refusal }));
+    dialect.reply(&mut sending, &ServerFrame::error(None, Refusal { code, ..refusal }));
     sending.close(Some(&close_payload(close.number(), &reason)));
-    shut_down(outlet);
+    outlet.transport().half_close();
 }
 
 /// A connection that ended for its user, and whose socket is still open. Known to the hub for as
@@ -82,24 +80,8 @@ impl Drop for Leaving {
 /// reset it and take the Close frame along. A task of its own, so that connections at rest need no
 /// room for it. `guard` is dropped at the end.
 pub(super) async fn linger(leaving: Leaving, guard: impl Send) {
-    let socket = leaving.outlet.socket();
-    let drained = async { while socket.readable().await.is_ok() && discard(socket) {} };
-    let _ = tokio::time::timeout(LINGER, drained).await;
+    let _ = tokio::time::timeout(LINGER, leaving.outlet.transport().closed()).await;
     drop((leaving, guard));
-}
-
-/// Whether more may come. No task keeps the buffer: when thousands leave at once they should not
-/// need more memory than they did while they were here.
-fn discard(socket: &TcpStream) -> bool {
-    match socket.try_read(&mut [0; 1024]) {
-        Ok(read) => read > 0,
-        Err(error) => error.kind() == ErrorKind::WouldBlock,
-    }
-}
-
-fn shut_down(outlet: &Outlet) {
-    // An error means that it is down already.
-    let _ = socket2::SockRef::from(outlet.socket()).shutdown(Shutdown::Write);
 }
 
 /// RFC 6455 section 5.5: a control frame carries 125 bytes, two of them the code.
@@ -113,15 +95,15 @@ fn close_payload(code: u16, reason: &str) -> Vec<u8> {
 
 impl Client {
     /// Says goodbye, and gives up the connection's places.
-    pub(super) fn end(&mut self, end: &End) {
+    pub(super) fn end(&mut self, dialect: &mut impl Dialect, end: &End) {
         let outlet = Arc::clone(&self.outlet);
         let mut sending = outlet.lock();
         for subscribed in self.places.iter().filter_map(|place| place.subscribed.as_ref()) {
             sending.set_cursor(&subscribed.subscription, Cursor::Dead);
         }
-        say_goodbye(&mut sending, end, self.desk.hub().chance());
+        say_goodbye(dialect, &mut sending, end, self.desk.hub().chance());
         drop(sending);
-        shut_down(&outlet);
+        outlet.transport().half_close();
         self.give_up_places(end);
         tracing::debug!(connection = outlet.id(), user = %outlet.user(), ?end, "disconnected");
     }
@@ -160,12 +142,12 @@ impl Client {
                 End::Closed(_) | End::Away | End::Kicked => now.unix_ms,
                 End::Lost | End::Refused(_) | End::Drain => now.unix_at(heard_ms),
             };
-            self.desk.hub().user_disconnected(self.outlet.user(), last_seen, now);
+            self.desk.hub().user_disconnected(&self.outlet, last_seen, now);
         }
     }
 }
 
-fn say_goodbye(sending: &mut Sending<'_>, end: &End, chance: &Chance) {
+fn say_goodbye(dialect: &mut impl Dialect, sending: &mut Sending<'_>, end: &End, chance: &Chance) {
     match end {
         End::Closed(code) => sending.close(Some(&close_answer(*code))),
         End::Away => sending.close(Some(&close_answer(BACK_SOON))),
@@ -180,7 +162,8 @@ fn say_goodbye(sending: &mut Sending<'_>, end: &End, chance: &Chance) {
         End::Drain => {
             let reconnect_in_ms = chance.below(RECONNECT_SPREAD.as_millis() as u64);
             let reason = "the broker is shutting down";
-            sending.reply(&ServerFrame::Goaway { reconnect_in_ms, reason: reason.into() });
+            let goaway = ServerFrame::Goaway { reconnect_in_ms, reason: reason.into() };
+            dialect.reply(sending, &goaway);
             sending.close(Some(&close_payload(CloseCode::Restart.number(), reason)));
         }
     }

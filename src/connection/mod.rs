@@ -5,6 +5,7 @@
 //! - [`codec`]: bytes → messages, or the Close code that they deserve.
 //! - [`patience`], [`liveness`]: how long silence is borne; pings.
 //! - [`rules`]: what holds for every WebSocket.
+//! - [`dialect`]: what the texts mean: our own protocol, or a vendor's.
 //! - [`place`]: the channels that the connection joined or subscribed.
 //! - [`client`]: what its requests act on and with.
 //! - `member`, `observer`, `query`: its requests, each translated to the desk.
@@ -22,6 +23,7 @@ pub mod catch_up;
 pub mod client;
 pub mod codec;
 pub mod command;
+pub mod dialect;
 pub mod ending;
 pub mod liveness;
 mod member;
@@ -34,5 +36,6 @@ pub mod rules;
 pub mod silence;
 pub mod task;
 
+pub use dialect::{Dialect, Herenow};
 pub use rules::SocketRules;
-pub use task::start;
+pub use task::{Upgraded, start};

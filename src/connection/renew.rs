@@ -8,6 +8,7 @@ use herenow_protocol::{
 };
 
 use super::client::{Client, Done};
+use super::dialect::Dialect;
 use super::ending::End;
 use crate::actions::observing::right_of;
 use crate::auth::{Access, Right};
@@ -19,7 +20,12 @@ use crate::presence::{Command, Source};
 
 impl Client {
     /// Warns of the token's end, and ends the connection with it; the result is when to look again.
-    pub(super) fn tend_token(&mut self, sending: &mut Sending<'_>, now: Now) -> Result<u64, End> {
+    pub(super) fn tend_token(
+        &mut self,
+        dialect: &mut impl Dialect,
+        sending: &mut Sending<'_>,
+        now: Now,
+    ) -> Result<u64, End> {
         let Some(access) = sending.access() else { return Ok(u64::MAX) };
         // The one time that the wall clock is compared: it is what tokens are signed for.
         let left_ms = access.expires_unix_ms().saturating_sub(now.unix_ms);
@@ -35,7 +41,7 @@ impl Client {
                 left_ms.div_ceil(1_000)
             );
             let refusal = Refusal::field(ErrorCode::TokenExpired, "token", rule);
-            sending.reply(&ServerFrame::error(None, refusal));
+            dialect.reply(sending, &ServerFrame::error(None, refusal));
         }
         Ok(now.mono_ms + left_ms)
     }

@@ -6,6 +6,7 @@ use herenow_protocol::reply::RemovedReason;
 use herenow_protocol::{ChannelName, LossReason, ServerFrame};
 
 use super::client::Client;
+use super::dialect::Dialect;
 use super::patience::Verdict;
 use super::place::Place;
 use crate::delivery::{Outlet, Sending};
@@ -16,7 +17,12 @@ use crate::presence::{Command, Source};
 impl Client {
     /// Ends memberships that were silent for too long, nudges those that soon will be; the result
     /// is when to look again.
-    pub(super) fn tend_presence(&mut self, sending: &mut Sending<'_>, now: Now) -> u64 {
+    pub(super) fn tend_presence(
+        &mut self,
+        dialect: &mut impl Dialect,
+        sending: &mut Sending<'_>,
+        now: Now,
+    ) -> u64 {
         let mut due_ms = u64::MAX;
         let mut nudge_in_ms = None;
         let mut silent = Vec::new();
@@ -38,12 +44,13 @@ impl Client {
             }
         }
         if let Some(in_ms) = nudge_in_ms {
-            sending.reply(&ServerFrame::HeartbeatDue { in_ms });
+            dialect.reply(sending, &ServerFrame::HeartbeatDue { in_ms });
         }
         if !silent.is_empty() {
             self.places.tidy();
             let reason = RemovedReason::Heartbeat;
-            sending.reply(&ServerFrame::Removed { channels: silent, users: Vec::new(), reason });
+            let removed = ServerFrame::Removed { channels: silent, users: Vec::new(), reason };
+            dialect.reply(sending, &removed);
         }
         due_ms
     }

@@ -1,19 +1,16 @@
 //! One connection's task: reads, acts, catches up, looks at its deadlines, and ends.
 
 use std::cell::RefCell;
-use std::io::{self, ErrorKind, Read};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use herenow_protocol::{CloseCode, ErrorCode, Refusal, UserId};
-use socket2::SockRef;
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 use super::catch_up::CaughtUp;
 use super::client::Client;
 use super::codec::{Decoder, Incoming, Next};
+use super::dialect::{Dialect, Herenow};
 use super::ending::{End, Leaving, linger, turn_away};
 use super::liveness::{Heart, Pulse};
 use super::place::Places;
@@ -21,34 +18,44 @@ use super::rules::SocketRules;
 use crate::actions::Desk;
 use crate::allowance::{Allowance, Charge};
 use crate::auth::Identity;
-use crate::delivery::outlet::{PING, PONG};
-use crate::delivery::{Flow, Outlet, Sending, Wake};
+use crate::delivery::writer::{PING, PONG};
+use crate::delivery::{Flow, Outlet, Sending, Transport, Wake};
 use crate::limits::{READ_BYTES, REPLIES_PAUSE_BYTES};
 use crate::now::Now;
 
-/// Starts to serve a WebSocket on `stream`, whose handshake is done, in a task of its own. `early`
-/// is what the client sent behind its handshake; `guard` is kept until the socket is closed.
+/// A socket whose handshake is done.
+#[derive(Debug)]
+pub struct Upgraded<D> {
+    /// The socket.
+    pub transport: Transport,
+    /// What the client sent behind its handshake.
+    pub early: Vec<u8>,
+    /// How the client speaks.
+    pub dialect: D,
+}
+
+/// Starts to serve a WebSocket in a task of its own. `guard` is kept until the socket is closed.
 ///
 /// A user that is no acceptable name gets an `error` and a Close instead.
 pub fn start(
     desk: Arc<Desk>,
     rules: Arc<SocketRules>,
-    stream: TcpStream,
-    early: Vec<u8>,
+    upgraded: Upgraded<impl Dialect>,
     identity: Result<Identity, Refusal>,
     guard: impl Send + Unpin + 'static,
 ) {
+    let Upgraded { transport, early, mut dialect } = upgraded;
     let (identity, refusal) = match identity {
         Ok(identity) => (identity, None),
         Err(refusal) => (Identity { user: UserId::nobody(), access: None }, Some(refusal)),
     };
     let (hub, now) = (Arc::clone(desk.hub()), desk.now());
-    let outlet = Outlet::new(hub.number_connection(), stream, identity, now.mono_ms);
+    let outlet = Outlet::new(hub.number_connection(), transport, identity, now.mono_ms);
     hub.connected(&outlet);
     match refusal {
-        None => drop(tokio::spawn(Task::begin(desk, rules, outlet, early, guard))),
+        None => drop(tokio::spawn(Task::begin(desk, rules, outlet, early, dialect, guard))),
         Some(refusal) => {
-            turn_away(&outlet, refusal);
+            turn_away(&mut dialect, &outlet, refusal);
             tokio::spawn(linger(Leaving { hub, outlet }, guard));
         }
     }
@@ -56,11 +63,12 @@ pub fn start(
 
 /// A connection's task is this and nothing else: thousands of them lie in memory, and the runtime
 /// rounds each up to a multiple of 128 bytes.
-struct Task<G: Send + Unpin + 'static> {
+struct Task<D: Dialect, G: Send + Unpin + 'static> {
     decoder: Decoder,
     allowance: Allowance,
     heart: Heart,
     client: Client,
+    dialect: D,
     /// Taken at the end.
     guard: Option<G>,
     /// Not even what came behind the handshake was looked at yet.
@@ -70,9 +78,9 @@ struct Task<G: Send + Unpin + 'static> {
 }
 
 /// With what the runtime adds this makes 256 bytes, not 384.
-const _: () = assert!(size_of::<Task<Arc<()>>>() <= 152);
+const _: () = assert!(size_of::<Task<Herenow, Arc<()>>>() <= 152);
 
-impl<G: Send + Unpin + 'static> Future for Task<G> {
+impl<D: Dialect, G: Send + Unpin + 'static> Future for Task<D, G> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -86,19 +94,20 @@ impl<G: Send + Unpin + 'static> Future for Task<G> {
     }
 }
 
-impl<G: Send + Unpin + 'static> Task<G> {
+impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
     fn begin(
         desk: Arc<Desk>,
         rules: Arc<SocketRules>,
         outlet: Arc<Outlet>,
         early: Vec<u8>,
+        mut dialect: D,
         guard: G,
     ) -> Self {
         let now = desk.now();
         // Sent with the first look.
-        outlet.lock().reply(&rules.welcome(&desk, &outlet, now));
+        dialect.reply(&mut outlet.lock(), &rules.welcome(&desk, &outlet, now));
         let access = outlet.access();
-        desk.hub().user_connected(outlet.user(), access.as_ref().map(|access| access.info()), now);
+        desk.hub().user_connected(&outlet, access.as_ref().map(|access| access.info()), now);
         Self {
             decoder: Decoder::after(early),
             allowance: Allowance::new(rules.rate, now.mono_ms),
@@ -112,6 +121,7 @@ impl<G: Send + Unpin + 'static> Task<G> {
                 warned: false,
                 resumed: false,
             },
+            dialect,
             guard: Some(guard),
             fresh: true,
             paused: false,
@@ -139,7 +149,9 @@ impl<G: Send + Unpin + 'static> Task<G> {
         if std::mem::take(&mut self.fresh) {
             self.receive(&mut [], now)?;
         }
-        let flow = self.client.outlet.lock().flow();
+        let sending = self.client.outlet.lock();
+        let (flow, has_letters) = (sending.flow(), sending.has_letters());
+        drop(sending);
         if self.client.outlet.take_wake(Wake::Drain) {
             return Err(End::Drain);
         }
@@ -150,11 +162,15 @@ impl<G: Send + Unpin + 'static> Task<G> {
             return Err(self.why_closed());
         }
         if flow == Flow::Choked {
-            let ready = self.client.outlet.socket().poll_write_ready(cx);
+            let ready = self.client.outlet.transport().poll_write_ready(cx);
             if let Poll::Ready(ready) = ready {
                 ready.map_err(|_| End::Lost)?;
                 return self.catch_up(now);
             }
+        }
+        if has_letters && !self.paused {
+            self.pass_on_letters();
+            return Ok(Step::Again);
         }
         // What has come is read before anybody is judged by it: after a stall of the broker the
         // heartbeats of the time lie in the sockets.
@@ -172,6 +188,18 @@ impl<G: Send + Unpin + 'static> Task<G> {
         Ok(Step::Wait)
     }
 
+    /// Makes replies of the letters that wait, as far as there is room among the replies: a slow
+    /// reader's letters stay in its mailbox, which is bounded, until it has taken what is queued.
+    fn pass_on_letters(&mut self) {
+        let mut sending = self.client.outlet.lock();
+        while pause_if_unread(&mut sending, &mut self.paused) == Next::More
+            && let Some(letter) = sending.take_letter()
+        {
+            self.dialect.reply(&mut sending, letter.frame());
+        }
+        sending.flush_replies();
+    }
+
     fn why_closed(&self) -> End {
         if self.client.outlet.is_revoked() { End::too_slow() } else { End::Lost }
     }
@@ -181,13 +209,15 @@ impl<G: Send + Unpin + 'static> Task<G> {
         thread_local! {
             static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
         }
-        BUFFER.with_borrow_mut(|buffer| match poll_read(self.client.outlet.socket(), cx, buffer) {
-            Poll::Pending => Ok(Step::Wait),
-            Poll::Ready(Ok(length)) if length > 0 => {
-                self.receive(&mut buffer[..length], now)?;
-                Ok(Step::Again)
+        BUFFER.with_borrow_mut(|buffer| {
+            match self.client.outlet.transport().poll_read(cx, buffer) {
+                Poll::Pending => Ok(Step::Wait),
+                Poll::Ready(Ok(length)) if length > 0 => {
+                    self.receive(&mut buffer[..length], now)?;
+                    Ok(Step::Again)
+                }
+                Poll::Ready(_) => Err(End::Lost),
             }
-            Poll::Ready(_) => Err(End::Lost),
         })
     }
 
@@ -197,11 +227,11 @@ impl<G: Send + Unpin + 'static> Task<G> {
         let outlet = Arc::clone(&self.client.outlet);
         let mut sending = outlet.lock();
         let mut end = None;
-        let Self { decoder, client, allowance, paused, .. } = self;
+        let Self { decoder, client, dialect, allowance, paused, .. } = self;
         let limit = client.rules.message_bytes;
         let decoded = decoder.feed(input, limit, now.mono_ms, |incoming| {
             let charge = allowance.charge(client.rules.rate, now.mono_ms);
-            match take(client, &mut sending, incoming, charge, now) {
+            match take(client, dialect, &mut sending, incoming, charge, now) {
                 Ok(()) => pause_if_unread(&mut sending, paused),
                 Err(why) => {
                     end = Some(why);
@@ -253,9 +283,9 @@ impl<G: Send + Unpin + 'static> Task<G> {
             self.heart.full(sending.sent(), now.mono_ms);
         }
         let socket_ms = self.tend_socket(&mut sending, now)?;
-        let presence_ms = self.client.tend_presence(&mut sending, now);
+        let presence_ms = self.client.tend_presence(&mut self.dialect, &mut sending, now);
         let message_ms = self.tend_message(now)?;
-        let token_ms = self.client.tend_token(&mut sending, now)?;
+        let token_ms = self.client.tend_token(&mut self.dialect, &mut sending, now)?;
         sending.flush_replies();
         let due_ms = socket_ms.min(presence_ms).min(message_ms).min(token_ms);
         self.client.desk.hub().timers().watch_connection(&outlet, due_ms);
@@ -295,40 +325,15 @@ impl<G: Send + Unpin + 'static> Task<G> {
         let guard = self.guard.take()?;
         let Client { desk, outlet, .. } = &self.client;
         let leaving = Leaving { hub: Arc::clone(desk.hub()), outlet: Arc::clone(outlet) };
-        self.client.end(end);
+        self.client.end(&mut self.dialect, end);
         Some((leaving, guard))
     }
 }
 
-impl<G: Send + Unpin + 'static> Drop for Task<G> {
+impl<D: Dialect, G: Send + Unpin + 'static> Drop for Task<D, G> {
     /// A task that panicked, or that the runtime dropped, leaves no ghosts either.
     fn drop(&mut self) {
         self.finish(&End::refused(CloseCode::Internal, "the broker failed"));
-    }
-}
-
-/// Reads what has come, as tokio's own `AsyncRead` does, but through a shared reference: the
-/// outlet's holders share the socket.
-fn poll_read(
-    socket: &TcpStream,
-    cx: &mut Context<'_>,
-    buffer: &mut [u8],
-) -> Poll<io::Result<usize>> {
-    loop {
-        ready!(socket.poll_read_ready(cx))?;
-        let mut taken = 0;
-        let read = socket.try_io(Interest::READABLE, || {
-            taken = (&*SockRef::from(socket)).read(buffer)?;
-            // Less than there was room for means that there is no more: waiting for the next
-            // event is due now, without asking the kernel once more to be told so.
-            let drained = 0 < taken && taken < buffer.len();
-            if drained { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
-        match read {
-            Err(error) if error.kind() == ErrorKind::WouldBlock && taken == 0 => {}
-            Err(error) if error.kind() != ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
-            _ => return Poll::Ready(Ok(taken)),
-        }
     }
 }
 
@@ -345,6 +350,7 @@ enum Step {
 /// Acts on one frame.
 fn take(
     client: &mut Client,
+    dialect: &mut impl Dialect,
     sending: &mut Sending<'_>,
     incoming: Incoming<'_>,
     charge: Charge,
@@ -363,7 +369,7 @@ fn take(
                 retry_after_ms: Some(retry_after_ms),
                 ..Refusal::new(ErrorCode::RateLimited, "frames come faster than allowed")
             });
-            client.act(sending, text, refusal, now);
+            client.act(dialect, sending, text, refusal, now);
         }
         Incoming::Ping(payload) => sending.control(PONG, payload),
         Incoming::Part | Incoming::Pong => {}

@@ -1,22 +1,36 @@
 //! Bytes out: one connection's socket, and the cursor of each of its subscriptions.
 //!
 //! A connection has no queue. A pass writes a channel's new frame to every subscriber's socket
-//! directly ([`Outlet::visit`]). When a socket is full, the rest of a cut frame is its `tail` and
-//! the connection is choked: passes skip it, its cursors stay where they are, and its own task
+//! directly ([`Subscription::visit`]). When a socket is full, the rest of a cut frame is its `tail`
+//! and the connection is choked: passes skip it, its cursors stay where they are, and its own task
 //! catches up from the channels' logs once the socket takes bytes again ([`Sweep`]). What a slow
-//! reader costs is bounded by its tail and its replies, however long it sleeps.
+//! reader costs is bounded by its tail, its replies and its mailbox, however long it sleeps.
 //!
-//! - [`blob`]: bytes that many sockets are to get.
-//! - [`outlet`]: the socket, and the lock that orders everything written to it.
-//! - [`subscription`]: what a subscriber asked for, and what it has got of a channel.
+//! In this order; each knows only those above it:
+//!
+//! - [`transport`]: the socket, and the only place that knows what it is made of.
+//! - [`shared_frame`]: bytes that many sockets are to get.
+//! - [`cursor`]: where a subscription stands.
+//! - [`mailbox`]: why a connection's task is to look, and letters for its client.
+//! - [`writer`]: what is still to be written, and the lock that orders everything written.
+//! - [`outlet`]: a connection as others may touch it.
+//! - [`subscription`]: a connection that observes a channel, and how it is told.
 //! - [`owed`]: what it is owed, and so which level is in force.
 
-pub mod blob;
+pub mod cursor;
+pub mod mailbox;
 pub mod outlet;
 pub mod owed;
+pub mod shared_frame;
 pub mod subscription;
+pub mod transport;
+pub mod writer;
 
-pub use blob::Blob;
-pub use outlet::{Flow, Outlet, Sending, Sweep, Wake};
+pub use cursor::{Cursor, Want};
+pub use mailbox::{Letter, Undelivered, Wake};
+pub use outlet::Outlet;
 pub use owed::{Owed, Standing};
-pub use subscription::{Cursor, Subscription, Want};
+pub use shared_frame::SharedFrame;
+pub use subscription::Subscription;
+pub use transport::Transport;
+pub use writer::{Flow, Sending, Sweep};

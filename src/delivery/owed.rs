@@ -8,7 +8,7 @@
 use herenow_protocol::Level;
 use herenow_protocol::reply::{InForce, SnapshotReason};
 
-use super::subscription::{Cursor, Want};
+use super::cursor::{Cursor, Want};
 use crate::limits::COUNT_INTERVAL_MS;
 pub use crate::presence::Standing;
 

@@ -1,84 +1,35 @@
-//! What a subscriber asked for, and what it has got of a channel.
+//! A connection that observes a channel: what it asked for, what it has got, and how it is told.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use herenow_protocol::Level;
-use herenow_protocol::reply::{InForce, SnapshotReason};
+use herenow_protocol::reply::SnapshotReason;
 
+use super::cursor::{Cursor, CursorCell, Want};
 use super::outlet::Outlet;
-
-/// Where a subscription stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cursor {
-    /// At `events`: the seq of the next frame that it lacks.
-    Next(u64),
-    /// At `count`: what the last `count` frame told, and when.
-    Counted {
-        /// The count was that after this frame.
-        seq: u64,
-        /// Milliseconds of the broker's clock, the low 32 bits of them: enough to keep a second
-        /// apart, and room that a subscription has anyway.
-        at_ms: u32,
-    },
-    /// It waits for what its level begins with.
-    Want(Want),
-    /// It ended: nothing is sent any more.
-    Dead,
-}
-
-/// What a level begins with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want {
-    /// At `events`.
-    Snapshot(SnapshotReason),
-    /// At `count`.
-    Count,
-}
-
-impl Cursor {
-    /// The level that the subscriber was told to be at.
-    #[must_use]
-    pub fn level(self) -> Option<InForce> {
-        match self {
-            Self::Next(_) | Self::Want(Want::Snapshot(_)) => Some(InForce::Events),
-            Self::Counted { .. } | Self::Want(Want::Count) => Some(InForce::Count),
-            Self::Dead => None,
-        }
-    }
-}
+use super::shared_frame::SharedFrame;
+use super::writer::{Flow, Sending, Sweep};
 
 /// A connection that observes a channel, at the level that it asked for: asking for another makes
 /// another subscription.
 ///
-/// The cursor is guarded by the *connection's* lock: only the methods of
-/// [`Sending`](super::Sending) read or move it, and a `Sending` is that lock held. It is made of
-/// atomics because safe Rust can't say "guarded by another object's lock"; no ordering is needed.
+/// Its cursor is guarded by the *connection's* lock: only with a [`Sending`], which is that lock
+/// held, it is read or moved.
 pub struct Subscription {
     outlet: Arc<Outlet>,
-    cursor: AtomicU64,
-    /// The other half of [`Cursor::Counted`].
-    counted_ms: AtomicU32,
+    cursor: CursorCell,
     asked: Level,
 }
 
-impl Subscription {
-    // Cursors that are no seq: a channel would tick a billion times a second for centuries first.
-    const DEAD: u64 = u64::MAX;
-    const WANT_FIRST: u64 = u64::MAX - 1;
-    const WANT_RESYNC: u64 = u64::MAX - 2;
-    const WANT_LEVEL: u64 = u64::MAX - 3;
-    const WANT_COUNT: u64 = u64::MAX - 4;
-    /// Added to the seq of a count.
-    const COUNTED: u64 = 1 << 63;
+const _: () = assert!(size_of::<Subscription>() == 24);
 
+impl Subscription {
     /// A subscription of `outlet`'s connection at level `asked`. Nothing is owed to it until its
     /// cursor is set.
     #[must_use]
     pub fn new(outlet: Arc<Outlet>, asked: Level) -> Arc<Self> {
-        let (cursor, counted_ms) = (AtomicU64::new(Self::DEAD), AtomicU32::new(0));
-        Arc::new(Self { outlet, cursor, counted_ms, asked })
+        Arc::new(Self { outlet, cursor: CursorCell::new(), asked })
     }
 
     /// The connection that observes.
@@ -93,35 +44,51 @@ impl Subscription {
         self.asked
     }
 
-    pub(super) fn cursor(&self) -> Cursor {
-        match self.cursor.load(Ordering::Relaxed) {
-            Self::DEAD => Cursor::Dead,
-            Self::WANT_FIRST => Cursor::Want(Want::Snapshot(SnapshotReason::Subscribed)),
-            Self::WANT_RESYNC => Cursor::Want(Want::Snapshot(SnapshotReason::Resync)),
-            Self::WANT_LEVEL => Cursor::Want(Want::Snapshot(SnapshotReason::Level)),
-            Self::WANT_COUNT => Cursor::Want(Want::Count),
-            counted if counted & Self::COUNTED != 0 => Cursor::Counted {
-                seq: counted ^ Self::COUNTED,
-                at_ms: self.counted_ms.load(Ordering::Relaxed),
-            },
-            seq => Cursor::Next(seq),
+    /// Writes `frame`, which takes a subscriber from cursor `from` to cursor `to`, if it stands at
+    /// `from` and its socket is free.
+    pub fn visit(&self, from: Cursor, to: Cursor, frame: &Arc<SharedFrame>) {
+        let mut sending = self.outlet.lock();
+        if sending.flow() == Flow::Flowing && self.cursor.get() == from {
+            sending.write_shared(&self.cursor, to, frame);
         }
     }
 
-    pub(super) fn set_cursor(&self, cursor: Cursor) {
-        let value = match cursor {
-            Cursor::Dead => Self::DEAD,
-            Cursor::Want(Want::Snapshot(SnapshotReason::Subscribed)) => Self::WANT_FIRST,
-            Cursor::Want(Want::Snapshot(SnapshotReason::Resync)) => Self::WANT_RESYNC,
-            Cursor::Want(Want::Snapshot(SnapshotReason::Level)) => Self::WANT_LEVEL,
-            Cursor::Want(Want::Count) => Self::WANT_COUNT,
-            Cursor::Counted { seq, at_ms } => {
-                self.counted_ms.store(at_ms, Ordering::Relaxed);
-                Self::COUNTED | seq
-            }
-            Cursor::Next(seq) => seq,
-        };
-        self.cursor.store(value, Ordering::Relaxed);
+    /// As [`Subscription::visit`], with what no log keeps: whoever does not take it at once needs a
+    /// snapshot. The result: whether the channel has to be asked for one; otherwise the
+    /// connection's own task does, once it has caught up.
+    #[must_use]
+    pub fn visit_once(&self, from: Cursor, to: Cursor, frame: &Arc<SharedFrame>) -> bool {
+        let mut sending = self.outlet.lock();
+        let cursor = self.cursor.get();
+        // Whoever waits for a snapshot gets this with it.
+        if !matches!(cursor, Cursor::Next(_)) || sending.flow() == Flow::Closed {
+            return false;
+        }
+        let free = sending.flow() == Flow::Flowing && cursor == from;
+        if free && sending.write_shared(&self.cursor, to, frame) {
+            return false;
+        }
+        self.cursor.set(Cursor::Want(Want::Snapshot(SnapshotReason::Resync)));
+        sending.flow() == Flow::Flowing
+    }
+}
+
+impl Sending<'_> {
+    /// Where a subscription of this connection stands.
+    #[must_use]
+    pub fn cursor(&self, sub: &Subscription) -> Cursor {
+        sub.cursor.get()
+    }
+
+    /// Moves a subscription of this connection.
+    pub fn set_cursor(&self, sub: &Subscription, cursor: Cursor) {
+        sub.cursor.set(cursor);
+    }
+
+    /// A later step of catching up: `frames` of a channel, after which `next_seq` is next. The
+    /// connection is choked, and stays so until [`Sending::flowing`].
+    pub fn catch_up(&mut self, sub: &Subscription, next_seq: u64, frames: &[u8]) -> Sweep {
+        self.write_missed(&sub.cursor, next_seq, frames)
     }
 }
 
@@ -129,7 +96,7 @@ impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription")
             .field("asked", &self.asked)
-            .field("cursor", &self.cursor())
+            .field("cursor", &self.cursor.get())
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use herenow_protocol::reply::{InForce, LevelReason, SnapshotReason};
 use herenow_protocol::{ChannelName, Level, ServerFrame, encode};
 
 use crate::auth::{self, Access};
-use crate::delivery::{Blob, Cursor, Owed, Standing, Subscription};
+use crate::delivery::{Cursor, Owed, SharedFrame, Standing, Subscription};
 use crate::presence::{Bundle, ChannelState, Sight, Step, Tally, View, Viewer};
 
 /// The frames of a tick, and what else its round may need, taken at the tick.
@@ -17,21 +17,22 @@ pub(super) struct Broadcast {
     frames: Option<Frames>,
     view: Option<View>,
     tally: Option<Tally>,
-    blobs: Vec<(Kind, Arc<Blob>)>,
+    /// What was encoded besides the frames.
+    shared: Vec<(Kind, Arc<SharedFrame>)>,
     /// Told, instead of the frames, to those who see more.
     aside: Option<Arc<Step>>,
-    asides: HashMap<Sight, Arc<Blob>>,
+    asides: HashMap<Sight, Arc<SharedFrame>>,
     /// Snapshots of those who see more, by what they see: the numbers of the members.
-    own_views: HashMap<(Kind, Vec<u64>), Arc<Blob>>,
+    own_views: HashMap<(Kind, Vec<u64>), Arc<SharedFrame>>,
 }
 
 struct Frames {
     first: Cursor,
     next: Cursor,
-    blob: Arc<Blob>,
+    shared: Arc<SharedFrame>,
 }
 
-/// The kinds of blobs, besides the frames.
+/// The kinds of shared frames, besides those of the tick.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Snapshot(SnapshotReason),
@@ -59,14 +60,14 @@ impl Broadcast {
         let frames = frames.map(|Bundle { first_seq, next_seq, bytes }| Frames {
             first: Cursor::Next(first_seq),
             next: Cursor::Next(next_seq),
-            blob: Blob::new(bytes),
+            shared: SharedFrame::new(bytes),
         });
         Self {
             standing,
             frames,
             view: None,
             tally: None,
-            blobs: Vec::new(),
+            shared: Vec::new(),
             aside,
             asides: HashMap::new(),
             own_views: HashMap::new(),
@@ -89,8 +90,8 @@ impl Broadcast {
 
     /// Writes the frames to a subscriber who lacks just these.
     pub(super) fn tell_frames(&self, sub: &Subscription) {
-        if let Some(Frames { first, next, blob }) = &self.frames {
-            sub.outlet().visit(sub, *first, *next, blob);
+        if let Some(Frames { first, next, shared }) = &self.frames {
+            sub.visit(*first, *next, shared);
         }
     }
 
@@ -107,10 +108,10 @@ impl Broadcast {
         let viewer = viewer(sub, access.as_deref());
         let changes = &aside.changes;
         let Some(sight) = changes.sight(viewer) else { return false };
-        let blob =
-            self.asides.entry(sight).or_insert_with(|| Blob::new(changes.encode(channel, viewer)));
+        let encode = || SharedFrame::new(changes.encode(channel, viewer));
+        let shared = self.asides.entry(sight).or_insert_with(encode);
         let (from, to) = (Cursor::Next(changes.first_seq()), Cursor::Next(changes.next_seq()));
-        sub.outlet().visit_once(sub, from, to, blob)
+        sub.visit_once(from, to, shared)
     }
 
     /// Tells a subscriber what the tick means to it. The result: in how long it may be told a
@@ -178,11 +179,11 @@ impl Broadcast {
         };
         debug_assert!(to.is_some(), "nothing was taken for {owed:?}");
         if let Some(to) = to {
-            let blob = match self.own_view(channel, kind, sub) {
+            let shared = match self.own_view(channel, kind, sub) {
                 Some(own) => own,
-                None => self.blob(channel, kind),
+                None => self.shared(channel, kind),
             };
-            sub.outlet().visit(sub, from, to, &blob);
+            sub.visit(from, to, &shared);
         }
     }
 
@@ -193,7 +194,7 @@ impl Broadcast {
         channel: &ChannelName,
         kind: Kind,
         sub: &Subscription,
-    ) -> Option<Arc<Blob>> {
+    ) -> Option<Arc<SharedFrame>> {
         let reason = kind.snapshot_reason()?;
         let view = self.view.as_ref().filter(|view| !view.restricted.is_empty())?;
         let access = sub.outlet().access();
@@ -202,23 +203,23 @@ impl Broadcast {
             return None;
         }
         let key = (kind, seen.iter().map(|member| member.number).collect());
-        if let Some(blob) = self.own_views.get(&key) {
-            return Some(Arc::clone(blob));
+        if let Some(shared) = self.own_views.get(&key) {
+            return Some(Arc::clone(shared));
         }
         let mut bytes = self.encode(channel, kind, true);
         view.encode_rest(channel, reason, &seen, &mut bytes);
-        let blob = Blob::new(bytes);
-        self.own_views.insert(key, Arc::clone(&blob));
-        Some(blob)
+        let shared = SharedFrame::new(bytes);
+        self.own_views.insert(key, Arc::clone(&shared));
+        Some(shared)
     }
 
-    fn blob(&mut self, channel: &ChannelName, kind: Kind) -> Arc<Blob> {
-        if let Some((_, blob)) = self.blobs.iter().find(|(known, _)| *known == kind) {
-            return Arc::clone(blob);
+    fn shared(&mut self, channel: &ChannelName, kind: Kind) -> Arc<SharedFrame> {
+        if let Some((_, shared)) = self.shared.iter().find(|(known, _)| *known == kind) {
+            return Arc::clone(shared);
         }
-        let blob = Blob::new(self.encode(channel, kind, false));
-        self.blobs.push((kind, Arc::clone(&blob)));
-        blob
+        let shared = SharedFrame::new(self.encode(channel, kind, false));
+        self.shared.push((kind, Arc::clone(&shared)));
+        shared
     }
 
     /// `more`: a snapshot of which some more is to follow.
@@ -239,11 +240,11 @@ impl Broadcast {
     }
 
     /// All that was shared.
-    pub(super) fn into_blobs(self) -> Vec<Arc<Blob>> {
-        let frames = self.frames.map(|frames| frames.blob);
+    pub(super) fn into_shared(self) -> Vec<Arc<SharedFrame>> {
+        let frames = self.frames.map(|frames| frames.shared);
         frames
             .into_iter()
-            .chain(self.blobs.into_iter().map(|(_, blob)| blob))
+            .chain(self.shared.into_iter().map(|(_, shared)| shared))
             .chain(self.asides.into_values())
             .chain(self.own_views.into_values())
             .collect()

@@ -13,8 +13,8 @@ use parking_lot::{Mutex, MutexGuard};
 use super::count_pacer::CountPacer;
 use super::followers::{Followers, Link};
 use super::subscribers::Subscribers;
-use crate::delivery::{Blob, Subscription};
-use crate::limits::PINNED_BLOBS;
+use crate::delivery::{SharedFrame, Subscription};
+use crate::limits::PINNED_FRAMES;
 use crate::metrics::Metrics;
 use crate::now::{NEVER, Now};
 use crate::presence::pending::Cause;
@@ -98,7 +98,7 @@ pub struct Guarded {
     /// whoever serves them looks at the cursor.
     waiting: Vec<Arc<Subscription>>,
     /// Large frames and snapshots that slow readers have not taken whole, oldest first.
-    pinned: VecDeque<Weak<Blob>>,
+    pinned: VecDeque<Weak<SharedFrame>>,
     /// Users that came online or went by what happened here: their watchers are told once the lock
     /// is free.
     pub(super) stirred: Vec<UserId>,
@@ -295,13 +295,13 @@ impl Guarded {
         }
     }
 
-    /// Remembers `blob` if slow readers keep it; the blobs to revoke because they are too many.
-    pub(super) fn pin(&mut self, blob: &Arc<Blob>) -> Vec<Arc<Blob>> {
+    /// Remembers `frame` if slow readers keep it; the frames to revoke because they are too many.
+    pub(super) fn pin(&mut self, frame: &Arc<SharedFrame>) -> Vec<Arc<SharedFrame>> {
         self.pinned.retain(|kept| kept.strong_count() > 0);
-        if Arc::strong_count(blob) > 1 {
-            self.pinned.push_back(Arc::downgrade(blob));
+        if Arc::strong_count(frame) > 1 {
+            self.pinned.push_back(Arc::downgrade(frame));
         }
-        let excess = self.pinned.len().saturating_sub(PINNED_BLOBS);
+        let excess = self.pinned.len().saturating_sub(PINNED_FRAMES);
         self.pinned.drain(..excess).filter_map(|kept| kept.upgrade()).collect()
     }
 

@@ -14,7 +14,7 @@ use super::followers::{Followers, Link};
 use super::pace::Pace;
 use super::round::Round;
 use super::state::Hub;
-use crate::delivery::{Blob, Subscription};
+use crate::delivery::Subscription;
 use crate::now::{NEVER, Now};
 use crate::presence::{ChannelState, Command, Follow, Ring, Source, Standing, Viewer};
 
@@ -287,7 +287,7 @@ async fn flush(hub: Arc<Hub>, channel: Arc<Channel>) {
         Round::begin(&channel, hub.clock.now(), &hub.bounds, &hub.stamps, &hub.metrics)
     {
         round.tell_everybody(hub.clock, &channel, &mut pace).await;
-        round.end(&channel).iter().for_each(Blob::revoke);
+        round.end(&channel).iter().for_each(|frame| hub.revoke(frame));
         match pace.rest() {
             Some(rest) => tokio::time::sleep(rest).await,
             None => tokio::task::yield_now().await,

@@ -89,8 +89,7 @@ impl Hub {
 
     /// When a connection was last heard, by the wall clock; `None`: it is gone.
     fn last_heard(&self, number: u64, now: Now) -> Option<u64> {
-        let outlet = self.connections.get(&number).map(|entry| Arc::clone(entry.value()));
-        outlet.map(|outlet| now.unix_at(outlet.heard_ms()))
+        self.connection(number).map(|outlet| now.unix_at(outlet.heard_ms()))
     }
 
     /// The first `limit` channels by name that have a member, begin with `prefix` and come after

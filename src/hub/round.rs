@@ -13,7 +13,7 @@ use super::broadcast::Broadcast;
 use super::channel::{Channel, Guarded};
 use super::pace::Pace;
 use crate::clock::Clock;
-use crate::delivery::{Blob, Subscription};
+use crate::delivery::{SharedFrame, Subscription};
 use crate::limits::{PASS_BATCH, PASS_TURN};
 use crate::metrics::Metrics;
 use crate::now::Now;
@@ -194,13 +194,13 @@ impl Round {
 
     /// What is left of a round: those whom it passed over, and what slow readers keep of it. The
     /// result: what they keep no longer.
-    pub(super) fn end(self, channel: &Channel) -> Vec<Arc<Blob>> {
-        let blobs = self.broadcast.into_blobs();
+    pub(super) fn end(self, channel: &Channel) -> Vec<Arc<SharedFrame>> {
+        let shared = self.broadcast.into_shared();
         let mut guarded = channel.lock();
         if let Some(due_ms) = self.passed_over_ms {
             guarded.pacer.passed_over(due_ms);
         }
-        blobs.iter().flat_map(|blob| guarded.pin(blob)).collect()
+        shared.iter().flat_map(|frame| guarded.pin(frame)).collect()
     }
 }
 

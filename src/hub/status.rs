@@ -99,17 +99,21 @@ impl Hub {
         })
     }
 
-    /// The user has one more connection. `info` is what its token tells, if it came with one; that
-    /// and coming online are one piece of news.
-    pub fn user_connected(self: &Arc<Self>, user: &UserId, info: Option<&Attributes>, now: Now) {
-        if self.users.connected(user, info, now) || info.is_some() {
+    /// The user of `outlet` has one more connection, which kicks and letters reach from here on.
+    /// `info` is what its token tells, if it came with one; that and coming online are one piece of
+    /// news.
+    pub fn user_connected(self: &Arc<Self>, outlet: &Outlet, info: Option<&Attributes>, now: Now) {
+        let user = outlet.user();
+        if self.users.connected(user, outlet.id(), info, now) || info.is_some() {
             self.tell_status(user);
         }
     }
 
-    /// The user has one connection less; it was last heard at `last_seen`, by the wall clock.
-    pub fn user_disconnected(self: &Arc<Self>, user: &UserId, last_seen: u64, now: Now) {
-        if self.users.disconnected(user, last_seen, now) {
+    /// The user of `outlet` has one connection less; it was last heard at `last_seen`, by the wall
+    /// clock. It has given up its memberships by now.
+    pub fn user_disconnected(self: &Arc<Self>, outlet: &Outlet, last_seen: u64, now: Now) {
+        let user = outlet.user();
+        if self.users.disconnected(user, outlet.id(), last_seen, now) {
             self.tell_status(user);
         }
     }
@@ -121,22 +125,16 @@ impl Hub {
     }
 
     /// Ends the user's connections, and its memberships that only grace keeps. The result: how many
-    /// connections there were. Looks at all connections: for an operator, not for every page view.
+    /// connections there were.
     pub fn kick(self: &Arc<Self>, user: &UserId, now: Now) -> usize {
-        let outlets: Vec<_> = self
-            .connections
-            .iter()
-            .filter(|entry| entry.value().user() == user)
-            .map(|entry| Arc::clone(entry.value()))
-            .collect();
         // One that is leaving has only its socket left, and does not count. It is told all the same:
         // its task may not have looked yet, and would leave a grace behind.
-        let live = |outlet: &Arc<Outlet>| {
+        let live = |outlet: &Outlet| {
             let live = outlet.lock().flow() != Flow::Closed;
             outlet.wake(Wake::Kick);
             live
         };
-        let closed = outlets.iter().filter(|outlet| live(outlet)).count();
+        let closed = self.outlets_of(user).filter(|outlet| live(outlet)).count();
         for name in self.channels_of(user) {
             let command = Command::EndGrace { user: user.clone(), reason: LeaveReason::Kicked };
             // Never refused.

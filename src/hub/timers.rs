@@ -8,7 +8,6 @@
 //! a minute, so that what counts is not the cost of adding but that nothing stale stays behind.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 
 use herenow_protocol::{ChannelName, UserId};
 use parking_lot::Mutex;
@@ -68,15 +67,13 @@ impl Timers {
     /// Wakes the connection's task at `due_ms`, unless it is woken earlier anyway. Only that task
     /// calls this.
     pub fn watch_connection(&self, outlet: &Outlet, due_ms: u64) {
-        if due_ms < outlet.armed_ms.load(Ordering::Relaxed) {
-            let before_ms = outlet.armed_ms.swap(due_ms, Ordering::Relaxed);
+        if let Some(before_ms) = outlet.arm(due_ms) {
             self.connections.lock().rearm(outlet.id(), before_ms, due_ms);
         }
     }
 
     pub(super) fn forget_connection(&self, outlet: &Outlet) {
-        let before_ms = outlet.armed_ms.swap(NEVER, Ordering::Relaxed);
-        self.connections.lock().rearm(outlet.id(), before_ms, NEVER);
+        self.connections.lock().rearm(outlet.id(), outlet.disarm(), NEVER);
     }
 
     pub(super) fn rearm_user(&self, user: &UserId, before_ms: u64, due_ms: u64) {

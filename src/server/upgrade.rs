@@ -18,7 +18,8 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 use super::census::Counted;
 use crate::actions::Desk;
 use crate::auth::Identity;
-use crate::connection::{self, SocketRules};
+use crate::connection::{self, Herenow, SocketRules, Upgraded};
+use crate::delivery::Transport;
 use crate::http::caller::bearer;
 use crate::http::{Api, admit, problem::Problem};
 
@@ -83,8 +84,9 @@ async fn connect(
         tracing::error!("an upgraded connection is no TcpStream");
         return;
     };
-    let (stream, early) = (parts.io.into_inner(), Vec::from(parts.read_buf));
-    connection::start(desk, rules, stream, early, identity, counted);
+    let (transport, early) = (Transport::plain(parts.io.into_inner()), Vec::from(parts.read_buf));
+    let upgraded = Upgraded { transport, early, dialect: Herenow };
+    connection::start(desk, rules, upgraded, identity, counted);
 }
 
 /// Who asks: by its token, or in open mode by its word.

@@ -1,4 +1,4 @@
-//! The index of users: where each is, by how many connections, and what is kept of it.
+//! The index of users: where each is, by which connections, and what is kept of it.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +6,7 @@ use dashmap::DashMap;
 use herenow_protocol::{Attributes, ChannelName, UserId, UserStatus};
 use parking_lot::Mutex;
 
+use super::few::Few;
 use super::record::Record;
 use crate::now::{NEVER, Now};
 
@@ -22,23 +23,15 @@ pub struct Users {
 /// Whoever merely is connected costs little more than its channels.
 #[derive(Debug, Default)]
 struct User {
-    channels: Channels,
-    /// Live connections.
-    connections: u32,
+    /// The channels that it is in.
+    channels: Few<ChannelName>,
+    /// The numbers of its live connections.
+    connections: Few<u64>,
     kept: Option<Box<Kept>>,
 }
 
-/// The channels that a user is in. Most are in one at most, and it lies in the entry itself.
-#[derive(Debug)]
-enum Channels {
-    One(ChannelName),
-    /// None, or several.
-    #[expect(clippy::box_collection, reason = "a third less for everyone who has only one")]
-    Others(Option<Box<Vec<ChannelName>>>),
-}
-
 /// Every connection of a user of its own has one of these.
-const _: () = assert!(size_of::<User>() <= 32);
+const _: () = assert!(size_of::<User>() <= 40);
 
 #[derive(Debug)]
 struct Kept {
@@ -56,55 +49,11 @@ struct Gone {
     next: u64,
 }
 
-impl Default for Channels {
-    fn default() -> Self {
-        Self::Others(None)
-    }
-}
-
-impl Channels {
-    fn as_slice(&self) -> &[ChannelName] {
-        match self {
-            Self::One(name) => std::slice::from_ref(name),
-            Self::Others(None) => &[],
-            Self::Others(Some(names)) => names,
-        }
-    }
-
-    fn add(&mut self, name: ChannelName) {
-        *self = match std::mem::take(self) {
-            Self::Others(None) => Self::One(name),
-            Self::One(first) => Self::Others(Some(Box::new(vec![first, name]))),
-            Self::Others(Some(mut names)) => {
-                names.push(name);
-                Self::Others(Some(names))
-            }
-        };
-    }
-
-    fn remove(&mut self, name: &ChannelName) {
-        match self {
-            Self::One(only) if only == name => *self = Self::default(),
-            Self::Others(Some(names)) => {
-                if let Some(place) = names.iter().position(|other| other == name) {
-                    names.swap_remove(place);
-                }
-                if names.len() == 1
-                    && let Some(last) = names.pop()
-                {
-                    *self = Self::One(last);
-                }
-            }
-            Self::One(_) | Self::Others(None) => {}
-        }
-    }
-}
-
 impl User {
     /// Whether something else than heartbeats keeps the user online. Whoever is a member somewhere
     /// has a source that keeps it so: a connection, a lease, or a connection in grace.
     fn is_there(&self) -> bool {
-        self.connections > 0 || !self.channels.as_slice().is_empty()
+        !self.connections.is_empty() || !self.channels.is_empty()
     }
 
     fn is_online(&self, now: Now) -> bool {
@@ -193,26 +142,34 @@ impl Users {
         self.change(user, now, |entry| {
             entry.channels.remove(channel);
             // A connection knows better, and whoever has one leaves channels without a record.
-            if entry.connections == 0 {
+            if entry.connections.is_empty() {
                 entry.keep(now).record.seen(last_seen);
             }
         })
     }
 
-    /// The user has one more connection. `info` is what its token tells, if it came with one.
-    pub fn connected(&self, user: &UserId, info: Option<&Attributes>, now: Now) -> bool {
+    /// The user has one more connection, with that number. `info` is what its token tells, if it
+    /// came with one.
+    pub fn connected(
+        &self,
+        user: &UserId,
+        number: u64,
+        info: Option<&Attributes>,
+        now: Now,
+    ) -> bool {
         self.change(user, now, |entry| {
-            entry.connections += 1;
+            entry.connections.add(number);
             if let Some(info) = info.filter(|info| entry.kept.is_some() || !info.is_empty()) {
                 entry.keep(now).record.inform(info.clone());
             }
         })
     }
 
-    /// The user has one connection less; it was last heard at `last_seen`, by the wall clock.
-    pub fn disconnected(&self, user: &UserId, last_seen: u64, now: Now) -> bool {
+    /// The user's connection with that number is gone; it was last heard at `last_seen`, by the wall
+    /// clock.
+    pub fn disconnected(&self, user: &UserId, number: u64, last_seen: u64, now: Now) -> bool {
         self.change(user, now, |entry| {
-            entry.connections = entry.connections.saturating_sub(1);
+            entry.connections.remove(&number);
             // What keeps the user from here on, if anything, may have been heard earlier: a tab
             // in the background answers pings for hours and says nothing.
             entry.keep(now).record.seen(last_seen);
@@ -317,6 +274,11 @@ impl Users {
     #[must_use]
     pub fn channels_of(&self, user: &UserId) -> Vec<ChannelName> {
         self.all.get(user).map(|entry| entry.channels.as_slice().to_vec()).unwrap_or_default()
+    }
+    /// The numbers of the user's live connections, in no particular order.
+    #[must_use]
+    pub fn connections_of(&self, user: &UserId) -> Vec<u64> {
+        self.all.get(user).map(|entry| entry.connections.as_slice().to_vec()).unwrap_or_default()
     }
 }
 

@@ -384,9 +384,9 @@ impl Round {
     }
 
     fn tell_aside(&self, channel: &Channel) {
-        let Some((from, to, blob)) = &self.tick.aside else { return };
+        let Some((from, to, shared)) = &self.tick.aside else { return };
         over(channel, |batch| {
-            batch.retain(|sub| sub.outlet().visit_once(sub, *from, *to, blob));
+            batch.retain(|sub| sub.visit_once(*from, *to, shared));
             if !batch.is_empty() {
                 channel.lock().waiting.append(batch);
             }
@@ -395,17 +395,17 @@ impl Round {
 
     fn serve_snapshots(&self) {
         let (next_seq, snapshot) = self.view;
-        let blob = snapshot.bytes();
+        let shared = snapshot.bytes();
         for sub in &self.waiting {
-            sub.outlet().visit_with_snapshot(sub, next_seq, &blob);
+            sub.visit_with_snapshot(next_seq, &shared);
         }
     }
 
     fn pass(self, channel: &Channel) {
-        let Some((seq, blob)) = self.tick.frame else { return };
+        let Some((seq, shared)) = self.tick.frame else { return };
         over(channel, |batch| {
             for sub in batch.drain(..) {
-                sub.outlet().visit(&sub, seq, &blob);
+                sub.visit(seq, &shared);
             }
         });
     }

@@ -2,10 +2,11 @@
 //! interleaving of a reduced model of them, up to a few preemptions.
 //!
 //! The model has the functions of the real code by their names, so that the two can be laid side
-//! by side: [`outlet`] is `src/delivery/outlet.rs`, [`hub`] is `src/hub/{mod,channel,tick}.rs`,
-//! [`task`] is `src/connection/{task,command,catch_up}.rs`. [`socket`] has room for one message
-//! and a half, so that frames are cut; [`replica`] is the client. Whoever changes the hand-over
-//! changes the model first.
+//! by side: [`outlet`] is `src/delivery/{cursor,writer,outlet,subscription}.rs`, [`hub`] is
+//! `src/hub/{mod,channel,tick}.rs`, [`task`] is `src/connection/{task,command,catch_up}.rs`.
+//! [`socket`], in the place of `src/delivery/transport.rs`, has room for one message and a half, so
+//! that frames are cut; [`replica`] is the client. Whoever changes the hand-over changes the model
+//! first.
 //!
 //! Checked, once everything has come to rest:
 //!
@@ -22,8 +23,9 @@
 //! An aside is told to every subscriber here: each sees more than everyone.
 //!
 //! Left out: errors, closing and panics; timers and pings; the two reasons for a snapshot (each
-//! is served by itself, after one more look at the cursors); shared blobs, their holders and
-//! revoking; ticks of several frames, and those that come to nothing; folding; the index of users.
+//! is served by itself, after one more look at the cursors); shared frames, their holders and
+//! revoking; letters, which become replies under the connection's lock; ticks of several frames,
+//! and those that come to nothing; folding; the index of users.
 //! A write, a read and the runtime's knowledge of whether a socket is ready are one step; the
 //! executor's flag and its queue are not explored.
 //!
@@ -97,7 +99,7 @@ fn explore(preemptions: usize, mutant: Mutant, scenario: fn(Mutant)) {
 /// A connection whose socket has its first event.
 fn connect(hub: &Arc<Hub>, room: usize) -> Task {
     let task = Task::new(hub, room);
-    task.outlet.socket().read(0);
+    task.outlet.transport().read(0);
     task.poll();
     task
 }
@@ -118,9 +120,9 @@ fn rest(hub: &Arc<Hub>, tasks: &mut [&mut Task]) {
     loop {
         let mut busy = hub.run_flusher();
         for task in tasks.iter_mut() {
-            if !task.outlet.socket().is_idle() {
+            if !task.outlet.transport().is_idle() {
                 busy = true;
-                task.outlet.socket().read(usize::MAX);
+                task.outlet.transport().read(usize::MAX);
             }
             if task.outlet.take_woken() {
                 busy = true;
@@ -142,7 +144,7 @@ fn judge(hub: &Arc<Hub>, tasks: &mut [&mut Task]) {
         }
     }
     for task in tasks {
-        let known = replicas(&task.outlet.socket().take_read());
+        let known = replicas(&task.outlet.transport().take_read());
         let mut subscribed = [false; 2];
         for place in &task.places {
             let Some((subscription, _)) = &place.subscribed else { continue };
@@ -191,7 +193,7 @@ fn a_sweep_and_a_pass(mutant: Mutant) {
     hub.allow_flushers(2);
     let sweep = loom::thread::spawn(move || {
         reader.poll();
-        reader.outlet.socket().read(3);
+        reader.outlet.transport().read(3);
         reader.poll();
         reader
     });
@@ -210,7 +212,7 @@ fn a_sweep_that_fell_off_the_log(mutant: Mutant) {
     hub.allow_flushers(2);
     let sweep = loom::thread::spawn(move || {
         reader.poll();
-        reader.outlet.socket().read(3);
+        reader.outlet.transport().read(3);
         reader.poll();
         reader
     });
@@ -228,7 +230,7 @@ fn a_subscribe_and_a_tick(mutant: Mutant) {
     hub.allow_flushers(2);
     let subscribe = loom::thread::spawn(move || {
         reader.receive(&[Request::Subscribe(0, None)]);
-        reader.outlet.socket().read(2);
+        reader.outlet.transport().read(2);
         reader.poll();
         reader
     });
@@ -249,7 +251,7 @@ fn a_resume_and_a_tick(mutant: Mutant) {
     let resume = loom::thread::spawn(move || {
         let since = Since { epoch: 0, seq: 1, changes: 1, whispers: 0 };
         reader.receive(&[Request::Subscribe(0, Some(since))]);
-        reader.outlet.socket().read(3);
+        reader.outlet.transport().read(3);
         reader.poll();
         reader
     });
@@ -269,9 +271,9 @@ fn a_choked_subscribe_and_a_tick(mutant: Mutant) {
     hub.allow_flushers(2);
     let subscribe = loom::thread::spawn(move || {
         // Room for half of the ok, which may not have it.
-        reader.outlet.socket().read(1);
+        reader.outlet.transport().read(1);
         reader.receive(&[Request::Subscribe(1, None)]);
-        reader.outlet.socket().read(3);
+        reader.outlet.transport().read(3);
         reader.poll();
         reader
     });
@@ -289,7 +291,7 @@ fn an_unsubscribe_and_a_pass(mutant: Mutant) {
     hub.allow_flushers(2);
     let unsubscribe = loom::thread::spawn(move || {
         reader.receive(&[Request::Unsubscribe(0)]);
-        reader.outlet.socket().read(2);
+        reader.outlet.transport().read(2);
         reader.poll();
         reader
     });
@@ -308,7 +310,7 @@ fn an_unsubscribe_a_subscribe_and_a_pass(mutant: Mutant) {
     hub.allow_flushers(2);
     let unsubscribe = loom::thread::spawn(move || {
         reader.receive(&[Request::Unsubscribe(0), Request::Subscribe(0, None)]);
-        reader.outlet.socket().read(3);
+        reader.outlet.transport().read(3);
         reader.poll();
         reader
     });
@@ -348,7 +350,7 @@ fn two_channels(mutant: Mutant) {
     change(&mut first, 0);
     change(&mut second, 1);
     let sweep = loom::thread::spawn(move || {
-        reader.outlet.socket().read(3);
+        reader.outlet.transport().read(3);
         reader.poll();
         reader.poll();
         reader
@@ -403,7 +405,7 @@ fn a_sweep_and_an_aside(mutant: Mutant) {
     hub.allow_flushers(2);
     let sweep = loom::thread::spawn(move || {
         reader.poll();
-        reader.outlet.socket().read(3);
+        reader.outlet.transport().read(3);
         reader.poll();
         reader
     });
@@ -421,7 +423,7 @@ fn a_subscribe_and_an_aside(mutant: Mutant) {
     hub.allow_flushers(2);
     let subscribe = loom::thread::spawn(move || {
         reader.receive(&[Request::Subscribe(0, None)]);
-        reader.outlet.socket().read(2);
+        reader.outlet.transport().read(2);
         reader.poll();
         reader
     });
@@ -440,7 +442,7 @@ fn a_resume_and_an_aside(mutant: Mutant) {
     let resume = loom::thread::spawn(move || {
         let since = Since { epoch: 0, seq: 1, changes: 1, whispers: 0 };
         reader.receive(&[Request::Subscribe(0, Some(since))]);
-        reader.outlet.socket().read(3);
+        reader.outlet.transport().read(3);
         reader.poll();
         reader
     });

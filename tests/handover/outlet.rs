@@ -1,4 +1,4 @@
-//! `src/delivery/outlet.rs` and `src/delivery/subscription.rs`, reduced.
+//! `src/delivery/{cursor,writer,outlet,subscription}.rs`, reduced.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,40 +22,80 @@ pub(crate) enum Cursor {
     Dead,
 }
 
-/// The cursor is an atomic read and written without ordering, as the real one is: the checker
-/// hands out stale values wherever the connection's lock doesn't forbid them.
-pub(crate) struct Subscription {
-    outlet: Arc<Outlet>,
-    cursor: AtomicU8,
-}
+/// Atomic, read and written without ordering, as the real one is: the checker hands out stale
+/// values wherever the connection's lock doesn't forbid them. One atomic where the real one has
+/// three: none of them is read without that lock.
+struct CursorCell(AtomicU8);
 
-impl Subscription {
+impl CursorCell {
     const DEAD: u8 = u8::MAX;
     const WANT: u8 = u8::MAX - 1;
 
-    pub(crate) fn new(outlet: Arc<Outlet>) -> Arc<Self> {
-        Arc::new(Self { outlet, cursor: AtomicU8::new(Self::WANT) })
-    }
-
-    pub(crate) fn outlet(&self) -> &Arc<Outlet> {
-        &self.outlet
-    }
-
-    fn cursor(&self) -> Cursor {
-        match self.cursor.load(Ordering::Relaxed) {
+    fn get(&self) -> Cursor {
+        match self.0.load(Ordering::Relaxed) {
             Self::DEAD => Cursor::Dead,
             Self::WANT => Cursor::Want,
             seq => Cursor::Next(seq),
         }
     }
 
-    fn set_cursor(&self, cursor: Cursor) {
+    fn set(&self, cursor: Cursor) {
         let value = match cursor {
             Cursor::Dead => Self::DEAD,
             Cursor::Want => Self::WANT,
             Cursor::Next(seq) => seq,
         };
-        self.cursor.store(value, Ordering::Relaxed);
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+pub(crate) struct Subscription {
+    outlet: Arc<Outlet>,
+    cursor: CursorCell,
+}
+
+impl Subscription {
+    pub(crate) fn new(outlet: Arc<Outlet>) -> Arc<Self> {
+        Arc::new(Self { outlet, cursor: CursorCell(AtomicU8::new(CursorCell::WANT)) })
+    }
+
+    pub(crate) fn visit(&self, seq: u8, frame: &[Byte]) {
+        let Self { outlet, cursor } = self;
+        let (from, to) = (Cursor::Next(seq), Cursor::Next(seq + 1));
+        if outlet.mutant == Mutant::VisitLooksBeforeLocking {
+            if outlet.lock().flow() == Flow::Flowing && cursor.get() == from {
+                outlet.lock().write_shared(cursor, to, frame);
+            }
+            return;
+        }
+        let mut sending = outlet.lock();
+        if sending.flow() == Flow::Flowing && cursor.get() == from {
+            sending.write_shared(cursor, to, frame);
+        }
+    }
+
+    pub(crate) fn visit_once(&self, from: u8, to: u8, frame: &[Byte]) -> bool {
+        let mut sending = self.outlet.lock();
+        let cursor = self.cursor.get();
+        if !matches!(cursor, Cursor::Next(_)) {
+            return false;
+        }
+        let free = sending.flow() == Flow::Flowing && cursor == Cursor::Next(from);
+        if free && sending.write_shared(&self.cursor, Cursor::Next(to), frame) {
+            return false;
+        }
+        if self.outlet.mutant == Mutant::ForgetsWhoMissedAnAside {
+            return false;
+        }
+        self.cursor.set(Cursor::Want);
+        sending.flow() == Flow::Flowing
+    }
+
+    pub(crate) fn visit_with_snapshot(&self, next_seq: u8, frame: &[Byte]) {
+        let mut sending = self.outlet.lock();
+        if sending.flow() == Flow::Flowing && self.cursor.get() == Cursor::Want {
+            sending.write_shared(&self.cursor, Cursor::Next(next_seq), frame);
+        }
     }
 }
 
@@ -66,14 +106,14 @@ pub(crate) enum Sweep {
 }
 
 pub(crate) struct Outlet {
-    socket: Socket,
+    transport: Socket,
     /// The executor is to poll the connection's task.
     woken: Arc<AtomicBool>,
-    state: Mutex<State>,
+    writer: Mutex<Writer>,
     mutant: Mutant,
 }
 
-struct State {
+struct Writer {
     flow: Flow,
     tail: Vec<Byte>,
     replies: Vec<Byte>,
@@ -84,14 +124,14 @@ struct State {
 impl Outlet {
     pub(crate) fn new(room: usize, mutant: Mutant) -> Arc<Self> {
         let woken = Arc::new(AtomicBool::new(true));
-        let state =
-            State { flow: Flow::Flowing, tail: Vec::new(), replies: Vec::new(), waker: false };
-        let socket = Socket::new(room, Arc::clone(&woken));
-        Arc::new(Self { socket, woken, state: Mutex::new(state), mutant })
+        let writer =
+            Writer { flow: Flow::Flowing, tail: Vec::new(), replies: Vec::new(), waker: false };
+        let transport = Socket::new(room, Arc::clone(&woken));
+        Arc::new(Self { transport, woken, writer: Mutex::new(writer), mutant })
     }
 
-    pub(crate) fn socket(&self) -> &Socket {
-        &self.socket
+    pub(crate) fn transport(&self) -> &Socket {
+        &self.transport
     }
 
     /// What the executor does before it polls.
@@ -105,86 +145,49 @@ impl Outlet {
     }
 
     pub(crate) fn lock(&self) -> Sending<'_> {
-        Sending { outlet: self, state: self.state.lock().unwrap() }
+        Sending { outlet: self, writer: self.writer.lock().unwrap() }
     }
 
     pub(crate) fn register(&self) -> Flow {
-        let mut state = self.state.lock().unwrap();
-        state.waker = true;
-        state.flow
-    }
-
-    pub(crate) fn visit(&self, sub: &Subscription, seq: u8, blob: &[Byte]) {
-        if self.mutant == Mutant::VisitLooksBeforeLocking {
-            if self.lock().flow() == Flow::Flowing && sub.cursor() == Cursor::Next(seq) {
-                self.lock().write_shared(sub, seq + 1, blob);
-            }
-            return;
-        }
-        let mut sending = self.lock();
-        if sending.state.flow == Flow::Flowing && sub.cursor() == Cursor::Next(seq) {
-            sending.write_shared(sub, seq + 1, blob);
-        }
-    }
-
-    pub(crate) fn visit_once(&self, sub: &Subscription, from: u8, to: u8, blob: &[Byte]) -> bool {
-        let mut sending = self.lock();
-        let cursor = sub.cursor();
-        if !matches!(cursor, Cursor::Next(_)) {
-            return false;
-        }
-        let free = sending.state.flow == Flow::Flowing && cursor == Cursor::Next(from);
-        if free && sending.write_shared(sub, to, blob) {
-            return false;
-        }
-        if self.mutant == Mutant::ForgetsWhoMissedAnAside {
-            return false;
-        }
-        sub.set_cursor(Cursor::Want);
-        sending.state.flow == Flow::Flowing
-    }
-
-    pub(crate) fn visit_with_snapshot(&self, sub: &Subscription, next_seq: u8, blob: &[Byte]) {
-        let mut sending = self.lock();
-        if sending.state.flow == Flow::Flowing && sub.cursor() == Cursor::Want {
-            sending.write_shared(sub, next_seq, blob);
-        }
+        let mut writer = self.writer.lock().unwrap();
+        writer.waker = true;
+        writer.flow
     }
 }
 
 pub(crate) struct Sending<'a> {
     outlet: &'a Outlet,
-    state: MutexGuard<'a, State>,
+    writer: MutexGuard<'a, Writer>,
 }
 
 #[expect(clippy::unused_self, reason = "that the lock is held is what self says")]
 impl Sending<'_> {
     pub(crate) fn flow(&self) -> Flow {
-        self.state.flow
+        self.writer.flow
     }
 
     pub(crate) fn reply(&mut self, message: Message) {
-        message.encode(&mut self.state.replies);
+        message.encode(&mut self.writer.replies);
     }
 
     pub(crate) fn cursor(&self, sub: &Subscription) -> Cursor {
-        sub.cursor()
+        sub.cursor.get()
     }
 
     pub(crate) fn set_cursor(&self, sub: &Subscription, cursor: Cursor) {
-        sub.set_cursor(cursor);
+        sub.cursor.set(cursor);
     }
 
     pub(crate) fn flush_replies(&mut self) {
-        let flowing = self.state.flow == Flow::Flowing;
+        let flowing = self.writer.flow == Flow::Flowing;
         let may_write = flowing || self.outlet.mutant == Mutant::RepliesOvertakeATail;
         if may_write && self.resume_replies() == Sweep::Full {
-            self.state.flow = Flow::Choked;
+            self.writer.flow = Flow::Choked;
         }
     }
 
     pub(crate) fn hold_passes(&mut self) {
-        self.state.flow = Flow::Choked;
+        self.writer.flow = Flow::Choked;
     }
 
     pub(crate) fn resume(&mut self) -> Sweep {
@@ -195,13 +198,11 @@ impl Sending<'_> {
     }
 
     fn resume_tail(&mut self) -> Sweep {
-        let state = &mut *self.state;
-        Self::drain(&self.outlet.socket, &mut state.tail)
+        Self::drain(&self.outlet.transport, &mut self.writer.tail)
     }
 
     fn resume_replies(&mut self) -> Sweep {
-        let state = &mut *self.state;
-        Self::drain(&self.outlet.socket, &mut state.replies)
+        Self::drain(&self.outlet.transport, &mut self.writer.replies)
     }
 
     fn drain(socket: &Socket, bytes: &mut Vec<Byte>) -> Sweep {
@@ -218,34 +219,34 @@ impl Sending<'_> {
     }
 
     pub(crate) fn catch_up(&mut self, sub: &Subscription, next_seq: u8, frames: &[Byte]) -> Sweep {
-        match self.outlet.socket.write(frames) {
+        match self.outlet.transport.write(frames) {
             Written::All => {
-                sub.set_cursor(Cursor::Next(next_seq));
+                sub.cursor.set(Cursor::Next(next_seq));
                 Sweep::Done
             }
             Written::Cut(written) => {
-                sub.set_cursor(Cursor::Next(next_seq));
-                self.state.tail = frames[written..].into();
-                self.state.flow = Flow::Choked;
+                sub.cursor.set(Cursor::Next(next_seq));
+                self.writer.tail = frames[written..].into();
+                self.writer.flow = Flow::Choked;
                 Sweep::Full
             }
             Written::Nothing => {
-                self.state.flow = Flow::Choked;
+                self.writer.flow = Flow::Choked;
                 Sweep::Full
             }
         }
     }
 
     pub(crate) fn flowing(&mut self) {
-        self.state.flow = Flow::Flowing;
+        self.writer.flow = Flow::Flowing;
     }
 
     /// Whether it is taken, if only in part.
-    fn write_shared(&mut self, sub: &Subscription, next_seq: u8, blob: &[Byte]) -> bool {
-        match self.outlet.socket.write(blob) {
+    fn write_shared(&mut self, cursor: &CursorCell, to: Cursor, frame: &[Byte]) -> bool {
+        match self.outlet.transport.write(frame) {
             Written::All => {}
             Written::Cut(written) => {
-                self.state.tail = blob[written..].into();
+                self.writer.tail = frame[written..].into();
                 self.choke();
             }
             Written::Nothing => {
@@ -253,13 +254,13 @@ impl Sending<'_> {
                 return false;
             }
         }
-        sub.set_cursor(Cursor::Next(next_seq));
+        cursor.set(to);
         true
     }
 
     fn choke(&mut self) {
-        self.state.flow = Flow::Choked;
-        if self.state.waker && self.outlet.mutant != Mutant::ChokesWithoutWaking {
+        self.writer.flow = Flow::Choked;
+        if self.writer.waker && self.outlet.mutant != Mutant::ChokesWithoutWaking {
             self.outlet.woken.store(true, Ordering::Relaxed);
         }
     }

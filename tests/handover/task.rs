@@ -64,7 +64,7 @@ impl Task {
 
     fn step(&self) -> Step {
         let flow = self.outlet.register();
-        if flow == Flow::Choked && self.outlet.socket().poll_write_ready() {
+        if flow == Flow::Choked && self.outlet.transport().poll_write_ready() {
             return match self.catch_up() {
                 CaughtUp::NotYet => Step::Yield,
                 CaughtUp::ForNow => Step::Again,

@@ -84,6 +84,19 @@ fn the_crowd_knows_the_broker_by_its_port() {
     assert_absent("src/crowd", &inside);
 }
 
+/// What a connection's socket is made of is known in one place, so that TLS changes no other.
+#[test]
+fn only_the_transport_knows_tcp() {
+    for dir in ["src/delivery", "src/hub", "src/connection"] {
+        for (path, code) in sources(dir) {
+            let is_transport = path.ends_with("delivery/transport.rs");
+            for word in ["TcpStream", "socket2", "SockRef", "RawFd"] {
+                assert_eq!(code.contains(word), is_transport, "{word:?} in {}", path.display());
+            }
+        }
+    }
+}
+
 /// Time is read in one place.
 #[test]
 fn only_the_clock_reads_the_time() {

@@ -21,6 +21,7 @@
 //! - `delivery`, `slow`: what a subscriber gets and in which order; readers that stop and crawl.
 //! - `levels`: events or counts, by what was asked for and by size.
 //! - `outlet`: one connection's way out, by itself.
+//! - `letters`: from anybody to one user's connections, and kicks.
 //! - `pacing`: what a giant leaves to the others.
 //! - `concurrent`: many at once, who all know the same in the end.
 //!
@@ -44,6 +45,7 @@ mod house;
 mod http;
 mod http_bounds;
 mod identity;
+mod letters;
 mod levels;
 mod lifecycle;
 mod liveness;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use herenow::auth::Identity;
-use herenow::delivery::{Blob, Cursor, Flow, Outlet, Subscription, Sweep};
+use herenow::delivery::{
+    Cursor, Flow, Letter, Outlet, SharedFrame, Subscription, Sweep, Transport, Undelivered, Wake,
+};
 use herenow_protocol::{Level, ServerFrame, UserId, encode};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,14 +25,21 @@ async fn outlet() -> (Arc<Outlet>, TcpStream) {
     let socket = accepted.unwrap().0;
     socket.writable().await.unwrap();
     let identity = Identity { user: UserId::parse("ada", "user").unwrap(), access: None };
-    (Outlet::new(1, socket, identity, 0), reader)
+    (Outlet::new(1, Transport::plain(socket), identity, 0), reader)
 }
 
-fn reply() -> (ServerFrame, Vec<u8>) {
-    let frame = ServerFrame::HeartbeatDue { in_ms: 7 };
+fn reply() -> Vec<u8> {
     let mut bytes = Vec::new();
-    encode::text_message(&frame, &mut bytes);
-    (frame, bytes)
+    encode::text_message(&ServerFrame::HeartbeatDue { in_ms: 7 }, &mut bytes);
+    bytes
+}
+
+/// As the hub does with the connections that it knows, of which this is the only one.
+fn revoke(frame: &Arc<SharedFrame>, outlet: &Outlet) {
+    for number in frame.take_holders() {
+        assert_eq!(number, outlet.id());
+        outlet.give_up(frame);
+    }
 }
 
 /// Reads so many bytes, and lets the outlet go on as its task would.
@@ -40,7 +49,7 @@ async fn read(outlet: &Arc<Outlet>, reader: &mut TcpStream, most: usize) -> Vec<
         while read.len() < most {
             tokio::select! {
                 more = reader.read_buf(&mut read) => assert!(more.unwrap() > 0),
-                ready = outlet.socket().writable() => {
+                ready = outlet.transport().writable() => {
                     ready.unwrap();
                     let mut sending = outlet.lock();
                     if sending.resume() == Sweep::Done {
@@ -63,8 +72,8 @@ async fn what_was_cut_goes_first() {
     let (outlet, mut reader) = outlet().await;
     let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
     outlet.lock().set_cursor(&subscription, Cursor::Next(1));
-    let first = Blob::new(vec![b'1'; MUCH]);
-    outlet.visit(&subscription, Cursor::Next(1), Cursor::Next(2), &first);
+    let first = SharedFrame::new(vec![b'1'; MUCH]);
+    subscription.visit(Cursor::Next(1), Cursor::Next(2), &first);
     assert_eq!(outlet.lock().flow(), Flow::Choked);
     // What was begun counts as sent: its rest is owed.
     assert_eq!(outlet.lock().cursor(&subscription), Cursor::Next(2));
@@ -76,19 +85,19 @@ async fn what_was_cut_goes_first() {
         loop {
             tokio::select! {
                 biased;
-                ready = outlet.socket().writable() => return ready.unwrap(),
+                ready = outlet.transport().writable() => return ready.unwrap(),
                 more = reader.read_buf(&mut got) => assert!(more.unwrap() > 0),
             }
         }
     };
     timeout(PATIENCE, freed).await.expect("the socket stays full");
     // The next frame and a reply come, and must wait.
-    let second = Blob::new(vec![b'2'; 100]);
-    outlet.visit(&subscription, Cursor::Next(2), Cursor::Next(3), &second);
-    let (frame, reply) = reply();
+    let second = SharedFrame::new(vec![b'2'; 100]);
+    subscription.visit(Cursor::Next(2), Cursor::Next(3), &second);
+    let reply = reply();
     let mut sending = outlet.lock();
     assert_eq!(sending.cursor(&subscription), Cursor::Next(2), "a pass got in");
-    sending.reply(&frame);
+    sending.queue(|out| out.extend_from_slice(&reply));
     sending.flush_replies();
     assert_eq!(sending.queued(), reply.len(), "a reply got in");
     drop(sending);
@@ -98,9 +107,9 @@ async fn what_was_cut_goes_first() {
     assert_eq!(got[MUCH..], reply);
     assert_eq!(outlet.lock().flow(), Flow::Flowing);
     // Now the pass may write: what it is for, and nothing else.
-    outlet.visit(&subscription, Cursor::Next(1), Cursor::Next(2), &first);
-    outlet.visit(&subscription, Cursor::Next(3), Cursor::Next(4), &first);
-    outlet.visit(&subscription, Cursor::Next(2), Cursor::Next(3), &second);
+    subscription.visit(Cursor::Next(1), Cursor::Next(2), &first);
+    subscription.visit(Cursor::Next(3), Cursor::Next(4), &first);
+    subscription.visit(Cursor::Next(2), Cursor::Next(3), &second);
     assert_eq!(read(&outlet, &mut reader, 100).await, [b'2'; 100]);
     assert_eq!(outlet.lock().cursor(&subscription), Cursor::Next(3));
 }
@@ -122,23 +131,45 @@ async fn what_was_cut_while_catching_up_is_not_lost() {
 
 /// Whoever keeps too much is cut off in mid-frame, and nothing is written behind that.
 #[tokio::test]
-async fn a_revoked_blob_ends_its_holders_only() {
+async fn a_revoked_frame_ends_its_holders_only() {
     let (outlet, mut reader) = outlet().await;
     let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
     outlet.lock().set_cursor(&subscription, Cursor::Next(1));
-    let (kept, other) = (Blob::new(vec![b'1'; MUCH]), Blob::new(vec![b'2'; MUCH]));
-    outlet.visit(&subscription, Cursor::Next(1), Cursor::Next(2), &kept);
+    let (kept, other) = (SharedFrame::new(vec![b'1'; MUCH]), SharedFrame::new(vec![b'2'; MUCH]));
+    subscription.visit(Cursor::Next(1), Cursor::Next(2), &kept);
     assert_eq!(Arc::strong_count(&kept), 2);
-    other.revoke();
+    revoke(&other, &outlet);
+    outlet.give_up(&other);
     assert!(!outlet.is_revoked());
     assert_eq!(outlet.lock().flow(), Flow::Choked);
-    kept.revoke();
+    revoke(&kept, &outlet);
     assert!(outlet.is_revoked());
     assert_eq!(outlet.lock().flow(), Flow::Closed);
     assert_eq!(Arc::strong_count(&kept), 1, "its memory is free");
+    let letter = Letter::new(ServerFrame::HeartbeatDue { in_ms: 7 });
+    assert_eq!(outlet.post(letter), Err(Undelivered::Closed));
     outlet.lock().close(Some(b"\x03\xe8"));
     drop((outlet, subscription));
     let mut got = Vec::new();
     timeout(PATIENCE, reader.read_to_end(&mut got)).await.unwrap().unwrap();
     assert!(got.len() < MUCH && got.iter().all(|&byte| byte == b'1'));
+}
+
+/// A timer that fires late, after another was armed or none, wakes nobody.
+#[tokio::test]
+async fn only_the_timer_that_is_armed_wakes_the_task() {
+    let (outlet, _reader) = outlet().await;
+    assert_eq!(outlet.arm(20), Some(Outlet::NEVER));
+    assert_eq!(outlet.arm(30), None, "it is woken earlier anyway");
+    assert_eq!(outlet.arm(10), Some(20));
+    outlet.fire(20);
+    assert!(!outlet.take_wake(Wake::Timer));
+    outlet.fire(10);
+    assert!(outlet.take_wake(Wake::Timer) && !outlet.take_wake(Wake::Timer));
+    outlet.fire(10);
+    assert!(!outlet.take_wake(Wake::Timer), "it fires once");
+    assert_eq!(outlet.arm(40), Some(Outlet::NEVER));
+    assert_eq!(outlet.disarm(), 40);
+    outlet.fire(40);
+    assert!(!outlet.take_wake(Wake::Timer));
 }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use herenow::limits::PINNED_BLOBS;
+use herenow::limits::PINNED_FRAMES;
 use herenow_protocol::reply::{MemberView, SnapshotReason};
 use herenow_protocol::{CloseCode, ServerFrame};
 use serde_json::json;
@@ -277,7 +277,7 @@ async fn stopped_readers_keep_only_so_many_snapshots() {
     }
     let mut stopped = Vec::new();
     let mut dwarfs = Vec::new();
-    for n in 0..PINNED_BLOBS + TOO_MANY {
+    for n in 0..PINNED_FRAMES + TOO_MANY {
         let mut reader = Wire::connect_small(broker.address(), &format!("reader-{n}")).await;
         reader.say("sub room").await;
         // Its snapshot begins to come, and nobody reads it.
@@ -310,7 +310,7 @@ async fn stopped_readers_keep_only_so_many_snapshots() {
             replica.assert_equals(&truth);
         }
     }
-    let alive = giants.len() + dwarfs.len() + PINNED_BLOBS;
+    let alive = giants.len() + dwarfs.len() + PINNED_FRAMES;
     until("the readers of the oldest are gone", || broker.hub().connection_count() == alive).await;
     // The others are served as ever.
     giants[0].ok("set room small=1").await;

@@ -13,7 +13,7 @@ const MOST_GONE: usize = 2;
 #[derive(Clone, Debug)]
 enum Op {
     Connect,
-    Disconnect { heard: u64 },
+    Disconnect { which: usize, heard: u64 },
     Appear { channel: usize },
     Vanish { channel: usize, heard: u64 },
     Beat { lasts_ms: u64 },
@@ -25,8 +25,8 @@ enum Op {
 /// A user as plainly as it can be said. Times are those of the wall clock.
 #[derive(Default)]
 struct Known {
-    /// Since when, of each.
-    connections: Vec<u64>,
+    /// Since when, of each, by its number.
+    connections: BTreeMap<u64, u64>,
     channels: BTreeMap<usize, u64>,
     /// The last heartbeat, and when its time is over.
     beat: Option<(u64, u64)>,
@@ -63,6 +63,7 @@ struct World {
     stale: BTreeSet<(u64, UserId)>,
     known: BTreeMap<UserId, Known>,
     gone: Vec<UserId>,
+    next_connection: u64,
 }
 
 fn name(number: usize) -> UserId {
@@ -78,7 +79,7 @@ impl World {
         let now = Now { mono_ms: 0, unix_ms: 1_000 };
         let (due, stale) = (BTreeSet::new(), BTreeSet::new());
         let (known, gone) = (BTreeMap::new(), Vec::new());
-        Self { now, users: Users::new(MOST_GONE), due, stale, known, gone }
+        Self { now, users: Users::new(MOST_GONE), due, stale, known, gone, next_connection: 1 }
     }
 
     fn pass(&mut self, ms: u64) {
@@ -106,15 +107,22 @@ impl World {
         let mut known = self.known.remove(user).unwrap_or_default();
         let news = match *op {
             Op::Connect => {
-                known.connections.push(at);
-                Some(self.users.connected(user, None, now))
+                let number = self.next_connection;
+                self.next_connection += 1;
+                known.connections.insert(number, at);
+                Some(self.users.connected(user, number, None, now))
             }
-            Op::Disconnect { heard } => known.connections.pop().map(|since| {
-                let last_seen = self.heard(since, heard);
-                known.seen.push(last_seen);
-                known.created_at.get_or_insert(at);
-                self.users.disconnected(user, last_seen, now)
-            }),
+            Op::Disconnect { which, heard } => {
+                let one = which % known.connections.len().max(1);
+                let number = known.connections.keys().nth(one).copied();
+                number.map(|number| {
+                    let since = known.connections.remove(&number).unwrap();
+                    let last_seen = self.heard(since, heard);
+                    known.seen.push(last_seen);
+                    known.created_at.get_or_insert(at);
+                    self.users.disconnected(user, number, last_seen, now)
+                })
+            }
             Op::Appear { channel: number } => {
                 let new = !known.channels.contains_key(&number);
                 new.then(|| {
@@ -212,13 +220,16 @@ impl World {
         let counted = (self.users.known(), self.users.gone());
         assert_eq!(counted, (self.known.len(), self.gone.len()));
         for user in (0..4).map(name) {
+            let connections: BTreeSet<_> = self.users.connections_of(&user).into_iter().collect();
             let Some(known) = self.known.get(&user) else {
+                assert!(connections.is_empty(), "{user}");
                 assert!(self.users.status(&user, true, self.now).is_none(), "{user}");
                 continue;
             };
             assert_eq!(self.users.is_online(&user, self.now), known.is_online(self.now), "{user}");
             let channels: BTreeSet<_> = self.users.channels_of(&user).into_iter().collect();
             assert_eq!(channels, known.channels.keys().map(|&number| channel(number)).collect());
+            assert!(connections.iter().eq(known.connections.keys()), "{user}: {connections:?}");
             if let Some((_, ends_at)) = known.beat {
                 let ends_ms = ends_at - (self.now.unix_ms - self.now.mono_ms);
                 let timer = |(due_ms, who): &(u64, UserId)| *who == user && *due_ms <= ends_ms;
@@ -241,7 +252,8 @@ fn op() -> impl Strategy<Value = Op> {
     let heard = 0..=4_u64;
     prop_oneof![
         4 => Just(Op::Connect),
-        4 => heard.clone().prop_map(|heard| Op::Disconnect { heard }),
+        4 => (0..9_usize, heard.clone())
+            .prop_map(|(which, heard)| Op::Disconnect { which, heard }),
         3 => (0..2_usize).prop_map(|channel| Op::Appear { channel }),
         3 => (0..2_usize, heard).prop_map(|(channel, heard)| Op::Vanish { channel, heard }),
         3 => prop_oneof![1..60_u64, 1..1_000_u64].prop_map(|lasts_ms| Op::Beat { lasts_ms }),
