@@ -38,17 +38,11 @@ use std::path::Path;
 
 use herenow_protocol::Refusal;
 
-use crate::config::Config;
 use crate::limits::MAX_KEY_FILE_BYTES;
 use crate::presence::Now;
+use flags::{API_KEYS_VARIABLE, SECRET_VARIABLE};
 use token::Keys;
 use verifying_key::VerifyingKey;
-
-/// The environment's name for the HS256 secret, as messages tell it.
-const SECRET_VARIABLE: &str = "HERENOW_JWT_SECRET";
-
-/// The environment's name for the text of API keys.
-const API_KEYS_VARIABLE: &str = "HERENOW_API_KEYS";
 
 /// Who may use the broker, and for what.
 #[derive(Debug)]
@@ -64,8 +58,7 @@ impl Auth {
     /// # Errors
     /// One line that names the flag: a file that can't be read or holds something else, two sources
     /// of one thing, a check of tokens without tokens.
-    pub fn from_config(config: &Config) -> Result<Self, String> {
-        let flags = &config.identity;
+    pub fn new(flags: &IdentityFlags) -> Result<Self, String> {
         Ok(Self {
             verifier: verifier(&flags.tokens)?,
             keys: api_keys(flags)?,
@@ -103,14 +96,14 @@ impl Auth {
 }
 
 /// Where the keys of tokens come from.
-enum Source<'a> {
+enum KeySource<'a> {
     Secret(Secret, String),
     PublicKey(&'a Path),
     Jwks(&'a Path),
 }
 
 /// The one source that is set, if any.
-fn source(flags: &TokenFlags) -> Result<Option<Source<'_>>, String> {
+fn source(flags: &TokenFlags) -> Result<Option<KeySource<'_>>, String> {
     let file = flags.jwt_secret_file.as_deref();
     let sources = [
         (file.is_some(), "--jwt-secret-file"),
@@ -124,13 +117,13 @@ fn source(flags: &TokenFlags) -> Result<Option<Source<'_>>, String> {
     }
     Ok(if let Some(path) = file {
         let (bytes, name) = read("--jwt-secret-file", path)?;
-        Some(Source::Secret(Secret::of_file(&bytes), name))
+        Some(KeySource::Secret(Secret::of_file(&bytes), name))
     } else if let Some(secret) = &flags.jwt_secret {
-        Some(Source::Secret(secret.clone(), SECRET_VARIABLE.into()))
+        Some(KeySource::Secret(secret.clone(), SECRET_VARIABLE.into()))
     } else if let Some(path) = &flags.jwt_public_key_file {
-        Some(Source::PublicKey(path))
+        Some(KeySource::PublicKey(path))
     } else {
-        flags.jwks_file.as_deref().map(Source::Jwks)
+        flags.jwks_file.as_deref().map(KeySource::Jwks)
     })
 }
 
@@ -145,14 +138,14 @@ fn verifier(flags: &TokenFlags) -> Result<Option<Verifier>, String> {
         };
     };
     let keys = match source {
-        Source::Secret(secret, name) => {
+        KeySource::Secret(secret, name) => {
             Keys::One(named(&name, VerifyingKey::from_secret(&secret))?)
         }
-        Source::PublicKey(path) => {
+        KeySource::PublicKey(path) => {
             let (pem, name) = read("--jwt-public-key-file", path)?;
             Keys::One(named(&name, VerifyingKey::from_pem(&pem))?)
         }
-        Source::Jwks(path) => {
+        KeySource::Jwks(path) => {
             let (text, name) = read("--jwks-file", path)?;
             let (keys, left_out) = named(&name, VerifyingKey::from_jwks(&text))?;
             for why in left_out {

@@ -4,18 +4,18 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use herenow_protocol::ChannelName;
 
-use super::Api;
-use super::caller::Caller;
-use super::input::{OfChannel, OfUser, Query};
-use super::problem::Problem;
 use super::shapes::{ChannelList, ChannelView, CountView, UserChannels};
 use crate::auth::{KeyRight, Right};
 use crate::hub::Room;
 use crate::limits::{LIST_DEFAULT, LIST_MAX};
+use crate::web::caller::Caller;
+use crate::web::input::{OfChannel, OfUser, Query};
+use crate::web::problem::Problem;
+use crate::web::state::Web;
 
 /// A channel in numbers. One that nobody is in has zeros: any name is a channel.
 pub async fn read(
-    State(api): State<Api>,
+    State(api): State<Web>,
     Extension(caller): Extension<Caller>,
     OfChannel(channel): OfChannel,
 ) -> Result<Json<ChannelView>, Problem> {
@@ -29,7 +29,7 @@ pub async fn read(
 
 /// How many are in a channel.
 pub async fn count(
-    State(api): State<Api>,
+    State(api): State<Web>,
     Extension(caller): Extension<Caller>,
     OfChannel(channel): OfChannel,
 ) -> Result<Json<CountView>, Problem> {
@@ -40,7 +40,7 @@ pub async fn count(
 
 /// The channels that somebody is in.
 pub async fn list(
-    State(api): State<Api>,
+    State(api): State<Web>,
     Extension(caller): Extension<Caller>,
     query: Query,
 ) -> Result<Json<ChannelList>, Problem> {
@@ -59,7 +59,7 @@ pub async fn list(
 
 /// Where a user is, as far as the caller may see.
 pub async fn of_user(
-    State(api): State<Api>,
+    State(api): State<Web>,
     Extension(caller): Extension<Caller>,
     OfUser(user): OfUser,
 ) -> Result<Json<UserChannels>, Problem> {

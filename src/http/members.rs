@@ -7,21 +7,21 @@ use axum::{Extension, Json};
 use herenow_protocol::reply::HeartbeatInfo;
 use herenow_protocol::{Audience, ErrorCode, Lease, LeaveReason, Refusal, parse};
 
-use super::Api;
-use super::caller::Caller;
-use super::input::{JsonText, OfChannel, OfMember, Query};
-use super::problem::Problem;
 use super::shapes::{LeasedMember, MemberList, OneMember};
 use crate::auth::Right;
 use crate::limits::{LIST_DEFAULT, LIST_MAX};
 use crate::presence::{Command, LEASE, Lasts, Viewer};
+use crate::web::caller::Caller;
+use crate::web::input::{JsonText, OfChannel, OfMember, Query};
+use crate::web::problem::Problem;
+use crate::web::state::Web;
 
 /// A list may be a little old; whose it is depends on who asks.
 const CACHED: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "private, max-age=3")];
 
 /// Who is in a channel, newest first.
 pub async fn list(
-    State(api): State<Api>,
+    State(api): State<Web>,
     Extension(caller): Extension<Caller>,
     OfChannel(channel): OfChannel,
     query: Query,
@@ -36,7 +36,7 @@ pub async fn list(
 
 /// One member. Who is not there and whom the caller may not see are answered alike.
 pub async fn read(
-    State(api): State<Api>,
+    State(api): State<Web>,
     Extension(caller): Extension<Caller>,
     OfMember(channel, user): OfMember,
 ) -> Result<Json<OneMember>, Problem> {
@@ -54,16 +54,16 @@ pub async fn read(
 
 /// Makes the user present for a while, or for a while longer.
 pub async fn lease(
-    State(api): State<Api>,
+    State(api): State<Web>,
     Extension(caller): Extension<Caller>,
     OfMember(channel, user): OfMember,
     JsonText(body): JsonText,
 ) -> Result<(StatusCode, Json<LeasedMember>), Problem> {
     caller.may_join(&channel, &user)?;
     let asked = if body.trim().is_empty() { Lease::default() } else { parse::lease(&body)? };
-    let ttl_ms = asked.ttl_ms.unwrap_or(api.rules.timeout_ms().min(api.bounds.lease_ms));
-    if !(1..=api.bounds.lease_ms).contains(&ttl_ms) {
-        let rule = format_args!("must be a whole number from 1 to {}", api.bounds.lease_ms);
+    let ttl_ms = asked.ttl_ms.unwrap_or(api.rules.timeout_ms().min(api.lease_ms));
+    if !(1..=api.lease_ms).contains(&ttl_ms) {
+        let rule = format_args!("must be a whole number from 1 to {}", api.lease_ms);
         return Err(Refusal::invalid("ttlMs", rule).into());
     }
     let command = Command::Join {
@@ -92,7 +92,7 @@ pub async fn lease(
 
 /// Ends the user's lease. Connections that joined keep the user present.
 pub async fn end(
-    State(api): State<Api>,
+    State(api): State<Web>,
     Extension(caller): Extension<Caller>,
     OfMember(channel, user): OfMember,
 ) -> Result<StatusCode, Problem> {

@@ -7,16 +7,16 @@ use herenow_protocol::reply::HeartbeatInfo;
 use herenow_protocol::request::MAX_USERS;
 use herenow_protocol::{ErrorCode, Refusal, UserId, UserStatus, parse};
 
-use super::Api;
-use super::caller::Caller;
-use super::input::{JsonText, OfUser, Query};
-use super::problem::Problem;
 use super::shapes::{Beating, Kicked, StatusList};
 use crate::auth::KeyRight;
+use crate::web::caller::Caller;
+use crate::web::input::{JsonText, OfUser, Query};
+use crate::web::problem::Problem;
+use crate::web::state::Web;
 
 /// A user's status. Who was never there is not found.
 pub async fn status(
-    State(api): State<Api>,
+    State(api): State<Web>,
     Extension(caller): Extension<Caller>,
     OfUser(user): OfUser,
 ) -> Result<Json<UserStatus>, Problem> {
@@ -27,14 +27,14 @@ pub async fn status(
 }
 
 /// The status as the caller may see it: users and back ends that act for them see all of it.
-fn shown(api: &Api, caller: &Caller, user: &UserId) -> Option<UserStatus> {
+fn shown(api: &Web, caller: &Caller, user: &UserId) -> Option<UserStatus> {
     let whole = caller.is(user) || matches!(caller, Caller::Key(_));
     api.hub.status(user, whole, api.hub.clock().now())
 }
 
 /// The status of several users at once. Those of whom nothing is known are left out.
 pub async fn statuses(
-    State(api): State<Api>,
+    State(api): State<Web>,
     Extension(caller): Extension<Caller>,
     query: Query,
 ) -> Result<Json<StatusList>, Problem> {
@@ -64,7 +64,7 @@ fn ids(query: &Query) -> Result<Vec<UserId>, Refusal> {
 
 /// Changes a user's status, and answers it as the user sees it.
 pub async fn set_status(
-    State(api): State<Api>,
+    State(api): State<Web>,
     Extension(caller): Extension<Caller>,
     OfUser(user): OfUser,
     JsonText(body): JsonText,
@@ -78,7 +78,7 @@ pub async fn set_status(
 
 /// A heartbeat: the user is online for the presence timeout.
 pub async fn beat(
-    State(api): State<Api>,
+    State(api): State<Web>,
     Extension(caller): Extension<Caller>,
     OfUser(user): OfUser,
 ) -> Result<Json<Beating>, Problem> {
@@ -90,7 +90,7 @@ pub async fn beat(
 
 /// Heartbeats keep the user online no longer.
 pub async fn stop_beating(
-    State(api): State<Api>,
+    State(api): State<Web>,
     Extension(caller): Extension<Caller>,
     OfUser(user): OfUser,
 ) -> Result<StatusCode, Problem> {
@@ -101,7 +101,7 @@ pub async fn stop_beating(
 
 /// Ends the user's connections.
 pub async fn kick(
-    State(api): State<Api>,
+    State(api): State<Web>,
     Extension(caller): Extension<Caller>,
     OfUser(user): OfUser,
 ) -> Result<Json<Kicked>, Problem> {

@@ -15,22 +15,24 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
-use super::census::Counted;
+use super::connection_limits::Counted;
 use crate::auth::Identity;
 use crate::connection;
-use crate::http::caller::bearer;
-use crate::http::{Api, admit, problem::Problem};
+use crate::web::admit::check_origin;
+use crate::web::credential::bearer;
+use crate::web::problem::Problem;
+use crate::web::state::Web;
 
 /// Answers `GET /ws`.
 pub async fn websocket(
-    State(api): State<Api>,
+    State(web): State<Web>,
     Extension(counted): Extension<Arc<Counted>>,
     mut request: Request,
 ) -> Response {
-    if let Err(refusal) = admit::check_origin(&api, request.headers()) {
+    if let Err(refusal) = check_origin(&web, request.headers()) {
         return Problem::from(refusal).into_response();
     }
-    let identity = identify(&api, request.headers(), request.uri().query());
+    let identity = identify(&web, request.headers(), request.uri().query());
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return not_a_handshake("the request asks for no upgrade");
     };
@@ -43,7 +45,7 @@ pub async fn websocket(
         let name = HeaderValue::from_static(SUBPROTOCOL);
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
     }
-    tokio::spawn(connect(api, counted, upgrade, identity));
+    tokio::spawn(connect(web, counted, upgrade, identity));
     response
 }
 
@@ -70,7 +72,7 @@ fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 /// Waits for the upgrade, and runs the connection in a task of its own: the one that waited for
 /// HTTP is larger than a connection needs.
 async fn connect(
-    api: Api,
+    web: Web,
     counted: Arc<Counted>,
     upgrade: OnUpgrade,
     identity: Result<Identity, Refusal>,
@@ -81,14 +83,14 @@ async fn connect(
         return;
     };
     let (stream, early) = (parts.io.into_inner(), Vec::from(parts.read_buf));
-    let Api { hub, rules, .. } = api;
+    let Web { hub, rules, .. } = web;
     connection::start(hub, rules, stream, early, identity, counted);
 }
 
 /// Who asks: by its token, or in open mode by its word.
-fn identify(api: &Api, headers: &HeaderMap, query: Option<&str>) -> Result<Identity, Refusal> {
+fn identify(web: &Web, headers: &HeaderMap, query: Option<&str>) -> Result<Identity, Refusal> {
     let query = query.unwrap_or_default();
-    if api.auth.is_open() {
+    if web.auth.is_open() {
         return Ok(Identity { user: user_of(query)?, access: None });
     }
     let token = bearer(headers)
@@ -102,7 +104,7 @@ fn identify(api: &Api, headers: &HeaderMap, query: Option<&str>) -> Result<Ident
                         subprotocol, bearer.TOKEN";
             Refusal::field(ErrorCode::Unauthenticated, "token", rule)
         })?;
-    api.auth.verify_token(&token, api.hub.clock().now())
+    web.auth.verify_token(&token, web.hub.clock().now())
 }
 
 /// Whoever `?user=` says, or a guest. Open mode: the name is taken at its word.
