@@ -88,13 +88,11 @@ impl Parameter {
 pub(crate) const V1: &str = "/v1";
 
 /// The routes below `/v1`, less that beginning.
-#[must_use]
 pub fn below_v1(tables: Tables) -> Router<Web> {
     routes(tables, |path| path.strip_prefix(V1))
 }
 
 /// The routes that are not below `/v1`. They ask for no credentials.
-#[must_use]
 pub fn beside_v1(tables: Tables) -> Router<Web> {
     routes(tables, |path| (!path.starts_with(V1)).then_some(path))
 }
