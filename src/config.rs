@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Command, FromArgMatches, ValueEnum};
 
 use crate::auth::IdentityFlags;
 use crate::duration;
@@ -98,14 +98,14 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// The defaults (and the environment): stated once, on the flags.
+    /// The defaults, which are stated once: on the flags. The environment counts for the binary
+    /// alone.
     fn default() -> Self {
-        #[derive(Parser)]
-        struct Flags {
-            #[command(flatten)]
-            config: Config,
-        }
-        Flags::parse_from(["herenow"]).config
+        let flags = Self::augment_args(Command::new("herenow").no_binary_name(true));
+        let matches = flags.mut_args(|flag| flag.env(None)).try_get_matches_from([""; 0]);
+        matches
+            .and_then(|matches| Self::from_arg_matches(&matches))
+            .unwrap_or_else(|bug| panic!("a flag refuses its own default: {bug}"))
     }
 }
 
@@ -139,5 +139,50 @@ impl Config {
             ));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Secret;
+
+    #[test]
+    fn what_the_flags_hold_is_not_printed() {
+        let mut config = Config::default();
+        config.identity.tokens.jwt_secret = Some(Secret::new(b"hunter2"));
+        config.identity.api_keys = Some(Secret::new(b"hunter2"));
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn beyond_loopback_only_with_tokens_or_on_demand() {
+        let mut config = Config { listen: ([0, 0, 0, 0], 0).into(), ..Config::default() };
+        let error = config.check().unwrap_err();
+        for flag in ["--listen", "--jwt-secret-file", "--insecure-open"] {
+            assert!(error.contains(flag), "{error}");
+        }
+        // Pages and back ends say nothing about clients.
+        config.identity.api_keys_file = Some("keys".into());
+        assert!(config.check().is_err());
+        let beyond = |change: fn(&mut Config)| {
+            let mut config = config.clone();
+            change(&mut config);
+            config.check()
+        };
+        assert_eq!(beyond(|config| config.insecure_open = true), Ok(()));
+        assert_eq!(
+            beyond(|config| config.identity.tokens.jwt_secret_file = Some("x".into())),
+            Ok(())
+        );
+        assert_eq!(beyond(|config| config.identity.tokens.jwks_file = Some("x".into())), Ok(()));
+        assert_eq!(
+            beyond(|config| config.identity.tokens.jwt_public_key_file = Some("x".into())),
+            Ok(())
+        );
+        assert_eq!(
+            beyond(|config| config.identity.tokens.jwt_secret = Some(Secret::new(b"x"))),
+            Ok(())
+        );
     }
 }

@@ -7,9 +7,10 @@
 //! - [`delivery`]: one connection's way out, and the cursor of each of its subscriptions.
 //! - [`hub`]: all channels; applying commands, the tick that tells subscribers, the timers.
 //! - [`connection`]: one WebSocket: bytes in, frames, commands, replies, liveness, the end.
+//! - [`web`]: what everything that speaks HTTP shares: callers, rates, input, problems, tables of operations.
 //! - [`http`]: the HTTP API.
-//! - [`crowd`]: simulated viewers for the demo page, clients of our own port.
-//! - [`server`]: the port: HTTP, the upgrade, the demo page, start and shutdown.
+//! - [`demo`]: the demo page: its files, and simulated viewers, clients of our own port.
+//! - [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
 //!
 //! Beside them [`config`], [`limits`] (every bound), [`allowance`] (how often anybody may ask) and [`clock`] (the only reader of time).
 //! ARCHITECTURE.md walks through them in the order of a change.
@@ -21,8 +22,8 @@ pub mod chance;
 pub mod clock;
 pub mod config;
 pub mod connection;
-pub mod crowd;
 pub mod delivery;
+pub mod demo;
 mod duration;
 pub mod http;
 pub mod hub;
@@ -32,6 +33,7 @@ pub mod now;
 pub mod presence;
 pub mod server;
 pub mod users;
+pub mod web;
 
 pub use config::Config;
-pub use server::{Broker, start};
+pub use server::{Broker, start, start_with};

@@ -119,30 +119,30 @@ pub struct Limits {
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections_per_address: Option<u32>,
 
-    /// How long the demo page's crowd stays when nobody asks for it again. No flag: only tests are
-    /// in a hurry.
-    #[arg(skip = CROWD_LEASE)]
-    pub crowd_lease: Duration,
+    /// How long the demo page's simulated viewers stay when nobody asks for them again. No flag: only
+    /// tests are in a hurry.
+    #[arg(skip = DEMO_LEASE)]
+    pub demo_lease: Duration,
 }
 
 /// The page asks again three times as often.
-const CROWD_LEASE: Duration = Duration::from_secs(60);
+const DEMO_LEASE: Duration = Duration::from_secs(60);
 
 /// Simulated viewers of the demo page, in all channels together: enough that a channel passes the usual
 /// roster limit, though some of them are always away.
-pub const CROWD_MAX: usize = 1_200;
+pub const DEMO_VIEWERS: usize = 1_200;
 
 /// From one viewer's coming to the next: 200 come in about a second.
-pub const CROWD_STEP: Duration = Duration::from_millis(5);
+pub const DEMO_STEP: Duration = Duration::from_millis(5);
 
 /// Changes that all viewers together cause in a second on average, once they are there.
-pub const CROWD_EVENTS_PER_SECOND: u64 = 40;
+pub const DEMO_EVENTS_PER_SECOND: u64 = 40;
 
 /// Time in which a viewer must have its welcome, before it tries again.
-pub const CROWD_HANDSHAKE: Duration = Duration::from_secs(10);
+pub const DEMO_HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// A viewer's read buffer: it is told hardly anything.
-pub const CROWD_READ_BYTES: usize = 1024;
+pub const DEMO_READ_BYTES: usize = 1024;
 
 /// Most frames that a channel's log holds.
 pub const LOG_FRAMES: usize = 256;

@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use futures_util::StreamExt;
 use herenow::Config;
+use herenow::auth::Secret;
 use herenow::auth::mint::TokenOrder;
 use herenow::clock::Clock;
 use herenow::config::LogFormat;
@@ -24,11 +25,11 @@ struct Cli {
     #[command(flatten)]
     config: Config,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum CliCommand {
     /// Serve (what `herenow` alone does too)
     Serve {
         #[command(flatten)]
@@ -52,9 +53,9 @@ Try it:
 
 fn main() -> ExitCode {
     let done = match Cli::try_parse() {
-        Ok(Cli { command: None, config }) => serve(&config),
-        Ok(Cli { command: Some(Command::Serve { config }), .. }) => serve(&config),
-        Ok(Cli { command: Some(Command::Token { order }), .. }) => token(&order),
+        Ok(Cli { command: None, config }) => serve_with(config),
+        Ok(Cli { command: Some(CliCommand::Serve { config }), .. }) => serve_with(*config),
+        Ok(Cli { command: Some(CliCommand::Token { order }), .. }) => token(*order),
         Err(error) => return explain(&error),
     };
     match done {
@@ -86,9 +87,21 @@ fn explain(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn token(order: &TokenOrder) -> Result<(), String> {
+/// The secret that the environment holds, for what has no flag: a command line is there for all to
+/// read. Set but empty is a secret too, and a bad one: most likely a mistake.
+fn secret(variable: &str) -> Option<Secret> {
+    std::env::var_os(variable).map(|value| Secret::new(value.as_encoded_bytes()))
+}
+
+fn token(mut order: TokenOrder) -> Result<(), String> {
+    order.tokens.take_secrets(secret);
     let token = order.mint(Clock::start().now())?;
     writeln!(std::io::stdout(), "{token}").map_err(|error| format!("standard output: {error}"))
+}
+
+fn serve_with(mut config: Config) -> Result<(), String> {
+    config.identity.take_secrets(secret);
+    serve(&config)
 }
 
 #[tokio::main]

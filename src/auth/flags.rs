@@ -7,6 +7,12 @@ use clap::Args;
 
 use super::secret::Secret;
 
+/// The environment's name for the HS256 secret, as messages tell it.
+pub(super) const SECRET_VARIABLE: &str = "HERENOW_JWT_SECRET";
+
+/// The environment's name for the text of API keys.
+pub(super) const API_KEYS_VARIABLE: &str = "HERENOW_API_KEYS";
+
 /// Which tokens are good. Without any of the first three, everyone is whoever it says.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Identity")]
@@ -17,7 +23,7 @@ pub struct TokenFlags {
     pub jwt_secret_file: Option<PathBuf>,
 
     /// The secret itself, which has no flag.
-    #[arg(skip = Secret::of_environment("HERENOW_JWT_SECRET"))]
+    #[arg(skip)]
     pub jwt_secret: Option<Secret>,
 
     /// File with the public key of RS256, ES256 or EdDSA tokens, in PEM
@@ -38,6 +44,12 @@ pub struct TokenFlags {
 }
 
 impl TokenFlags {
+    /// Takes what has no flag from the environment, in which `find` looks a variable up. Only the
+    /// binary does: a broker in a program is as its program says.
+    pub fn take_secrets(&mut self, find: impl Fn(&str) -> Option<Secret>) {
+        self.jwt_secret = find(SECRET_VARIABLE);
+    }
+
     /// Whether tokens are asked for at all.
     #[must_use]
     pub fn any_key(&self) -> bool {
@@ -62,7 +74,7 @@ pub struct IdentityFlags {
     pub api_keys_file: Option<PathBuf>,
 
     /// The text itself, which has no flag.
-    #[arg(skip = Secret::of_environment("HERENOW_API_KEYS"))]
+    #[arg(skip)]
     pub api_keys: Option<Secret>,
 
     /// Origin of web pages that may use the broker, beside its own, as `https://example.com`; may
@@ -75,4 +87,12 @@ pub struct IdentityFlags {
         value_delimiter = ','
     )]
     pub allow_origin: Vec<String>,
+}
+
+impl IdentityFlags {
+    /// Takes what has no flag from the environment, as [`TokenFlags::take_secrets`] does.
+    pub fn take_secrets(&mut self, find: impl Fn(&str) -> Option<Secret>) {
+        self.tokens.take_secrets(&find);
+        self.api_keys = find(API_KEYS_VARIABLE);
+    }
 }

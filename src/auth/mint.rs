@@ -10,9 +10,9 @@ use jsonwebtoken::{EncodingKey, Header};
 use super::access::{Grants, Right};
 use super::claims::{Claims, NumericDate, parse_info, parse_rights, parse_roles};
 use super::flags::TokenFlags;
+use super::key_source::{KeySource, named, source};
 use super::pattern::{Pattern, Patterns};
 use super::verifying_key::VerifyingKey;
-use super::{Source, named, source};
 use crate::duration;
 use crate::limits::MAX_TOKEN_BYTES;
 use crate::now::Now;
@@ -58,13 +58,13 @@ impl TokenOrder {
     /// accept.
     pub fn mint(&self, now: Now) -> Result<String, String> {
         let (secret, name) = match source(&self.tokens)? {
-            Some(Source::Secret(secret, name)) => (secret, name),
-            Some(Source::PublicKey(_)) => {
+            Some(KeySource::Secret(secret, name)) => (secret, name),
+            Some(KeySource::PublicKey(_)) => {
                 return Err("--jwt-public-key-file: a public key can't sign; whoever has the \
                             private one makes the tokens"
                     .into());
             }
-            Some(Source::Jwks(_)) => {
+            Some(KeySource::Jwks(_)) => {
                 return Err("--jwks-file: can't sign; see --jwt-secret-file".into());
             }
             None => {

@@ -5,6 +5,7 @@
 //!
 //! - [`flags`]: what an operator sets.
 //! - [`secret`]: what must never be printed.
+//! - `key_source`: where the keys of tokens come from.
 //! - [`verifying_key`]: keys, each for one algorithm.
 //! - [`token`]: a token's signature and times.
 //! - [`claims`]: what it says.
@@ -17,6 +18,7 @@ pub mod access;
 pub mod caller;
 pub mod claims;
 pub mod flags;
+mod key_source;
 pub mod keys;
 pub mod mint;
 pub mod origin;
@@ -34,23 +36,13 @@ pub use pattern::{Pattern, Patterns};
 pub use secret::Secret;
 pub use token::Verifier;
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
-
 use herenow_protocol::Refusal;
 
-use crate::config::Config;
-use crate::limits::MAX_KEY_FILE_BYTES;
 use crate::now::Now;
+use flags::API_KEYS_VARIABLE;
+use key_source::{KeySource, named, read, source};
 use token::Keys;
 use verifying_key::VerifyingKey;
-
-/// The environment's name for the HS256 secret, as messages tell it.
-const SECRET_VARIABLE: &str = "HERENOW_JWT_SECRET";
-
-/// The environment's name for the text of API keys.
-const API_KEYS_VARIABLE: &str = "HERENOW_API_KEYS";
 
 /// Who may use the broker, and for what.
 #[derive(Debug)]
@@ -66,8 +58,7 @@ impl Auth {
     /// # Errors
     /// One line that names the flag: a file that can't be read or holds something else, two sources
     /// of one thing, a check of tokens without tokens.
-    pub fn from_config(config: &Config) -> Result<Self, String> {
-        let flags = &config.identity;
+    pub fn new(flags: &IdentityFlags) -> Result<Self, String> {
         Ok(Self {
             verifier: verifier(&flags.tokens)?,
             keys: api_keys(flags)?,
@@ -104,38 +95,6 @@ impl Auth {
     }
 }
 
-/// Where the keys of tokens come from.
-enum Source<'a> {
-    Secret(Secret, String),
-    PublicKey(&'a Path),
-    Jwks(&'a Path),
-}
-
-/// The one source that is set, if any.
-fn source(flags: &TokenFlags) -> Result<Option<Source<'_>>, String> {
-    let file = flags.jwt_secret_file.as_deref();
-    let sources = [
-        (file.is_some(), "--jwt-secret-file"),
-        (flags.jwt_secret.is_some(), SECRET_VARIABLE),
-        (flags.jwt_public_key_file.is_some(), "--jwt-public-key-file"),
-        (flags.jwks_file.is_some(), "--jwks-file"),
-    ];
-    let mut set = sources.iter().filter(|(set, _)| *set).map(|(_, name)| name);
-    if let (Some(one), Some(other)) = (set.next(), set.next()) {
-        return Err(format!("{one} and {other}: only one of them can say which tokens are good"));
-    }
-    Ok(if let Some(path) = file {
-        let (bytes, name) = read("--jwt-secret-file", path)?;
-        Some(Source::Secret(Secret::of_file(&bytes), name))
-    } else if let Some(secret) = &flags.jwt_secret {
-        Some(Source::Secret(secret.clone(), SECRET_VARIABLE.into()))
-    } else if let Some(path) = &flags.jwt_public_key_file {
-        Some(Source::PublicKey(path))
-    } else {
-        flags.jwks_file.as_deref().map(Source::Jwks)
-    })
-}
-
 fn verifier(flags: &TokenFlags) -> Result<Option<Verifier>, String> {
     let Some(source) = source(flags)? else {
         let checks = [(&flags.jwt_audience, "--jwt-audience"), (&flags.jwt_issuer, "--jwt-issuer")];
@@ -147,14 +106,14 @@ fn verifier(flags: &TokenFlags) -> Result<Option<Verifier>, String> {
         };
     };
     let keys = match source {
-        Source::Secret(secret, name) => {
+        KeySource::Secret(secret, name) => {
             Keys::One(named(&name, VerifyingKey::from_secret(&secret))?)
         }
-        Source::PublicKey(path) => {
+        KeySource::PublicKey(path) => {
             let (pem, name) = read("--jwt-public-key-file", path)?;
             Keys::One(named(&name, VerifyingKey::from_pem(&pem))?)
         }
-        Source::Jwks(path) => {
+        KeySource::Jwks(path) => {
             let (text, name) = read("--jwks-file", path)?;
             let (keys, left_out) = named(&name, VerifyingKey::from_jwks(&text))?;
             for why in left_out {
@@ -178,26 +137,6 @@ fn api_keys(flags: &IdentityFlags) -> Result<ApiKeys, String> {
     };
     let text = std::str::from_utf8(&bytes).map_err(|_| format!("{name}: is not UTF-8"))?;
     named(&name, ApiKeys::parse(text))
-}
-
-/// Says whose mistake it is.
-fn named<T>(name: &str, result: Result<T, String>) -> Result<T, String> {
-    result.map_err(|why| format!("{name}: {why}"))
-}
-
-/// A file that `flag` names: its bytes, and flag and path for what else is wrong with it.
-fn read(flag: &str, path: &Path) -> Result<(Vec<u8>, String), String> {
-    let name = format!("{flag} {}", path.display());
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
-    // Not more, or a device without end would never be read.
-    file.take(MAX_KEY_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("{name}: {error}"))?;
-    if bytes.len() as u64 > MAX_KEY_FILE_BYTES {
-        return Err(format!("{name}: is larger than {MAX_KEY_FILE_BYTES} bytes: not a key"));
-    }
-    Ok((bytes, name))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use herenow_protocol::{ErrorCode, Refusal};
+use http::uri::Authority;
 
 /// The origin of pages that have none: sandboxed frames, files.
 const NULL: &str = "null";
@@ -89,21 +90,15 @@ impl fmt::Debug for Origin {
 /// `host[:port]` in lower case and without the scheme's own port; none if it is no such thing.
 /// Browsers write names beyond ASCII in Punycode (RFC 6454, section 6.2 lets them do either).
 fn normalize(scheme: &str, authority: &str) -> Option<String> {
-    // The colons of an IPv6 address are inside brackets.
-    let end_of_address = authority.rfind(']').map_or(0, |end| end + 1);
-    let (host, port) = match authority[end_of_address..].find(':') {
-        Some(colon) => {
-            let (host, port) = authority.split_at(end_of_address + colon);
-            (host, Some(&port[1..]))
-        }
-        None => (authority, None),
-    };
-    let port: Option<u16> = match port {
+    let parsed: Authority = authority.parse().ok()?;
+    let host = parsed.host();
+    // An authority may have more than that: a user in front, anything at all behind a bracket.
+    let port = match authority.strip_prefix(host)?.strip_prefix(':') {
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some(digits.parse().ok()?)
+            Some(parsed.port_u16()?)
         }
-        Some(_) => return None,
-        None => None,
+        None if authority == host => None,
+        _ => return None,
     };
     let name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     let good = match host.strip_prefix('[') {

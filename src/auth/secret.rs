@@ -21,13 +21,6 @@ impl Secret {
         Self::new(line.strip_suffix(b"\r").unwrap_or(line))
     }
 
-    /// The secret that the environment holds, for what has no flag: a command line is there for all
-    /// to read. Set but empty is a secret too, and a bad one: most likely a mistake.
-    #[must_use]
-    pub fn of_environment(variable: &str) -> Option<Self> {
-        std::env::var_os(variable).map(|value| Self::new(value.as_encoded_bytes()))
-    }
-
     /// The bytes, for whoever computes with them.
     #[must_use]
     pub fn expose(&self) -> &[u8] {

@@ -469,7 +469,7 @@ fn grants_that_make_no_sense_are_refused() {
 fn flags(change: impl FnOnce(&mut IdentityFlags)) -> Result<Auth, String> {
     let mut identity = IdentityFlags::default();
     change(&mut identity);
-    Auth::from_config(&Config { identity, ..Config::default() })
+    Auth::new(&identity)
 }
 
 fn key_file(name: &str) -> PathBuf {
@@ -514,40 +514,4 @@ fn flags_become_what_they_say() {
     let auth =
         flags(|flags| flags.tokens.jwt_public_key_file = Some(key_file("ed.pub.pem"))).unwrap();
     assert!(auth.verify_token(&token_of(Algorithm::EdDSA, None), NOW).is_ok());
-}
-
-#[test]
-fn what_the_flags_hold_is_not_printed() {
-    let mut config = Config::default();
-    config.identity.tokens.jwt_secret = Some(Secret::new(SECRET.as_bytes()));
-    config.identity.api_keys = Some(Secret::new(SECRET.as_bytes()));
-    assert!(!format!("{config:?}").contains(SECRET));
-}
-
-#[test]
-fn beyond_loopback_only_with_tokens_or_on_demand() {
-    let mut config = Config { listen: ([0, 0, 0, 0], 0).into(), ..Config::default() };
-    let error = config.check().unwrap_err();
-    for flag in ["--listen", "--jwt-secret-file", "--insecure-open"] {
-        assert!(error.contains(flag), "{error}");
-    }
-    // Pages and back ends say nothing about clients.
-    config.identity.api_keys_file = Some("keys".into());
-    assert!(config.check().is_err());
-    let beyond = |change: fn(&mut Config)| {
-        let mut config = config.clone();
-        change(&mut config);
-        config.check()
-    };
-    assert_eq!(beyond(|config| config.insecure_open = true), Ok(()));
-    assert_eq!(beyond(|config| config.identity.tokens.jwt_secret_file = Some("x".into())), Ok(()));
-    assert_eq!(beyond(|config| config.identity.tokens.jwks_file = Some("x".into())), Ok(()));
-    assert_eq!(
-        beyond(|config| config.identity.tokens.jwt_public_key_file = Some("x".into())),
-        Ok(())
-    );
-    assert_eq!(
-        beyond(|config| config.identity.tokens.jwt_secret = Some(Secret::new(b"x"))),
-        Ok(())
-    );
 }

@@ -4,20 +4,20 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use herenow_protocol::ChannelName;
 
-use super::Api;
-use super::input::{OfChannel, OfUser, Query};
-use super::problem::Problem;
 use super::shapes::{ChannelList, ChannelView, CountView, UserChannels};
 use crate::auth::Credential;
 use crate::limits::LIST_MAX;
+use crate::web::input::{OfChannel, OfUser, Query};
+use crate::web::problem::Problem;
+use crate::web::state::Web;
 
 /// A channel in numbers. One that nobody is in has zeros: any name is a channel.
 pub async fn read(
-    State(api): State<Api>,
+    State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfChannel(channel): OfChannel,
 ) -> Result<Json<ChannelView>, Problem> {
-    let numbers = api.desk.numbers(credential.caller(), &channel)?;
+    let numbers = web.desk.numbers(credential.caller(), &channel)?;
     Ok(Json(ChannelView {
         channel,
         count: numbers.count as u64,
@@ -28,17 +28,17 @@ pub async fn read(
 
 /// How many are in a channel.
 pub async fn count(
-    State(api): State<Api>,
+    State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfChannel(channel): OfChannel,
 ) -> Result<Json<CountView>, Problem> {
-    let count = api.desk.count(credential.caller(), &channel)?;
+    let count = web.desk.count(credential.caller(), &channel)?;
     Ok(Json(CountView { channel, count }))
 }
 
 /// The channels that somebody is in.
 pub async fn list(
-    State(api): State<Api>,
+    State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     query: Query,
 ) -> Result<Json<ChannelList>, Problem> {
@@ -46,7 +46,7 @@ pub async fn list(
     let after = query.text("after").map(|name| ChannelName::parse(&name, "after")).transpose()?;
     let prefix = query.text("prefix").unwrap_or_default();
     let (channels, more) =
-        api.desk.channels(credential.caller(), &prefix, after.as_ref(), limit)?;
+        web.desk.channels(credential.caller(), &prefix, after.as_ref(), limit)?;
     let next = channels.last().filter(|_| more).map(|(name, _)| name.clone());
     let channels = channels.into_iter().map(|(channel, count)| CountView { channel, count });
     Ok(Json(ChannelList { channels: channels.collect(), next }))
@@ -54,10 +54,10 @@ pub async fn list(
 
 /// Where a user is, as far as the caller may see.
 pub async fn of_user(
-    State(api): State<Api>,
+    State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
 ) -> Result<Json<UserChannels>, Problem> {
-    let channels = api.desk.channels_of(credential.caller(), &user)?;
+    let channels = web.desk.channels_of(credential.caller(), &user)?;
     Ok(Json(UserChannels { user, channels }))
 }

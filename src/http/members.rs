@@ -6,57 +6,57 @@ use axum::http::{HeaderName, StatusCode};
 use axum::{Extension, Json};
 use herenow_protocol::{Lease, parse};
 
-use super::Api;
-use super::input::{JsonText, OfChannel, OfMember, Query};
-use super::problem::Problem;
 use super::shapes::{LeasedMember, MemberList, OneMember};
 use crate::auth::Credential;
 use crate::limits::LIST_MAX;
 use crate::presence::Keeper;
+use crate::web::input::{JsonText, OfChannel, OfMember, Query};
+use crate::web::problem::Problem;
+use crate::web::state::Web;
 
 /// A list may be a little old; whose it is depends on who asks.
 const CACHED: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "private, max-age=3")];
 
 /// Who is in a channel, newest first.
 pub async fn list(
-    State(api): State<Api>,
+    State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfChannel(channel): OfChannel,
     query: Query,
 ) -> Result<([(HeaderName, &'static str); 1], Json<MemberList>), Problem> {
     let limit = query.number("limit", 1, LIST_MAX as u64)?;
     let after = query.number("after", 0, u64::MAX)?;
-    let (count, page) = api.desk.list(credential.caller(), &channel, limit, after)?;
+    let (count, page) = web.desk.list(credential.caller(), &channel, limit, after)?;
     let members = page.members.iter().map(|member| member.view()).collect();
     Ok((CACHED, Json(MemberList { channel, count, members, next: page.next })))
 }
 
 /// One member. Who is not there and whom the caller may not see are answered alike.
 pub async fn read(
-    State(api): State<Api>,
+    State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfMember(channel, user): OfMember,
 ) -> Result<Json<OneMember>, Problem> {
     let (member, last_seen) =
-        api.desk.member_seen(credential.caller(), &channel, &user, api.desk.now())?;
+        web.desk.member_seen(credential.caller(), &channel, &user, web.desk.now())?;
     Ok(Json(OneMember { channel, member: member.view(), last_seen }))
 }
 
 /// Makes the user present for a while, or for a while longer.
 pub async fn lease(
-    State(api): State<Api>,
+    State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfMember(channel, user): OfMember,
     JsonText(body): JsonText,
 ) -> Result<(StatusCode, Json<LeasedMember>), Problem> {
     let asked = if body.trim().is_empty() { Lease::default() } else { parse::lease(&body)? };
-    let leased = api.desk.lease(
+    let leased = web.desk.lease(
         credential.caller(),
         &channel,
         &user,
         asked,
         Keeper::Herenow,
-        api.desk.now(),
+        web.desk.now(),
     )?;
     let status = if leased.is_new { StatusCode::CREATED } else { StatusCode::OK };
     let (visible_to, heartbeat) = (leased.visible_to(), leased.heartbeat);
@@ -66,10 +66,10 @@ pub async fn lease(
 
 /// Ends the user's lease. Connections that joined keep the user present.
 pub async fn end(
-    State(api): State<Api>,
+    State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfMember(channel, user): OfMember,
 ) -> Result<StatusCode, Problem> {
-    api.desk.end_lease(credential.caller(), &channel, user, Keeper::Herenow, api.desk.now())?;
+    web.desk.end_lease(credential.caller(), &channel, user, Keeper::Herenow, web.desk.now())?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,10 +1,12 @@
-//! The document that describes the API: OpenAPI 3.1, made from the table of operations and the types
+//! The document that describes the API: OpenAPI 3.1, made from the tables of operations and the types
 //! themselves.
 
-use axum::extract::State;
+use std::sync::{Arc, OnceLock};
+
+use axum::Extension;
+use axum::body::Bytes;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
-use herenow_protocol::request::MAX_USERS;
 use herenow_protocol::schema::without_null;
 use herenow_protocol::{ChannelName, UserId};
 use schemars::generate::{Contract, SchemaSettings};
@@ -12,18 +14,38 @@ use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::Api;
-use super::operations::{Content, OPERATIONS, Operation, Parameter, V1};
-use super::problem::Details;
-use crate::limits::{HEADER_BYTES, LIST_DEFAULT, LIST_MAX};
+use crate::config::Config;
+use crate::limits::HEADER_BYTES;
+use crate::web::operation::{Content, Operation, Parameter, Place, Tables, V1};
+use crate::web::problem::Details;
 
 /// What any request below `/v1` may meet.
 const REFUSALS: [u16; 5] = [400, 401, 403, 429, 500];
 
+/// The document of one broker.
+#[derive(Debug)]
+pub struct Document {
+    tables: Tables,
+    terms: Terms,
+    /// Made when somebody asks for it first.
+    text: OnceLock<Bytes>,
+}
+
+impl Document {
+    /// Describes these tables.
+    #[must_use]
+    pub fn new(tables: Tables, terms: Terms) -> Self {
+        Self { tables, terms, text: OnceLock::new() }
+    }
+
+    fn text(&self) -> Bytes {
+        self.text.get_or_init(|| describe(self.tables, &self.terms).to_string().into()).clone()
+    }
+}
+
 /// Answers `GET /openapi.json`.
-pub async fn document(State(api): State<Api>) -> impl IntoResponse {
-    let text = api.document.get_or_init(|| describe(&api.terms).to_string().into()).clone();
-    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], text)
+pub async fn document(Extension(document): Extension<Arc<Document>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], document.text())
 }
 
 /// What of the document depends on how the broker is set.
@@ -37,19 +59,30 @@ pub struct Terms {
     pub attribute_keys: u32,
 }
 
-/// The document.
+impl Terms {
+    /// Those that `config` sets; `open`: the broker wants no credentials.
+    #[must_use]
+    pub fn new(config: &Config, open: bool) -> Self {
+        let limits = &config.limits;
+        let lease_ms = limits.max_lease.as_millis() as u64;
+        Self { open, lease_ms, attribute_keys: limits.max_attribute_keys }
+    }
+}
+
+/// The document that describes these tables.
 #[must_use]
-pub fn describe(terms: &Terms) -> Value {
+pub fn describe(tables: Tables, terms: &Terms) -> Value {
     let mut book = Book::new(terms.open);
     let mut paths = Map::new();
-    for operation in OPERATIONS {
+    for operation in tables.iter().copied().flatten() {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         path[operation.method] = book.operation(operation);
     }
     let mut schemas = book.into_schemas();
-    let lease = &mut schemas["Lease"]["properties"];
-    lease["ttlMs"]["maximum"] = json!(terms.lease_ms);
-    lease["attributes"]["maxProperties"] = json!(terms.attribute_keys);
+    if let Some(lease) = schemas.get_mut("Lease") {
+        lease["properties"]["ttlMs"]["maximum"] = json!(terms.lease_ms);
+        lease["properties"]["attributes"]["maxProperties"] = json!(terms.attribute_keys);
+    }
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -140,7 +173,7 @@ impl Book {
 
     fn responses(&mut self, operation: &Operation) -> Value {
         let mut responses = Map::new();
-        for &(status, description, content) in operation.answers {
+        for &(status, description, content) in operation.successes {
             let content = match content {
                 Content::Nothing => json!({}),
                 Content::Json(of) => {
@@ -198,7 +231,7 @@ impl Book {
             parameters
                 .push(json!({"name": name, "in": "path", "required": true, "schema": schema}));
         }
-        parameters.extend(operation.query.iter().map(|&parameter| self.in_query(parameter)));
+        parameters.extend(operation.parameters.iter().map(|parameter| self.parameter(parameter)));
         if self.open && asks_for_credentials(operation) {
             parameters.push(json!({
                 "name": "user", "in": "query", "schema": self.schema::<UserId>(),
@@ -209,39 +242,19 @@ impl Book {
         parameters
     }
 
-    fn in_query(&mut self, parameter: Parameter) -> Value {
-        let (name, description, schema) = match parameter {
-            Parameter::Limit => (
-                "limit",
-                "At most so many.",
-                json!({"type": "integer", "minimum": 1, "maximum": LIST_MAX, "default": LIST_DEFAULT}),
-            ),
-            Parameter::AfterMember => (
-                "after",
-                "The next of the page before.",
-                json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}),
-            ),
-            Parameter::AfterChannel => {
-                ("after", "The next of the page before.", json!(self.schema::<ChannelName>()))
-            }
-            Parameter::Prefix => {
-                ("prefix", "Only channels whose names begin so.", json!({"type": "string"}))
-            }
-            Parameter::Ids => return self.ids(),
-        };
-        json!({"name": name, "in": "query", "description": description, "schema": schema})
-    }
-
-    fn ids(&mut self) -> Value {
-        let mut item = json!(self.schema::<UserId>());
-        item["pattern"] =
-            json!("^[^$,\\u0000-\\u001f\\u007f-\\u009f][^,\\u0000-\\u001f\\u007f-\\u009f]*$");
-        json!({
-            "name": "ids", "in": "query", "required": true, "style": "form", "explode": false,
-            "description": "Users, with commas between them, in a request whose head is at most \
-                16 KiB. Whoever has a comma in its name can't be asked for here.",
-            "schema": {"type": "array", "minItems": 1, "maxItems": MAX_USERS, "items": item},
-        })
+    fn parameter(&mut self, parameter: &Parameter) -> Value {
+        let Parameter { name, description, .. } = parameter;
+        let schema = (parameter.schema)(&mut self.requests);
+        let mut described =
+            json!({"name": name, "in": "query", "description": description, "schema": schema});
+        if parameter.required {
+            described["required"] = json!(true);
+        }
+        if parameter.place == Place::QueryList {
+            described["style"] = json!("form");
+            described["explode"] = json!(false);
+        }
+        described
     }
 
     fn schema<T: JsonSchema>(&mut self) -> Schema {
@@ -260,5 +273,43 @@ fn on_one_line(schema: &mut Value) {
         }
         Value::Array(values) => values.iter_mut().for_each(on_one_line),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing;
+
+    use super::*;
+    use crate::web::operation::{json as json_of, operation};
+
+    const NAMES: &[Operation] = &[operation(
+        "get",
+        "/v1/names",
+        "listNames",
+        || routing::get(async || ""),
+        "All names.",
+        &[(200, "They.", json_of::<UserId>())],
+    )];
+
+    const EVENTS: &[Operation] = &[operation(
+        "get",
+        "/v1/names/events",
+        "followNames",
+        || routing::get(async || ""),
+        "What becomes of them.",
+        &[(200, "Each change.", Content::Text("text/event-stream"))],
+    )];
+
+    /// Nothing here knows which wings there are.
+    #[test]
+    fn each_wing_brings_a_table() {
+        let terms = Terms { open: true, lease_ms: 1, attribute_keys: 1 };
+        let document = describe(&[NAMES, EVENTS], &terms);
+        let paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
+        assert_eq!(paths, ["/v1/names", "/v1/names/events"]);
+        let answer = &document["paths"]["/v1/names/events"]["get"]["responses"]["200"];
+        let stream = json!({"text/event-stream": {"schema": {"type": "string"}}});
+        assert_eq!(answer["content"], stream);
     }
 }

@@ -1,144 +1,77 @@
-//! What can be asked over HTTP, as a table: the routes are made from it, and so is the document that
-//! describes them. Neither can have what the other lacks.
+//! What can be asked of the HTTP API, as a table.
 
-use axum::Router;
-use axum::routing::{self, MethodRouter};
-use herenow_protocol::{Lease, StatusPatch, UserStatus};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde_json::{Map, Value};
+use axum::routing;
+use herenow_protocol::request::MAX_USERS;
+use herenow_protocol::{ChannelName, Lease, StatusPatch, UserId, UserStatus};
+use serde_json::{Map, Value, json};
 
 use super::shapes::{
     Beating, ChannelList, ChannelView, CountView, Health, Kicked, LeasedMember, MemberList,
     OneMember, StatusList, UserChannels,
 };
-use super::{Api, channels, health, members, openapi, users};
-
-/// One thing that can be asked.
-#[derive(Clone, Copy)]
-pub(super) struct Operation {
-    pub(super) method: &'static str,
-    pub(super) path: &'static str,
-    pub(super) id: &'static str,
-    pub(super) summary: &'static str,
-    pub(super) query: &'static [Parameter],
-    pub(super) body: Option<Body>,
-    pub(super) answers: &'static [Answer],
-    /// Refusals beside those that any request may meet.
-    pub(super) refusals: &'static [u16],
-    route: Route,
-}
-
-/// Who answers.
-type Route = fn() -> MethodRouter<Api>;
-
-/// The schema of a type.
-pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
-
-/// What a request carries.
-#[derive(Clone, Copy)]
-pub(super) struct Body {
-    pub(super) schema: SchemaOf,
-    /// Otherwise there is a default for everything.
-    pub(super) required: bool,
-}
-
-/// A status that is no refusal, and what it brings.
-pub(super) type Answer = (u16, &'static str, Content);
-
-#[derive(Clone, Copy)]
-pub(super) enum Content {
-    Nothing,
-    Json(SchemaOf),
-    /// Of this type.
-    Text(&'static str),
-}
-
-/// The parameters of queries. Those of paths go without saying.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Parameter {
-    Limit,
-    AfterMember,
-    AfterChannel,
-    Prefix,
-    Ids,
-}
-
-/// Where everything is that knows callers, rights and rates.
-pub(super) const V1: &str = "/v1";
-
-/// The routes below [`V1`], less that beginning (`true`), or all others.
-pub(super) fn routes(below_v1: bool) -> Router<Api> {
-    let path = |operation: &Operation| match operation.path.strip_prefix(V1) {
-        Some(rest) => below_v1.then_some(rest),
-        None => (!below_v1).then_some(operation.path),
-    };
-    OPERATIONS
-        .iter()
-        .filter_map(|operation| Some((path(operation)?, operation.route)))
-        .fold(Router::new(), |router, (path, route)| router.route(path, route()))
-}
-
-fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<T>()
-}
-
-const fn json<T: JsonSchema>() -> Content {
-    Content::Json(of::<T>)
-}
-
-const fn operation(
-    method: &'static str,
-    path: &'static str,
-    id: &'static str,
-    route: Route,
-    summary: &'static str,
-    answers: &'static [Answer],
-) -> Operation {
-    Operation { method, path, id, summary, query: &[], body: None, answers, refusals: &[], route }
-}
-
-impl Operation {
-    const fn query(self, query: &'static [Parameter]) -> Self {
-        Self { query, ..self }
-    }
-
-    /// Needs a body, with what may be wrong with any.
-    const fn body<T: JsonSchema>(self, refusals: &'static [u16]) -> Self {
-        Self { body: Some(Body { schema: of::<T>, required: true }), refusals, ..self }
-    }
-
-    /// Takes a body, with what may be wrong with any.
-    const fn optional_body<T: JsonSchema>(self, refusals: &'static [u16]) -> Self {
-        Self { body: Some(Body { schema: of::<T>, required: false }), refusals, ..self }
-    }
-
-    const fn refuses(self, refusals: &'static [u16]) -> Self {
-        Self { refusals, ..self }
-    }
-}
+use super::{channels, health, members, openapi, users};
+use crate::limits::{LIST_DEFAULT, LIST_MAX};
+use crate::web::operation::{
+    Content, Operation, Parameter, Place, json as json_of, operation, value_of,
+};
 
 const MEMBER: &str = "/v1/channels/{channel}/members/{user}";
 const STATUS: &str = "/v1/users/{user}/status";
 const HEARTBEAT: &str = "/v1/users/{user}/heartbeat";
 
+const LIMIT: Parameter = Parameter::query(
+    "limit",
+    "At most so many.",
+    |_| json!({"type": "integer", "minimum": 1, "maximum": LIST_MAX, "default": LIST_DEFAULT}),
+);
+
+const AFTER_MEMBER: Parameter = Parameter::query(
+    "after",
+    "The next of the page before.",
+    |_| json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}),
+);
+
+const AFTER_CHANNEL: Parameter =
+    Parameter::query("after", "The next of the page before.", value_of::<ChannelName>);
+
+const PREFIX: Parameter = Parameter::query(
+    "prefix",
+    "Only channels whose names begin so.",
+    |_| json!({"type": "string"}),
+);
+
+const IDS: Parameter = Parameter {
+    name: "ids",
+    place: Place::QueryList,
+    required: true,
+    description: "Users, with commas between them, in a request whose head is at most 16 KiB. \
+        Whoever has a comma in its name can't be asked for here.",
+    schema: |generator| {
+        let mut item = value_of::<UserId>(generator);
+        item["pattern"] =
+            json!("^[^$,\\u0000-\\u001f\\u007f-\\u009f][^,\\u0000-\\u001f\\u007f-\\u009f]*$");
+        json!({"type": "array", "minItems": 1, "maxItems": MAX_USERS, "items": item})
+    },
+};
+
 /// Everything below `/v1`, and what watches over the broker.
-pub(super) const OPERATIONS: &[Operation] = &[
+pub const OPERATIONS: &[Operation] = &[
     operation(
         "get",
         "/v1/channels",
         "listChannels",
         || routing::get(channels::list),
         "The channels that somebody is in, by name. For back ends.",
-        &[(200, "One page of them.", json::<ChannelList>())],
+        &[(200, "One page of them.", json_of::<ChannelList>())],
     )
-    .query(&[Parameter::Prefix, Parameter::Limit, Parameter::AfterChannel]),
+    .parameters(&[PREFIX, LIMIT, AFTER_CHANNEL]),
     operation(
         "get",
         "/v1/channels/{channel}",
         "readChannel",
         || routing::get(channels::read),
         "A channel in numbers. Any name is a channel: one that nobody is in has zeros.",
-        &[(200, "The numbers.", json::<ChannelView>())],
+        &[(200, "The numbers.", json_of::<ChannelView>())],
     ),
     operation(
         "get",
@@ -146,7 +79,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "countMembers",
         || routing::get(channels::count),
         "How many are in a channel: exactly, whatever a list shows.",
-        &[(200, "The count.", json::<CountView>())],
+        &[(200, "The count.", json_of::<CountView>())],
     ),
     operation(
         "get",
@@ -154,16 +87,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "listMembers",
         || routing::get(members::list),
         "Who is in a channel, newest first, as far as the caller may see.",
-        &[(200, "One page of them.", json::<MemberList>())],
+        &[(200, "One page of them.", json_of::<MemberList>())],
     )
-    .query(&[Parameter::Limit, Parameter::AfterMember]),
+    .parameters(&[LIMIT, AFTER_MEMBER]),
     operation(
         "get",
         MEMBER,
         "readMember",
         || routing::get(members::read),
         "One member. Who is absent and whom the caller may not see are answered alike.",
-        &[(200, "The member.", json::<OneMember>())],
+        &[(200, "The member.", json_of::<OneMember>())],
     )
     .refuses(&[404]),
     operation(
@@ -173,8 +106,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         || routing::put(members::lease),
         "Makes the user present without a socket, or for a while longer.",
         &[
-            (200, "The user was present already.", json::<LeasedMember>()),
-            (201, "The user is present now.", json::<LeasedMember>()),
+            (200, "The user was present already.", json_of::<LeasedMember>()),
+            (201, "The user is present now.", json_of::<LeasedMember>()),
         ],
     )
     .optional_body::<Lease>(&[408, 409, 413, 415]),
@@ -192,9 +125,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "readStatuses",
         || routing::get(users::statuses),
         "The status of several users. Those of whom nothing is known are left out.",
-        &[(200, "Those that are known.", json::<StatusList>())],
+        &[(200, "Those that are known.", json_of::<StatusList>())],
     )
-    .query(&[Parameter::Ids])
+    .parameters(&[IDS])
     .refuses(&[431]),
     operation(
         "get",
@@ -202,7 +135,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "listUserChannels",
         || routing::get(channels::of_user),
         "Where a user is, as far as the caller may see.",
-        &[(200, "The channels.", json::<UserChannels>())],
+        &[(200, "The channels.", json_of::<UserChannels>())],
     ),
     operation(
         "get",
@@ -210,7 +143,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "readStatus",
         || routing::get(users::status),
         "A user's status.",
-        &[(200, "The status.", json::<UserStatus>())],
+        &[(200, "The status.", json_of::<UserStatus>())],
     )
     .refuses(&[404]),
     operation(
@@ -219,7 +152,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "setStatus",
         || routing::put(users::set_status),
         "Changes what is given of a user's status.",
-        &[(200, "The status as its user sees it.", json::<UserStatus>())],
+        &[(200, "The status as its user sees it.", json_of::<UserStatus>())],
     )
     .body::<StatusPatch>(&[408, 413, 415]),
     operation(
@@ -228,7 +161,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "beat",
         || routing::post(users::beat),
         "Keeps the user online for the presence timeout.",
-        &[(200, "How often to send one.", json::<Beating>())],
+        &[(200, "How often to send one.", json_of::<Beating>())],
     )
     .refuses(&[503]),
     operation(
@@ -245,7 +178,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "kick",
         || routing::delete(users::kick),
         "Ends the user's connections, and what only grace keeps. For back ends.",
-        &[(200, "How many there were.", json::<Kicked>())],
+        &[(200, "How many there were.", json_of::<Kicked>())],
     ),
     operation(
         "get",
@@ -253,7 +186,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "healthz",
         || routing::get(health::healthz),
         "Whether the broker is alive.",
-        &[(200, "It is.", json::<Health>())],
+        &[(200, "It is.", json_of::<Health>())],
     ),
     operation(
         "get",
@@ -261,7 +194,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "readyz",
         || routing::get(health::readyz),
         "Whether the broker is ready for new clients.",
-        &[(200, "It is.", json::<Health>())],
+        &[(200, "It is.", json_of::<Health>())],
     )
     .refuses(&[503]),
     operation(
@@ -278,6 +211,6 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "openapi",
         || routing::get(openapi::document),
         "This document.",
-        &[(200, "It.", json::<Map<String, Value>>())],
+        &[(200, "It.", json_of::<Map<String, Value>>())],
     ),
 ];

@@ -6,28 +6,28 @@ use axum::{Extension, Json};
 use herenow_protocol::request::MAX_USERS;
 use herenow_protocol::{Refusal, UserId, UserStatus, parse};
 
-use super::Api;
-use super::input::{JsonText, OfUser, Query};
-use super::problem::Problem;
 use super::shapes::{Beating, Kicked, StatusList};
 use crate::auth::Credential;
+use crate::web::input::{JsonText, OfUser, Query};
+use crate::web::problem::Problem;
+use crate::web::state::Web;
 
 /// A user's status. Who was never there is not found.
 pub async fn status(
-    State(api): State<Api>,
+    State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
 ) -> Result<Json<UserStatus>, Problem> {
-    Ok(Json(api.desk.status(credential.caller(), &user, api.desk.now())?))
+    Ok(Json(web.desk.status(credential.caller(), &user, web.desk.now())?))
 }
 
 /// The status of several users at once. Those of whom nothing is known are left out.
 pub async fn statuses(
-    State(api): State<Api>,
+    State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     query: Query,
 ) -> Result<Json<StatusList>, Problem> {
-    let users = api.desk.statuses(credential.caller(), ids(&query)?, api.desk.now())?;
+    let users = web.desk.statuses(credential.caller(), ids(&query)?, web.desk.now())?;
     Ok(Json(StatusList { users }))
 }
 
@@ -49,42 +49,42 @@ fn ids(query: &Query) -> Result<Vec<UserId>, Refusal> {
 
 /// Changes a user's status, and answers it as the user sees it.
 pub async fn set_status(
-    State(api): State<Api>,
+    State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
     JsonText(body): JsonText,
 ) -> Result<Json<UserStatus>, Problem> {
-    let (caller, now) = (credential.caller(), api.desk.now());
-    api.desk.set_status(caller, &user, parse::status(&body)?, now)?;
-    Ok(Json(api.desk.own_status(caller, &user, now)?))
+    let (caller, now) = (credential.caller(), web.desk.now());
+    web.desk.set_status(caller, &user, parse::status(&body)?, now)?;
+    Ok(Json(web.desk.own_status(caller, &user, now)?))
 }
 
 /// A heartbeat: the user is online for the presence timeout.
 pub async fn beat(
-    State(api): State<Api>,
+    State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
 ) -> Result<Json<Beating>, Problem> {
-    let heartbeat = api.desk.heartbeat(credential.caller(), &user, api.desk.now())?;
+    let heartbeat = web.desk.heartbeat(credential.caller(), &user, web.desk.now())?;
     Ok(Json(Beating { user, heartbeat }))
 }
 
 /// Heartbeats keep the user online no longer.
 pub async fn stop_beating(
-    State(api): State<Api>,
+    State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
 ) -> Result<StatusCode, Problem> {
-    api.desk.stop_heartbeat(credential.caller(), &user)?;
+    web.desk.stop_heartbeat(credential.caller(), &user)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Ends the user's connections.
 pub async fn kick(
-    State(api): State<Api>,
+    State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
 ) -> Result<Json<Kicked>, Problem> {
-    let closed = api.desk.kick(credential.caller(), &user, api.desk.now())? as u64;
+    let closed = web.desk.kick(credential.caller(), &user, web.desk.now())? as u64;
     Ok(Json(Kicked { user, closed }))
 }

@@ -16,9 +16,9 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::census::{Census, Counted, Limits};
-use crate::http::caller::Peer;
+use super::connection_limits::{ConnectionLimits, Counted, OpenConnections};
 use crate::limits::{ACCEPT_BACK_OFF, BACKLOG, HEADER_BYTES, SEND_BUFFER_BYTES};
+use crate::web::peer::Peer;
 
 /// Listens on `address`.
 ///
@@ -50,19 +50,19 @@ pub fn explain(address: SocketAddr, error: &io::Error) -> String {
 /// and its client hears of it sooner than from a full backlog.
 pub async fn accept(
     listener: TcpListener,
-    limits: Limits,
+    limits: ConnectionLimits,
     handshake: Duration,
     routes: Router,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let census = Arc::new(Census::default());
+    let open = Arc::new(OpenConnections::default());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopped.wait_for(|&stop| stop) => return,
         };
         match accepted {
-            Ok((stream, peer)) => match census.count(peer.ip(), &limits) {
+            Ok((stream, peer)) => match open.count(peer.ip(), &limits) {
                 Some(counted) => serve(stream, counted, handshake, routes.clone()),
                 None => tracing::warn!(%peer, "refused: too many connections"),
             },

@@ -1,42 +1,47 @@
-//! What is served over HTTP.
+//! What is served over HTTP: the tables of all wings, and what stands beside them.
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
-use axum::middleware;
-use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 
-use super::{demo, upgrade};
+use super::upgrade;
 use crate::connection::SocketRules;
-use crate::crowd::{self, Crowds};
-use crate::http::{Api, admit, admitted, problem, v1, watch};
+use crate::demo::{self, Visitors, files};
+use crate::http::OPERATIONS;
+use crate::http::openapi::Document;
+use crate::web::admit::admitted;
+use crate::web::headers::guarded;
+use crate::web::operation::{self, Tables};
+use crate::web::problem;
+use crate::web::state::Web;
 
-/// The routes. Without `crowds` there is no path that asks for one.
-pub fn router(api: Api, rules: Arc<SocketRules>, crowds: Option<Arc<Crowds>>) -> Router {
-    let crowd = crowds.map_or_else(Router::new, |crowds| {
-        let routes = get(crowd::route::read).put(crowd::route::set).layer(Extension(crowds));
-        admitted(api.clone(), Router::new().route("/demo/crowd", routes))
+/// What can be asked, wing by wing.
+pub const TABLES: Tables = &[OPERATIONS];
+
+/// The routes. Without `visitors` there is no path that asks for any.
+pub fn router(
+    web: Web,
+    rules: Arc<SocketRules>,
+    document: Document,
+    visitors: Option<Arc<Visitors>>,
+) -> Router {
+    let v1 = operation::below_v1(TABLES)
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method);
+    let viewers = visitors.map_or_else(Router::new, |visitors| {
+        let routes = get(demo::route::read).put(demo::route::set).layer(Extension(visitors));
+        admitted(web.clone(), Router::new().route("/demo/crowd", routes))
     });
-    Router::new()
-        .nest("/v1", v1(api.clone()))
-        .route("/", get(|| async { demo::page("index.html") }))
-        .route("/{file}", get(demo::file))
-        .route("/client/{file}", get(demo::client))
-        .merge(watch())
-        .merge(crowd)
+    let routes = Router::new()
+        .nest("/v1", admitted(web.clone(), v1))
+        .route("/", get(files::index))
+        .route("/{file}", get(files::file))
+        .route("/client/{file}", get(files::client))
+        .merge(operation::beside_v1(TABLES).layer(Extension(Arc::new(document))))
+        .merge(viewers)
         .route("/ws", get(upgrade::websocket).layer(Extension(rules)))
         .fallback(problem::no_such_path)
-        .method_not_allowed_fallback(problem::no_such_method)
-        .layer(middleware::map_response(guarded))
-        .with_state(api)
-}
-
-/// Not the answer to a handshake: it is no document, and every byte of it is sent to each client.
-async fn guarded(mut response: Response) -> Response {
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        admit::guard(&mut response);
-    }
-    response
+        .method_not_allowed_fallback(problem::no_such_method);
+    guarded(routes).with_state(web)
 }

@@ -15,25 +15,28 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
-use super::census::Counted;
+use super::connection_limits::Counted;
 use crate::actions::Desk;
 use crate::auth::Identity;
+use crate::chance::Chance;
 use crate::connection::{self, Herenow, SocketRules, Upgraded};
 use crate::delivery::Transport;
-use crate::http::caller::bearer;
-use crate::http::{Api, admit, problem::Problem};
+use crate::web::admit::check_origin;
+use crate::web::credential::bearer;
+use crate::web::problem::Problem;
+use crate::web::state::Web;
 
 /// Answers `GET /ws`.
 pub async fn websocket(
-    State(api): State<Api>,
+    State(web): State<Web>,
     Extension(counted): Extension<Arc<Counted>>,
     Extension(rules): Extension<Arc<SocketRules>>,
     mut request: Request,
 ) -> Response {
-    if let Err(refusal) = admit::check_origin(&api, request.headers()) {
+    if let Err(refusal) = check_origin(&web, request.headers()) {
         return Problem::from(refusal).into_response();
     }
-    let identity = identify(&api, request.headers(), request.uri().query());
+    let identity = identify(&web, request.headers(), request.uri().query());
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return not_a_handshake("the request asks for no upgrade");
     };
@@ -46,7 +49,7 @@ pub async fn websocket(
         let name = HeaderValue::from_static(SUBPROTOCOL);
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
     }
-    tokio::spawn(connect(api.desk, rules, counted, upgrade, identity));
+    tokio::spawn(connect(web.desk, rules, counted, upgrade, identity));
     response
 }
 
@@ -90,10 +93,10 @@ async fn connect(
 }
 
 /// Who asks: by its token, or in open mode by its word.
-fn identify(api: &Api, headers: &HeaderMap, query: Option<&str>) -> Result<Identity, Refusal> {
+fn identify(web: &Web, headers: &HeaderMap, query: Option<&str>) -> Result<Identity, Refusal> {
     let query = query.unwrap_or_default();
-    if api.auth.is_open() {
-        return Ok(Identity { user: user_of(query)?, access: None });
+    if web.desk.auth().is_open() {
+        return Ok(Identity { user: user_of(web.desk.hub().chance(), query)?, access: None });
     }
     let token = bearer(headers)
         .map(str::to_owned)
@@ -106,15 +109,15 @@ fn identify(api: &Api, headers: &HeaderMap, query: Option<&str>) -> Result<Ident
                         subprotocol, bearer.TOKEN";
             Refusal::field(ErrorCode::Unauthenticated, "token", rule)
         })?;
-    api.auth.verify_token(&token, api.hub.clock().now())
+    web.desk.auth().verify_token(&token, web.desk.now())
 }
 
 /// Whoever `?user=` says, or a guest. Open mode: the name is taken at its word.
-fn user_of(query: &str) -> Result<UserId, Refusal> {
+fn user_of(chance: &Chance, query: &str) -> Result<UserId, Refusal> {
     let given = form_value(query, "user").filter(|name| !name.is_empty());
     match given {
         Some(name) => UserId::parse(&name, "user"),
-        None => UserId::parse(&format!("guest-{:08x}", fastrand::u32(..)), "user"),
+        None => UserId::parse(&format!("guest-{:08x}", chance.number() as u32), "user"),
     }
 }
 

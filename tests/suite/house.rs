@@ -64,7 +64,8 @@ fn presence_is_pure() {
 /// Imports point one way: each part knows only those before it in the list.
 #[test]
 fn imports_point_one_way() {
-    let order = ["presence", "auth", "delivery", "hub", "connection", "http", "crowd", "server"];
+    let order =
+        ["presence", "auth", "delivery", "hub", "connection", "web", "http", "demo", "server"];
     for (place, part) in order.iter().enumerate() {
         let later: Vec<_> =
             order[place + 1..].iter().map(|name| format!("crate::{name}")).collect();
@@ -77,11 +78,11 @@ fn imports_point_one_way() {
 
 /// A simulated viewer is a client: it has no way in but the port.
 #[test]
-fn the_crowd_knows_the_broker_by_its_port() {
-    let parts = ["presence", "auth", "delivery", "hub", "connection", "server"];
+fn the_demo_knows_the_broker_by_its_port() {
+    let parts = ["presence", "auth", "delivery", "hub", "connection", "http", "server"];
     let inside = parts.map(|part| format!("crate::{part}"));
-    let inside: Vec<_> = inside.iter().map(String::as_str).chain(["Api"]).collect();
-    assert_absent("src/crowd", &inside);
+    let inside: Vec<_> = inside.iter().map(String::as_str).chain(["State<", "state::"]).collect();
+    assert_absent("src/demo", &inside);
 }
 
 /// What a connection's socket is made of is known in one place, so that TLS changes no other.

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use herenow::Config;
 use herenow::auth::{Auth, Identity, IdentityFlags, Right, Secret};
 use herenow::clock::Clock;
 use herenow_protocol::{ChannelName, UserId};
@@ -59,7 +58,7 @@ fn verified(token: &str, change: impl FnOnce(&mut IdentityFlags)) -> Identity {
     let mut identity = IdentityFlags::default();
     identity.tokens.jwt_secret = Some(Secret::new(SECRET.as_bytes()));
     change(&mut identity);
-    let auth = Auth::from_config(&Config { identity, ..Config::default() }).unwrap();
+    let auth = Auth::new(&identity).unwrap();
     auth.verify_token(token, Clock::start().now()).unwrap()
 }
 

@@ -4,6 +4,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use clap::Args;
+use herenow::Config;
 use herenow::clock::Clock;
 use herenow_protocol::{ErrorCode, ServerFrame};
 use serde_json::Value;
@@ -162,6 +164,40 @@ fn every_flag_has_a_twin_in_the_environment_and_the_flag_wins() {
     }
     let said = refused(binary().env("HERENOW_PRESENCE_TIMEOUT", "soon"));
     assert!(said.contains("--presence-timeout"), "{said}");
+}
+
+/// Only the binary reads the environment; a broker in a program is as its program says.
+#[test]
+fn the_defaults_know_nothing_of_the_environment() {
+    // This test runs itself once more, with another environment: its own can't be changed safely.
+    const AGAIN: &str = "PRINT_THE_DEFAULTS";
+    let defaults = format!("{:?}", Config::default());
+    if std::env::var_os(AGAIN).is_some() {
+        println!("{defaults}");
+        return;
+    }
+    let flags = Config::augment_args(clap::Command::new("herenow"));
+    let variables: Vec<_> = flags.get_arguments().filter_map(|flag| flag.get_env()).collect();
+    assert!(variables.len() > 30, "{variables:?}");
+    let mut itself = Command::new(std::env::current_exe().unwrap());
+    itself.args(["--exact", "lifecycle::the_defaults_know_nothing_of_the_environment"]);
+    itself.arg("--nocapture").env(AGAIN, "1").envs(variables.iter().map(|name| (name, "7s")));
+    itself.env("HERENOW_JWT_SECRET", "hunter2").env("HERENOW_API_KEYS", "hunter2");
+    let Output { status, stdout, stderr } = run(&mut itself);
+    let said = String::from_utf8(stdout).unwrap();
+    assert!(status.success(), "{said}{}", String::from_utf8_lossy(&stderr));
+    assert!(said.contains(&defaults), "{said} is not {defaults}");
+    for (name, value, flag) in [
+        ("HERENOW_LISTEN", "7s", "--listen"),
+        ("HERENOW_MAX_MEMBERS", "7s", "--max-members"),
+        ("HERENOW_JWT_SECRET", "hunter2", "HERENOW_JWT_SECRET"),
+        ("HERENOW_API_KEYS", "hunter2", "HERENOW_API_KEYS"),
+    ] {
+        for command in [&[][..], &["serve"]] {
+            let said = refused(binary().args(command).env(name, value));
+            assert!(said.contains(flag), "{command:?} {name}: {said}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -358,6 +394,52 @@ async fn the_client_library_is_served_to_pages_of_any_origin() {
     for path in ["/client", "/client/", "/client/none.js", "/client/../app.js", "/client/%ff"] {
         assert_eq!(ask(broker.address(), "GET", path, &[], "").await.status, 404, "{path}");
     }
+}
+
+/// A reload asks for every module again, and is sent none that has not changed.
+#[tokio::test]
+async fn a_file_that_has_not_changed_is_not_sent_again() {
+    let broker = Broker::start();
+    let get =
+        async |path: &str, headers: &[&str]| ask(broker.address(), "GET", path, headers, "").await;
+    let mut tags = Vec::new();
+    for path in ["/", "/app.js", "/style.css", "/client/index.js", "/client/link.js"] {
+        let whole = get(path, &[]).await;
+        assert_eq!(whole.status, 200, "{path}");
+        let tag = whole.header("etag").unwrap().to_owned();
+        assert!(tag.starts_with('"') && tag.ends_with('"') && tag.len() > 30, "{path}: {tag}");
+        for known in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".to_owned()] {
+            for method in ["GET", "HEAD"] {
+                let header = format!("if-none-match: {known}");
+                let same = ask(broker.address(), method, path, &[&header], "").await;
+                assert_eq!((same.status, &same.body), (304, &Value::from("")), "{path} {known}");
+                // No length is better than one that is not the file's (RFC 9110, 8.6).
+                assert_eq!(same.header("content-length"), None, "{path}");
+                for name in [
+                    "etag",
+                    "cache-control",
+                    "content-security-policy",
+                    "cross-origin-resource-policy",
+                    "access-control-allow-origin",
+                    "x-content-type-options",
+                ] {
+                    assert_eq!(same.header(name), whole.header(name), "{path}: {name}");
+                }
+            }
+        }
+        for other in ["\"x\"", "W/\"\"", "x", "**"] {
+            let header = format!("if-none-match: {other}");
+            let changed = get(path, &[&header]).await;
+            assert_eq!((changed.status, &changed.body), (200, &whole.body), "{path} {other}");
+        }
+        tags.push(tag);
+    }
+    assert_eq!(get("/index.html", &[]).await.header("etag"), Some(&*tags[0]), "it is the same");
+    tags.sort_unstable();
+    tags.dedup();
+    assert_eq!(tags.len(), 5, "what differs has another tag");
+    let none = get("/client/none.js", &["if-none-match: *"]).await;
+    assert_eq!((none.status, none.header("etag")), (404, None), "nothing is there to be known");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@
 //! - `status`, `online`: users apart from any channel: what is told of them, what keeps them online.
 //! - `http`, `http_bounds`: the HTTP API, and what it bears.
 //! - `openapi`: the document that describes it.
-//! - `crowd`: the demo page's simulated viewers.
+//! - `demo_viewers`: the demo page's simulated viewers.
 //! - `house`: which module may know which, and what the core must not touch.
 //! - `rules`, `attributes`: the rules of presence, over real sockets.
 //! - `liveness`: silence, pings, deadlines.
@@ -36,8 +36,8 @@ mod broker;
 mod client;
 mod closes;
 mod concurrent;
-mod crowd;
 mod delivery;
+mod demo_viewers;
 mod errors;
 mod follow;
 mod followed;

@@ -1,6 +1,7 @@
 //! The document that describes the HTTP API: it is whole, and true of the routes.
 
-use herenow::http::openapi::{Terms, describe};
+use herenow::http::openapi::{Terms, describe as describe_tables};
+use herenow::server::routes::TABLES;
 use serde_json::{Value, json};
 
 use crate::broker::Broker;
@@ -8,6 +9,11 @@ use crate::http::ask;
 
 /// Those of a broker without flags.
 const TERMS: Terms = Terms { open: true, lease_ms: 3_600_000, attribute_keys: 64 };
+
+/// The document of all that the broker serves.
+fn describe(terms: &Terms) -> Value {
+    describe_tables(TABLES, terms)
+}
 
 /// What the document has by that key, with where it is.
 fn find<'a>(value: &'a Value, key: &str, path: &str, found: &mut Vec<(String, &'a Value)>) {
@@ -70,7 +76,9 @@ fn every_route_is_in_the_table() {
         beside.collect::<Vec<_>>(),
         ["/demo/crowd", "/", "/{file}", "/client/{file}", "/ws"]
     );
-    assert!(!include_str!("../../src/http/mod.rs").contains(".route("));
+    for wing in [include_str!("../../src/http/mod.rs"), include_str!("../../src/demo/mod.rs")] {
+        assert!(!wing.contains(".route("));
+    }
 }
 
 #[test]

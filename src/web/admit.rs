@@ -1,102 +1,112 @@
-//! What holds for every request below `/v1`, and for those that ask for a crowd, whatever they ask.
+//! What holds for every request that needs credentials, whatever it asks: its origin, its rate, its
+//! caller, the bound on its body, and that a bug costs one answer only.
 
-use std::panic::AssertUnwindSafe;
+use std::any::Any;
 
-use axum::Extension;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, HOST, HeaderValue,
-    ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HOST, HeaderValue, ORIGIN, VARY,
 };
 use axum::http::{HeaderMap, Method};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
+use axum::{Extension, Router};
 use herenow_protocol::{ErrorCode, Refusal};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::Api;
-use super::caller::{Peer, account, identify};
+use super::credential::{account, identify};
 use super::input::{Query, check_address};
+use super::peer::Peer;
 use super::problem::Problem;
+use super::state::Web;
+
+/// `routes` for those who are let in, with bodies within bounds. Handlers find the
+/// [`Credential`](crate::auth::Credential) among the request's extensions.
+pub fn admitted(web: Web, routes: Router<Web>) -> Router<Web> {
+    let body_bytes = web.body_bytes;
+    let varies = HeaderValue::from_static("Authorization, Origin");
+    routes.layer((
+        DefaultBodyLimit::max(body_bytes),
+        SetResponseHeaderLayer::overriding(VARY, varies),
+        from_fn_with_state(web, admit),
+        // Inside, so that such an answer is counted and readable as any other.
+        CatchPanicLayer::custom(failed),
+    ))
+}
 
 /// Answers a request, if its origin, its rate and its caller let it in.
-pub async fn admit(
-    State(api): State<Api>,
+async fn admit(
+    State(web): State<Web>,
     Extension(peer): Extension<Peer>,
     query: Query,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let began = api.hub.clock().elapsed();
+    let began = web.desk.hub().clock().elapsed();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("", |path| path.as_str());
     let origin = request.headers().get(ORIGIN).cloned();
-    let foreign = check_origin(&api, request.headers()).err();
+    let foreign = check_origin(&web, request.headers()).err();
     let readable = origin.filter(|_| foreign.is_none());
-    let refusal = foreign.or_else(|| let_in(&api, peer, &query, &mut request).err());
+    let refusal = foreign.or_else(|| let_in(&web, peer, &query, &mut request).err());
     let mut response = match refusal {
-        None => answer(request, next).await,
+        None => next.run(request).await,
         Some(refusal) => Problem::from(refusal).into_response(),
     };
-    finish(&mut response, &method, readable);
-    let (status, took) = (response.status().as_u16(), api.hub.clock().elapsed() - began);
-    api.metrics.request(&method, route, status, response.extensions().get());
+    if let Some(origin) = readable {
+        make_readable(&mut response, &method, origin);
+    }
+    let (status, took) = (response.status().as_u16(), web.desk.hub().clock().elapsed() - began);
+    web.requests.request(&method, route, status, response.extensions().get());
     // Neither headers nor query: tokens and names are in there.
     tracing::debug!(%method, route, status, ?took, "request");
     response
 }
 
-fn let_in(api: &Api, peer: Peer, query: &Query, request: &mut Request) -> Result<(), Refusal> {
+fn let_in(web: &Web, peer: Peer, query: &Query, request: &mut Request) -> Result<(), Refusal> {
     // A preflight carries no credentials, and asks nothing of the broker.
     if request.method() == Method::OPTIONS {
         return Ok(());
     }
-    let now = api.hub.clock().now();
+    let now = web.desk.hub().clock().now();
     let user = query.text("user");
-    let caller = identify(&api.auth, request.headers(), user.as_deref(), now);
+    let caller = identify(web.desk.auth(), request.headers(), user.as_deref(), now);
     let account = match &caller {
         Ok(caller) => account(caller, peer),
         Err(_) => peer.account(),
     };
-    api.limiter.charge(account, now.mono_ms)?;
+    web.limiter.charge(account, now.mono_ms)?;
     request.extensions_mut().insert(caller?);
     check_address(request.uri())?;
-    api.desk.rules().check_enabled()
+    web.desk.rules().check_enabled()
 }
 
 /// Refuses pages of origins that are not allowed: the same rule as for WebSocket.
-pub(crate) fn check_origin(api: &Api, headers: &HeaderMap) -> Result<(), Refusal> {
+///
+/// # Errors
+/// `forbidden`: names the rule and the flag.
+pub fn check_origin(web: &Web, headers: &HeaderMap) -> Result<(), Refusal> {
     let text = |value: Option<&HeaderValue>| {
         value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     let (origin, host) = (text(headers.get(ORIGIN)), text(headers.get(HOST)));
-    api.auth.origins().check(origin.as_deref(), host.as_deref())
+    web.desk.auth().origins().check(origin.as_deref(), host.as_deref())
 }
 
 /// A handler that panics is a bug, and must not take the connection along.
-async fn answer(request: Request, next: Next) -> Response {
-    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
-        let refusal = Refusal::new(ErrorCode::Internal, "the broker failed at this");
-        Problem::from(refusal).into_response()
-    })
+fn failed(_: Box<dyn Any + Send>) -> Response {
+    Problem::from(Refusal::new(ErrorCode::Internal, "the broker failed at this")).into_response()
 }
 
-/// What holds for everything that comes over HTTP: it is what it says, and nobody keeps it unless
-/// it says so.
-pub(crate) fn guard(response: &mut Response) {
+/// Lets a page of that origin read the answer (CORS). Not tower-http's layer, which answers every
+/// OPTIONS by itself, with 200: ours goes to the routes, whose 204 names the path's methods in
+/// `Allow`, and which know no path that is not there; and a foreign page is refused, rather than
+/// answered what its browser then keeps from it.
+fn make_readable(response: &mut Response, method: &Method, origin: HeaderValue) {
     let headers = response.headers_mut();
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-}
-
-/// The headers of every answer below `/v1`. `origin` is a page's that may read it.
-fn finish(response: &mut Response, method: &Method, origin: Option<HeaderValue>) {
-    guard(response);
-    let headers = response.headers_mut();
-    headers.insert(VARY, HeaderValue::from_static("Authorization, Origin"));
-    let Some(origin) = origin else { return };
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
     if method == Method::OPTIONS {
@@ -124,7 +134,7 @@ mod tests {
         async fn panics() {
             panic!("on purpose");
         }
-        let routes = Router::new().route("/", get(panics)).layer(axum::middleware::from_fn(answer));
+        let routes = Router::new().route("/", get(panics)).layer(CatchPanicLayer::custom(failed));
         let response = TowerToHyperService::new(routes).call(Request::new(Body::empty())).await;
         let response = response.unwrap();
         assert_eq!(response.status(), 500);

@@ -157,9 +157,9 @@ async fn where_not_everyone_may_do_everything_there_are_none() {
 }
 
 #[tokio::test]
-async fn a_crowd_that_nobody_asks_for_again_goes() {
+async fn those_that_nobody_asks_for_again_go() {
     let lease = Duration::from_millis(600);
-    let broker = Broker::with(|config| config.limits.crowd_lease = lease);
+    let broker = Broker::with(|config| config.limits.demo_lease = lease);
     let mut observer = broker.observer("room").await;
     want(&broker, "room", 5).await;
     sees(&mut observer, 5).await;

@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dashmap::DashMap;
 
 use crate::config::Config;
-use crate::limits::{CROWD_MAX, RESERVED_FILES};
+use crate::limits::{DEMO_VIEWERS, RESERVED_FILES};
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ConnectionLimits {
     connections: usize,
     per_address: usize,
 }
 
-impl Limits {
+impl ConnectionLimits {
     /// The bounds that `config` sets. Raises the limit on open files as far as allowed, since that
     /// is the limit on connections.
     #[must_use]
@@ -28,17 +28,17 @@ impl Limits {
         Self { connections, per_address: per_address.map_or(connections, |limit| limit as usize) }
     }
 
-    /// How many simulated viewers there may be. They are counted as anybody is, so half of the room
+    /// How many simulated viewers the demo page may ask for. They are counted as anybody is, so half of the room
     /// is left to people: of that at their address, and of open files, of which each takes two.
     #[must_use]
-    pub fn crowd(&self) -> usize {
-        CROWD_MAX.min(self.connections / 4).min(self.per_address / 2)
+    pub fn demo_viewers(&self) -> usize {
+        DEMO_VIEWERS.min(self.connections / 4).min(self.per_address / 2)
     }
 }
 
 /// Connections that are open now.
 #[derive(Debug, Default)]
-pub struct Census {
+pub struct OpenConnections {
     all: AtomicUsize,
     by_address: DashMap<Ipv6Addr, usize>,
 }
@@ -47,14 +47,14 @@ pub struct Census {
 /// addresses are kept in their IPv6 form, which needs no tag.
 #[derive(Debug)]
 pub struct Counted {
-    census: Arc<Census>,
+    open: Arc<OpenConnections>,
     address: Ipv6Addr,
 }
 
-impl Census {
+impl OpenConnections {
     /// Counts one more connection from `address`, if that is within `limits`.
     #[must_use]
-    pub fn count(self: &Arc<Self>, address: IpAddr, limits: &Limits) -> Option<Counted> {
+    pub fn count(self: &Arc<Self>, address: IpAddr, limits: &ConnectionLimits) -> Option<Counted> {
         let address = match address {
             IpAddr::V4(address) => address.to_ipv6_mapped(),
             IpAddr::V6(address) => address,
@@ -65,7 +65,7 @@ impl Census {
             *here += 1;
             *here
         };
-        let counted = Counted { census: Arc::clone(self), address };
+        let counted = Counted { open: Arc::clone(self), address };
         let fits =
             self.all.load(Ordering::Relaxed) <= limits.connections && here <= limits.per_address;
         fits.then_some(counted)
@@ -82,10 +82,10 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.census.all.fetch_sub(1, Ordering::Relaxed);
-        if let Some(mut here) = self.census.by_address.get_mut(&self.address) {
+        self.open.all.fetch_sub(1, Ordering::Relaxed);
+        if let Some(mut here) = self.open.by_address.get_mut(&self.address) {
             *here -= 1;
         }
-        self.census.by_address.remove_if(&self.address, |_, here| *here == 0);
+        self.open.by_address.remove_if(&self.address, |_, here| *here == 0);
     }
 }

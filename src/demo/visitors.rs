@@ -1,64 +1,55 @@
-//! The simulated crowd of the demo page: viewers who come over real connections to the broker's own
-//! port, so that people see what many visitors look like.
-//!
-//! It knows nothing of the broker but its port and its protocol, as any client does. The broker's
-//! bounds hold for it as for others: a viewer is counted among the connections of its address, and
-//! whoever is refused waits and tries again.
-//!
-//! - [`turn`]: what viewers are called and what they do next; pure.
-//! - `viewer`: one of them, from its coming to its going.
-//! - [`route`]: asking for a crowd over HTTP.
+//! The simulated viewers that people asked for, of all channels.
 
-pub mod route;
-pub mod turn;
-mod viewer;
-
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fastrand::Rng;
 use herenow_protocol::{ChannelName, Refusal};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::limits::CROWD_STEP;
-use viewer::Viewer;
+use super::numbers::Numbers;
+use super::visitor::{self, Visitor};
+use crate::limits::DEMO_STEP;
 
-/// The crowds that people asked for, of all channels.
+/// The viewers that people asked for, of all channels.
 #[derive(Debug)]
-pub struct Crowds {
+pub struct Visitors {
     /// Where the broker listens.
     address: SocketAddr,
-    /// Viewers in all.
-    max: usize,
-    /// How long a crowd stays that nobody asks for again.
+    /// How long those of a channel stay when nobody asks for them again.
     lease: Duration,
     stopped: watch::Receiver<bool>,
-    seats: Arc<Seats>,
-    /// How many viewers each channel is to have. A crowd ends with its sender.
+    numbers: Arc<Numbers>,
+    /// Gives each visitor a generator of its own.
+    rng: Mutex<Rng>,
+    /// How many viewers each channel is to have. They go with the sender.
     sizes: Mutex<HashMap<ChannelName, watch::Sender<usize>>>,
 }
 
-impl Crowds {
-    /// None yet, for the broker that listens on `address` until it is `stopped`.
+impl Visitors {
+    /// None yet, and `max` at most, for the broker that listens on `address` until it is `stopped`.
+    /// What they do follows from `seed`, and so from it alone.
     #[must_use]
     pub fn new(
         address: SocketAddr,
         max: usize,
         lease: Duration,
+        seed: u64,
         stopped: watch::Receiver<bool>,
     ) -> Arc<Self> {
-        let seats = Arc::new(Seats { all: max, free: Mutex::new((0..max).collect()) });
-        Arc::new(Self { address, max, lease, stopped, seats, sizes: Mutex::default() })
+        let (numbers, rng) = (Numbers::new(max), Mutex::new(Rng::with_seed(seed)));
+        Arc::new(Self { address, lease, stopped, numbers, rng, sizes: Mutex::default() })
     }
 
     /// How many viewers there may be in all.
     #[must_use]
     pub fn max(&self) -> usize {
-        self.max
+        self.numbers.all()
     }
 
     /// How many viewers the channel is to have.
@@ -75,12 +66,12 @@ impl Crowds {
         let mut sizes = self.sizes.lock();
         let others = sizes.iter().filter(|(name, _)| **name != channel);
         let others: usize = others.map(|(_, size)| *size.borrow()).sum();
-        let left = self.max.saturating_sub(others);
+        let left = self.max().saturating_sub(others);
         let Some(viewers) = usize::try_from(viewers).ok().filter(|&viewers| viewers <= left) else {
             let rule = format_args!(
                 "must be a whole number from 0 to {left}: there may be {} in all, and other \
                  channels have {others}",
-                self.max
+                self.max()
             );
             return Err(Refusal::invalid("viewers", rule));
         };
@@ -96,7 +87,7 @@ impl Crowds {
         Ok(())
     }
 
-    /// Keeps one channel's crowd at its size until it ends.
+    /// Keeps one channel's viewers as many as they are to be, until there are to be none.
     async fn usher(self: Arc<Self>, channel: ChannelName, mut size: watch::Receiver<usize>) {
         let mut stopped = self.stopped.clone();
         let mut here = Vec::new();
@@ -113,18 +104,19 @@ impl Crowds {
     }
 
     /// Lets viewers in, one after the other so that people see them arrive, and then never returns.
-    async fn bring(&self, channel: &ChannelName, wanted: usize, here: &mut Vec<Viewer>) {
+    async fn bring(&self, channel: &ChannelName, wanted: usize, here: &mut Vec<Visitor>) {
         while here.len() < wanted {
-            sleep(CROWD_STEP).await;
-            // Those who are about to go may still sit on all of them.
-            if let Some(seat) = Seats::take(&self.seats) {
-                here.push(viewer::start(self, channel.clone(), seat));
+            sleep(DEMO_STEP).await;
+            // Those who are about to go may still have all of them.
+            if let Some(number) = self.numbers.take() {
+                let (rng, stopped) = (self.rng.lock().fork(), self.stopped.clone());
+                here.push(visitor::start(self.address, channel.clone(), number, rng, stopped));
             }
         }
         future::pending().await
     }
 
-    /// Ends the crowd whose lease ran out, unless somebody asked for it at the last moment.
+    /// Ends those whose lease ran out, unless somebody asked for them at the last moment.
     fn is_over(&self, channel: &ChannelName, size: &watch::Receiver<usize>) -> bool {
         let mut sizes = self.sizes.lock();
         match size.has_changed() {
@@ -134,37 +126,5 @@ impl Crowds {
             Err(_) => {}
         }
         true
-    }
-}
-
-/// Room for as many viewers as there may be. Those who go keep theirs until their connection is
-/// gone, so neither the bound nor the names depend on how fast that is.
-#[derive(Debug)]
-struct Seats {
-    all: usize,
-    free: Mutex<BTreeSet<usize>>,
-}
-
-/// One viewer's, until this is dropped.
-#[derive(Debug)]
-struct Seat {
-    seats: Arc<Seats>,
-    number: usize,
-}
-
-impl Seats {
-    fn take(seats: &Arc<Self>) -> Option<Seat> {
-        let number = seats.free.lock().pop_first()?;
-        Some(Seat { seats: Arc::clone(seats), number })
-    }
-
-    fn taken(&self) -> usize {
-        self.all - self.free.lock().len()
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.seats.free.lock().insert(self.number);
     }
 }

@@ -10,8 +10,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use herenow_protocol::{ChannelName, ErrorCode, Refusal, UserId};
 
-use super::Api;
 use super::problem::Problem;
+use super::state::Web;
 
 /// The channel that the path names.
 #[derive(Debug)]
@@ -145,12 +145,12 @@ impl Query {
 #[derive(Debug)]
 pub struct JsonText(pub String);
 
-impl FromRequest<Api> for JsonText {
+impl FromRequest<Web> for JsonText {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+    async fn from_request(request: Request, web: &Web) -> Result<Self, Problem> {
         check_content_type(request.headers())?;
-        read(request, api).await.map(Self)
+        read(request, web).await.map(Self)
     }
 }
 
@@ -168,12 +168,12 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// The bound on its bytes is a layer of the router's.
-async fn read(request: Request, api: &Api) -> Result<String, Problem> {
-    let read = Bytes::from_request(request, api);
-    let bytes = match tokio::time::timeout(api.bounds.body_time, read).await {
+async fn read(request: Request, web: &Web) -> Result<String, Problem> {
+    let read = Bytes::from_request(request, web);
+    let bytes = match tokio::time::timeout(web.body_time, read).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
-            let rule = format_args!("must be at most {} bytes", api.bounds.body_bytes);
+            let rule = format_args!("must be at most {} bytes", web.body_bytes);
             return Err(Refusal::field(ErrorCode::TooLarge, "body", rule).into());
         }
         Ok(Err(_)) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::limits::CROWD_EVENTS_PER_SECOND;
+use crate::limits::DEMO_EVENTS_PER_SECOND;
 
 const NAMES: [&str; 50] = [
     "Mia", "Noah", "Aisha", "Liam", "Yuki", "Elena", "Omar", "Sofia", "Ravi", "Emma", "Kofi",
@@ -17,7 +17,7 @@ const NAMES: [&str; 50] = [
 /// Those that the page offers.
 const MOODS: [&str; 6] = ["happy", "calm", "focused", "curious", "tired", "away"];
 
-/// A viewer of a small crowd pauses between two turns for so many milliseconds.
+/// Where there are few, a viewer pauses between two turns for so many milliseconds.
 const PAUSE_MS: std::ops::Range<u64> = 5_000..30_000;
 
 /// How long one that left stays away, in milliseconds.
@@ -65,7 +65,7 @@ pub fn next(rng: &mut Rng, viewers: usize) -> (Duration, Turn) {
     };
     let mean_ms = u64::midpoint(PAUSE_MS.start, PAUSE_MS.end);
     // The pause on average with which so many viewers cause just as many events as they may.
-    let least_ms = viewers as u64 * EVENTS_OF_TEN * 100 / CROWD_EVENTS_PER_SECOND;
+    let least_ms = viewers as u64 * EVENTS_OF_TEN * 100 / DEMO_EVENTS_PER_SECOND;
     let pause_ms = rng.u64(PAUSE_MS) * least_ms.max(mean_ms) / mean_ms;
     (Duration::from_millis(pause_ms), turn)
 }
@@ -85,12 +85,12 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::limits::CROWD_MAX;
+    use crate::limits::DEMO_VIEWERS;
 
     #[test]
     fn no_two_have_the_same_name() {
-        let names: HashSet<_> = (0..CROWD_MAX).map(name).collect();
-        assert_eq!(names.len(), CROWD_MAX);
+        let names: HashSet<_> = (0..DEMO_VIEWERS).map(name).collect();
+        assert_eq!(names.len(), DEMO_VIEWERS);
         assert_eq!((name(0), name(50)), ("Mia-1".into(), "Mia-51".into()));
     }
 
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_crowd_pauses_for_5_to_30_seconds_and_does_everything() {
+    fn few_viewers_pause_for_5_to_30_seconds_and_do_everything() {
         let mut rng = Rng::with_seed(7);
         for viewers in [1, 10, 100] {
             let (pause, _) = next(&mut rng, viewers);
@@ -125,12 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn no_crowd_is_busier_than_it_may_be() {
-        for viewers in [1, 100, 500, CROWD_MAX] {
+    fn however_many_there_are_they_are_no_busier_than_they_may_be() {
+        for viewers in [1, 100, 500, DEMO_VIEWERS] {
             let (seconds, events, _) = watched(viewers);
             let rate = viewers as f64 * events / seconds;
-            assert!(rate <= CROWD_EVENTS_PER_SECOND as f64, "{viewers}: {rate}");
-            assert!(viewers < CROWD_MAX || rate > 25.0, "nor does a large one sleep: {rate}");
+            assert!(rate <= DEMO_EVENTS_PER_SECOND as f64, "{viewers}: {rate}");
+            assert!(viewers < DEMO_VIEWERS || rate > 25.0, "nor do many sleep: {rate}");
         }
     }
 

@@ -16,7 +16,7 @@ pub enum Account {
     Key(Box<str>),
     /// A user, by its token.
     User(UserId),
-    /// An address from which neither came, as [`Peer::account`](super::caller::Peer::account) says.
+    /// An address from which neither came.
     Address(Ipv6Addr),
     /// Whoever found the table full of others.
     Others,

@@ -1,4 +1,4 @@
-//! Asking for a crowd over HTTP. For the demo page alone: it is no part of the API, and no document
+//! Asking for simulated viewers over HTTP. For the demo page alone: it is no part of the API, and no document
 //! describes it.
 
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use herenow_protocol::{ChannelName, ErrorCode, Refusal};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Crowds;
-use crate::http::input::{JsonText, Query};
-use crate::http::problem::Problem;
+use super::visitors::Visitors;
+use crate::web::input::{JsonText, Query};
+use crate::web::problem::Problem;
 
-/// How large the crowd of a channel is to be.
+/// How many viewers a channel is to have.
 #[derive(Debug, Serialize)]
 pub struct Shown {
     channel: ChannelName,
@@ -22,28 +22,28 @@ pub struct Shown {
 }
 
 impl Shown {
-    fn of(crowds: &Crowds, channel: ChannelName) -> Json<Self> {
-        Json(Self { viewers: crowds.size(&channel), max: crowds.max(), channel })
+    fn of(visitors: &Visitors, channel: ChannelName) -> Json<Self> {
+        Json(Self { viewers: visitors.size(&channel), max: visitors.max(), channel })
     }
 }
 
-/// How large it is to be.
+/// How many there are to be.
 pub async fn read(
-    Extension(crowds): Extension<Arc<Crowds>>,
+    Extension(visitors): Extension<Arc<Visitors>>,
     query: Query,
 ) -> Result<Json<Shown>, Problem> {
     let channel = query.text("channel").ok_or_else(|| Refusal::missing("channel"))?;
-    Ok(Shown::of(&crowds, ChannelName::parse(&channel, "channel")?))
+    Ok(Shown::of(&visitors, ChannelName::parse(&channel, "channel")?))
 }
 
-/// Sets how large it is to be: from now on for the time of a lease.
+/// Sets how many there are to be: from now on for the time of a lease.
 pub async fn set(
-    Extension(crowds): Extension<Arc<Crowds>>,
+    Extension(visitors): Extension<Arc<Visitors>>,
     JsonText(body): JsonText,
 ) -> Result<Json<Shown>, Problem> {
-    let (channel, viewers) = asked(&body, crowds.max())?;
-    crowds.ask(channel.clone(), viewers)?;
-    Ok(Shown::of(&crowds, channel))
+    let (channel, viewers) = asked(&body, visitors.max())?;
+    visitors.ask(channel.clone(), viewers)?;
+    Ok(Shown::of(&visitors, channel))
 }
 
 fn asked(body: &str, max: usize) -> Result<(ChannelName, u64), Refusal> {

@@ -1,4 +1,4 @@
-//! One viewer: a client as any other, over a socket to the broker's own port.
+//! One simulated viewer: a client as any other, over a socket to the broker's own port.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -15,30 +15,36 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use super::numbers::Number;
 use super::turn::{self, Turn};
-use super::{Crowds, Seat};
-use crate::limits::{CROWD_HANDSHAKE, CROWD_READ_BYTES, LINGER};
+use crate::limits::{DEMO_HANDSHAKE, DEMO_READ_BYTES, LINGER};
 
-/// A viewer, who goes when this is dropped.
+/// A visitor, who goes when this is dropped.
 #[derive(Debug)]
-pub(super) struct Viewer {
+pub(super) struct Visitor {
     _stay: oneshot::Sender<()>,
 }
 
-/// A viewer begins to live.
-pub(super) fn start(crowds: &Crowds, channel: ChannelName, seat: Seat) -> Viewer {
+/// A visitor begins to live: in `channel` of the broker that listens on `address`, until that is
+/// `stopped`.
+pub(super) fn start(
+    address: SocketAddr,
+    channel: ChannelName,
+    number: Number,
+    rng: Rng,
+    stopped: watch::Receiver<bool>,
+) -> Visitor {
     let (stay, gone) = oneshot::channel();
-    let rng = Rng::with_seed(fastrand::u64(..));
-    let life = Life { address: crowds.address, channel, seat, rng, link: None };
-    tokio::spawn(life.run(gone, crowds.stopped.clone()));
-    Viewer { _stay: stay }
+    let life = Life { address, channel, number, rng, link: None };
+    tokio::spawn(life.run(gone, stopped));
+    Visitor { _stay: stay }
 }
 
-/// What a viewer has.
+/// What a visitor has.
 struct Life {
     address: SocketAddr,
     channel: ChannelName,
-    seat: Seat,
+    number: Number,
     rng: Rng,
     link: Option<Link>,
 }
@@ -87,9 +93,8 @@ impl Life {
     }
 
     async fn connect(&self) -> Option<Link> {
-        timeout(CROWD_HANDSHAKE, Link::open(self.address, &turn::name(self.seat.number)))
-            .await
-            .ok()?
+        let name = turn::name(self.number.get());
+        timeout(DEMO_HANDSHAKE, Link::open(self.address, &name)).await.ok()?
     }
 
     /// Takes its turns until the connection is to be dropped, and returns for how long; `None` if it
@@ -100,7 +105,7 @@ impl Life {
         let mut mood = turn::mood(&mut self.rng);
         link.say(join(channel, mood)).await?;
         loop {
-            let (pause, turn) = turn::next(&mut self.rng, self.seat.seats.taken());
+            let (pause, turn) = turn::next(&mut self.rng, self.number.taken());
             link.rest(pause).await?;
             match turn {
                 Turn::Mood(next) => {
@@ -122,8 +127,8 @@ impl Link {
     async fn open(address: SocketAddr, user: &str) -> Option<Self> {
         let stream = TcpStream::connect(address).await.ok()?;
         stream.set_nodelay(true).ok()?;
-        // A viewer reads little, and there are many.
-        let config = WebSocketConfig::default().read_buffer_size(CROWD_READ_BYTES);
+        // A visitor reads little, and there are many.
+        let config = WebSocketConfig::default().read_buffer_size(DEMO_READ_BYTES);
         let url = format!("ws://{address}/ws?user={user}");
         let (mut socket, _) = client_async_with_config(url, stream, Some(config)).await.ok()?;
         let Message::Text(welcome) = socket.next().await?.ok()? else { return None };

@@ -1,0 +1,100 @@
+//! A broker from its start to its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::connection_limits::ConnectionLimits;
+use super::{listener, routes};
+use crate::actions::{Desk, Rules};
+use crate::auth::Auth;
+use crate::chance::Chance;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::connection::SocketRules;
+use crate::demo::Visitors;
+use crate::http::openapi::{Document, Terms};
+use crate::hub::Hub;
+use crate::web::state::Web;
+
+/// A broker that runs.
+#[derive(Debug)]
+pub struct Broker {
+    address: SocketAddr,
+    hub: Arc<Hub>,
+    drain_timeout: Duration,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+}
+
+/// Starts a broker on the current runtime; it listens when this returns.
+///
+/// # Errors
+/// One line that names the flag: a configuration that contradicts itself, or an address that can't
+/// be listened on.
+pub fn start(config: &Config) -> Result<Broker, String> {
+    start_with(config, Clock::start(), Chance::from_entropy())
+}
+
+/// As [`start`], on a clock and with chance that are handed in: for a test that cannot wait, or
+/// that wants to see the same twice.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broker, String> {
+    config.check()?;
+    // First what is wrong whoever has the port: the files that flags name.
+    let auth = Arc::new(Auth::new(&config.identity)?);
+    let listener =
+        listener::bind(config.listen).map_err(|error| listener::explain(config.listen, &error))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let seed = chance.number();
+    let hub = Hub::start(config, clock, chance, Arc::default(), Handle::current());
+    let (open, terms) = (auth.is_open(), Terms::new(config, auth.is_open()));
+    let desk = Desk::new(Arc::clone(&hub), auth, Rules::new(config));
+    let (web, rules) = (Web::new(config, desk), SocketRules::new(config));
+    let (stop, stopped) = watch::channel(false);
+    let (limits, handshake) = (ConnectionLimits::new(config), config.limits.max_handshake);
+    // Only where everyone may do everything anyway, and nobody but this machine is everyone.
+    let visitors = (open && address.ip().is_loopback()).then(|| {
+        let (most, lease) = (limits.demo_viewers(), config.limits.demo_lease);
+        Visitors::new(address, most, lease, seed, stopped.clone())
+    });
+    let routes = routes::router(web, rules, Document::new(routes::TABLES, terms), visitors);
+    let accepting = tokio::spawn(listener::accept(listener, limits, handshake, routes, stopped));
+    Ok(Broker { address, hub, drain_timeout: config.drain_timeout, stop, accepting })
+}
+
+impl Broker {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// All channels and connections, for looking at them.
+    #[must_use]
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Stops accepting, tells every client to come back later, and waits for them to go: at most
+    /// for the drain timeout.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let _ = self.accepting.await;
+        self.hub.drain();
+        let gone = async {
+            while self.hub.connection_count() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(self.drain_timeout, gone).await.is_err() {
+            tracing::warn!(left = self.hub.connection_count(), "the drain timeout is over");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What everything that speaks HTTP shares. The wings that answer requests stand on it, and none of
+//! them knows another.
+//!
+//! - [`state`]: what every request works with.
+//! - [`operation`]: one thing that can be asked, as the row of a table: the routes are made from it,
+//!   and so is the document that describes them.
+//! - [`admit`]: what holds for every request that needs credentials: origin, rate, caller.
+//! - [`credential`]: who sent a request's headers.
+//! - [`peer`], [`limit`]: where a request comes from, and how many each caller may still make.
+//! - [`input`]: names, numbers and bodies out of a request, or what is wrong with them.
+//! - [`problem`]: refusals as problem details.
+//! - [`headers`]: what every answer says of itself.
+//! - [`metrics`]: what is counted as it happens.
+
+pub mod admit;
+pub mod credential;
+pub mod headers;
+pub mod input;
+pub mod limit;
+pub mod metrics;
+pub mod operation;
+pub mod peer;
+pub mod problem;
+pub mod state;

@@ -1,0 +1,154 @@
+//! One thing that can be asked over HTTP, as the row of a table. Routes are made from tables, and so
+//! is the document that describes them: neither can have what the other lacks. Each wing brings a
+//! table of its own.
+
+use axum::Router;
+use axum::routing::MethodRouter;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::Value;
+
+use super::state::Web;
+
+/// The tables of all wings.
+pub type Tables = &'static [&'static [Operation]];
+
+/// One thing that can be asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation {
+    /// In lower case.
+    pub(crate) method: &'static str,
+    /// A template: `/v1/channels/{channel}`.
+    pub(crate) path: &'static str,
+    pub(crate) id: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) parameters: &'static [Parameter],
+    pub(crate) body: Option<Body>,
+    pub(crate) successes: &'static [Success],
+    /// Refusals beside those that any request may meet.
+    pub(crate) refusals: &'static [u16],
+    route: Route,
+}
+
+/// Makes what answers.
+pub(crate) type Route = fn() -> MethodRouter<Web>;
+
+/// The schema of a type.
+pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// What a request carries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Body {
+    pub(crate) schema: SchemaOf,
+    /// Otherwise there is a default for everything.
+    pub(crate) required: bool,
+}
+
+/// A status that is no refusal, its description, and what it brings.
+pub(crate) type Success = (u16, &'static str, Content);
+
+/// What an answer brings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Content {
+    Nothing,
+    Json(SchemaOf),
+    /// Text of this type, as `text/event-stream`: it may go on for as long as the client listens.
+    Text(&'static str),
+}
+
+/// A parameter of the query. Those of the path go without saying.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    pub(crate) place: Place,
+    pub(crate) required: bool,
+    pub(crate) description: &'static str,
+    pub(crate) schema: fn(&mut SchemaGenerator) -> Value,
+}
+
+/// Where a parameter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Query,
+    /// In the query, as a list with commas in one value.
+    QueryList,
+}
+
+impl Parameter {
+    /// A parameter of the query that may be left out.
+    pub(crate) const fn query(
+        name: &'static str,
+        description: &'static str,
+        schema: fn(&mut SchemaGenerator) -> Value,
+    ) -> Self {
+        Self { name, place: Place::Query, required: false, description, schema }
+    }
+}
+
+/// Where everything is that knows callers, rights and rates.
+pub(crate) const V1: &str = "/v1";
+
+/// The routes below `/v1`, less that beginning.
+pub fn below_v1(tables: Tables) -> Router<Web> {
+    routes(tables, |path| path.strip_prefix(V1))
+}
+
+/// The routes that are not below `/v1`. They ask for no credentials.
+pub fn beside_v1(tables: Tables) -> Router<Web> {
+    routes(tables, |path| (!path.starts_with(V1)).then_some(path))
+}
+
+fn routes(tables: Tables, path: fn(&'static str) -> Option<&'static str>) -> Router<Web> {
+    tables
+        .iter()
+        .copied()
+        .flatten()
+        .filter_map(|operation| Some((path(operation.path)?, operation.route)))
+        .fold(Router::new(), |router, (path, route)| router.route(path, route()))
+}
+
+fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+/// JSON of that type.
+pub(crate) const fn json<T: JsonSchema>() -> Content {
+    Content::Json(of::<T>)
+}
+
+/// The schema of a parameter of that type.
+pub(crate) fn value_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
+    of::<T>(generator).into()
+}
+
+/// A row without parameters, body, or refusals of its own.
+pub(crate) const fn operation(
+    method: &'static str,
+    path: &'static str,
+    id: &'static str,
+    route: Route,
+    summary: &'static str,
+    successes: &'static [Success],
+) -> Operation {
+    let (parameters, refusals) = (&[], &[]);
+    Operation { method, path, id, summary, parameters, body: None, successes, refusals, route }
+}
+
+impl Operation {
+    pub(crate) const fn parameters(self, parameters: &'static [Parameter]) -> Self {
+        Self { parameters, ..self }
+    }
+
+    /// Needs a body, with what may be wrong with any.
+    pub(crate) const fn body<T: JsonSchema>(self, refusals: &'static [u16]) -> Self {
+        Self { body: Some(Body { schema: of::<T>, required: true }), refusals, ..self }
+    }
+
+    /// Takes a body, with what may be wrong with any.
+    pub(crate) const fn optional_body<T: JsonSchema>(self, refusals: &'static [u16]) -> Self {
+        Self { body: Some(Body { schema: of::<T>, required: false }), refusals, ..self }
+    }
+
+    pub(crate) const fn refuses(self, refusals: &'static [u16]) -> Self {
+        Self { refusals, ..self }
+    }
+}
