@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::broker::{Broker, Process, until};
-use crate::client::{Client, Replica};
+use crate::client::{A_ROUND, Client, Replica};
 use crate::replica::Counted;
 use crate::seed::seed;
 use crate::wire::{Got, Wire};
@@ -179,7 +179,7 @@ async fn a_channel_that_grows_is_counted_and_listed_again_when_it_has_shrunk() {
         auto.replica.assert_equals(&auto.client.members("room").await);
         assert_eq!(auto.replica.members(), events.replica.members());
     }
-    auto.client.expect_quiet().await;
+    auto.client.expect_quiet_for(A_ROUND).await;
     events.client.expect_quiet().await;
 }
 
@@ -221,7 +221,7 @@ async fn at_the_edge_the_level_stays() {
         members.go().await;
         auto.presence().await;
     }
-    auto.client.expect_quiet().await;
+    auto.client.expect_quiet_for(A_ROUND).await;
 }
 
 #[tokio::test]
@@ -377,7 +377,7 @@ async fn another_level_can_be_asked_for() {
     let (mut new, in_force) = Watcher::of(&broker, "new", "auto").await;
     assert_eq!(in_force, InForce::Count);
     assert_eq!(new.count().await, members.counted(4, true));
-    new.client.expect_quiet().await;
+    new.client.expect_quiet_for(A_ROUND).await;
 }
 
 /// Nothing comes behind the `ok` of `unsubscribe`, whatever was owed.

@@ -12,7 +12,7 @@ use tokio::time::interval;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::broker::{Broker, Process, took};
-use crate::client::{Client, PATIENCE};
+use crate::client::{A_TURN, Client, PATIENCE};
 use crate::raw::{CONTINUES, ENDS, PING, PONG, Raw, TEXT, TEXT_BEGINS, frame};
 use crate::replica::{Observer, short};
 
@@ -82,7 +82,7 @@ async fn falls_silent_and_comes_back(mut ada: Client, mut observer: Observer) {
     assert_eq!(observer.told().await, r#"join ada {"back":1}"#);
     ada.kill();
     assert_eq!(observer.told().await, "timeout ada connection");
-    observer.told_nothing().await;
+    observer.told_nothing_for(A_TURN).await;
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn who_does_not_even_read_times_out_all_the_same() {
     assert_eq!(observer.told().await, "timeout ada heartbeat");
     let took = took(clock);
     assert!((SHORTER..LATEST_OF_SHORTER).contains(&took), "timed out after {took:?}");
-    observer.told_nothing().await;
+    observer.told_nothing_for(A_TURN).await;
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn one_silence_is_one_nudge_for_all_channels() {
     ada.expect_quiet().await;
     nudged(&mut ada).await;
     assert_eq!(removed(&mut ada).await, ["den", "room"], "both in one frame");
-    ada.expect_quiet().await;
+    ada.expect_quiet_for(A_TURN).await;
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn who_answers_no_ping_is_closed_with_4101() {
     assert_eq!(end.code(), 4101);
     assert!((Duration::from_secs(1)..LATEST).contains(&took), "closed after {took:?}");
     assert_eq!(told, "timeout ada connection");
-    observer.told_nothing().await;
+    observer.told_nothing_for(A_TURN).await;
 }
 
 /// An answer is anything: a pong, a message, or a part of one.
@@ -285,7 +285,7 @@ async fn a_message_begun_and_not_finished_closes_with_4008() {
         let took = took(clock);
         assert!((TIME..LATEST).contains(&took), "after {took:?}");
     }
-    observer.told_nothing().await;
+    observer.told_nothing_for(A_TURN).await;
 }
 
 #[tokio::test]
@@ -334,5 +334,5 @@ async fn a_broker_that_stood_still_evicts_nobody_who_is_alive() {
             broker.signal("CONT");
         }
     }
-    observer.told_nothing().await;
+    observer.told_nothing_for(A_TURN).await;
 }
