@@ -84,15 +84,19 @@ impl Scene {
             assert_eq!(json!(self.ada.next().await), expected, "{}", mistake.frame);
         }
         assert_eq!(self.state().await, before, "{} did something", mistake.frame);
-        // What comes late shows at the next mistake, and at the last behind the wait.
+        // What comes late shows at the next mistake, or in [`Scene::is_quiet`] behind the last.
         self.observer.expect_quiet_so_far().await;
         self.ada.expect_quiet_so_far().await;
     }
 
-    /// The connection that made all the mistakes, and everyone else, goes on as ever.
-    async fn goes_on(&mut self) {
+    /// Nobody was told of any mistake, however late.
+    async fn is_quiet(&mut self) {
         self.observer.expect_quiet().await;
         self.ada.expect_quiet().await;
+    }
+
+    /// The connection that made all the mistakes, and everyone else, goes on as ever.
+    async fn goes_on(&mut self) {
         self.ada.ok("set room mood=calm").await;
         self.replica.apply(&self.observer.next().await);
         self.bob.ok("leave room").await;
@@ -288,6 +292,7 @@ async fn every_error_is_exact_and_changes_nothing() {
         ];
         assert_eq!(mistakes.is_empty(), elsewhere.contains(&code), "{code:?}");
     }
+    scene.is_quiet().await;
     scene.goes_on().await;
 }
 
@@ -300,6 +305,7 @@ async fn a_full_channel_refuses_newcomers_only() {
     let join = json!({"type": "join", "channel": "full", "attributes": {"a": 1}});
     let code = ErrorCode::ChannelFull;
     scene.refuses(&Mistake { frame: join.clone(), code, field: Some("channel"), message }).await;
+    scene.is_quiet().await;
     // It may watch, and whoever is in may come again.
     let replica = scene.ada.observe("full").await;
     assert_eq!(replica.users(), ["carol", "dan"]);
