@@ -5,7 +5,8 @@
 //! by side: [`outlet`] is `src/delivery/outlet.rs`, [`hub`] is `src/hub/{mod,channel,tick}.rs`,
 //! [`task`] is `src/connection/{task,command,catch_up}.rs`. [`socket`] has room for one message
 //! and a half, so that frames are cut; [`replica`] is the client. Whoever changes the hand-over
-//! changes the model first.
+//! changes the model first. `copied.txt` lists them with a fingerprint of each real one, and
+//! `tests/suite/drift.rs` fails when one of these has changed.
 //!
 //! Checked, once everything has come to rest:
 //!
