@@ -39,7 +39,7 @@ pub(crate) const A_ROUND: Duration = Duration::from_millis(1_400);
 pub(crate) struct Say(String);
 
 impl From<&str> for Say {
-    /// Raw text: JSON or the shorthand.
+    /// Wire text: JSON or the shorthand.
     fn from(text: &str) -> Self {
         Self(text.to_owned())
     }

@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use crate::broker::Broker;
 use crate::client::{Client, Replica};
-use crate::raw::{TEXT, frame};
-use crate::wire::Wire;
+use crate::wire::{TEXT, Wire, frame};
 
 /// A channel called room with ada (mood happy) and bob in it, a full one with carol and dan, one
 /// that ada only watches, and an observer.

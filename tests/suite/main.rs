@@ -8,6 +8,7 @@
 //! - `http`, `http_bounds`: the HTTP API, and what it bears.
 //! - `openapi`: the document that describes it.
 //! - `crowd`: the demo page's simulated viewers.
+//! - `drift`: whether the model of the hand-over still is like the code that it copies.
 //! - `house`: which module may know which, and what the core must not touch.
 //! - `rules`, `attributes`: the rules of presence, over real sockets.
 //! - `liveness`: silence, pings, deadlines.
@@ -23,7 +24,7 @@
 //! - `pacing`: what a giant leaves to the others.
 //! - `concurrent`: many at once, who all know the same in the end.
 //!
-//! Beside them `broker` (brokers to test), `client`, `raw` and `wire` (clients, decent and not),
+//! Beside them `broker` (brokers to test), `client` and `wire` (clients, decent and not),
 //! `replica` (what an observer knows) and `seed` (where randomness comes from).
 
 #![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
@@ -36,6 +37,7 @@ mod closes;
 mod concurrent;
 mod crowd;
 mod delivery;
+mod drift;
 mod errors;
 mod house;
 mod http;
@@ -49,7 +51,6 @@ mod online;
 mod openapi;
 mod outlet;
 mod pacing;
-mod raw;
 mod readme;
 mod replica;
 mod rights;
