@@ -9,6 +9,7 @@
 //! - `http`, `http_bounds`: the HTTP API, and what it bears.
 //! - `openapi`: the document that describes it.
 //! - `demo_viewers`: the demo page's simulated viewers.
+//! - `drift`: whether the model of the hand-over still is like the code that it copies.
 //! - `house`: which module may know which, and what the core must not touch.
 //! - `rules`, `attributes`: the rules of presence, over real sockets.
 //! - `liveness`: silence, pings, deadlines.
@@ -25,8 +26,9 @@
 //! - `pacing`: what a giant leaves to the others.
 //! - `concurrent`: many at once, who all know the same in the end.
 //!
-//! Beside them `broker` (brokers to test), `client`, `raw` and `wire` (clients, decent and not),
-//! `replica` and `followed` (what an observer knows, by a socket or without) and `seed` (where randomness comes from).
+//! Beside them `broker` (brokers to test), `client` and `wire` (clients, decent and not), `replica`
+//! and `followed` (what an observer knows, by a socket or without) and `seed` (where randomness comes
+//! from).
 
 #![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
 
@@ -38,6 +40,7 @@ mod closes;
 mod concurrent;
 mod delivery;
 mod demo_viewers;
+mod drift;
 mod errors;
 mod follow;
 mod followed;
@@ -54,7 +57,6 @@ mod online;
 mod openapi;
 mod outlet;
 mod pacing;
-mod raw;
 mod readme;
 mod replica;
 mod rights;
