@@ -27,6 +27,7 @@ const PAGE: &[File] = files! { "web-demo":
     "app.js",
     "breakable.js",
     "dom.js",
+    "guinea-pig.js",
     "meter.js",
     "view-break.js",
     "view-connection.js",
@@ -36,6 +37,7 @@ const PAGE: &[File] = files! { "web-demo":
     "view-stage.js",
     "view-wire.js",
     "view-you.js",
+    "viewers.js",
     "words.js",
 };
 
