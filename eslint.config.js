@@ -56,7 +56,7 @@ export default [
     rules: { 'import-x/no-unresolved': ['error', { ignore: ['^react$'] }] },
   },
   {
-    files: ['web-demo/**'],
+    files: ['web-demo/**', 'examples/*/page.js'],
     languageOptions: { globals: globals.browser },
     rules: { 'import-x/no-unresolved': 'error' },
   },
@@ -69,7 +69,7 @@ export default [
     },
   },
   {
-    files: ['*.js', 'client/{test,scripts}/**', 'tests/browser/**', 'bench/peers/**', 'examples/**'],
+    files: ['*.js', 'client/{test,scripts}/**', 'tests/browser/**', 'bench/peers/**', 'examples/**/*.mjs'],
     languageOptions: { globals: globals.node },
   },
   {

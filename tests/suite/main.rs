@@ -22,6 +22,7 @@
 //! - `outlet`: one connection's way out, by itself.
 //! - `pacing`: what a giant leaves to the others.
 //! - `concurrent`: many at once, who all know the same in the end.
+//! - `examples`: the bot of `examples/`.
 //!
 //! Beside them `broker` (brokers to test), `client`, `raw` and `wire` (clients, decent and not),
 //! `replica` (what an observer knows) and `seed` (where randomness comes from).
@@ -37,6 +38,7 @@ mod concurrent;
 mod crowd;
 mod delivery;
 mod errors;
+mod examples;
 mod house;
 mod http;
 mod http_bounds;
