@@ -25,6 +25,7 @@
 //! - `letters`: from anybody to one user's connections, and kicks.
 //! - `pacing`: what a giant leaves to the others.
 //! - `concurrent`: many at once, who all know the same in the end.
+//! - `examples`: the bot of `examples/`.
 //!
 //! Beside them `broker` (brokers to test), `client` and `wire` (clients, decent and not), `replica`
 //! and `followed` (what an observer knows, by a socket or without) and `seed` (where randomness comes
@@ -42,6 +43,7 @@ mod delivery;
 mod demo_viewers;
 mod drift;
 mod errors;
+mod examples;
 mod follow;
 mod followed;
 mod house;
