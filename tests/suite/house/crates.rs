@@ -166,11 +166,9 @@ impl Tree<'_> {
             "super" => return self.descend(module.parent, rest, steps - 1),
             _ => {}
         }
-        if but != Some(first) {
-            match self.look_up(at, path, steps - 1) {
-                Found::Missing => {}
-                found => return found,
-            }
+        match self.look_up(at, path, but, steps - 1) {
+            Found::Missing => {}
+            found => return found,
         }
         match self.crates.get(first.as_str()) {
             Some(&root) => self.descend(root, rest, steps - 1),
@@ -180,7 +178,7 @@ impl Tree<'_> {
 
     /// Where `path` leads inside a module, which must have it.
     fn descend(&self, at: usize, path: &[String], steps: usize) -> Found {
-        match self.look_up(at, path, steps) {
+        match self.look_up(at, path, None, steps) {
             Found::Missing if self.modules[at].facts.has_made_names => {
                 Found::Item(self.modules[at].file.clone())
             }
@@ -188,7 +186,7 @@ impl Tree<'_> {
         }
     }
 
-    fn look_up(&self, at: usize, path: &[String], steps: usize) -> Found {
+    fn look_up(&self, at: usize, path: &[String], but: Option<&str>, steps: usize) -> Found {
         let module = &self.modules[at];
         let Some((first, rest)) = path.split_first() else { return Found::Module(at) };
         if steps == 0 {
@@ -203,18 +201,17 @@ impl Tree<'_> {
         for name in names {
             match name {
                 Name::Item => return Found::Item(module.file.clone()),
-                Name::Import(from) => {
+                Name::Import(from) if but != Some(first) => {
                     return self.find(at, &[from, rest].concat(), Some(first), steps - 1);
                 }
-                Name::Module => {}
+                Name::Import(_) | Name::Module => {}
             }
         }
         for glob in &module.facts.globs {
-            let but = glob.first().map(String::as_str);
-            if let Found::Module(all) = self.find(at, glob, but, steps - 1)
+            if let Found::Module(all) = self.find(at, glob, None, steps - 1)
                 && all != at
                 && let found @ (Found::Item(_) | Found::Module(_)) =
-                    self.look_up(all, path, steps - 1)
+                    self.look_up(all, path, None, steps - 1)
             {
                 return found;
             }

@@ -25,9 +25,9 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
     ("web-demo/", &["dom words breakable", "meter", "view-*", "app"]),
 ];
 
-/// Files of which a part knows only some of what stands below it: the part, and what it may know
-/// beside itself.
-const NARROW: [(&str, &[&str]); 11] = [
+/// Parts that may know only some of what stands below them: the part, and what it may know beside
+/// itself. The first that a file's path begins with holds for it.
+const NARROW: [(&str, &[&str]); 15] = [
     ("protocol/src/", &[]),
     ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits.rs"]),
     ("src/users/", &["protocol/src/", "src/now.rs", "src/limits.rs"]),
@@ -42,7 +42,7 @@ const NARROW: [(&str, &[&str]); 11] = [
         ],
     ),
     // A simulated viewer is a client: it has no way in but the port.
-    ("src/demo/", &["protocol/src/", "src/chance.rs", "src/limits.rs", "src/web/"]),
+    ("src/demo/", &["protocol/src/", "src/limits.rs", "src/web/input.rs", "src/web/problem.rs"]),
     // A measuring client knows the broker by its port, and by what stands on the wire.
     ("bench/src/", &["protocol/src/"]),
     ("client/src/carried.js", &[]),
@@ -50,6 +50,10 @@ const NARROW: [(&str, &[&str]); 11] = [
     ("client/src/session.js", &["client/src/index.js"]),
     ("client/src/livelike.js", &["client/src/index.js", "client/src/session.js"]),
     ("client/src/rooms.js", &["client/src/index.js", "client/src/session.js"]),
+    ("client/src/react.js", &[]),
+    ("web-demo/app.js", &["web-demo/", "client/src/index.js"]),
+    ("web-demo/view-break.js", &["web-demo/", "client/src/index.js"]),
+    ("web-demo/", &[]),
 ];
 
 /// Paths into other people's code that few files may take: how the path begins or ends, and in which

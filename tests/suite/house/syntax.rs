@@ -1,6 +1,7 @@
 //! What one Rust module defines, imports and mentions, less what is there for its tests only.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
@@ -18,7 +19,7 @@ pub(crate) enum Name {
 }
 
 /// One module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     /// One name may stand for a module and for a function.
     pub(crate) names: BTreeMap<String, Vec<Name>>,
@@ -40,9 +41,15 @@ impl Facts {
     /// # Panics
     /// If `text` is no Rust.
     pub(crate) fn read(text: &str) -> Self {
-        let file = syn::parse_file(text).unwrap();
+        // Each planted fault is in one file of hundreds: the others are parsed once.
+        static KNOWN: Mutex<BTreeMap<String, Facts>> = Mutex::new(BTreeMap::new());
+        if let Some(facts) = KNOWN.lock().unwrap().get(text) {
+            return facts.clone();
+        }
+        let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{error} in\n{text}"));
         let mut facts = Self::default();
         facts.take(&file.items);
+        KNOWN.lock().unwrap().insert(text.to_owned(), facts.clone());
         facts
     }
 
