@@ -1,18 +1,27 @@
 //! herenow: a self-hosted realtime presence broker. Who is here, now?
 //!
-//! The modules, from the core outwards; each knows only those above it:
+//! The rooms, from the core outwards. A room knows rooms of the lines above its own, and no other
+//! of its line; no two files need each other, inside a room neither. `tests/suite/house.rs` reads
+//! this list and holds the sources to it.
 //!
-//! - [`presence`]: one channel's members and what observers are told of them; pure.
-//! - [`auth`]: who a client is, and what it may do: tokens, API keys, origins.
-//! - [`delivery`]: one connection's way out, and the cursor of each of its subscriptions.
-//! - [`hub`]: all channels; applying commands, the tick that tells subscribers, the timers.
-//! - [`connection`]: one WebSocket: bytes in, frames, commands, replies, liveness, the end.
-//! - [`web`]: what everything that speaks HTTP shares: callers, rates, input, problems, tables of operations.
-//! - [`http`]: the HTTP API.
-//! - [`demo`]: the demo page: its files, and simulated viewers, clients of our own port.
-//! - [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
+//! 1. [`herenow_protocol`]: the frames, and what they may say.
+//! 2. [`now`], `duration`: a moment; times as people type them.
+//! 3. [`limits`], [`clock`], [`chance`], [`metrics`], [`allowance`]: every bound; the only readers
+//!    of time and of randomness; what is counted; how often anybody may ask.
+//! 4. [`presence`], [`users`]: one channel's members and what observers are told of them, pure; what
+//!    is known of each user apart from any channel.
+//! 5. [`auth`]: who a client is, and what it may do: tokens, API keys, origins.
+//! 6. [`config`]: every flag.
+//! 7. [`delivery`]: one connection's way out, and the cursor of each of its subscriptions.
+//! 8. [`hub`]: all channels: applying commands, telling subscribers and followers, the timers.
+//! 9. [`actions`]: the desk: all that a client may ask, whichever wing it came by.
+//! 10. [`web`]: what everything that speaks HTTP shares: callers, rates, input, problems, tables of
+//!     operations.
+//! 11. [`connection`], [`http`], and later `sse`, `vendors`, `webhooks`, `cluster`: the wings: one
+//!     WebSocket from its first byte to its last; the HTTP API.
+//! 12. [`demo`]: the demo page: its files, and simulated viewers, clients of our own port.
+//! 13. [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
 //!
-//! Beside them [`config`], [`limits`] (every bound), [`allowance`] (how often anybody may ask) and [`clock`] (the only reader of time).
 //! ARCHITECTURE.md walks through them in the order of a change.
 
 pub mod actions;

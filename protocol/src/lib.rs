@@ -20,6 +20,7 @@ pub mod attributes;
 pub mod close;
 pub mod encode;
 pub mod error;
+mod json;
 pub mod name;
 pub mod parse;
 pub mod reply;

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::attributes::{AttributeMap, shallow};
 use crate::error::{ErrorCode, Refusal, shorten};
+use crate::json::{self, check_users};
 use crate::name::{ChannelName, UserId};
-use crate::parse::{self, check_users};
 use crate::request::{Level, Request};
 use crate::status::StatusPatch;
 
@@ -164,7 +164,7 @@ fn status<'a>(words: impl Iterator<Item = &'a str>) -> Result<StatusPatch, Refus
         let rule = format!("a status is typed as key=value, not {word:?}");
         Refusal::new(ErrorCode::InvalidField, rule)
     })?;
-    parse::status(&Value::Object(map).to_string())
+    json::status(&Value::Object(map).to_string())
 }
 
 /// The attributes of a join or a set; `None` if no word is left.
