@@ -7,8 +7,11 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
+use super::token::Keys;
+use super::verifying_key::VerifyingKey;
 use super::*;
 use crate::limits::MAX_TOKEN_BYTES;
+use crate::now::Now;
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
 const OTHER_SECRET: &str = "another secret of more than thirty-two bytes";
