@@ -2,6 +2,7 @@
 //! machinery. Only the protocol's own (how long a name may be, say) stand with the protocol, since
 //! clients must know them.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::Args;
@@ -209,6 +210,22 @@ pub const MAX_PATTERN_BYTES: usize = 200;
 
 /// Bytes of a file with keys. Beyond it, it is some other file.
 pub const MAX_KEY_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Clocks of two machines may differ by so much, in milliseconds. Only the begin of a token is
+/// judged with it: its end is the same moment for all who share a channel.
+pub const LEEWAY_MS: u64 = 5_000;
+
+/// Shortest secret for HS256, in bytes: as long as the hash (RFC 7518, section 3.2).
+pub const MIN_SECRET_BYTES: usize = 32;
+
+/// Bytes of an RSA modulus: from what RFC 7518, section 3.3 asks for to what the library takes.
+pub const RSA_BYTES: RangeInclusive<usize> = 256..=512;
+
+/// Bytes of an API key's secret: long enough not to be guessed, short enough for a header.
+pub const KEY_SECRET_BYTES: RangeInclusive<usize> = 16..=256;
+
+/// Bytes of an API key's name.
+pub const MAX_KEY_NAME_BYTES: usize = 64;
 
 /// Bytes read from a socket at once: one buffer for each thread, not for each connection.
 pub const READ_BYTES: usize = 64 * 1024;

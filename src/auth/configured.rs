@@ -34,7 +34,7 @@ impl Auth {
         })
     }
 
-    /// Whether everyone is whoever it says: no tokens.
+    /// Whether no client needs a token: each is then the user that it says it is.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.verifier.is_none()

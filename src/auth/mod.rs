@@ -3,18 +3,21 @@
 //! Knows no channel, no connection and no clock: a token and a moment go in, an [`Identity`] or a
 //! refusal comes out.
 //!
-//! - [`flags`]: what an operator sets.
+//! In the order in which the files need each other:
+//!
 //! - [`secret`]: what must never be printed.
+//! - [`flags`]: what an operator sets.
 //! - `key_source`: where the keys of tokens come from.
 //! - [`verifying_key`]: keys, each for one algorithm.
+//! - [`pattern`]: which channels or users a claim is about.
+//! - [`access`]: what a token grants.
+//! - [`claims`]: what a token says.
 //! - [`token`]: a token's signature and times.
-//! - [`claims`]: what it says.
-//! - [`access`], [`pattern`]: what it grants.
-//! - [`mint`]: tokens for development.
 //! - [`keys`]: the API keys of back ends.
-//! - [`origin`]: which web pages may use the broker.
-//! - [`configured`]: all that the flags come to.
 //! - [`caller`]: somebody who asks, over whichever wire.
+//! - [`origin`]: which web pages may use the broker.
+//! - [`mint`]: tokens for development.
+//! - [`configured`]: all that the flags come to.
 
 pub mod access;
 pub mod caller;

@@ -14,12 +14,8 @@ use serde_json::{Map, Value};
 use super::access::Identity;
 use super::claims::{Claims, refused};
 use super::verifying_key::VerifyingKey;
-use crate::limits::MAX_TOKEN_BYTES;
+use crate::limits::{LEEWAY_MS, MAX_TOKEN_BYTES};
 use crate::now::Now;
-
-/// Clocks of two machines may differ by so much, in milliseconds. Only where a token begins: its
-/// end is the same moment for all who share a channel.
-const LEEWAY_MS: u64 = 5_000;
 
 /// Verifies tokens.
 #[derive(Debug)]

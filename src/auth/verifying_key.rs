@@ -9,12 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::secret::Secret;
-
-/// Shortest secret for HS256: as long as the hash (RFC 7518, section 3.2).
-pub const MIN_SECRET_BYTES: usize = 32;
-
-/// Bytes of an RSA modulus: from what RFC 7518, section 3.3 asks for to what the library takes.
-const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=512;
+use crate::limits::{MIN_SECRET_BYTES, RSA_BYTES};
 
 /// Bytes of an Ed25519 key.
 const ED_BYTES: usize = 32;

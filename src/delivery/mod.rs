@@ -6,7 +6,7 @@
 //! catches up from the channels' logs once the socket takes bytes again ([`Sweep`]). What a slow
 //! reader costs is bounded by its tail, its replies and its mailbox, however long it sleeps.
 //!
-//! In this order; each knows only those above it:
+//! In the order in which the files need each other:
 //!
 //! - [`transport`]: the socket, and the only place that knows what it is made of.
 //! - [`shared_frame`]: bytes that many sockets are to get.
@@ -29,7 +29,7 @@ pub mod writer;
 pub use cursor::{Cursor, Want};
 pub use mailbox::{Letter, Undelivered, Wake};
 pub use outlet::Outlet;
-pub use owed::{Owed, Standing};
+pub use owed::Owed;
 pub use shared_frame::SharedFrame;
 pub use subscription::Subscription;
 pub use transport::Transport;

@@ -10,7 +10,7 @@ use herenow_protocol::reply::{InForce, SnapshotReason};
 
 use super::cursor::{Cursor, Want};
 use crate::limits::COUNT_INTERVAL_MS;
-pub use crate::presence::Standing;
+use crate::presence::Standing;
 
 impl Standing {
     /// What a subscriber is owed that asked for `asked` and stands at `cursor`.

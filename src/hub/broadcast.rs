@@ -8,8 +8,8 @@ use herenow_protocol::reply::{InForce, LevelReason, SnapshotReason};
 use herenow_protocol::{ChannelName, Level, ServerFrame, encode};
 
 use crate::auth::{self, Access};
-use crate::delivery::{Cursor, Owed, SharedFrame, Standing, Subscription};
-use crate::presence::{Bundle, ChannelState, Sight, Step, Tally, View, Viewer};
+use crate::delivery::{Cursor, Owed, SharedFrame, Subscription};
+use crate::presence::{Bundle, ChannelState, Sight, Standing, Step, Tally, View, Viewer};
 
 /// The frames of a tick, and what else its round may need, taken at the tick.
 pub(super) struct Broadcast {

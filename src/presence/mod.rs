@@ -8,10 +8,10 @@
 //! In the order in which the files need each other:
 //!
 //! - [`source`]: what keeps a member present.
-//! - [`command`]: what can be done to a channel, and what became of a member by it.
 //! - [`member`]: a member, and the sources that keep it present.
 //! - [`viewer`]: who looks, and whom it may see.
 //! - [`pending`]: what observers saw before, until the tick tells them what is now.
+//! - [`command`]: what can be done to a channel, and what became of a member by it.
 //! - [`frames`]: how many events or members make up one frame.
 //! - [`changes`]: what one tick tells, as values.
 //! - [`unlogged`]: who must not resume, because it may have missed what no log holds.

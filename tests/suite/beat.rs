@@ -1,10 +1,10 @@
 //! Random subscribers of a count, in time that passes only when told to: each is told in time, not
 //! too often, and nothing that it knows already.
 
-use herenow::delivery::{Cursor, Owed, Standing};
+use herenow::delivery::{Cursor, Owed};
 use herenow::hub::count_pacer::CountPacer;
 use herenow::limits::{COUNT_INTERVAL_MS, TIMER_TURN_MS};
-use herenow::presence::Roster;
+use herenow::presence::{Roster, Standing};
 use herenow_protocol::Level;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};

@@ -88,6 +88,12 @@ fn a_circle_inside_a_room_is_found() {
     let found = "a circle: src/hub/channel.rs → src/hub/followers.rs → src/hub/channel.rs";
     assert_found(&sources, file, &[found]);
 
+    // No circle yet, and not the order that the facade tells.
+    let file = "src/hub/pace.rs";
+    let back =
+        "src/hub/pace.rs needs src/hub/timers.rs, which stands above it: super::timers (src/hub";
+    assert_found(&planted(file, "use super::timers;"), file, &[back]);
+
     // A facade that holds what its child needs.
     let mut sources = planted("src/hub/mod.rs", "pub(super) const PACE: u8 = 1;");
     let child = "src/hub/pace.rs";
@@ -194,6 +200,9 @@ fn a_room_without_a_place_is_found() {
     let row = plan.lines().find(|line| line.starts_with("| `src/hub/` |")).unwrap().to_owned();
     *plan = plan.replace(&row, "").replace("| `client/` |", &format!("{row}\n| `client/` |"));
     let wanted = ["ARCHITECTURE.md has src/hub/ above what it knows"];
+    assert_found(&sources, "ARCHITECTURE.md", &wanted);
+    let sources = planted("ARCHITECTURE.md", "a word of `hub/telling` and protocol/src/gone.rs.");
+    let wanted = ["names hub/telling, which is gone", "names protocol/src/gone.rs., which is gone"];
     assert_found(&sources, "ARCHITECTURE.md", &wanted);
 }
 

@@ -74,7 +74,7 @@ pub(crate) fn read(sources: &Sources) -> Reading {
     let arrows: Vec<_> = (0..tree.modules.len()).flat_map(|at| tree.follow(at)).collect();
     tree.reading.arrows.extend(arrows);
     tree.reading.arrows.sort();
-    tree.reading.arrows.dedup();
+    tree.reading.arrows.dedup_by(|again, first| again.from == first.from && again.to == first.to);
     tree.reading
 }
 

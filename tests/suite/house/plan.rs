@@ -150,19 +150,21 @@ pub(crate) fn faults(sources: &Sources) -> Vec<String> {
     faults.extend(outside(&reading));
     faults.extend(facades(&reading));
     faults.extend(words(sources));
+    faults.extend(inside_rooms(sources, &arrows));
     faults.extend(table(sources));
+    faults.extend(gone(sources));
     faults
 }
 
 /// The lines in which the parts of one folder stand.
-struct Order {
+struct Order<'a> {
     /// Where it is documented.
-    told_in: &'static str,
-    folder: &'static str,
+    told_in: &'a str,
+    folder: &'a str,
     lines: Vec<Vec<String>>,
 }
 
-fn orders(sources: &Sources) -> Vec<Order> {
+fn orders(sources: &Sources) -> Vec<Order<'static>> {
     let mut orders = Vec::new();
     for (told_in, folder) in [("src/lib.rs", "src/"), ("bench/src/main.rs", "bench/src/")] {
         let lines = sources[told_in].lines().filter_map(line_of_order).collect();
@@ -183,7 +185,7 @@ fn line_of_order(line: &str) -> Option<Vec<String>> {
     Some(names.split('`').skip(1).step_by(2).map(str::to_owned).collect())
 }
 
-impl Order {
+impl Order<'_> {
     fn faults(&self, sources: &Sources, arrows: &[Arrow]) -> Vec<String> {
         let mut faults = Vec::new();
         let parts: BTreeSet<_> = sources.keys().filter_map(|path| self.part(path)).collect();
@@ -211,7 +213,7 @@ impl Order {
     fn part<'a>(&self, path: &'a str) -> Option<&'a str> {
         let part = path.strip_prefix(self.folder)?.split('/').next()?;
         let part = part.strip_suffix(".rs").or(part.strip_suffix(".js")).unwrap_or(part);
-        (!matches!(part, "lib" | "main")).then_some(part)
+        (!matches!(part, "lib" | "main" | "mod" | "tests")).then_some(part)
     }
 
     fn line(&self, path: &str) -> Option<usize> {
@@ -270,6 +272,50 @@ fn words(sources: &Sources) -> Vec<String> {
             let code = javascript::code(text);
             let found = words.iter().filter(|word| code.contains(**word));
             faults.extend(found.map(|word| format!("{path} must not know {word:?}")));
+        }
+    }
+    faults
+}
+
+/// Where a facade says that its files stand in order, each knows only those that are listed before.
+fn inside_rooms(sources: &Sources, arrows: &[Arrow]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (facade, text) in sources.iter().filter(|(path, _)| path.ends_with("/mod.rs")) {
+        if !text.contains("In the order in which the files need each other") {
+            continue;
+        }
+        let listed = text.lines().filter_map(|line| {
+            let (names, _) = line.strip_prefix("//! - ")?.split_once(": ")?;
+            Some(names.split('`').skip(1).step_by(2).map(str::to_owned).collect())
+        });
+        let folder = facade.trim_end_matches("mod.rs");
+        let order = Order { told_in: facade, folder, lines: listed.collect() };
+        faults.extend(order.faults(sources, arrows));
+    }
+    faults
+}
+
+/// What ARCHITECTURE.md names as `room/file` and is no file.
+fn gone(sources: &Sources) -> Vec<String> {
+    let is_of_path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '.' | '*');
+    let rooms: BTreeSet<_> = sources
+        .keys()
+        .filter_map(|path| path.strip_prefix("src/")?.split_once('/'))
+        .map(|(room, _)| room)
+        .collect();
+    let mut faults = Vec::new();
+    for word in sources["ARCHITECTURE.md"].split(|c| !is_of_path(c)) {
+        let Some((first, rest)) = word.split_once('/') else { continue };
+        let rest = rest.trim_end_matches(".rs").trim_end_matches(['/', '.']);
+        let path = match first {
+            "protocol" => format!("protocol/src/{}", rest.trim_start_matches("src/")),
+            room if rooms.contains(room) => format!("src/{room}/{rest}"),
+            _ => continue,
+        };
+        let is_there =
+            [".rs", "/mod.rs"].iter().any(|end| sources.contains_key(&(path.clone() + end)));
+        if !rest.is_empty() && !is_there && !word.ends_with(".md") {
+            faults.push(format!("ARCHITECTURE.md names {word}, which is gone"));
         }
     }
     faults
