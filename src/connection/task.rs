@@ -55,7 +55,7 @@ pub fn start(
     match refusal {
         None => drop(tokio::spawn(Task::begin(desk, rules, outlet, early, dialect, guard))),
         Some(refusal) => {
-            turn_away(&mut dialect, &outlet, refusal);
+            turn_away(&mut dialect, &hub, &outlet, refusal);
             tokio::spawn(linger(Leaving { hub, outlet }, guard));
         }
     }
@@ -149,8 +149,9 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         if std::mem::take(&mut self.fresh) {
             self.receive(&mut [], now)?;
         }
-        let sending = self.client.outlet.lock();
+        let mut sending = self.client.outlet.lock();
         let (flow, has_letters) = (sending.flow(), sending.has_letters());
+        self.client.count_choked(&mut sending);
         drop(sending);
         if self.client.outlet.take_wake(Wake::Drain) {
             return Err(End::Drain);

@@ -157,8 +157,8 @@ impl Guarded {
                 Transition::Vanished { user, cause, last_seen } => {
                     metrics.members.dec();
                     match cause {
-                        Cause::Left(reason) => metrics.left(reason),
-                        Cause::Lost(reason, _) => metrics.lost(reason),
+                        Cause::Left(reason) => metrics.leaves.inc(reason),
+                        Cause::Lost(reason, _) => metrics.timeouts.inc(reason),
                         Cause::Own | Cause::Expired => {}
                     }
                     (user, users.vanished(user, channel, last_seen, now))
