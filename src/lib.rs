@@ -12,11 +12,10 @@
 //! - [`demo`]: the demo page: its files, and simulated viewers, clients of our own port.
 //! - [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
 //!
-//! Beside them [`config`], [`limits`] (every bound), [`allowance`] (how often anybody may ask) and [`clock`] (the only reader of time).
+//! Beside them [`config`], [`limits`] (every bound), [`token_bucket`] (how often anybody may ask) and [`clock`] (the only reader of time).
 //! ARCHITECTURE.md walks through them in the order of a change.
 
 pub mod actions;
-pub mod allowance;
 pub mod auth;
 pub mod chance;
 pub mod clock;
@@ -32,6 +31,7 @@ pub mod metrics;
 pub mod now;
 pub mod presence;
 pub mod server;
+pub mod token_bucket;
 pub mod users;
 pub mod web;
 

@@ -184,8 +184,8 @@ mod tests {
 
     #[test]
     fn what_never_happened_is_shown_too() {
-        let (metrics, mut registry, mut text) = Default::default();
-        Metrics::register(&metrics, &mut registry);
+        let (mut registry, mut text) = (Registry::default(), String::new());
+        Metrics::default().register(&mut registry);
         encode(&mut text, &registry).unwrap();
         for line in [
             "leaves_total{reason=\"kicked\"} 0",
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn a_method_that_nobody_knows_gets_no_label_of_its_own() {
         let metrics = Metrics::default();
-        ["GET", "BREW", "STIR"].map(|method| metrics.answered(method, "/v1", 405));
+        ["GET", "BREW", "STIR"].iter().for_each(|method| metrics.answered(method, "/v1", 405));
         let (mut registry, mut text) = (Registry::default(), String::new());
         metrics.register(&mut registry);
         encode(&mut text, &registry).unwrap();

@@ -8,11 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 use toml::{Table, Value};
 
-/// Bytes of a key's secret: long enough not to be guessed, short enough for a header.
-const SECRET_BYTES: std::ops::RangeInclusive<usize> = 16..=256;
-
-/// Bytes of a key's name.
-const MAX_NAME_BYTES: usize = 64;
+use crate::limits::{API_KEY_BYTES, MAX_API_KEY_NAME_BYTES};
 
 /// What a back end may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -164,13 +160,16 @@ fn parse_key(table: &Value) -> Result<ApiKey, String> {
         Some(value) => value.as_str().ok_or(format!("{name} must be a string")),
     };
     let name = text("name")?;
-    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
-        return Err(format!("name must be 1 to {MAX_NAME_BYTES} bytes without control characters"));
+    if name.is_empty() || name.len() > MAX_API_KEY_NAME_BYTES || name.chars().any(char::is_control)
+    {
+        return Err(format!(
+            "name must be 1 to {MAX_API_KEY_NAME_BYTES} bytes without control characters"
+        ));
     }
     let secret = text("secret")?;
-    if !SECRET_BYTES.contains(&secret.len()) || !secret.bytes().all(|byte| byte.is_ascii_graphic())
+    if !API_KEY_BYTES.contains(&secret.len()) || !secret.bytes().all(|byte| byte.is_ascii_graphic())
     {
-        let (min, max) = (SECRET_BYTES.start(), SECRET_BYTES.end());
+        let (min, max) = (API_KEY_BYTES.start(), API_KEY_BYTES.end());
         return Err(format!("secret must be {min} to {max} visible ASCII characters"));
     }
     let rights = parse_rights(table.get("rights").ok_or("has no rights")?)?;

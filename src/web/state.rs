@@ -12,7 +12,7 @@ use crate::config::Config;
 pub struct Web {
     /// Where everything is asked for.
     pub desk: Arc<Desk>,
-    /// The allowances of callers.
+    /// How often each caller may still ask.
     pub(crate) limiter: Arc<Limiter>,
     /// Largest body.
     pub(crate) body_bytes: usize,
