@@ -2,26 +2,23 @@
 
 use std::time::Duration;
 
-use crate::limits::{REST_MAX, REST_SHARE};
+use crate::limits::{REST_MAX, REST_MIN, REST_SHARE};
 
 /// The rest that a flusher owes for what its passes cost.
 #[derive(Debug, Default)]
 pub struct Pace(Duration);
 
 impl Pace {
-    /// The runtime's timers know no less: a shorter rest is saved up.
-    pub const LEAST: Duration = Duration::from_millis(1);
-
     /// Something took so long.
     pub fn spent(&mut self, cost: Duration) {
         self.0 += cost.mul_f64(REST_SHARE);
     }
 
-    /// The rest that is due now: none while it is less than [`Pace::LEAST`], and [`REST_MAX`] at
+    /// The rest that is due now: none while it is less than [`REST_MIN`], and [`REST_MAX`] at
     /// most. What is beyond that is forgiven: it is the longest that a change may wait.
     #[must_use]
     pub fn rest(&mut self) -> Option<Duration> {
-        if self.0 < Self::LEAST {
+        if self.0 < REST_MIN {
             return None;
         }
         Some(std::mem::take(&mut self.0).min(REST_MAX))
@@ -31,6 +28,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chance::Chance;
 
     /// Passes from nothing to half a second, some thousand of them in a row: it rests as long as it
     /// worked, no less and no more.
@@ -38,7 +36,7 @@ mod tests {
     fn a_channel_takes_no_more_than_its_share() {
         let seed = match std::env::var("HERENOW_SEED") {
             Ok(seed) => seed.parse().unwrap(),
-            Err(_) => fastrand::u64(..),
+            Err(_) => Chance::from_entropy().number(),
         };
         let mut random = fastrand::Rng::with_seed(seed);
         let mut pace = Pace::default();
@@ -49,11 +47,11 @@ mod tests {
             pace.spent(cost);
             spent += cost;
             if let Some(rest) = pace.rest() {
-                assert!((Pace::LEAST..=REST_MAX).contains(&rest), "{rest:?}, HERENOW_SEED={seed}");
+                assert!((REST_MIN..=REST_MAX).contains(&rest), "{rest:?}, HERENOW_SEED={seed}");
                 rested += rest;
             }
             let owed = spent.saturating_sub(rested);
-            assert!(owed < Pace::LEAST + ROUNDED, "{owed:?}, HERENOW_SEED={seed}");
+            assert!(owed < REST_MIN + ROUNDED, "{owed:?}, HERENOW_SEED={seed}");
         }
         assert!(rested <= spent + ROUNDED, "rests for nothing, HERENOW_SEED={seed}");
     }
@@ -63,7 +61,7 @@ mod tests {
 
     #[test]
     fn the_rest_is_as_long_as_the_work() {
-        for cost in [Pace::LEAST, Duration::from_millis(30), REST_MAX] {
+        for cost in [REST_MIN, Duration::from_millis(30), REST_MAX] {
             let mut pace = Pace::default();
             pace.spent(cost);
             assert_eq!(pace.rest(), Some(cost), "a share of {REST_SHARE} is another promise");

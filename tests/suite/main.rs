@@ -7,6 +7,7 @@
 //! - `rights`: tokens and keys at work.
 //! - `status`, `online`: users apart from any channel: what is told of them, what keeps them online.
 //! - `http`, `http_bounds`: the HTTP API, and what it bears.
+//! - `metrics`: what `/metrics` shows after a script of which every number is known.
 //! - `openapi`: the document that describes it.
 //! - `demo_viewers`: the demo page's simulated viewers.
 //! - `drift`: whether the model of the hand-over still is like the code that it copies.
@@ -54,6 +55,7 @@ mod letters;
 mod levels;
 mod lifecycle;
 mod liveness;
+mod metrics;
 mod model;
 mod online;
 mod openapi;

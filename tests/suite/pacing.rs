@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use herenow::clock::Clock;
-use herenow::hub::pace::Pace;
+use herenow::limits::REST_MIN;
 use herenow_protocol::ServerFrame;
 use serde_json::json;
 use tokio::time::timeout;
@@ -75,6 +75,6 @@ async fn a_giant_rests_as_long_as_it_writes() {
     let (first, last) = (first.await.unwrap(), last.await.unwrap());
     let passes = median((2..FRAMES).map(|seq| last[&seq].saturating_sub(first[&seq])));
     let rests = median((2..FRAMES).map(|seq| first[&(seq + 1)].saturating_sub(last[&seq])));
-    assert!(passes > Pace::LEAST, "a pass of {passes:?} is too short to tell");
+    assert!(passes > REST_MIN, "a pass of {passes:?} is too short to tell");
     assert!(2 * rests > passes, "rests {rests:?} after passes of {passes:?}");
 }
