@@ -9,6 +9,7 @@
 //! - [`connection`]: one WebSocket: bytes in, frames, commands, replies, liveness, the end.
 //! - [`web`]: what everything that speaks HTTP shares: callers, rates, input, problems, tables of operations.
 //! - [`http`]: the HTTP API.
+//! - [`sse`]: server-sent events.
 //! - [`demo`]: the demo page: its files, and simulated viewers, clients of our own port.
 //! - [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
 //!
@@ -32,6 +33,7 @@ pub mod metrics;
 pub mod now;
 pub mod presence;
 pub mod server;
+pub mod sse;
 pub mod users;
 pub mod web;
 
