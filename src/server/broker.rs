@@ -104,10 +104,8 @@ impl Broker {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let (gone, ()) = tokio::join!(
-            tokio::time::timeout(self.drain_timeout, gone),
-            self.streams.end()
-        );
+        let (gone, ()) =
+            tokio::join!(tokio::time::timeout(self.drain_timeout, gone), self.streams.end());
         if gone.is_err() {
             tracing::warn!(left = self.hub.connection_count(), "the drain timeout is over");
         }

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
-const BROKER = process.env.HERENOW_BIN
+export const BROKER = process.env.HERENOW_BIN
   ?? fileURLToPath(new URL('../../target/debug/herenow', import.meta.url));
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 

@@ -322,8 +322,7 @@ async fn a_stream_ends_at_a_shutdown_and_says_when_to_come_back() {
 async fn a_quiet_stream_shows_that_it_lives() {
     let usual = Config::default().limits.sse_keep_alive;
     assert_eq!(usual, Duration::from_secs(15));
-    let broker =
-        Broker::with(|config| config.limits.sse_keep_alive = Duration::from_millis(200));
+    let broker = Broker::with(|config| config.limits.sse_keep_alive = Duration::from_millis(200));
     let mut stream = open(&broker, ROOM).await;
     stream.says("room: snapshot 0 [] Subscribed").await;
     let clock = Clock::start();

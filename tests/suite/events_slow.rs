@@ -24,8 +24,12 @@ use crate::wire::small_socket;
 
 const ROOM: &str = "/v1/channels/room/events";
 
-const PATIENT: [&str; 4] =
-    ["--max-frames-burst=1000000", "--max-frames-per-second=1000000", "--max-write-time=60s", "--log=warn"];
+const PATIENT: [&str; 4] = [
+    "--max-frames-burst=1000000",
+    "--max-frames-per-second=1000000",
+    "--max-write-time=60s",
+    "--log=warn",
+];
 
 /// Sets attributes of so many bytes, marked by a number.
 async fn write(client: &mut Client, n: usize, bytes: usize) {

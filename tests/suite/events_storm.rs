@@ -11,9 +11,7 @@ use fastrand::Rng;
 use herenow::hub::{At, Hub};
 use herenow::presence::{Command, Lasts, Source as KeptBy, Viewer};
 use herenow_protocol::reply::MemberView;
-use herenow_protocol::{
-    Audience, ChannelName, LeaveReason, Role, ServerFrame, UserId,
-};
+use herenow_protocol::{Audience, ChannelName, LeaveReason, Role, ServerFrame, UserId};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -154,9 +152,9 @@ fn change(hub: &Arc<Hub>, random: &mut Rng) {
             source,
             attributes: Some(attributes),
             info: None,
-            visible_to: random
-                .bool()
-                .then(|| Audience::parse(random.choice(audiences).unwrap().iter().copied()).unwrap()),
+            visible_to: random.bool().then(|| {
+                Audience::parse(random.choice(audiences).unwrap().iter().copied()).unwrap()
+            }),
             lasts: Lasts::Connection { grace_ms: 0 },
         },
         3..6 => Command::Leave { user, source, reason: LeaveReason::Left },
@@ -177,7 +175,9 @@ struct Reader {
 impl Reader {
     fn knows(&self, truths: &Truths) -> bool {
         let known = self.known.lock();
-        self.rooms.clone().all(|n| known.members(&room(n)) == truths[&(self.looker.bearer_key(), n)])
+        self.rooms
+            .clone()
+            .all(|n| known.members(&room(n)) == truths[&(self.looker.bearer_key(), n)])
     }
 }
 

@@ -6,6 +6,8 @@
 //! - `follow`: followers of a channel, and of patterns.
 //! - `rights`: tokens and keys at work.
 //! - `status`, `online`: users apart from any channel: what is told of them, what keeps them online.
+//! - `events`, `events_slow`, `events_storm`: server-sent events; slow readers, proxies and logs; and
+//!   two hundred streams that are cut.
 //! - `http`, `http_bounds`: the HTTP API, and what it bears.
 //! - `openapi`: the document that describes it.
 //! - `demo_viewers`: the demo page's simulated viewers.
@@ -25,7 +27,7 @@
 //! - `pacing`: what a giant leaves to the others.
 //! - `concurrent`: many at once, who all know the same in the end.
 //!
-//! Beside them `broker` (brokers to test), `client`, `raw` and `wire` (clients, decent and not),
+//! Beside them `broker` (brokers to test), `client`, `raw` and `wire` (clients, decent and not), `source` (a stream of events),
 //! `replica` and `followed` (what an observer knows, by a socket or without) and `seed` (where randomness comes from).
 
 #![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
