@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::broker::{Broker, until};
+use crate::client::PATIENCE;
 use crate::http::ask;
 use crate::rights::{OPERATOR, READER, broker_with, token};
 use crate::source::Source;
@@ -74,7 +75,7 @@ async fn the_first_bytes_come_at_once() {
     stream.says("room: snapshot 0 [] Subscribed").await;
     let id = stream.last_id.clone();
     let mut again = resume(&broker, ROOM, &id).await;
-    let first = again.next().await.unwrap();
+    let first = timeout(Duration::from_secs(2), again.next()).await.expect("at once").unwrap();
     assert!(first.comment && first.data.is_none(), "{first:?}");
     let second = timeout(Duration::from_millis(300), again.next()).await;
     assert!(second.is_err(), "there is nothing to tell: {second:?}");
@@ -285,7 +286,8 @@ async fn a_stream_ends_with_its_token() {
     let token = token("--user ada --ttl 2s");
     let clock = Clock::start();
     let mut stream = open(&broker, &format!("{ROOM}?token={token}")).await;
-    while stream.next().await.is_some() {}
+    let rest = async { while stream.next().await.is_some() {} };
+    timeout(PATIENCE, rest).await.expect("it goes on without its token");
     assert!(stream.ended_well());
     // A token ends at a full second, at or after what was asked for.
     let took = clock.elapsed();
