@@ -118,6 +118,58 @@ async fn the_document_and_the_broker_name_the_same_metrics() {
     assert_eq!(described, shown);
 }
 
+/// All ways to go with a connection: one user in two tabs, and others after one another.
+async fn by_connections(broker: &Broker, mut ada: Client, mut tab: Client) {
+    let (at, hub) = (broker.address(), broker.hub());
+    // Left, and closed: by the last tab.
+    ada.ok("leave hall").await;
+    ada.ok("leave room").await;
+    tab.ok("set room mood=happy").await;
+    tab.close(1000).await;
+    ada.close(1000).await;
+    // Kicked.
+    let mut kim = Client::connect(at, "kim").await;
+    kim.ok("join room").await;
+    assert_eq!(hub.kick(&UserId::parse("kim", "user").unwrap(), hub.clock().now()), 1);
+    kim.ended().await;
+    // Broken off; come back within its grace, and then not.
+    let mut dan = Client::connect(at, "dan").await;
+    dan.ok("join room").await;
+    dan.kill();
+    until("dan is lost", || hub.metrics().members.get() == 0).await;
+    let join = json!({"type": "join", "channel": "room", "graceMs": 30_000});
+    let mut fay = Client::connect(at, "fay").await;
+    fay.ok(join.clone()).await;
+    fay.kill();
+    until("fay's connection is gone", || hub.connection_count() == 1).await;
+    let mut fay = Client::connect(at, "fay").await;
+    fay.ok(join).await;
+    fay.kill();
+    until("fay's connection is gone again", || hub.connection_count() == 1).await;
+}
+
+/// All ways to go because time passes: the last member is in its grace.
+async fn by_time(broker: &Broker, shift: &Shift, eve: &mut Client) {
+    let (at, hub) = (broker.address(), broker.hub());
+    // Leases: deleted, and run out.
+    assert_eq!(lease(at, "PUT", "{}").await, 201);
+    assert_eq!(lease(at, "DELETE", "").await, 204);
+    assert_eq!(lease(at, "PUT", r#"{"ttlMs":20000}"#).await, 201);
+    assert_eq!(hub.metrics().members.get(), 2, "fay in her grace, and lee");
+    shift.pass(25_000);
+    until("lee's lease is over", || hub.metrics().members.get() == 1).await;
+    eve.ok(json!({"type": "heartbeat"})).await;
+    shift.pass(6_000);
+    until("fay's grace is over", || hub.metrics().members.get() == 0).await;
+    eve.ok(json!({"type": "heartbeat"})).await;
+    // Silent.
+    let mut gus = Client::connect(at, "gus").await;
+    gus.ok("join room").await;
+    shift.pass(broker_silence_ms());
+    until("gus is silent for too long", || hub.metrics().members.get() == 0).await;
+    gus.close(1000).await;
+}
+
 /// Members come by all ways and go by all ways, one after the other.
 #[tokio::test]
 async fn after_a_session_every_number_is_exact() {
@@ -146,49 +198,8 @@ async fn after_a_session_every_number_is_exact() {
     )
     .await;
 
-    // Left, and closed: by the last tab.
-    ada.ok("leave hall").await;
-    ada.ok("leave room").await;
-    tab.ok("set room mood=happy").await;
-    tab.close(1000).await;
-    ada.close(1000).await;
-    // Kicked.
-    let mut kim = Client::connect(at, "kim").await;
-    kim.ok("join room").await;
-    let hub = broker.hub();
-    assert_eq!(hub.kick(&UserId::parse("kim", "user").unwrap(), hub.clock().now()), 1);
-    kim.ended().await;
-    // Broken off, and come back within its grace; then not.
-    let mut dan = Client::connect(at, "dan").await;
-    dan.ok("join room").await;
-    dan.kill();
-    until("dan is lost", || hub.metrics().members.get() == 0).await;
-    let join = json!({"type": "join", "channel": "room", "graceMs": 30_000});
-    let mut fay = Client::connect(at, "fay").await;
-    fay.ok(join.clone()).await;
-    fay.kill();
-    until("fay's connection is gone", || hub.connection_count() == 1).await;
-    let mut fay = Client::connect(at, "fay").await;
-    fay.ok(join).await;
-    fay.kill();
-    until("fay's connection is gone again", || hub.connection_count() == 1).await;
-    // Leases: deleted, and run out.
-    assert_eq!(lease(at, "PUT", "{}").await, 201);
-    assert_eq!(lease(at, "DELETE", "").await, 204);
-    assert_eq!(lease(at, "PUT", r#"{"ttlMs":20000}"#).await, 201);
-    assert_eq!(hub.metrics().members.get(), 2, "fay in her grace, and lee");
-    shift.pass(25_000);
-    until("lee's lease is over", || hub.metrics().members.get() == 1).await;
-    eve.ok(json!({"type": "heartbeat"})).await;
-    shift.pass(6_000);
-    until("fay's grace is over", || hub.metrics().members.get() == 0).await;
-    eve.ok(json!({"type": "heartbeat"})).await;
-    // Silent.
-    let mut gus = Client::connect(at, "gus").await;
-    gus.ok("join room").await;
-    shift.pass(broker_silence_ms());
-    until("gus is silent for too long", || hub.metrics().members.get() == 0).await;
-    gus.close(1000).await;
+    by_connections(&broker, ada, tab).await;
+    by_time(&broker, &shift, &mut eve).await;
     eve.ok(json!({"type": "unwatch", "users": ["bob"]})).await;
     let expected = [
         ("connections_opened_total", 8),
