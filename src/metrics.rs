@@ -91,6 +91,8 @@ impl Metrics {
         ] {
             registry.register(name, help, counter.clone());
         }
+        let answered = "Requests to the HTTP API that were answered";
+        registry.register("http_requests", answered, self.http_requests.clone());
         let refused = "Requests to the HTTP API that were refused, by the code of the problem";
         for (name, help, family) in [
             ("leaves", "Members that left, by reason", &self.leaves.family),
@@ -104,8 +106,6 @@ impl Metrics {
         ] {
             registry.register(name, help, family.clone());
         }
-        let answered = "Requests to the HTTP API that were answered";
-        registry.register("http_requests", answered, self.http_requests.clone());
     }
 }
 
