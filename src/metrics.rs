@@ -61,7 +61,7 @@ impl Metrics {
     }
 }
 
-fn count<T: PartialEq>(all: &[T], counters: &[Counter], one: T) {
+fn count<T: PartialEq + Copy>(all: &[T], counters: &[Counter], one: T) {
     if let Some(place) = all.iter().position(|other| *other == one) {
         counters[place].inc();
     }

@@ -163,9 +163,12 @@ impl Round {
     }
 
     /// Has followers look at what the tick put into the ring, some at a time.
-    async fn wake_followers(&mut self, clock: Clock, channel: &Channel, pace: &mut Pace) {
+    async fn wake_followers(&self, clock: Clock, channel: &Channel, pace: &mut Pace) {
+        if !self.followed {
+            return;
+        }
         let (mut number, mut batch) = (None, Vec::new());
-        while self.followed {
+        loop {
             let began = clock.elapsed();
             number = channel.lock().next_links(number, &mut batch);
             batch.drain(..).for_each(|link| link.queue());
