@@ -6,7 +6,7 @@
 //!
 //! 1. [`herenow_protocol`]: the frames, and what they may say.
 //! 2. [`now`], `duration`: a moment; times as people type them.
-//! 3. [`limits`], [`clock`], [`chance`], [`metrics`], [`allowance`]: every bound; the only readers
+//! 3. [`limits`], [`clock`], [`chance`], [`metrics`], [`token_bucket`]: every bound; the only readers
 //!    of time and of randomness; what is counted; how often anybody may ask.
 //! 4. [`presence`], [`users`]: one channel's members and what observers are told of them, pure; what
 //!    is known of each user apart from any channel.
@@ -25,7 +25,6 @@
 //! ARCHITECTURE.md walks through them in the order of a change.
 
 pub mod actions;
-pub mod allowance;
 pub mod auth;
 pub mod chance;
 pub mod clock;
@@ -41,6 +40,7 @@ pub mod metrics;
 pub mod now;
 pub mod presence;
 pub mod server;
+pub mod token_bucket;
 pub mod users;
 pub mod web;
 

@@ -1,6 +1,7 @@
 //! Every bound, in one place: those that an operator may set, and those that belong to the
 //! machinery. Only the protocol's own (how long a name may be, say) stand with the protocol, since
-//! clients must know them.
+//! clients must know them, and the shortest and longest time that a flag takes with the reader of
+//! times, on which this file stands.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -126,6 +127,8 @@ pub struct Limits {
     pub demo_lease: Duration,
 }
 
+// The demo page.
+
 /// The page asks again three times as often.
 const DEMO_LEASE: Duration = Duration::from_secs(60);
 
@@ -144,6 +147,47 @@ pub const DEMO_HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// A viewer's read buffer: it is told hardly anything.
 pub const DEMO_READ_BYTES: usize = 1024;
+
+/// Longest wait of a viewer that was refused, in milliseconds.
+pub const DEMO_BACK_OFF_MS: u64 = 30_000;
+
+// Tokens and keys.
+
+/// Bytes of a token: nothing larger is even looked at.
+pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+/// A token's end is told so long before it comes, in milliseconds: time to fetch another.
+pub const EXPIRY_WARNING_MS: u64 = 10_000;
+
+/// Clocks of two machines may differ by so much, in milliseconds. Only where a token begins: its
+/// end is the same moment for all who share a channel.
+pub const TOKEN_LEEWAY_MS: u64 = 5_000;
+
+/// Shortest secret of tokens, for HS256: as long as the hash (RFC 7518, section 3.2).
+pub const MIN_TOKEN_SECRET_BYTES: usize = 32;
+
+/// Bytes of an RSA modulus: from what RFC 7518, section 3.3 asks for to what the library takes.
+pub const RSA_BYTES: RangeInclusive<usize> = 256..=512;
+
+/// Bytes of a file with keys. Beyond it, it is some other file.
+pub const MAX_KEY_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Bytes of a token's `info`, as JSON without white space: it is shown with every member.
+pub const MAX_INFO_BYTES: usize = 1024;
+
+/// Patterns of one of a token's claims: all of them are tried for every channel or user.
+pub const MAX_PATTERNS: usize = 64;
+
+/// Bytes of one such pattern.
+pub const MAX_PATTERN_BYTES: usize = 200;
+
+/// Bytes of an API key's secret: long enough not to be guessed, short enough for a header.
+pub const API_KEY_BYTES: RangeInclusive<usize> = 16..=256;
+
+/// Bytes of an API key's name.
+pub const MAX_API_KEY_NAME_BYTES: usize = 64;
+
+// What a channel keeps and tells.
 
 /// Most frames that a channel's log holds.
 pub const LOG_FRAMES: usize = 256;
@@ -166,6 +210,12 @@ pub const MAX_UNLOGGED_ROLES: usize = 1024;
 /// From one count to the next at least so long, in milliseconds, for every subscriber.
 pub const COUNT_INTERVAL_MS: u64 = 1_000;
 
+/// Distinct large frames or snapshots of one channel that slow readers may keep in memory. Beyond
+/// it the readers of the oldest are closed.
+pub const PINNED_FRAMES: usize = 8;
+
+// Followers.
+
 /// Most ticks that the ring of a channel with followers holds.
 pub const RING_STEPS: usize = 1024;
 
@@ -187,77 +237,7 @@ pub const MAX_PATTERN_FOLLOWERS: usize = 1_000;
 /// their turn.
 pub const FOLLOW_BATCH: usize = 256;
 
-/// A token's end is told so long before it comes, in milliseconds: time to fetch another.
-pub const EXPIRY_WARNING_MS: u64 = 10_000;
-
-/// Callers over HTTP whose allowances are kept apart. Beyond it newcomers share one.
-pub const MAX_CALLERS: usize = 50_000;
-
-/// How often those who have not asked for a while are looked for among them, in milliseconds.
-pub const CALLERS_SWEEP_MS: u64 = 1_000;
-
-/// Bytes of a token: nothing larger is even looked at.
-pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
-
-/// Bytes of a token's `info`, as JSON without white space: it is shown with every member.
-pub const MAX_INFO_BYTES: usize = 1024;
-
-/// Patterns of one of a token's claims: all of them are tried for every channel or user.
-pub const MAX_PATTERNS: usize = 64;
-
-/// Bytes of one such pattern.
-pub const MAX_PATTERN_BYTES: usize = 200;
-
-/// Bytes of a file with keys. Beyond it, it is some other file.
-pub const MAX_KEY_FILE_BYTES: u64 = 1024 * 1024;
-
-/// Clocks of two machines may differ by so much, in milliseconds. Only the begin of a token is
-/// judged with it: its end is the same moment for all who share a channel.
-pub const LEEWAY_MS: u64 = 5_000;
-
-/// Shortest secret for HS256, in bytes: as long as the hash (RFC 7518, section 3.2).
-pub const MIN_SECRET_BYTES: usize = 32;
-
-/// Bytes of an RSA modulus: from what RFC 7518, section 3.3 asks for to what the library takes.
-pub const RSA_BYTES: RangeInclusive<usize> = 256..=512;
-
-/// Bytes of an API key's secret: long enough not to be guessed, short enough for a header.
-pub const KEY_SECRET_BYTES: RangeInclusive<usize> = 16..=256;
-
-/// Bytes of an API key's name.
-pub const MAX_KEY_NAME_BYTES: usize = 64;
-
-/// Bytes read from a socket at once: one buffer for each thread, not for each connection.
-pub const READ_BYTES: usize = 64 * 1024;
-
-/// Replies that a slow reader has not taken: above this the broker stops reading from it.
-pub const REPLIES_PAUSE_BYTES: usize = 16 * 1024;
-
-/// Letters that wait in one connection's mailbox. A reader that takes what it is sent has none: so
-/// many come at once, or are left by a slow reader.
-pub const MAILBOX_LETTERS: usize = 64;
-
-/// Bytes of them, as long as they are in our own protocol. A larger letter is never taken.
-pub const MAILBOX_BYTES: usize = 64 * 1024;
-
-/// Members of one result take about so many bytes at most; `next` leads to the rest.
-pub const RESULT_BYTES: usize = 64 * 1024;
-
-/// Members of one result, unless `limit` asks for fewer or more.
-pub const LIST_DEFAULT: usize = 200;
-
-/// Largest `limit`.
-pub const LIST_MAX: usize = 1_000;
-
-/// What a slow reader is caught up by in one go, before others get their turn.
-pub const SWEEP_BYTES: usize = 64 * 1024;
-
-/// A cut frame's rest is copied up to this size; a larger one stays shared, and counts as pinned.
-pub const TAIL_COPY_BYTES: usize = 16 * 1024;
-
-/// Distinct large frames or snapshots of one channel that slow readers may keep in memory. Beyond
-/// it the readers of the oldest are closed.
-pub const PINNED_FRAMES: usize = 8;
+// The pass over a channel's subscribers.
 
 /// Subscribers that a pass takes from the channel in one go: so few that what it fetched of the
 /// last is still at hand when it gets there.
@@ -273,14 +253,61 @@ pub const PASS_TURN: usize = 4;
 /// subscribers cost half as much again.
 pub const REST_SHARE: f64 = 1.0;
 
+/// Shortest rest, since the runtime's timers know no less: a shorter one is saved up.
+pub const REST_MIN: Duration = Duration::from_millis(1);
+
 /// Longest rest, and so the longest that a change waits to be told.
 pub const REST_MAX: Duration = Duration::from_secs(1);
+
+// One connection.
+
+/// Bytes read from a socket at once: one buffer for each thread, not for each connection.
+pub const READ_BYTES: usize = 64 * 1024;
+
+/// Replies that a slow reader has not taken: above this the broker stops reading from it.
+pub const REPLIES_PAUSE_BYTES: usize = 16 * 1024;
+
+/// Letters that wait in one connection's mailbox. A reader that takes what it is sent has none: so
+/// many come at once, or are left by a slow reader.
+pub const MAILBOX_LETTERS: usize = 64;
+
+/// Bytes of them, as long as they are in our own protocol. A larger letter is never taken.
+pub const MAILBOX_BYTES: usize = 64 * 1024;
+
+/// What a slow reader is caught up by in one go, before others get their turn.
+pub const SWEEP_BYTES: usize = 64 * 1024;
+
+/// A cut frame's rest is copied up to this size; a larger one stays shared, and counts as pinned.
+pub const TAIL_COPY_BYTES: usize = 16 * 1024;
 
 /// SO_SNDBUF of every socket (the kernel doubles it): small enough that a slow reader shows.
 pub const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
+/// How long the socket of a connection that the broker closed is still read, so that the client
+/// gets the Close frame and no reset instead.
+pub const LINGER: Duration = Duration::from_secs(1);
+
+// Answers and requests.
+
+/// Members of one result take about so many bytes at most; `next` leads to the rest.
+pub const RESULT_BYTES: usize = 64 * 1024;
+
+/// Members of one result, unless `limit` asks for fewer or more.
+pub const LIST_DEFAULT: usize = 200;
+
+/// Largest `limit`.
+pub const LIST_MAX: usize = 1_000;
+
+/// Callers over HTTP that have a token bucket of their own. Beyond it newcomers share one.
+pub const MAX_CALLERS: usize = 50_000;
+
+/// How often those who have not asked for a while are looked for among them, in milliseconds.
+pub const CALLERS_SWEEP_MS: u64 = 1_000;
+
 /// Bytes of an HTTP request's head.
 pub const HEADER_BYTES: usize = 16 * 1024;
+
+// The port.
 
 /// Sockets that the kernel may keep waiting to be accepted.
 pub const BACKLOG: i32 = 4096;
@@ -291,9 +318,10 @@ pub const RESERVED_FILES: u64 = 64;
 /// How long accepting rests when no descriptor is left.
 pub const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 
-/// How long the socket of a connection that the broker closed is still read, so that the client
-/// gets the Close frame and no reset instead.
-pub const LINGER: Duration = Duration::from_secs(1);
+/// `goaway` spreads reconnects over this time.
+pub const RECONNECT_SPREAD: Duration = Duration::from_secs(5);
+
+// Timers.
 
 /// How often the timers look at what is due, and so by how much they may be late.
 pub const TIMER_TURN_MS: u64 = 250;
@@ -303,8 +331,5 @@ pub const STALL_MS: u64 = 4 * TIMER_TURN_MS;
 
 /// Timers that fire in one go, before others get their turn.
 pub const TIMER_BATCH: usize = 1024;
-
-/// `goaway` spreads reconnects over this time.
-pub const RECONNECT_SPREAD: Duration = Duration::from_secs(5);
 
 const _: () = assert!(RESULT_BYTES >= REPLIES_PAUSE_BYTES && LIST_DEFAULT <= LIST_MAX);

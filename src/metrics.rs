@@ -1,87 +1,218 @@
-//! What the broker counts as it happens. A leaf: every room may count here, and the HTTP API reads.
+//! What the broker counts as it happens. A leaf: every room may count here, and `/metrics` shows it.
 //!
 //! Counting is one addition without an order, on a number that all threads share: for what happens
-//! once for a change or a connection, not once for a delivery.
+//! once for a change or a connection, not once for a delivery. A number with a label finds its
+//! counter among a few that exist from the start, so that a rate over it begins at 0.
+
+use std::fmt;
 
 use herenow_protocol::{ErrorCode, LeaveReason, LossReason};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use serde::Serialize;
 
-/// The numbers. What each answers is said in `docs/http.md`.
-#[derive(Debug, Default)]
+/// The numbers. `docs/metrics.md` says which question each answers.
 pub struct Metrics {
     /// Members of all channels.
     pub members: Gauge,
-    /// Subscriptions and followers of channels.
+    /// Subscriptions to channels, and followers of one channel.
     pub subscribers: Gauge,
     /// Subscriptions to users' statuses.
     pub watchers: Gauge,
     /// Members that came.
     pub joins: Counter,
-    leaves: [Counter; LeaveReason::ALL.len()],
-    timeouts: [Counter; LossReason::ALL.len()],
-    refusals: [Counter; ErrorCode::ALL.len()],
+    /// Members that left.
+    pub leaves: Each<LeaveReason>,
+    /// Members that were lost.
+    pub timeouts: Each<LossReason>,
     /// Ticks: one tells all that changed in a channel since the last.
     pub ticks: Counter,
-    /// Snapshots owed to a subscriber or follower because it had fallen behind.
+    /// Snapshots with reason `resync` that a subscriber or follower was given.
     pub resyncs: Counter,
-    /// Times that a socket was full, so that its connection had to catch up later.
+    /// Times that a connection found its socket full, and had to catch up later.
     pub choked: Counter,
+    /// Requests over WebSocket that were refused, and handshakes without an acceptable identity.
+    pub websocket_refusals: Each<ErrorCode>,
+    /// Requests to the HTTP API that were refused.
+    pub http_refusals: Each<ErrorCode>,
+    http_requests: Family<[(&'static str, String); 3], Counter>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            members: Gauge::default(),
+            subscribers: Gauge::default(),
+            watchers: Gauge::default(),
+            joins: Counter::default(),
+            leaves: Each::new("reason", LeaveReason::ALL),
+            timeouts: Each::new("reason", LossReason::ALL),
+            ticks: Counter::default(),
+            resyncs: Counter::default(),
+            choked: Counter::default(),
+            websocket_refusals: Each::new("code", ErrorCode::ALL),
+            http_refusals: Each::new("code", ErrorCode::ALL),
+            http_requests: Family::default(),
+        }
+    }
 }
 
 impl Metrics {
-    /// A member left.
-    pub fn left(&self, reason: LeaveReason) {
-        count(&LeaveReason::ALL, &self.leaves, reason);
+    /// Counts a request to the HTTP API that was answered. `route` is the template and not the
+    /// path: there are few, and no names in it.
+    pub fn answered(&self, method: &str, route: &str, status: u16) {
+        // Whatever a client calls a method: only those that exist are told apart.
+        let known = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];
+        let method = if known.contains(&method) { method } else { "other" };
+        let labels = [
+            ("method", method.to_owned()),
+            ("route", route.to_owned()),
+            ("status", status.to_string()),
+        ];
+        self.http_requests.get_or_create(&labels).inc();
     }
 
-    /// A member was lost.
-    pub fn lost(&self, reason: LossReason) {
-        count(&LossReason::ALL, &self.timeouts, reason);
-    }
-
-    /// A request was refused, over WebSocket or HTTP.
-    pub fn refused(&self, code: ErrorCode) {
-        count(&ErrorCode::ALL, &self.refusals, code);
-    }
-
-    /// Members that left, by reason.
-    pub fn leaves(&self) -> impl Iterator<Item = (LeaveReason, u64)> {
-        LeaveReason::ALL.into_iter().zip(self.leaves.iter().map(Counter::get))
-    }
-
-    /// Members that were lost, by reason.
-    pub fn timeouts(&self) -> impl Iterator<Item = (LossReason, u64)> {
-        LossReason::ALL.into_iter().zip(self.timeouts.iter().map(Counter::get))
-    }
-
-    /// Requests that were refused, by code.
-    pub fn refusals(&self) -> impl Iterator<Item = (ErrorCode, u64)> {
-        ErrorCode::ALL.into_iter().zip(self.refusals.iter().map(Counter::get))
+    /// Puts all of it among what `registry` shows.
+    pub fn register(&self, registry: &mut Registry) {
+        for (name, help, gauge) in [
+            ("members", "Members of all channels", &self.members),
+            ("subscribers", "Subscriptions to channels, streams included", &self.subscribers),
+            ("watchers", "Subscriptions to the status of a user", &self.watchers),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        for (name, help, counter) in [
+            ("joins", "Members that came", &self.joins),
+            ("ticks", "Times that a channel told what had changed in it", &self.ticks),
+            ("resyncs", "Snapshots with reason resync that were given", &self.resyncs),
+            ("choked", "Times that a connection found its socket full", &self.choked),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        let refused = "Requests to the HTTP API that were refused, by the code of the problem";
+        for (name, help, family) in [
+            ("leaves", "Members that left, by reason", &self.leaves.family),
+            ("timeouts", "Members that were lost, by reason", &self.timeouts.family),
+            (
+                "websocket_refusals",
+                "Requests and handshakes that were refused over WebSocket, by code",
+                &self.websocket_refusals.family,
+            ),
+            ("http_refusals", refused, &self.http_refusals.family),
+        ] {
+            registry.register(name, help, family.clone());
+        }
+        let answered = "Requests to the HTTP API that were answered";
+        registry.register("http_requests", answered, self.http_requests.clone());
     }
 }
 
+<<<<<<< HEAD
 fn count<T: PartialEq + Copy>(all: &[T], counters: &[Counter], one: T) {
     if let Some(place) = all.iter().position(|other| *other == one) {
         counters[place].inc();
+=======
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// A counter for each of a few values, all of them from the start.
+pub struct Each<T> {
+    /// Those of `family`, found without its lock.
+    counters: Vec<(T, Counter)>,
+    family: Family<[(&'static str, String); 1], Counter>,
+}
+
+impl<T: Copy + PartialEq + Serialize> Each<T> {
+    fn new<const N: usize>(label: &'static str, all: [T; N]) -> Self {
+        let family = Family::<_, Counter>::default();
+        let counter = |value: T| family.get_or_create_owned(&[(label, name_of(value))]);
+        let counters = all.into_iter().map(|value| (value, counter(value))).collect();
+        Self { counters, family }
+    }
+
+    /// Counts one.
+    pub fn inc(&self, value: T) {
+        if let Some((_, counter)) = self.counters.iter().find(|(one, _)| *one == value) {
+            counter.inc();
+        }
+    }
+
+    /// How many there were.
+    pub fn get(&self, value: T) -> u64 {
+        let known = self.counters.iter().find(|(one, _)| *one == value);
+        known.map_or(0, |(_, counter)| counter.get())
+    }
+}
+
+impl<T> fmt::Debug for Each<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Each").finish_non_exhaustive()
+    }
+}
+
+/// The value as clients read it.
+fn name_of(value: impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => String::new(),
+>>>>>>> main
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use prometheus_client::encoding::text::encode;
+
     use super::*;
 
     #[test]
     fn each_reason_and_code_has_a_number_of_its_own() {
         let metrics = Metrics::default();
-        LeaveReason::ALL.into_iter().for_each(|reason| metrics.left(reason));
-        LossReason::ALL.into_iter().for_each(|reason| metrics.lost(reason));
-        ErrorCode::ALL.into_iter().for_each(|code| metrics.refused(code));
-        assert!(metrics.leaves().all(|(_, times)| times == 1));
-        assert!(metrics.timeouts().all(|(_, times)| times == 1));
-        assert!(metrics.refusals().all(|(_, times)| times == 1));
-        metrics.left(LeaveReason::Kicked);
-        let twice: Vec<_> = metrics.leaves().filter(|(_, times)| *times == 2).collect();
-        assert_eq!(twice, [(LeaveReason::Kicked, 2)]);
+        for (times, reason) in LeaveReason::ALL.into_iter().enumerate() {
+            (0..times).for_each(|_| metrics.leaves.inc(reason));
+        }
+        for (times, code) in ErrorCode::ALL.into_iter().enumerate() {
+            (0..times).for_each(|_| metrics.websocket_refusals.inc(code));
+        }
+        for (times, reason) in LeaveReason::ALL.into_iter().enumerate() {
+            assert_eq!(metrics.leaves.get(reason), times as u64);
+        }
+        for (times, code) in ErrorCode::ALL.into_iter().enumerate() {
+            assert_eq!(metrics.websocket_refusals.get(code), times as u64);
+            assert_eq!(metrics.http_refusals.get(code), 0);
+        }
+    }
+
+    #[test]
+    fn what_never_happened_is_shown_too() {
+        let (mut registry, mut text) = (Registry::default(), String::new());
+        Metrics::default().register(&mut registry);
+        encode(&mut text, &registry).unwrap();
+        for line in [
+            "leaves_total{reason=\"kicked\"} 0",
+            "timeouts_total{reason=\"lease\"} 0",
+            "websocket_refusals_total{code=\"bad_json\"} 0",
+            "http_refusals_total{code=\"internal\"} 0",
+            "resyncs_total 0",
+            "members 0",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "no line {line} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_method_that_nobody_knows_gets_no_label_of_its_own() {
+        let metrics = Metrics::default();
+        ["GET", "BREW", "STIR"].iter().for_each(|method| metrics.answered(method, "/v1", 405));
+        let (mut registry, mut text) = (Registry::default(), String::new());
+        metrics.register(&mut registry);
+        encode(&mut text, &registry).unwrap();
+        let other = "http_requests_total{method=\"other\",route=\"/v1\",status=\"405\"} 2";
+        assert!(text.lines().any(|shown| shown == other), "no line {other} in {text}");
     }
 }

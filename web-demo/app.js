@@ -1,11 +1,13 @@
 /**
  * The page: puts the client and the views together, and remembers who and where you are.
  *
- * Views know the document, the client knows the broker, and only this file knows both.
+ * Views know the document: they show what they are handed, and say what was pressed. The client, the
+ * guinea pig and the simulated viewers know the broker. Only this file knows both.
  */
 
 import { connect } from './client/index.js';
 import { byId, setText } from './dom.js';
+import { GuineaPig } from './guinea-pig.js';
 import { BreakView } from './view-break.js';
 import { ConnectionView } from './view-connection.js';
 import { CopyView, copy } from './view-copy.js';
@@ -14,6 +16,7 @@ import { FeedView } from './view-feed.js';
 import { StageView } from './view-stage.js';
 import { TYPING_MS, YouView } from './view-you.js';
 import { WireInput, WireView } from './view-wire.js';
+import { askForViewers, mostViewers } from './viewers.js';
 import { captionWords, levelNote, nobodyWords, problemWords, randomName, shorthandName } from './words.js';
 
 /** @typedef {import('./client/index.js').Client} Client */
@@ -30,8 +33,8 @@ const WHEN_HIDDEN = { away: true };
 
 const stage = new StageView();
 const feed = new FeedView();
-const crowd = new CrowdView();
-const pig = new BreakView();
+const crowd = new CrowdView({ most: mostViewers, ask: askForViewers });
+const pig = new GuineaPig(new BreakView((what) => pig.suffer(what)));
 const wire = new WireView();
 const copies = new CopyView();
 const connection = new ConnectionView(() => here.retry());

@@ -5,6 +5,13 @@ import { Meter, curve } from './meter.js';
 import { batchingWords, levelChangeWords, levelWords } from './words.js';
 
 /** @typedef {import('./client/index.js').Channel} Channel */
+/** @typedef {import('./viewers.js').Wanted} Wanted */
+
+/**
+ * @typedef {object} Source where simulated viewers come from
+ * @property {(channel: string) => Promise<number>} most how many there can be
+ * @property {(wanted: Wanted) => Promise<boolean>} ask whether there can be any; an error says what is wrong
+ */
 
 /** A crowd goes home by itself a minute after the page has last asked for it. */
 const KEEP_MS = 20_000;
@@ -13,6 +20,8 @@ const TICK_MS = 1_000;
 const SPARE = 1.1;
 
 export class CrowdView {
+  /** @type {Source} */
+  #source;
   #meter = new Meter();
   /** @type {Channel | null} */
   #room = null;
@@ -22,7 +31,9 @@ export class CrowdView {
   /** @type {HTMLButtonElement[]} */
   #buttons = [...document.querySelectorAll('button[data-crowd]')].map((button) => /** @type {HTMLButtonElement} */ (button));
 
-  constructor() {
+  /** @param {Source} source */
+  constructor(source) {
+    this.#source = source;
     for (const button of this.#buttons) {
       button.addEventListener('click', () => this.#bring(Number(button.dataset.crowd)));
     }
@@ -58,7 +69,7 @@ export class CrowdView {
   async #bring(viewers) {
     if (!this.#room) return;
     const channel = this.#room.name;
-    const most = viewers ? await this.#most(channel) : Infinity;
+    const most = viewers ? await this.#source.most(channel) : Infinity;
     this.#wanted = { viewers: Math.min(viewers >= 1000 ? Math.round(viewers * SPARE) : viewers, most), channel };
     this.#press(viewers);
     if (!most) return this.#forbidden();
@@ -67,27 +78,9 @@ export class CrowdView {
     await this.#ask();
   }
 
-  /** How many this broker would bring; none at all without an answer. @param {string} channel @returns {Promise<number>} */
-  async #most(channel) {
-    try {
-      const response = await fetch(`demo/crowd?channel=${encodeURIComponent(channel)}`);
-      return response.ok ? (await response.json()).max : 0;
-    } catch {
-      return Infinity; // no network: asking in earnest will tell
-    }
-  }
-
   async #ask() {
-    const wanted = this.#wanted;
     try {
-      const response = await fetch('demo/crowd', {
-        method: 'PUT',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(wanted),
-      });
-      if (response.status === 404) return this.#forbidden();
-      const answer = await response.json();
-      if (!response.ok) throw new Error(answer.detail ?? answer.title);
+      if (!await this.#source.ask(this.#wanted)) return this.#forbidden();
       setText(byId('crowd-problem'), '');
     } catch (error) {
       this.#wanted = { viewers: 0, channel: '' };

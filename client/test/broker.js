@@ -1,77 +1,10 @@
-/** A broker of our own for a test, and a wire to it that can be cut, frozen and slowed. */
+/** Clients against a broker of our own, and what tests wait for. */
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import net from 'node:net';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import WebSocket from 'ws';
 import { connect } from '../src/index.js';
+import './seed.js';
 
-const BROKER = process.env.HERENOW_BIN
-  ?? fileURLToPath(new URL('../../target/debug/herenow', import.meta.url));
-
-/**
- * @param {{port?: number, flags?: string[], env?: Record<string, string>}} [options]
- */
-export async function startBroker({ port = 0, flags = [], env = {} } = {}) {
-  const child = spawn(BROKER, ['--listen', `127.0.0.1:${port}`, ...flags], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, HERENOW_LOG: 'error', ...env },
-  });
-  const [line] = await once(createInterface({ input: child.stdout }), 'line');
-  const http = /^listening on (http:\S+)/.exec(line)?.[1];
-  if (!http) throw new Error(`the broker began with ${JSON.stringify(line)}`);
-  return {
-    http,
-    url: `${http.replace('http', 'ws')}/ws`,
-    port: Number(new URL(http).port),
-    /** @param {NodeJS.Signals} signal */
-    async stop(signal = 'SIGTERM') {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      child.kill(signal);
-      await once(child, 'exit');
-    },
-  };
-}
-
-/** A wire that loses connections as a network does: without a goodbye. @param {number} port of the broker */
-export async function startWire(port) {
-  /** @type {Set<net.Socket>} */
-  const sockets = new Set();
-  const server = net.createServer((near) => {
-    const far = net.connect(port, '127.0.0.1');
-    near.pipe(far).pipe(near);
-    for (const socket of [near, far]) {
-      sockets.add(socket);
-      socket.on('error', () => socket.destroy());
-      socket.on('close', () => sockets.delete(socket));
-    }
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = /** @type {net.AddressInfo} */ (server.address());
-  return {
-    url: `ws://127.0.0.1:${address.port}/ws`,
-    port: address.port,
-    /** Cuts all connections that there are. */
-    cut() {
-      for (const socket of sockets) socket.resetAndDestroy();
-    },
-    /** Nothing comes through any more on the connections that there are, and nobody is told. */
-    freeze() {
-      for (const socket of sockets) {
-        socket.unpipe();
-        socket.pause();
-      }
-    },
-    async stop() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await once(server, 'close');
-    },
-  };
-}
+export { startBroker, startWire } from './rig.js';
 
 /** A client that comes back fast. @param {string} url @param {import('../src/client.js').Options} [options] */
 export function client(url, options) {

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 use toml::{Table, Value};
 
-use crate::limits::{KEY_SECRET_BYTES, MAX_KEY_NAME_BYTES};
+use crate::limits::{API_KEY_BYTES, MAX_API_KEY_NAME_BYTES};
 
 /// What a back end may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -160,16 +160,16 @@ fn parse_key(table: &Value) -> Result<ApiKey, String> {
         Some(value) => value.as_str().ok_or(format!("{name} must be a string")),
     };
     let name = text("name")?;
-    if name.is_empty() || name.len() > MAX_KEY_NAME_BYTES || name.chars().any(char::is_control) {
+    if name.is_empty() || name.len() > MAX_API_KEY_NAME_BYTES || name.chars().any(char::is_control)
+    {
         return Err(format!(
-            "name must be 1 to {MAX_KEY_NAME_BYTES} bytes without control characters"
+            "name must be 1 to {MAX_API_KEY_NAME_BYTES} bytes without control characters"
         ));
     }
     let secret = text("secret")?;
-    if !KEY_SECRET_BYTES.contains(&secret.len())
-        || !secret.bytes().all(|byte| byte.is_ascii_graphic())
+    if !API_KEY_BYTES.contains(&secret.len()) || !secret.bytes().all(|byte| byte.is_ascii_graphic())
     {
-        let (min, max) = (KEY_SECRET_BYTES.start(), KEY_SECRET_BYTES.end());
+        let (min, max) = (API_KEY_BYTES.start(), API_KEY_BYTES.end());
         return Err(format!("secret must be {min} to {max} visible ASCII characters"));
     }
     let rights = parse_rights(table.get("rights").ok_or("has no rights")?)?;

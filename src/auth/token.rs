@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::access::Identity;
 use super::claims::{Claims, refused};
 use super::verifying_key::VerifyingKey;
-use crate::limits::{LEEWAY_MS, MAX_TOKEN_BYTES};
+use crate::limits::{MAX_TOKEN_BYTES, TOKEN_LEEWAY_MS};
 use crate::now::Now;
 
 /// Verifies tokens.
@@ -128,7 +128,7 @@ fn explain(error: &ErrorKind) -> Refusal {
 
 /// Expiry comes last, so that `token_expired` means that nothing else is wrong.
 fn check_times(claims: &Claims, now: Now) -> Result<(), Refusal> {
-    let soon = now.unix_ms.saturating_add(LEEWAY_MS);
+    let soon = now.unix_ms.saturating_add(TOKEN_LEEWAY_MS);
     for (date, claim) in [(claims.not_before, "nbf"), (claims.issued, "iat")] {
         if date.is_some_and(|date| date.unix_ms() > soon) {
             return Err(refused(format_args!("is not valid yet: claim \"{claim}\"")));

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::secret::Secret;
-use crate::limits::{MIN_SECRET_BYTES, RSA_BYTES};
+use crate::limits::{MIN_TOKEN_SECRET_BYTES, RSA_BYTES};
 
 /// Bytes of an Ed25519 key.
 const ED_BYTES: usize = 32;
@@ -26,15 +26,15 @@ impl VerifyingKey {
     /// A shared secret, for HS256.
     ///
     /// # Errors
-    /// Shorter than [`MIN_SECRET_BYTES`], or a PEM file: whoever takes a public key for a secret
+    /// Shorter than [`MIN_TOKEN_SECRET_BYTES`], or a PEM file: whoever takes a public key for a secret
     /// lets everyone sign.
     pub fn from_secret(secret: &Secret) -> Result<Self, String> {
         let bytes = secret.expose();
         if bytes.starts_with(b"-----BEGIN") {
             return Err("holds a key in PEM, not a secret: see --jwt-public-key-file".into());
         }
-        if bytes.len() < MIN_SECRET_BYTES {
-            return Err(format!("must hold at least {MIN_SECRET_BYTES} bytes"));
+        if bytes.len() < MIN_TOKEN_SECRET_BYTES {
+            return Err(format!("must hold at least {MIN_TOKEN_SECRET_BYTES} bytes"));
         }
         Ok(Self { kid: None, algorithm: Algorithm::HS256, key: DecodingKey::from_secret(bytes) })
     }
@@ -124,7 +124,7 @@ impl VerifyingKey {
     fn sound(self) -> Result<Self, String> {
         let fits = match (self.algorithm, self.key.kind()) {
             (Algorithm::HS256, DecodingKeyKind::SecretOrDer(bytes)) => {
-                bytes.len() >= MIN_SECRET_BYTES
+                bytes.len() >= MIN_TOKEN_SECRET_BYTES
             }
             (Algorithm::EdDSA, DecodingKeyKind::SecretOrDer(bytes)) => bytes.len() == ED_BYTES,
             (Algorithm::RS256, DecodingKeyKind::SecretOrDer(der)) => {
@@ -140,7 +140,9 @@ impl VerifyingKey {
             return Ok(self);
         }
         Err(match self.algorithm {
-            Algorithm::HS256 => format!("must be a secret of at least {MIN_SECRET_BYTES} bytes"),
+            Algorithm::HS256 => {
+                format!("must be a secret of at least {MIN_TOKEN_SECRET_BYTES} bytes")
+            }
             Algorithm::RS256 => "must be an RSA key of 2048 to 4096 bits".into(),
             Algorithm::ES256 => "must be on the curve P-256".into(),
             _ => "must be an Ed25519 key".into(),

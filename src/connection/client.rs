@@ -56,6 +56,14 @@ impl Client {
         Caller::User { user: outlet.user(), access: sending.access().map(Arc::as_ref) }
     }
 
+    /// Counts that the socket was full. A full socket ends the writing until the connection's task
+    /// has looked, and the task asks at each look and at the end: so none is missed, none told twice.
+    pub(super) fn count_choked(&self, sending: &mut Sending<'_>) {
+        if sending.take_newly_full() {
+            self.desk.hub().metrics().choked.inc();
+        }
+    }
+
     /// The connection as what keeps its user present.
     pub(super) fn source(&self) -> Source {
         Source::connection(self.outlet.id())

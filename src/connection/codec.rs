@@ -46,7 +46,7 @@ impl Violation {
 
 /// Whether to go on decoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum AfterFrame {
     /// The next frame, please.
     More,
     /// Keep the rest for later.
@@ -58,12 +58,12 @@ pub enum Next {
 /// Decodes what a client sends. Bounded by one message, one header and what was read at once.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    kept: Option<Box<Kept>>,
+    kept: Option<Box<UnfinishedInput>>,
 }
 
 /// What has to be kept between two reads; a connection at rest keeps nothing.
 #[derive(Debug, Default)]
-struct Kept {
+struct UnfinishedInput {
     /// Bytes that are not decoded yet: a cut frame, or whatever came while paused.
     raw: Vec<u8>,
     /// The parts of an unfinished message, unmasked.
@@ -76,7 +76,7 @@ impl Decoder {
     /// A decoder that has been given `bytes` already.
     #[must_use]
     pub fn after(bytes: Vec<u8>) -> Self {
-        let kept = Kept { raw: bytes, ..Kept::default() };
+        let kept = UnfinishedInput { raw: bytes, ..UnfinishedInput::default() };
         Self { kept: (!kept.raw.is_empty()).then(|| Box::new(kept)) }
     }
 
@@ -89,7 +89,7 @@ impl Decoder {
         input: &mut [u8],
         limit: usize,
         now_ms: u64,
-        mut sink: impl FnMut(Incoming<'_>) -> Next,
+        mut sink: impl FnMut(Incoming<'_>) -> AfterFrame,
     ) -> Result<(), Violation> {
         let Some(mut kept) = self.kept.take() else {
             let mut message = None;
@@ -97,7 +97,7 @@ impl Decoder {
             if used.bytes < input.len() || message.is_some() {
                 let raw = input[used.bytes..].to_vec();
                 let since_ms = (!used.paused).then_some(now_ms);
-                self.kept = Some(Box::new(Kept { raw, message, since_ms }));
+                self.kept = Some(Box::new(UnfinishedInput { raw, message, since_ms }));
             }
             return Ok(());
         };
@@ -135,7 +135,7 @@ fn decode_all(
     buffer: &mut [u8],
     message: &mut Option<Vec<u8>>,
     limit: usize,
-    sink: &mut impl FnMut(Incoming<'_>) -> Next,
+    sink: &mut impl FnMut(Incoming<'_>) -> AfterFrame,
 ) -> Result<Used, Violation> {
     let mut used = Used { bytes: 0, finished_message: false, paused: false };
     while let Some(frame) = next_frame(&mut buffer[used.bytes..], limit)? {
@@ -146,12 +146,12 @@ fn decode_all(
         };
         used.finished_message |= message.is_none();
         match next {
-            Next::More => {}
-            Next::Pause => {
+            AfterFrame::More => {}
+            AfterFrame::Pause => {
                 used.paused = true;
                 break;
             }
-            Next::Stop => {
+            AfterFrame::Stop => {
                 used.bytes = buffer.len();
                 break;
             }
@@ -231,8 +231,8 @@ fn data_frame(
     frame: &Frame<'_>,
     message: &mut Option<Vec<u8>>,
     limit: usize,
-    sink: &mut impl FnMut(Incoming<'_>) -> Next,
-) -> Result<Next, Violation> {
+    sink: &mut impl FnMut(Incoming<'_>) -> AfterFrame,
+) -> Result<AfterFrame, Violation> {
     let text = |bytes| {
         std::str::from_utf8(bytes).map_err(|_| Violation {
             code: CloseCode::InvalidUtf8,

@@ -35,7 +35,7 @@ impl Client {
             (Err(rejected), limited) => (rejected.id, Err(limited.unwrap_or(rejected.refusal))),
         };
         if let Err(refusal) = &outcome {
-            self.desk.hub().metrics().refused(refusal.code);
+            self.desk.hub().metrics().websocket_refusals.inc(refusal.code);
         }
         let follows = follows(&outcome);
         for frame in reply(id, outcome).into_iter().chain(follows) {

@@ -49,7 +49,7 @@ impl End {
 
 /// Turns away a client without an acceptable identity. After the handshake rather than in it,
 /// because browsers do not show pages what a refused handshake said.
-pub(super) fn turn_away(dialect: &mut impl Dialect, outlet: &Outlet, refusal: Refusal) {
+pub(super) fn turn_away(dialect: &mut impl Dialect, hub: &Hub, outlet: &Outlet, refusal: Refusal) {
     let mut sending = outlet.lock();
     let reason = refusal.message.to_string();
     // Whoever comes with a token that was good may come back with a fresh one.
@@ -57,6 +57,7 @@ pub(super) fn turn_away(dialect: &mut impl Dialect, outlet: &Outlet, refusal: Re
         ErrorCode::TokenExpired => (ErrorCode::TokenExpired, CloseCode::TokenExpired),
         _ => (ErrorCode::Unauthenticated, CloseCode::Unauthenticated),
     };
+    hub.metrics().websocket_refusals.inc(code);
     dialect.reply(&mut sending, &ServerFrame::error(None, Refusal { code, ..refusal }));
     sending.close(Some(&close_payload(close.number(), &reason)));
     outlet.transport().half_close();
@@ -98,6 +99,7 @@ impl Client {
     pub(super) fn end(&mut self, dialect: &mut impl Dialect, end: &End) {
         let outlet = Arc::clone(&self.outlet);
         let mut sending = outlet.lock();
+        self.count_choked(&mut sending);
         for subscribed in self.places.iter().filter_map(|place| place.subscribed.as_ref()) {
             sending.set_cursor(&subscribed.subscription, Cursor::Dead);
         }

@@ -9,11 +9,11 @@ use herenow_protocol::reply::{LimitsInfo, ServerInfo};
 use super::liveness::PingRules;
 use super::patience::Patience;
 use crate::actions::Desk;
-use crate::allowance::Rate;
 use crate::config::Config;
 use crate::delivery::Outlet;
 use crate::limits::LIST_MAX;
 use crate::now::Now;
+use crate::token_bucket::Rate;
 
 /// What holds for every WebSocket.
 #[derive(Debug)]

@@ -9,19 +9,19 @@ use herenow_protocol::{CloseCode, ErrorCode, Refusal, UserId};
 
 use super::catch_up::CaughtUp;
 use super::client::Client;
-use super::codec::{Decoder, Incoming, Next};
+use super::codec::{AfterFrame, Decoder, Incoming};
 use super::dialect::{Dialect, Herenow};
 use super::ending::{End, Leaving, linger, turn_away};
 use super::liveness::{Heart, Pulse};
 use super::place::Places;
 use super::rules::SocketRules;
 use crate::actions::Desk;
-use crate::allowance::{Allowance, Charge};
 use crate::auth::Identity;
 use crate::delivery::writer::{PING, PONG};
 use crate::delivery::{Flow, Outlet, Sending, Transport, Wake};
 use crate::limits::{READ_BYTES, REPLIES_PAUSE_BYTES};
 use crate::now::Now;
+use crate::token_bucket::{Charge, TokenBucket};
 
 /// A socket whose handshake is done.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub fn start(
     match refusal {
         None => drop(tokio::spawn(Task::begin(desk, rules, outlet, early, dialect, guard))),
         Some(refusal) => {
-            turn_away(&mut dialect, &outlet, refusal);
+            turn_away(&mut dialect, &hub, &outlet, refusal);
             tokio::spawn(linger(Leaving { hub, outlet }, guard));
         }
     }
@@ -65,7 +65,7 @@ pub fn start(
 /// rounds each up to a multiple of 128 bytes.
 struct Task<D: Dialect, G: Send + Unpin + 'static> {
     decoder: Decoder,
-    allowance: Allowance,
+    bucket: TokenBucket,
     heart: Heart,
     client: Client,
     dialect: D,
@@ -110,7 +110,7 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         desk.hub().user_connected(&outlet, access.as_ref().map(|access| access.info()), now);
         Self {
             decoder: Decoder::after(early),
-            allowance: Allowance::new(rules.rate, now.mono_ms),
+            bucket: TokenBucket::new(rules.rate, now.mono_ms),
             heart: Heart::new(now.mono_ms),
             client: Client {
                 desk,
@@ -133,9 +133,9 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         self.client.outlet.register(cx);
         loop {
             match self.step(cx, now) {
-                Ok(Step::Again) => {}
-                Ok(Step::Wait) => return Poll::Pending,
-                Ok(Step::Yield) => {
+                Ok(AfterStep::Again) => {}
+                Ok(AfterStep::Wait) => return Poll::Pending,
+                Ok(AfterStep::Yield) => {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
@@ -145,12 +145,13 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
     }
 
     /// Looks at everything that may have happened, once.
-    fn step(&mut self, cx: &mut Context<'_>, now: Now) -> Result<Step, End> {
+    fn step(&mut self, cx: &mut Context<'_>, now: Now) -> Result<AfterStep, End> {
         if std::mem::take(&mut self.fresh) {
             self.receive(&mut [], now)?;
         }
-        let sending = self.client.outlet.lock();
+        let mut sending = self.client.outlet.lock();
         let (flow, has_letters) = (sending.flow(), sending.has_letters());
+        self.client.count_choked(&mut sending);
         drop(sending);
         if self.client.outlet.take_wake(Wake::Drain) {
             return Err(End::Drain);
@@ -170,29 +171,29 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         }
         if has_letters && !self.paused {
             self.pass_on_letters();
-            return Ok(Step::Again);
+            return Ok(AfterStep::Again);
         }
         // What has come is read before anybody is judged by it: after a stall of the broker the
         // heartbeats of the time lie in the sockets.
-        if !self.paused && matches!(self.read(cx, now)?, Step::Again) {
-            return Ok(Step::Again);
+        if !self.paused && matches!(self.read(cx, now)?, AfterStep::Again) {
+            return Ok(AfterStep::Again);
         }
         let timer = self.client.outlet.take_wake(Wake::Timer);
         if timer || self.client.retime || flow == Flow::Choked {
             let flow_now = self.tend(now)?;
             if flow_now != flow {
                 // A ping filled the socket: nobody but the next look waits for it to drain.
-                return Ok(Step::Again);
+                return Ok(AfterStep::Again);
             }
         }
-        Ok(Step::Wait)
+        Ok(AfterStep::Wait)
     }
 
     /// Makes replies of the letters that wait, as far as there is room among the replies: a slow
     /// reader's letters stay in its mailbox, which is bounded, until it has taken what is queued.
     fn pass_on_letters(&mut self) {
         let mut sending = self.client.outlet.lock();
-        while pause_if_unread(&mut sending, &mut self.paused) == Next::More
+        while pause_if_unread(&mut sending, &mut self.paused) == AfterFrame::More
             && let Some(letter) = sending.take_letter()
         {
             self.dialect.reply(&mut sending, letter.frame());
@@ -205,16 +206,16 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
     }
 
     /// Reads what has come, into the thread's buffer, and acts on it.
-    fn read(&mut self, cx: &mut Context<'_>, now: Now) -> Result<Step, End> {
+    fn read(&mut self, cx: &mut Context<'_>, now: Now) -> Result<AfterStep, End> {
         thread_local! {
             static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
         }
         BUFFER.with_borrow_mut(|buffer| {
             match self.client.outlet.transport().poll_read(cx, buffer) {
-                Poll::Pending => Ok(Step::Wait),
+                Poll::Pending => Ok(AfterStep::Wait),
                 Poll::Ready(Ok(length)) if length > 0 => {
                     self.receive(&mut buffer[..length], now)?;
-                    Ok(Step::Again)
+                    Ok(AfterStep::Again)
                 }
                 Poll::Ready(_) => Err(End::Lost),
             }
@@ -227,15 +228,15 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         let outlet = Arc::clone(&self.client.outlet);
         let mut sending = outlet.lock();
         let mut end = None;
-        let Self { decoder, client, dialect, allowance, paused, .. } = self;
+        let Self { decoder, client, dialect, bucket, paused, .. } = self;
         let limit = client.rules.message_bytes;
         let decoded = decoder.feed(input, limit, now.mono_ms, |incoming| {
-            let charge = allowance.charge(client.rules.rate, now.mono_ms);
+            let charge = bucket.charge(client.rules.rate, now.mono_ms);
             match take(client, dialect, &mut sending, incoming, charge, now) {
                 Ok(()) => pause_if_unread(&mut sending, paused),
                 Err(why) => {
                     end = Some(why);
-                    Next::Stop
+                    AfterFrame::Stop
                 }
             }
         });
@@ -254,7 +255,7 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
     }
 
     /// The socket takes bytes again: everything that is owed, oldest first.
-    fn catch_up(&mut self, now: Now) -> Result<Step, End> {
+    fn catch_up(&mut self, now: Now) -> Result<AfterStep, End> {
         let outlet = Arc::clone(&self.client.outlet);
         let mut sending = outlet.lock();
         let caught_up = self.client.catch_up(&mut sending, now);
@@ -271,7 +272,7 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
                 self.receive(&mut [], now)?;
             }
         }
-        Ok(if caught_up == CaughtUp::NotYet { Step::Yield } else { Step::Again })
+        Ok(if caught_up == CaughtUp::NotYet { AfterStep::Yield } else { AfterStep::Again })
     }
 
     /// Does what is due, and arms the connection's timer for what is due next.
@@ -338,7 +339,7 @@ impl<D: Dialect, G: Send + Unpin + 'static> Drop for Task<D, G> {
 }
 
 /// What to do after a look.
-enum Step {
+enum AfterStep {
     /// Look again: something was done.
     Again,
     /// Look again, after others had their turn.
@@ -379,10 +380,10 @@ fn take(
 }
 
 /// Stops reading from a client that does not read.
-fn pause_if_unread(sending: &mut Sending<'_>, paused: &mut bool) -> Next {
+fn pause_if_unread(sending: &mut Sending<'_>, paused: &mut bool) -> AfterFrame {
     if sending.queued() > REPLIES_PAUSE_BYTES {
         sending.flush_replies();
         *paused = sending.queued() > REPLIES_PAUSE_BYTES;
     }
-    if *paused { Next::Pause } else { Next::More }
+    if *paused { AfterFrame::Pause } else { AfterFrame::More }
 }

@@ -45,12 +45,12 @@ impl Subscription {
     }
 
     /// Writes `frame`, which takes a subscriber from cursor `from` to cursor `to`, if it stands at
-    /// `from` and its socket is free.
-    pub fn visit(&self, from: Cursor, to: Cursor, frame: &Arc<SharedFrame>) {
+    /// `from` and its socket is free. The result: whether it did, and the socket took it.
+    pub fn visit(&self, from: Cursor, to: Cursor, frame: &Arc<SharedFrame>) -> bool {
         let mut sending = self.outlet.lock();
-        if sending.flow() == Flow::Flowing && self.cursor.get() == from {
-            sending.write_shared(&self.cursor, to, frame);
-        }
+        sending.flow() == Flow::Flowing
+            && self.cursor.get() == from
+            && sending.write_shared(&self.cursor, to, frame)
     }
 
     /// As [`Subscription::visit`], with what no log keeps: whoever does not take it at once needs a

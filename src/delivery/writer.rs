@@ -56,6 +56,11 @@ pub(super) struct Writer {
     sent: u32,
     /// A revoked reader is closed for being slow, not for being gone.
     revoked: bool,
+    /// The socket was found full since the connection last flowed.
+    full: bool,
+    /// The connection's task does not know of that yet. Counted by the task, since there is no room
+    /// here for a way to the counters.
+    newly_full: bool,
 }
 
 enum Tail {
@@ -111,6 +116,8 @@ impl Writer {
             waker: None,
             sent: 0,
             revoked: false,
+            full: false,
+            newly_full: false,
         }
     }
 
@@ -232,6 +239,12 @@ impl<'a> Sending<'a> {
         self.writer.sent
     }
 
+    /// Whether the socket was found full, for the first time since the connection last flowed and
+    /// since this was last asked.
+    pub fn take_newly_full(&mut self) -> bool {
+        std::mem::take(&mut self.writer.newly_full)
+    }
+
     /// Sends the replies if nothing older is waiting.
     pub fn flush_replies(&mut self) {
         if self.writer.flow == Flow::Flowing && self.resume_replies() == Sweep::Full {
@@ -261,7 +274,7 @@ impl<'a> Sending<'a> {
             match Written::new(self.transport.write(bytes), &mut writer.sent, bytes) {
                 Written::All => writer.tail = None,
                 Written::Cut(written) => tail.advance(written),
-                Written::Nothing => return Sweep::Full,
+                Written::Nothing => return self.full(),
                 Written::Failed => return self.broken(),
             }
         }
@@ -278,7 +291,7 @@ impl<'a> Sending<'a> {
                 Written::Cut(written) => {
                     writer.replies.drain(..written);
                 }
-                Written::Nothing => return Sweep::Full,
+                Written::Nothing => return self.full(),
                 Written::Failed => return self.broken(),
             }
         }
@@ -301,9 +314,9 @@ impl<'a> Sending<'a> {
             Written::Cut(written) => {
                 cursor.set(Cursor::Next(next_seq));
                 self.writer.tail = Some(Box::new(Tail::Own(frames[written..].into(), 0)));
-                Sweep::Full
+                self.full()
             }
-            Written::Nothing => Sweep::Full,
+            Written::Nothing => self.full(),
             Written::Failed => self.broken(),
         }
     }
@@ -312,6 +325,7 @@ impl<'a> Sending<'a> {
     pub fn flowing(&mut self) {
         if self.writer.flow == Flow::Choked {
             self.writer.flow = Flow::Flowing;
+            self.writer.full = false;
         }
     }
 
@@ -365,8 +379,16 @@ impl<'a> Sending<'a> {
     }
 
     fn choke(&mut self) {
+        self.full();
         self.writer.flow = Flow::Choked;
         self.writer.wake();
+    }
+
+    /// The socket takes nothing more. Every write that finds so comes here.
+    fn full(&mut self) -> Sweep {
+        self.writer.newly_full |= !self.writer.full;
+        self.writer.full = true;
+        Sweep::Full
     }
 
     fn broken(&mut self) -> Sweep {

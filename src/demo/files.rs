@@ -20,11 +20,11 @@ use crate::web::problem;
 
 #[derive(Embed)]
 #[folder = "web-demo/"]
-struct Page;
+struct PageFiles;
 
 #[derive(Embed)]
 #[folder = "client/src/"]
-struct Client;
+struct LibraryFiles;
 
 /// The content type of a file, by how its name ends. A file of another kind is not served.
 fn kind(name: &str) -> Option<&'static str> {
@@ -59,7 +59,7 @@ pub async fn file(name: Result<Path<String>, PathRejection>, asked: HeaderMap) -
 fn page(name: &str, asked: &HeaderMap) -> Response {
     // The page says the rest of its policy itself; this part only a header can.
     let headers = [FRESH, (CONTENT_SECURITY_POLICY, "frame-ancestors 'none'")];
-    answer(name, Page::get(name), headers, asked)
+    answer(name, PageFiles::get(name), headers, asked)
 }
 
 /// A module of the client library, by its path. It is public code, and pages of any origin import
@@ -67,7 +67,7 @@ fn page(name: &str, asked: &HeaderMap) -> Response {
 pub async fn client(name: Result<Path<String>, PathRejection>, asked: HeaderMap) -> Response {
     let name = text(name);
     let open = [FRESH, (ACCESS_CONTROL_ALLOW_ORIGIN, "*"), (EMBEDDED_BY, "cross-origin")];
-    answer(&name, Client::get(&name), open, &asked)
+    answer(&name, LibraryFiles::get(&name), open, &asked)
 }
 
 /// A path that can't be decoded names no file.
@@ -122,7 +122,8 @@ mod tests {
     /// when the broker was compiled last.
     #[test]
     fn every_file_of_the_folders_is_served() {
-        let (page, client): (Vec<_>, Vec<_>) = (Page::iter().collect(), Client::iter().collect());
+        let (page, client): (Vec<_>, Vec<_>) =
+            (PageFiles::iter().collect(), LibraryFiles::iter().collect());
         for (folder, mut served) in [("web-demo", page), ("client/src", client)] {
             let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
             let mut names: Vec<_> = std::fs::read_dir(path)
@@ -141,9 +142,9 @@ mod tests {
     #[test]
     fn what_is_in_a_file_decides_its_tag() {
         for (folder, file) in [
-            ("web-demo/index.html", Page::get("index.html")),
-            ("web-demo/app.js", Page::get("app.js")),
-            ("client/src/link.js", Client::get("link.js")),
+            ("web-demo/index.html", PageFiles::get("index.html")),
+            ("web-demo/app.js", PageFiles::get("app.js")),
+            ("client/src/link.js", LibraryFiles::get("link.js")),
         ] {
             let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
             let (file, lies_there) = (file.unwrap(), std::fs::read(path).unwrap());

@@ -8,13 +8,13 @@
 //!
 //! - [`files`]: the page and the client library, compiled in.
 //! - [`turn`]: what viewers are called and what they do next; pure.
-//! - [`numbers`]: how many there may be, and which number each has.
+//! - [`number_pool`]: how many there may be, and which number each has.
 //! - `visitor`: one of them, from its coming to its going.
 //! - [`visitors`]: all of them, by the channels for which people asked for them.
 //! - [`route`]: asking for them over HTTP.
 
 pub mod files;
-pub mod numbers;
+pub mod number_pool;
 pub mod route;
 pub mod turn;
 mod visitor;

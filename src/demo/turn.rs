@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::limits::DEMO_EVENTS_PER_SECOND;
+use crate::limits::{DEMO_BACK_OFF_MS, DEMO_EVENTS_PER_SECOND};
 
 const NAMES: [&str; 50] = [
     "Mia", "Noah", "Aisha", "Liam", "Yuki", "Elena", "Omar", "Sofia", "Ravi", "Emma", "Kofi",
@@ -22,9 +22,6 @@ const PAUSE_MS: std::ops::Range<u64> = 5_000..30_000;
 
 /// How long one that left stays away, in milliseconds.
 const AWAY_MS: std::ops::Range<u64> = 2_000..8_000;
-
-/// Longest wait of one that was refused, in milliseconds.
-const BACK_OFF_MS: u64 = 30_000;
 
 /// What ten turns are on average: so many changes of mood,
 const MOODS_OF_TEN: u64 = 7;
@@ -76,7 +73,7 @@ fn away(rng: &mut Rng) -> Duration {
 
 /// How long a viewer waits that was refused so many times in a row.
 pub fn back_off(rng: &mut Rng, refused: u32) -> Duration {
-    let most_ms = 1_000u64.checked_shl(refused).unwrap_or(BACK_OFF_MS).min(BACK_OFF_MS);
+    let most_ms = 1_000u64.checked_shl(refused).unwrap_or(DEMO_BACK_OFF_MS).min(DEMO_BACK_OFF_MS);
     Duration::from_millis(rng.u64(most_ms / 2..=most_ms))
 }
 

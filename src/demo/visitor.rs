@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::numbers::Number;
+use super::number_pool::Number;
 use super::turn::{self, Turn};
 use crate::limits::{DEMO_HANDSHAKE, DEMO_READ_BYTES, LINGER};
 
@@ -46,11 +46,11 @@ struct Life {
     channel: ChannelName,
     number: Number,
     rng: Rng,
-    link: Option<Link>,
+    link: Option<Welcomed>,
 }
 
 /// A connection that has had its welcome. Of what can fail there only one thing matters: it ended.
-struct Link {
+struct Welcomed {
     socket: WebSocketStream<TcpStream>,
     /// As often as the broker asked for.
     heartbeat: Interval,
@@ -65,7 +65,7 @@ impl Life {
             _ = gone => true,
             () = self.live() => false,
         };
-        let Some(Link { mut socket, .. }) = self.link.take() else { return };
+        let Some(Welcomed { mut socket, .. }) = self.link.take() else { return };
         // Read to its end: a socket that is dropped with bytes unread takes the Close frame along.
         let end = async {
             if goodbye {
@@ -92,9 +92,9 @@ impl Life {
         }
     }
 
-    async fn connect(&self) -> Option<Link> {
+    async fn connect(&self) -> Option<Welcomed> {
         let name = turn::name(self.number.get());
-        timeout(DEMO_HANDSHAKE, Link::open(self.address, &name)).await.ok()?
+        timeout(DEMO_HANDSHAKE, Welcomed::open(self.address, &name)).await.ok()?
     }
 
     /// Takes its turns until the connection is to be dropped, and returns for how long; `None` if it
@@ -123,7 +123,7 @@ impl Life {
     }
 }
 
-impl Link {
+impl Welcomed {
     async fn open(address: SocketAddr, user: &str) -> Option<Self> {
         let stream = TcpStream::connect(address).await.ok()?;
         stream.set_nodelay(true).ok()?;

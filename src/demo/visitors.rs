@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::numbers::Numbers;
+use super::number_pool::NumberPool;
 use super::visitor::{self, Visitor};
 use crate::limits::DEMO_STEP;
 
@@ -24,7 +24,7 @@ pub struct Visitors {
     /// How long those of a channel stay when nobody asks for them again.
     lease: Duration,
     stopped: watch::Receiver<bool>,
-    numbers: Arc<Numbers>,
+    numbers: Arc<NumberPool>,
     /// Gives each visitor a generator of its own.
     rng: Mutex<Rng>,
     /// How many viewers each channel is to have. They go with the sender.
@@ -42,7 +42,7 @@ impl Visitors {
         seed: u64,
         stopped: watch::Receiver<bool>,
     ) -> Arc<Self> {
-        let (numbers, rng) = (Numbers::new(max), Mutex::new(Rng::with_seed(seed)));
+        let (numbers, rng) = (NumberPool::new(max), Mutex::new(Rng::with_seed(seed)));
         Arc::new(Self { address, lease, stopped, numbers, rng, sizes: Mutex::default() })
     }
 

@@ -44,7 +44,7 @@ pub async fn metrics(State(web): State<Web>) -> Response {
         "WebSockets that were ever connected",
         ConstCounter::new(hub.connections_opened()),
     );
-    web.requests.register(&mut registry);
+    hub.metrics().register(&mut registry);
     let mut text = String::new();
     if encode(&mut text, &registry).is_err() {
         return Problem::from(Refusal::new(ErrorCode::Internal, "the metrics can't be written"))

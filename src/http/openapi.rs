@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::limits::HEADER_BYTES;
-use crate::web::operation::{Content, Operation, Parameter, Place, Tables, V1};
+use crate::web::operation::{Content, Operation, Parameter, ParameterPlace, Tables, V1};
 use crate::web::problem::Details;
 
 /// What any request below `/v1` may meet.
@@ -250,7 +250,7 @@ impl Book {
         if parameter.required {
             described["required"] = json!(true);
         }
-        if parameter.place == Place::QueryList {
+        if parameter.place == ParameterPlace::QueryList {
             described["style"] = json!("form");
             described["explode"] = json!(false);
         }

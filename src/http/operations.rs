@@ -12,7 +12,7 @@ use super::shapes::{
 use super::{channels, health, members, openapi, users};
 use crate::limits::{LIST_DEFAULT, LIST_MAX};
 use crate::web::operation::{
-    Content, Operation, Parameter, Place, json as json_of, operation, value_of,
+    Content, Operation, Parameter, ParameterPlace, json as json_of, operation, value_of,
 };
 
 const MEMBER: &str = "/v1/channels/{channel}/members/{user}";
@@ -42,7 +42,7 @@ const PREFIX: Parameter = Parameter::query(
 
 const IDS: Parameter = Parameter {
     name: "ids",
-    place: Place::QueryList,
+    place: ParameterPlace::QueryList,
     required: true,
     description: "Users, with commas between them, in a request whose head is at most 16 KiB. \
         Whoever has a comma in its name can't be asked for here.",

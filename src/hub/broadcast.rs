@@ -9,6 +9,7 @@ use herenow_protocol::{ChannelName, Level, ServerFrame, encode};
 
 use crate::auth::{self, Access};
 use crate::delivery::{Cursor, Owed, SharedFrame, Subscription};
+use crate::metrics::Metrics;
 use crate::presence::{Bundle, ChannelState, Sight, Standing, Step, Tally, View, Viewer};
 
 /// The frames of a tick, and what else its round may need, taken at the tick.
@@ -24,6 +25,7 @@ pub(super) struct Broadcast {
     asides: HashMap<Sight, Arc<SharedFrame>>,
     /// Snapshots of those who see more, by what they see: the numbers of the members.
     own_views: HashMap<(Kind, Vec<u64>), Arc<SharedFrame>>,
+    metrics: Arc<Metrics>,
 }
 
 struct Frames {
@@ -56,6 +58,7 @@ impl Broadcast {
         standing: Standing,
         frames: Option<Bundle>,
         aside: Option<Arc<Step>>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let frames = frames.map(|Bundle { first_seq, next_seq, bytes }| Frames {
             first: Cursor::Next(first_seq),
@@ -71,6 +74,7 @@ impl Broadcast {
             aside,
             asides: HashMap::new(),
             own_views: HashMap::new(),
+            metrics,
         }
     }
 
@@ -183,7 +187,12 @@ impl Broadcast {
                 Some(own) => own,
                 None => self.shared(channel, kind),
             };
-            sub.visit(from, to, &shared);
+            let given = sub.visit(from, to, &shared);
+            // Here and nowhere else a subscriber gets one, whatever made it want one. Where the
+            // socket does not take it, the subscriber still wants it, and it comes here again.
+            if given && kind == Kind::Snapshot(SnapshotReason::Resync) {
+                self.metrics.resyncs.inc();
+            }
         }
     }
 

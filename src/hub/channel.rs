@@ -111,7 +111,7 @@ pub struct Guarded {
 }
 
 /// What one tick has to tell.
-pub(super) struct Told {
+pub(super) struct Ticked {
     /// The frames for everyone.
     pub(super) frames: Option<Bundle>,
     /// The same as values, where some viewers see more than everyone.
@@ -157,8 +157,8 @@ impl Guarded {
                 Transition::Vanished { user, cause, last_seen } => {
                     metrics.members.dec();
                     match cause {
-                        Cause::Left(reason) => metrics.left(reason),
-                        Cause::Lost(reason, _) => metrics.lost(reason),
+                        Cause::Left(reason) => metrics.leaves.inc(reason),
+                        Cause::Lost(reason, _) => metrics.timeouts.inc(reason),
                         Cause::Own | Cause::Expired => {}
                     }
                     (user, users.vanished(user, channel, last_seen, now))
@@ -186,19 +186,19 @@ impl Guarded {
         now: Now,
         bounds: &Bounds,
         stamps: &AtomicU64,
-    ) -> Told {
+    ) -> Ticked {
         let tick = self.presence.tick(channel, now, bounds);
         let hides = tick.changes.hide();
         let followed = self.followers.is_some() && !tick.changes.is_empty();
         if !(hides || followed) {
-            return Told { frames: tick.frames, aside: None, followed };
+            return Ticked { frames: tick.frames, aside: None, followed };
         }
         let stamp = if followed { stamps.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
         let step = Step::new(stamp, tick.changes, now.mono_ms);
         if let Some(followers) = &mut self.followers {
             followers.push(Arc::clone(&step));
         }
-        Told { frames: tick.frames, aside: hides.then_some(step), followed }
+        Ticked { frames: tick.frames, aside: hides.then_some(step), followed }
     }
 
     /// Adds a subscriber; the result is its slot among those who asked for the same level.

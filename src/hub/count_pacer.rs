@@ -13,11 +13,11 @@ use crate::limits::COUNT_INTERVAL_MS;
 pub struct CountPacer {
     /// No round before this moment.
     next_ms: u64,
-    owed: Round,
+    owed: Due,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Round {
+enum Due {
     #[default]
     Nothing,
     /// A round, once its time has come.
@@ -29,28 +29,28 @@ enum Round {
 impl CountPacer {
     /// Who is here has changed.
     pub fn owe(&mut self) {
-        if self.owed == Round::Nothing {
-            self.owed = Round::Later;
+        if self.owed == Due::Nothing {
+            self.owed = Due::Later;
         }
     }
 
     /// When [`CountPacer::ring`] has to be called, if a round is owed.
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
-        (self.owed == Round::Later).then_some(self.next_ms)
+        (self.owed == Due::Later).then_some(self.next_ms)
     }
 
     /// Time has passed: from here on a round may ring.
     pub fn ring(&mut self, now_ms: u64) {
-        if self.owed == Round::Later && self.next_ms <= now_ms {
-            self.owed = Round::Now;
+        if self.owed == Due::Later && self.next_ms <= now_ms {
+            self.owed = Due::Now;
         }
     }
 
     /// Whether a round's time has come, as far as anybody said.
     #[must_use]
     pub fn rings(&self) -> bool {
-        self.owed == Round::Now
+        self.owed == Due::Now
     }
 
     /// Begins a round, if one is owed and its time has come.
@@ -58,7 +58,7 @@ impl CountPacer {
         self.ring(now_ms);
         let begins = self.rings();
         if begins {
-            *self = Self { next_ms: now_ms + COUNT_INTERVAL_MS, owed: Round::Nothing };
+            *self = Self { next_ms: now_ms + COUNT_INTERVAL_MS, owed: Due::Nothing };
         }
         begins
     }

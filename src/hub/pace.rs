@@ -2,26 +2,23 @@
 
 use std::time::Duration;
 
-use crate::limits::{REST_MAX, REST_SHARE};
+use crate::limits::{REST_MAX, REST_MIN, REST_SHARE};
 
 /// The rest that a flusher owes for what its passes cost.
 #[derive(Debug, Default)]
 pub struct Pace(Duration);
 
 impl Pace {
-    /// The runtime's timers know no less: a shorter rest is saved up.
-    pub const LEAST: Duration = Duration::from_millis(1);
-
     /// Something took so long.
     pub fn spent(&mut self, cost: Duration) {
         self.0 += cost.mul_f64(REST_SHARE);
     }
 
-    /// The rest that is due now: none while it is less than [`Pace::LEAST`], and [`REST_MAX`] at
+    /// The rest that is due now: none while it is less than [`REST_MIN`], and [`REST_MAX`] at
     /// most. What is beyond that is forgiven: it is the longest that a change may wait.
     #[must_use]
     pub fn rest(&mut self) -> Option<Duration> {
-        if self.0 < Self::LEAST {
+        if self.0 < REST_MIN {
             return None;
         }
         Some(std::mem::take(&mut self.0).min(REST_MAX))
@@ -31,11 +28,16 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chance::Chance;
 
-    /// Passes from nothing to half a second, some thousand of them in a row.
+    /// Passes from nothing to half a second, some thousand of them in a row: it rests as long as it
+    /// worked, no less and no more.
     #[test]
     fn a_channel_takes_no_more_than_its_share() {
-        let seed = fastrand::u64(..);
+        let seed = match std::env::var("HERENOW_SEED") {
+            Ok(seed) => seed.parse().unwrap(),
+            Err(_) => Chance::from_entropy().number(),
+        };
         let mut random = fastrand::Rng::with_seed(seed);
         let mut pace = Pace::default();
         let (mut spent, mut rested) = (Duration::ZERO, Duration::ZERO);
@@ -45,20 +47,31 @@ mod tests {
             pace.spent(cost);
             spent += cost;
             if let Some(rest) = pace.rest() {
-                assert!((Pace::LEAST..=REST_MAX).contains(&rest), "{rest:?}, seed {seed}");
+                assert!((REST_MIN..=REST_MAX).contains(&rest), "{rest:?}, HERENOW_SEED={seed}");
                 rested += rest;
             }
-            let owed = spent.mul_f64(REST_SHARE).saturating_sub(rested);
-            assert!(owed < Pace::LEAST + Duration::from_micros(10), "{owed:?}, seed {seed}");
+            let owed = spent.saturating_sub(rested);
+            assert!(owed < REST_MIN + ROUNDED, "{owed:?}, HERENOW_SEED={seed}");
         }
-        let owed = spent.mul_f64(REST_SHARE);
-        assert!(rested <= owed + Duration::from_micros(10), "rests for nothing, seed {seed}");
+        assert!(rested <= spent + ROUNDED, "rests for nothing, HERENOW_SEED={seed}");
+    }
+
+    /// What so many roundings may come to.
+    const ROUNDED: Duration = Duration::from_micros(10);
+
+    #[test]
+    fn the_rest_is_as_long_as_the_work() {
+        for cost in [REST_MIN, Duration::from_millis(30), REST_MAX] {
+            let mut pace = Pace::default();
+            pace.spent(cost);
+            assert_eq!(pace.rest(), Some(cost), "a share of {REST_SHARE} is another promise");
+        }
     }
 
     #[test]
     fn nothing_waits_longer_than_the_longest_rest() {
         let mut pace = Pace::default();
-        pace.spent(REST_MAX.mul_f64(3.0 / REST_SHARE));
+        pace.spent(3 * REST_MAX);
         assert_eq!(pace.rest(), Some(REST_MAX));
         assert_eq!(pace.rest(), None, "the rest beyond that is forgiven");
     }

@@ -31,7 +31,6 @@ pub(super) struct Round {
     asked: Vec<Level>,
     /// Followers have something to look at.
     followed: bool,
-    metrics: Arc<Metrics>,
     /// `auto` means another level than at the last tick.
     switched: bool,
     /// When the first of those who could not be told the count yet may be told.
@@ -64,7 +63,7 @@ impl Round {
         let switched = before.roster != standing.roster;
         let waiting = guarded.take_waiting();
         let asked = asked(&guarded, told.frames.is_some(), counting, switched);
-        let mut broadcast = Broadcast::new(standing, told.frames, told.aside);
+        let mut broadcast = Broadcast::new(standing, told.frames, told.aside, Arc::clone(metrics));
         // Only at a tick do log and state agree, so whatever this round may need is taken now.
         // Subscribers that are told frames as ever need nothing else.
         let beginning = switched && asked.contains(&Level::Auto);
@@ -75,8 +74,8 @@ impl Round {
         if counting {
             broadcast.take(guarded.presence(), Level::Count);
         }
-        let (followed, metrics) = (told.followed, Arc::clone(metrics));
-        Some(Self { broadcast, waiting, asked, followed, metrics, switched, passed_over_ms: None })
+        let followed = told.followed;
+        Some(Self { broadcast, waiting, asked, followed, switched, passed_over_ms: None })
     }
 
     /// All of it, in the order in which it must come.
@@ -104,7 +103,6 @@ impl Round {
         let tell = |round: &mut Self, _, batch: &mut Batch, _| {
             batch.retain(|sub| round.broadcast.tell_aside(channel.name(), sub));
             if !batch.is_empty() {
-                round.metrics.resyncs.inc_by(batch.len() as u64);
                 channel.lock().want_all(batch);
             }
         };

@@ -49,7 +49,7 @@ pub struct ChannelState {
     pub(super) connections: usize,
     /// Members with something that ends by itself, by when to look at them: one entry each, never
     /// later than the member's deadline, possibly earlier.
-    due: BTreeSet<(u64, UserId)>,
+    pub(super) due: BTreeSet<(u64, UserId)>,
     pub(super) pending: Pending,
     pub(super) log: Log,
     /// Boxed, since most channels hide nobody.
@@ -156,7 +156,7 @@ impl ChannelState {
 
     /// Does what may change how many live connections of `user` are shown, and counts them anew.
     /// Not for every command: writes of attributes are the most frequent, and change none of it.
-    fn recount<T>(&mut self, user: &UserId, act: impl FnOnce(&mut Self) -> T) -> T {
+    pub(super) fn recount<T>(&mut self, user: &UserId, act: impl FnOnce(&mut Self) -> T) -> T {
         let shown =
             |channel: &Self| channel.members.get(user).map_or(0, Membership::shown_connections);
         let before = shown(self);
@@ -314,7 +314,7 @@ impl ChannelState {
     }
 
     /// Gives the member what is not `None`.
-    fn change_member(
+    pub(super) fn change_member(
         &mut self,
         user: &UserId,
         attributes: Option<Attributes>,
@@ -350,7 +350,7 @@ impl ChannelState {
         true
     }
 
-    fn remove_member(&mut self, user: &UserId, cause: Cause, now: Now) {
+    pub(super) fn remove_member(&mut self, user: &UserId, cause: Cause, now: Now) {
         let Some(gone) = self.members.remove(user) else { return };
         if let Some(due_ms) = gone.due_ms() {
             self.due.remove(&(due_ms, user.clone()));
@@ -382,67 +382,10 @@ impl ChannelState {
             _ => self.status = Some(Box::new(ToldStatus { is: status, told: false })),
         }
     }
-
-    fn look_no_later_than(&mut self, user: &UserId, deadline_ms: u64) {
-        let Some(membership) = self.members.get_mut(user) else { return };
-        match membership.due_ms() {
-            Some(due_ms) if due_ms <= deadline_ms => return,
-            Some(due_ms) => self.due.remove(&(due_ms, user.clone())),
-            None => false,
-        };
-        membership.set_due_ms(deadline_ms);
-        self.due.insert((deadline_ms, user.clone()));
-    }
-
-    /// When [`Command::Expire`] has something to do next.
-    #[must_use]
-    pub fn deadline(&self) -> Option<u64> {
-        let due = self.due.first().map(|&(due_ms, _)| due_ms);
-        due.into_iter().chain(self.log.deadline()).min()
-    }
-
-    /// Ends what ends by itself: graces, leases, keys, old frames.
-    fn expire(&mut self, now: Now, mut told: impl FnMut(Transition<'_>)) {
-        self.log.trim(now.mono_ms);
-        while self.due.first().is_some_and(|&(due_ms, _)| due_ms <= now.mono_ms) {
-            let Some((_, user)) = self.due.pop_first() else { break };
-            let gone = self.recount(&user, |channel| channel.expire_member(&user, now));
-            if let Some(cause) = gone {
-                told(vanished(&user, cause, now));
-            }
-        }
-    }
-
-    /// Why the member vanished, if it did.
-    fn expire_member(&mut self, user: &UserId, now: Now) -> Option<Cause> {
-        let membership = self.members.get_mut(user)?;
-        let keys = membership.take_due_keys(now.mono_ms);
-        let ended = membership
-            .holds
-            .extract_if(.., |hold| hold.ends_ms().is_some_and(|at_ms| at_ms <= now.mono_ms))
-            .filter_map(|hold| hold.ends)
-            .max_by_key(|ends| ends.last_seen);
-        if let (Some(ended), true) = (ended, membership.holds.is_empty()) {
-            let cause = Cause::Lost(ended.reason, ended.last_seen);
-            self.remove_member(user, cause, now);
-            return Some(cause);
-        }
-        let deadline = membership.deadline();
-        // Taking keys out means parsing the attributes. Often none is due: a grace ended beside a
-        // living source, or a later write of the key moved its deadline.
-        if !keys.is_empty() {
-            let left = membership.member.attributes.without(keys.iter().map(|key| &**key));
-            self.change_member(user, Some(left), None, None, Cause::Expired, now);
-        }
-        if let Some(deadline) = deadline {
-            self.look_no_later_than(user, deadline);
-        }
-        None
-    }
 }
 
 /// What observers of the set of members are told of one that vanished.
-fn vanished(user: &UserId, cause: Cause, now: Now) -> Transition<'_> {
+pub(super) fn vanished(user: &UserId, cause: Cause, now: Now) -> Transition<'_> {
     let last_seen = match cause {
         Cause::Lost(_, last_seen) => last_seen,
         Cause::Own | Cause::Expired | Cause::Left(_) => now.unix_ms,

@@ -1,7 +1,7 @@
 //! How one follower walks through a channel: from a snapshot, part by part, through the ring of
 //! what the ticks told.
 //!
-//! A follower holds a place and no bytes: each part of a snapshot is made when it is asked for,
+//! A follower holds a stage and no bytes: each part of a snapshot is made when it is asked for,
 //! from the members as observers know them then. So an entry may be newer than the seq at which
 //! the snapshot began; the steps since then follow, and tell again what the entry has already.
 //! Whoever keeps a replica therefore takes a `join` of a known member as the member anew, and an
@@ -76,11 +76,11 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Follow {
     asked: Level,
-    place: Place,
+    stage: Stage,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Stage {
     /// It waits for what its level begins with.
     Begin(SnapshotReason),
     /// In the midst of a snapshot: what is left are members numbered below `below`.
@@ -95,7 +95,7 @@ impl Follow {
     /// A follower that asks for `asked` and begins with a snapshot.
     #[must_use]
     pub fn new(asked: Level) -> Self {
-        Self { asked, place: Place::Begin(SnapshotReason::Subscribed) }
+        Self { asked, stage: Stage::Begin(SnapshotReason::Subscribed) }
     }
 
     /// A follower that comes back, having had everything up to `since`: it goes on from there if
@@ -107,7 +107,7 @@ impl Follow {
             && since.seq < channel.next_seq()
             && ring.reaches(since.stamp);
         if events && good {
-            return Self { asked, place: Place::At(since) };
+            return Self { asked, stage: Stage::At(since) };
         }
         Self::new(asked)
     }
@@ -115,15 +115,15 @@ impl Follow {
     /// Whether it came back and goes on from where it was.
     #[must_use]
     pub fn has_resumed(&self) -> bool {
-        matches!(self.place, Place::At(_))
+        matches!(self.stage, Stage::At(_))
     }
 
     /// Up to where it has had everything; `None` in the midst of a snapshot or before one.
     #[must_use]
     pub fn mark(&self) -> Option<Mark> {
-        match self.place {
-            Place::At(mark) | Place::Counted { mark, .. } => Some(mark),
-            Place::Begin(_) | Place::Sweep { .. } => None,
+        match self.stage {
+            Stage::At(mark) | Stage::Counted { mark, .. } => Some(mark),
+            Stage::Begin(_) | Stage::Sweep { .. } => None,
         }
     }
 
@@ -136,13 +136,13 @@ impl Follow {
         now_ms: u64,
     ) -> Next {
         let level = channel.standing().level(self.asked);
-        let held = match self.place {
-            Place::Begin(_) => None,
-            Place::Sweep { .. } | Place::At(_) => Some(InForce::Events),
-            Place::Counted { .. } => Some(InForce::Count),
+        let held = match self.stage {
+            Stage::Begin(_) => None,
+            Stage::Sweep { .. } | Stage::At(_) => Some(InForce::Events),
+            Stage::Counted { .. } => Some(InForce::Count),
         };
         if held.is_some_and(|held| held != level) {
-            self.place = Place::Begin(SnapshotReason::Level);
+            self.stage = Stage::Begin(SnapshotReason::Level);
             return Next::News(News::Level(level));
         }
         match level {
@@ -153,34 +153,34 @@ impl Follow {
 
     fn next_event(&mut self, channel: &ChannelState, ring: &Ring, viewer: Viewer<'_>) -> Next {
         // Behind the ring: what is lacking is gone, so the walk begins anew, with all of it.
-        if let Place::Sweep { mark, .. } | Place::At(mark) = self.place
+        if let Stage::Sweep { mark, .. } | Stage::At(mark) = self.stage
             && !ring.reaches(mark.stamp)
         {
-            self.place = Place::Begin(SnapshotReason::Resync);
+            self.stage = Stage::Begin(SnapshotReason::Resync);
         }
-        match self.place {
-            Place::Begin(reason) => {
+        match self.stage {
+            Stage::Begin(reason) => {
                 let mark = mark_of(channel, ring);
                 if let Some(status) = channel.told_status() {
-                    self.place = Place::At(mark);
+                    self.stage = Stage::At(mark);
                     return Next::News(News::Status(Box::new(status.clone())));
                 }
                 let count = channel.told_count() as u64;
                 self.sweep(channel, viewer, mark, count, u64::MAX, reason)
             }
-            Place::Sweep { mark, count, below, reason } => {
+            Stage::Sweep { mark, count, below, reason } => {
                 self.sweep(channel, viewer, mark, count, below, reason)
             }
-            Place::At(mark) => match ring.after(mark.stamp) {
+            Stage::At(mark) => match ring.after(mark.stamp) {
                 None => Next::Nothing,
                 Some(step) => {
                     let seq = (step.changes.next_seq() - 1).max(mark.seq);
-                    self.place = Place::At(Mark { seq, stamp: step.stamp, ..mark });
+                    self.stage = Stage::At(Mark { seq, stamp: step.stamp, ..mark });
                     Next::News(News::Step(Arc::clone(step)))
                 }
             },
             // Another level's, and so begun anew above.
-            Place::Counted { .. } => Next::Nothing,
+            Stage::Counted { .. } => Next::Nothing,
         }
     }
 
@@ -195,15 +195,15 @@ impl Follow {
     ) -> Next {
         let (members, below) = channel.told_part(below, viewer);
         let more = below.is_some();
-        self.place = match below {
-            Some(below) => Place::Sweep { mark, count, below, reason },
-            None => Place::At(mark),
+        self.stage = match below {
+            Some(below) => Stage::Sweep { mark, count, below, reason },
+            None => Stage::At(mark),
         };
         Next::News(News::Snapshot(Part { seq: mark.seq, count, members, more, reason }))
     }
 
     fn next_count(&mut self, channel: &ChannelState, ring: &Ring, now_ms: u64) -> Next {
-        if let Place::Counted { mark, at_ms } = self.place {
+        if let Stage::Counted { mark, at_ms } = self.stage {
             if mark.seq >= channel.moved_seq() {
                 return Next::Nothing;
             }
@@ -212,7 +212,7 @@ impl Follow {
                 return Next::Later(COUNT_INTERVAL_MS - elapsed_ms);
             }
         }
-        self.place = Place::Counted { mark: mark_of(channel, ring), at_ms: now_ms };
+        self.stage = Stage::Counted { mark: mark_of(channel, ring), at_ms: now_ms };
         Next::News(News::Count(channel.told_tally()))
     }
 }

@@ -21,6 +21,7 @@
 //! - [`roster`]: whether a channel is small enough to be told member by member.
 //! - [`tally`]: how many members there are, as a frame.
 //! - [`channel`]: the state of one channel, and the one function that changes it.
+//! - [`expiry`]: what ends because time passes.
 //! - [`tick`]: what observers are told of the changes since the last tick.
 //! - [`reading`]: what anybody may ask.
 //! - [`follow`]: how one follower walks from a snapshot through the ring.
@@ -28,6 +29,7 @@
 pub mod changes;
 pub mod channel;
 pub mod command;
+pub mod expiry;
 pub mod follow;
 pub mod frames;
 pub mod log;

@@ -60,7 +60,11 @@ async fn admit(
         make_readable(&mut response, &method, origin);
     }
     let (status, took) = (response.status().as_u16(), web.desk.hub().clock().elapsed() - began);
-    web.requests.request(&method, route, status, response.extensions().get());
+    let metrics = web.desk.hub().metrics();
+    metrics.answered(method.as_str(), route, status);
+    if let Some(code) = response.extensions().get() {
+        metrics.http_refusals.inc(*code);
+    }
     // Neither headers nor query: tokens and names are in there.
     tracing::debug!(%method, route, status, ?took, "request");
     response

@@ -6,8 +6,8 @@ use std::net::Ipv6Addr;
 use herenow_protocol::{ErrorCode, Refusal, UserId};
 use parking_lot::Mutex;
 
-use crate::allowance::{Allowance, Charge, Rate};
 use crate::limits::{CALLERS_SWEEP_MS, Limits, MAX_CALLERS};
+use crate::token_bucket::{Charge, Rate, TokenBucket};
 
 /// Whose requests are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +22,7 @@ pub enum Account {
     Others,
 }
 
-/// The allowances of everybody who asked lately.
+/// The token buckets of everybody who asked lately.
 #[derive(Debug)]
 pub struct Limiter {
     rate: Rate,
@@ -31,7 +31,7 @@ pub struct Limiter {
 
 #[derive(Debug, Default)]
 struct Accounts {
-    allowances: HashMap<Account, Allowance>,
+    buckets: HashMap<Account, TokenBucket>,
     /// When those that say nothing were last forgotten.
     swept_ms: u64,
 }
@@ -48,16 +48,16 @@ impl Limiter {
     /// Charges one request.
     ///
     /// # Errors
-    /// `rate_limited`, with the time after which there is an allowance again.
+    /// `rate_limited`, with the time after which there is a token again.
     pub fn charge(&self, account: Account, now_ms: u64) -> Result<(), Refusal> {
         let mut accounts = self.accounts.lock();
         let account = accounts.make_room(account, self.rate, now_ms);
-        let allowance =
-            accounts.allowances.entry(account).or_insert_with(|| Allowance::new(self.rate, now_ms));
-        let retry_after_ms = match allowance.charge(self.rate, now_ms) {
+        let bucket =
+            accounts.buckets.entry(account).or_insert_with(|| TokenBucket::new(self.rate, now_ms));
+        let retry_after_ms = match bucket.charge(self.rate, now_ms) {
             Charge::Fine => return Ok(()),
             Charge::Limited { retry_after_ms } => retry_after_ms,
-            Charge::Abuse => allowance.whole_ms(self.rate),
+            Charge::Abuse => bucket.whole_ms(self.rate),
         };
         Err(Refusal {
             retry_after_ms: Some(retry_after_ms),
@@ -67,19 +67,19 @@ impl Limiter {
 }
 
 impl Accounts {
-    /// The account to charge. A whole allowance says nothing and is forgotten when room is needed;
+    /// The account to charge. A full bucket says nothing and is forgotten when room is needed;
     /// if there is none then, newcomers share one. Looking through all of them takes a millisecond,
     /// so it is done once a second at most, however many newcomers come.
     fn make_room(&mut self, account: Account, rate: Rate, now_ms: u64) -> Account {
         let full = |all: &HashMap<_, _>| all.len() >= MAX_CALLERS;
-        if !full(&self.allowances) || self.allowances.contains_key(&account) {
+        if !full(&self.buckets) || self.buckets.contains_key(&account) {
             return account;
         }
         if now_ms >= self.swept_ms + CALLERS_SWEEP_MS {
             self.swept_ms = now_ms;
-            self.allowances.retain(|_, allowance| !allowance.is_whole(rate, now_ms));
+            self.buckets.retain(|_, bucket| !bucket.is_whole(rate, now_ms));
         }
-        if full(&self.allowances) { Account::Others } else { account }
+        if full(&self.buckets) { Account::Others } else { account }
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn everyone_has_an_allowance_of_its_own() {
+    fn everyone_has_a_bucket_of_its_own() {
         let limiter = limiter();
         for _ in 0..2 {
             limiter.charge(address(1), 0).unwrap();
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn a_full_table_forgets_who_was_away_and_then_lets_newcomers_share() {
         let limiter = limiter();
-        let held = || limiter.accounts.lock().allowances.len();
+        let held = || limiter.accounts.lock().buckets.len();
         for number in 0..MAX_CALLERS {
             limiter.charge(address(number), 5_000).unwrap();
         }
@@ -120,7 +120,7 @@ mod tests {
         let passed = |now_ms| {
             newcomers.clone().filter(|&n| limiter.charge(address(n), now_ms).is_ok()).count()
         };
-        assert_eq!(passed(5_000), 2, "one allowance for all of them");
+        assert_eq!(passed(5_000), 2, "one bucket for all of them");
         assert_eq!(held(), MAX_CALLERS + 1);
         limiter.charge(address(7), 5_000).unwrap();
         limiter.charge(address(7), 5_000).unwrap_err();

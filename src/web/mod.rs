@@ -10,14 +10,12 @@
 //! - [`input`]: names, numbers and bodies out of a request, or what is wrong with them.
 //! - [`problem`]: refusals as problem details.
 //! - [`headers`]: what every answer says of itself.
-//! - [`metrics`]: what is counted as it happens.
 
 pub mod admit;
 pub mod credential;
 pub mod headers;
 pub mod input;
 pub mod limit;
-pub mod metrics;
 pub mod operation;
 pub mod peer;
 pub mod problem;

@@ -59,7 +59,7 @@ pub(crate) enum Content {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
-    pub(crate) place: Place,
+    pub(crate) place: ParameterPlace,
     pub(crate) required: bool,
     pub(crate) description: &'static str,
     pub(crate) schema: fn(&mut SchemaGenerator) -> Value,
@@ -67,7 +67,7 @@ pub(crate) struct Parameter {
 
 /// Where a parameter stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum ParameterPlace {
     Query,
     /// In the query, as a list with commas in one value.
     QueryList,
@@ -80,7 +80,7 @@ impl Parameter {
         description: &'static str,
         schema: fn(&mut SchemaGenerator) -> Value,
     ) -> Self {
-        Self { name, place: Place::Query, required: false, description, schema }
+        Self { name, place: ParameterPlace::Query, required: false, description, schema }
     }
 }
 

@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ipv6_network_shares_one_allowance() {
+    fn an_ipv6_network_shares_one_bucket() {
         let account = |address: &str| Peer(address.parse().unwrap()).account();
         assert_eq!(account("2001:db8:1:2::1"), account("2001:db8:1:2:ffff::9"));
         assert_ne!(account("2001:db8:1:2::1"), account("2001:db8:1:3::1"));

@@ -76,7 +76,7 @@ pub fn status_of(code: ErrorCode) -> StatusCode {
 }
 
 /// The code as it is written.
-pub(super) fn name_of(code: ErrorCode) -> String {
+fn name_of(code: ErrorCode) -> String {
     match serde_json::to_value(code) {
         Ok(Value::String(name)) => name,
         _ => String::new(),

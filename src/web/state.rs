@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::limit::Limiter;
-use super::metrics::RequestMetrics;
 use crate::actions::Desk;
 use crate::config::Config;
 
@@ -13,9 +12,8 @@ use crate::config::Config;
 pub struct Web {
     /// Where everything is asked for.
     pub desk: Arc<Desk>,
-    /// The allowances of callers.
+    /// How often each caller may still ask.
     pub(crate) limiter: Arc<Limiter>,
-    pub(crate) requests: Arc<RequestMetrics>,
     /// Largest body.
     pub(crate) body_bytes: usize,
     /// Time in which a body must have come whole.
@@ -30,7 +28,6 @@ impl Web {
         Self {
             desk,
             limiter: Arc::new(Limiter::new(limits)),
-            requests: Arc::default(),
             body_bytes: limits.max_message_bytes as usize,
             body_time: limits.max_handshake,
         }

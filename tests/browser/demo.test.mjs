@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { recipes } from '../../web-demo/words.js';
-import { Demo, launchBrowser, newTabs, startBroker, startCuttableWire } from './harness.mjs';
+import { Demo, launchBrowser, newTabs, startBroker, startWire } from './harness.mjs';
 
 /** @type {Awaited<ReturnType<typeof startBroker>>} */
 let broker;
@@ -37,7 +37,7 @@ beforeEach(async () => {
 afterEach(() => context.close());
 
 /** @param {string} name */
-const open = (name) => Demo.open(context, broker.url, { name, channel });
+const open = (name) => Demo.open(context, broker.http, { name, channel });
 
 describe('the stage', { timeout: 60_000 }, () => {
   test('two tabs see each other arrive, and who is who', async () => {
@@ -135,7 +135,7 @@ describe('the stage', { timeout: 60_000 }, () => {
   });
 
   test('a reload keeps the name, another tab has one of its own', async () => {
-    const ada = await Demo.open(context, broker.url, { channel });
+    const ada = await Demo.open(context, broker.http, { channel });
     await ada.rename('chosen');
     await ada.page.reload();
     await ada.isIn();
@@ -220,7 +220,7 @@ describe('the crowd', { timeout: 120_000 }, () => {
   test('that is too large to name is counted, and named again when it is small', async () => {
     const small = await startBroker({ flags: ['--roster-limit', '50'] });
     try {
-      const ada = await Demo.open(context, small.url, { name: 'ada', channel });
+      const ada = await Demo.open(context, small.http, { name: 'ada', channel });
       await ada.get('mood-happy').click();
       await ada.says('ada', /happy/);
       await ada.get('level').filter({ hasText: 'told one by one' }).waitFor();
@@ -252,7 +252,7 @@ describe('the crowd', { timeout: 120_000 }, () => {
   test('of a thousand: two hundred faces, the rest a number, and the page goes on', async () => {
     const ada = await open('ada');
     // Fewer where the system allows few open files.
-    const { max } = /** @type {any} */ (await (await fetch(`${broker.url}/demo/crowd?channel=${channel}`)).json());
+    const { max } = /** @type {any} */ (await (await fetch(`${broker.http}/demo/crowd?channel=${channel}`)).json());
     await ada.get('crowd-1000').click();
     await ada.page.waitForFunction((least) => (
       Number(document.querySelector('#count')?.textContent?.replaceAll(',', '')) >= least
@@ -319,7 +319,7 @@ describe('breaking it', { timeout: 120_000 }, () => {
   test('whoever freezes is asked, timed out and told so, and comes back when it thaws', async () => {
     const hasty = await startBroker({ flags: ['--presence-timeout', '3s'] });
     try {
-      const ada = await Demo.open(context, hasty.url, { name: 'ada', channel });
+      const ada = await Demo.open(context, hasty.http, { name: 'ada', channel });
       await ada.get('break-freeze').click();
       await ada.get('break-words').filter({ hasText: '3 s after' }).waitFor();
       await ada.timeline('still there?');
@@ -434,16 +434,16 @@ describe('the wire', { timeout: 60_000 }, () => {
 
 describe('what is taken along', { timeout: 60_000 }, () => {
   test('is the code for what is on screen, and is copied', async () => {
-    await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: broker.url });
+    await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: broker.http });
     const ada = await open('ada');
     await ada.get('mood-happy').click();
     await ada.get('recipe-0').filter({ hasText: 'mood: "happy"' }).waitFor();
     await ada.get('copy-1').click();
     await ada.get('copy-1').filter({ hasText: 'Copied' }).waitFor();
     const copied = await ada.page.evaluate(() => navigator.clipboard.readText());
-    assert.equal(copied, `npx wscat -c '${broker.url.replace('http', 'ws')}/ws?user=ada'\n> sub ${channel}\n> join ${channel} mood=happy`);
+    assert.equal(copied, `npx wscat -c '${broker.url}?user=ada'\n> sub ${channel}\n> join ${channel} mood=happy`);
     const curl = await ada.get('recipe-2').textContent();
-    assert.ok(curl?.includes(`curl '${broker.url}/v1/channels/${channel}/count'`), String(curl));
+    assert.ok(curl?.includes(`curl '${broker.http}/v1/channels/${channel}/count'`), String(curl));
     assert.deepEqual(complaints, []);
   });
 
@@ -459,9 +459,9 @@ describe('what is taken along', { timeout: 60_000 }, () => {
     const origin = `http://127.0.0.1:${/** @type {any} */ (elsewhere.address()).port}`;
     const allowing = await startBroker({ flags: ['--allow-origin', origin] });
     try {
-      html = lines.replaceAll('127.0.0.1:8080', new URL(allowing.url).host);
+      html = lines.replaceAll('127.0.0.1:8080', new URL(allowing.http).host);
       const page = await context.newPage();
-      const cy = await Demo.open(context, allowing.url, { name: 'cy', channel: 'room' });
+      const cy = await Demo.open(context, allowing.http, { name: 'cy', channel: 'room' });
       await page.goto(`${origin}/`);
       await page.locator('#who li').filter({ hasText: 'ada' }).waitFor();
       await page.locator('#who li').filter({ hasText: 'cy' }).waitFor();
@@ -478,7 +478,7 @@ describe('what is taken along', { timeout: 60_000 }, () => {
         Object.assign(globalThis, { worker });
         worker.onmessage = resolve;
         worker.onerror = (event) => reject(new Error(event.message));
-      }).then(() => null), new URL(allowing.url).host);
+      }).then(() => null), new URL(allowing.http).host);
       await cy.shown('worker');
       assert.deepEqual(complaints, []);
     } finally {
@@ -558,9 +558,9 @@ describe('a phone', { timeout: 60_000 }, () => {
 
 describe('a lost connection', { timeout: 90_000 }, () => {
   test('is seen by nobody, and who stayed does not blink', async () => {
-    const wire = await startCuttableWire(broker.port);
+    const wire = await startWire(broker.port);
     const bob = await open('bob');
-    const ada = await Demo.open(context, wire.url, { name: 'ada', channel });
+    const ada = await Demo.open(context, wire.http, { name: 'ada', channel });
     await ada.get('mood-happy').click();
     await bob.says('ada', /happy/);
     await ada.shows('ada', 'bob');
@@ -581,7 +581,7 @@ describe('a lost connection', { timeout: 90_000 }, () => {
   test('by the browser’s own switch is told, and mended when it is back', async () => {
     const ada = await open('ada');
     const others = await newTabs(browser);
-    const bob = await Demo.open(others.context, broker.url, { name: 'bob', channel });
+    const bob = await Demo.open(others.context, broker.http, { name: 'bob', channel });
     await context.setOffline(true);
     // What is connected stays so: it is only the page that believes it has no network.
     await ada.page.waitForFunction(() => !navigator.onLine);
@@ -598,8 +598,8 @@ describe('a lost connection', { timeout: 90_000 }, () => {
     test(`of a broker that restarts after ${signal} shows in words, and not among the people`, async () => {
       let own = await startBroker();
       try {
-        const ada = await Demo.open(context, own.url, { name: 'ada', channel });
-        const bob = await Demo.open(context, own.url, { name: 'bob', channel });
+        const ada = await Demo.open(context, own.http, { name: 'ada', channel });
+        const bob = await Demo.open(context, own.http, { name: 'bob', channel });
         await ada.get('mood-focused').click();
         await bob.says('ada', /focused/);
         await ada.shows('bob', 'ada');
@@ -658,7 +658,7 @@ describe('what the broker refuses', { timeout: 60_000 }, () => {
     const guarded = await startBroker({ env: { HERENOW_JWT_SECRET: secret } });
     try {
       const page = await context.newPage();
-      await page.goto(`${guarded.url}/#${channel}`);
+      await page.goto(`${guarded.http}/#${channel}`);
       const ada = new Demo(page);
       await ada.get('token-form').waitFor();
       await ada.get('connection-title').filter({ hasText: 'Refused' }).waitFor();
@@ -709,7 +709,7 @@ describe('what the broker refuses', { timeout: 60_000 }, () => {
 
   test('nobody there: says so, and that it goes on trying', async () => {
     const own = await startBroker();
-    const ada = await Demo.open(context, own.url, { name: 'ada', channel });
+    const ada = await Demo.open(context, own.http, { name: 'ada', channel });
     await own.stop();
     await ada.get('connection-title').filter({ hasText: 'Connection lost' }).waitFor();
     await ada.get('retry').waitFor();

@@ -1,54 +1,14 @@
-/** What the browser tests stand on: a broker, a browser, and a wire that can be cut. */
+/** What the browser tests stand on: a broker, a wire that can be cut, a browser, and its pages. */
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import net from 'node:net';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { generator } from '../../client/test/seed.js';
 
-const BROKER = process.env.HERENOW_BIN
-  ?? fileURLToPath(new URL('../../target/debug/herenow', import.meta.url));
+export { startBroker, startWire } from '../../client/test/rig.js';
+
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 /** Nothing here takes long; what does is broken. */
 const PATIENCE_MS = 10_000;
-
-/**
- * A broker of our own, on a free port unless told which.
- * @param {{port?: number, flags?: string[], env?: Record<string, string>}} [options]
- */
-export async function startBroker({ port = 0, flags = [], env = {} } = {}) {
-  const child = spawn(BROKER, ['--listen', `127.0.0.1:${port}`, ...flags], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, HERENOW_LOG: 'error', ...env },
-  });
-  const url = await listeningUrl(child);
-  return {
-    url,
-    port: Number(new URL(url).port),
-    /** @param {NodeJS.Signals} signal */
-    async stop(signal = 'SIGTERM') {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      child.kill(signal);
-      await once(child, 'exit');
-    },
-  };
-}
-
-/** @param {import('node:child_process').ChildProcessByStdio<null, import('node:stream').Readable, null>} child @returns {Promise<string>} */
-async function listeningUrl(child) {
-  return new Promise((resolve, reject) => {
-    const lines = createInterface({ input: child.stdout });
-    lines.once('line', (line) => {
-      const [, url] = /^listening on (http:\S+)/.exec(line) ?? [];
-      if (url) resolve(url);
-      else reject(new Error(`the broker began with ${JSON.stringify(line)}`));
-    });
-    child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`the broker ended with ${code}`)));
-  });
-}
 
 export async function launchBrowser() {
   return chromium.launch({
@@ -79,37 +39,6 @@ export async function newTabs(browser, options) {
   return { context, complaints };
 }
 
-/**
- * A wire between page and broker that can be cut without a goodbye, as a lost network does it.
- * @param {number} brokerPort
- */
-export async function startCuttableWire(brokerPort) {
-  /** @type {Set<net.Socket>} */
-  const sockets = new Set();
-  const server = net.createServer((near) => {
-    const far = net.connect(brokerPort, '127.0.0.1');
-    near.pipe(far).pipe(near);
-    for (const socket of [near, far]) {
-      sockets.add(socket);
-      socket.on('error', () => socket.destroy());
-      socket.on('close', () => sockets.delete(socket));
-    }
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {net.AddressInfo} */ (server.address());
-  const cut = () => sockets.forEach((socket) => socket.resetAndDestroy());
-  return {
-    url: `http://127.0.0.1:${port}`,
-    cut,
-    async stop() {
-      cut();
-      server.close();
-      await once(server, 'close');
-    },
-  };
-}
-
 /** The page as a person sees it. */
 export class Demo {
   /** @param {import('playwright-core').Page} page */
@@ -125,6 +54,8 @@ export class Demo {
    */
   static async open(context, url, { name, channel }) {
     const page = await context.newPage();
+    // Each tab has dice of its own, from the seed of the run.
+    await page.addInitScript({ content: `Math.random = (${generator})(${Math.floor(Math.random() * 2 ** 32)});` });
     // Kept for the tab, as if it had been chosen on an earlier visit.
     if (name !== undefined) {
       await page.addInitScript((name) => {

@@ -20,7 +20,7 @@ test('a tab that is hidden for three minutes stays present', { timeout: 300_000 
   const told = [];
   for (const event of /** @type {const} */ (['join', 'leave', 'timeout'])) room.on(event, ({ user }) => told.push(`${event} ${user}`));
   await room.subscribe();
-  const tab = await browser.open(`${broker.url}/#hidden`);
+  const tab = await browser.open(`${broker.http}/#hidden`);
   while (room.count === 0) await sleep(50);
   const other = await browser.open('about:blank');
   await other.bringToFront();

@@ -42,7 +42,7 @@ try {
   for (const [size, options] of Object.entries(SIZES)) {
     for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
       const { context } = await newTabs(browser, { ...options, colorScheme });
-      const demo = await Demo.open(context, broker.url, { name: 'ada', channel: CHANNEL });
+      const demo = await Demo.open(context, broker.http, { name: 'ada', channel: CHANNEL });
       await act(demo);
       await demo.page.screenshot({ path: join(folder, `${size}-${colorScheme}.jpg`), type: 'jpeg', quality: QUALITY });
       await demo.get('crowd-0').click();

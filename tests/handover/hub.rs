@@ -131,10 +131,10 @@ impl Presence {
 
 pub(crate) struct Channel {
     pub(crate) name: usize,
-    room: Mutex<Room>,
+    guarded: Mutex<Guarded>,
 }
 
-pub(crate) struct Room {
+pub(crate) struct Guarded {
     pub(crate) presence: Presence,
     slots: Vec<Option<Arc<Subscription>>>,
     waiting: Vec<Arc<Subscription>>,
@@ -159,16 +159,16 @@ impl Channel {
         let (slots, waiting) = (Vec::new(), Vec::new());
         Self {
             name,
-            room: Mutex::new(Room { presence, slots, waiting, running: false, dead: false }),
+            guarded: Mutex::new(Guarded { presence, slots, waiting, running: false, dead: false }),
         }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Room> {
-        self.room.lock().unwrap()
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Guarded> {
+        self.guarded.lock().unwrap()
     }
 }
 
-impl Room {
+impl Guarded {
     pub(crate) fn add_subscriber(&mut self, sub: Arc<Subscription>) -> usize {
         self.slots.push(Some(sub));
         self.slots.len() - 1
@@ -296,16 +296,16 @@ impl Hub {
     pub(crate) fn enter<T>(
         self: &Arc<Self>,
         name: usize,
-        act: impl FnOnce(&Arc<Channel>, &mut Room) -> T,
+        act: impl FnOnce(&Arc<Channel>, &mut Guarded) -> T,
     ) -> T {
         loop {
             let channel = self.find(name).unwrap_or_else(|| self.create(name));
-            let mut room = channel.lock();
-            if room.is_dead() && self.mutant != Mutant::EntersTheDead {
+            let mut guarded = channel.lock();
+            if guarded.is_dead() && self.mutant != Mutant::EntersTheDead {
                 continue;
             }
-            let result = act(&channel, &mut room);
-            self.settle(&channel, room);
+            let result = act(&channel, &mut guarded);
+            self.settle(&channel, guarded);
             return result;
         }
     }
@@ -313,20 +313,20 @@ impl Hub {
     pub(crate) fn enter_kept<T>(
         self: &Arc<Self>,
         channel: &Arc<Channel>,
-        act: impl FnOnce(&mut Room) -> T,
+        act: impl FnOnce(&mut Guarded) -> T,
     ) -> T {
-        let mut room = channel.lock();
-        let result = act(&mut room);
-        self.settle(channel, room);
+        let mut guarded = channel.lock();
+        let result = act(&mut guarded);
+        self.settle(channel, guarded);
         result
     }
 
-    fn settle(self: &Arc<Self>, channel: &Arc<Channel>, mut room: MutexGuard<'_, Room>) {
-        if room.start_flusher(self.mutant) {
+    fn settle(self: &Arc<Self>, channel: &Arc<Channel>, mut guarded: MutexGuard<'_, Guarded>) {
+        if guarded.start_flusher(self.mutant) {
             self.spawn(channel);
         }
-        let vain = room.is_vain();
-        drop(room);
+        let vain = guarded.is_vain();
+        drop(guarded);
         if vain {
             self.reap(channel);
         }
@@ -335,10 +335,10 @@ impl Hub {
     fn reap(&self, channel: &Arc<Channel>) {
         let mut shard = self.shards[channel.name].lock().unwrap();
         if shard.as_ref().is_some_and(|found| Arc::ptr_eq(found, channel)) {
-            let mut room = channel.lock();
-            if room.is_vain() || self.mutant == Mutant::ReapsWithoutLookingAgain {
-                room.dead = true;
-                drop(room);
+            let mut guarded = channel.lock();
+            if guarded.is_vain() || self.mutant == Mutant::ReapsWithoutLookingAgain {
+                guarded.dead = true;
+                drop(guarded);
                 *shard = None;
             }
         }
@@ -369,18 +369,18 @@ struct Round {
 
 impl Round {
     fn begin(channel: &Channel, mutant: Mutant) -> Option<Self> {
-        let mut room = channel.lock();
-        if !room.has_news() {
+        let mut guarded = channel.lock();
+        if !guarded.has_news() {
             if mutant == Mutant::EndsInAnotherHold {
-                drop(room);
-                room = channel.lock();
+                drop(guarded);
+                guarded = channel.lock();
             }
-            room.flusher_ended();
+            guarded.flusher_ended();
             return None;
         }
-        let tick = room.presence.tick();
-        let waiting = std::mem::take(&mut room.waiting);
-        Some(Self { tick, waiting, view: room.presence.view() })
+        let tick = guarded.presence.tick();
+        let waiting = std::mem::take(&mut guarded.waiting);
+        Some(Self { tick, waiting, view: guarded.presence.view() })
     }
 
     fn tell_aside(&self, channel: &Channel) {

@@ -3,10 +3,11 @@
 //!
 //! The model has the functions of the real code by their names, so that the two can be laid side
 //! by side: [`outlet`] is `src/delivery/{cursor,writer,outlet,subscription}.rs`, [`hub`] is
-//! `src/hub/{mod,channel,tick}.rs`, [`task`] is `src/connection/{task,command,catch_up}.rs`.
-//! [`socket`], in the place of `src/delivery/transport.rs`, has room for one message and a half, so
-//! that frames are cut; [`replica`] is the client. Whoever changes the hand-over changes the model
-//! first.
+//! `src/hub/{state,door,channel,round}.rs`, [`task`] is the task and the requests of
+//! `src/connection`. [`socket`], in the place of `src/delivery/transport.rs`, has room for one
+//! message and a half, so that frames are cut; [`replica`] is the client. Whoever changes the
+//! hand-over changes the model first. `copied.txt` lists the functions with a fingerprint of each
+//! real one, and `tests/suite/drift.rs` fails when one of these has changed.
 //!
 //! Checked, once everything has come to rest:
 //!

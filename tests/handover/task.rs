@@ -92,7 +92,7 @@ impl Task {
     fn act(&mut self, sending: &mut Sending<'_>, request: Request) {
         match request {
             Request::Apply(name, command) => {
-                self.hub.enter(name, |_, room| room.presence.apply(command));
+                self.hub.enter(name, |_, guarded| guarded.presence.apply(command));
             }
             Request::Subscribe(channel, _) if self.hub.mutant == Mutant::SnapshotApart => {
                 let snapshot = self.subscribe_apart(sending, channel);
@@ -114,18 +114,18 @@ impl Task {
     fn subscribe(&mut self, sending: &Sending<'_>, name: usize, since: Option<Since>) -> bool {
         let Self { hub, places, outlet, .. } = self;
         let mutant = hub.mutant;
-        let resumed = hub.enter(name, |channel, room| {
+        let resumed = hub.enter(name, |channel, guarded| {
             let place = get_or_add(places, channel);
             let (subscription, _) = place.subscribed.get_or_insert_with(|| {
                 let subscription = Subscription::new(Arc::clone(outlet));
-                let slot = room.add_subscriber(Arc::clone(&subscription));
+                let slot = guarded.add_subscriber(Arc::clone(&subscription));
                 (subscription, slot)
             });
-            let next = since.and_then(|since| room.presence.resume(since, mutant));
+            let next = since.and_then(|since| guarded.presence.resume(since, mutant));
             sending.set_cursor(subscription, next.map_or(Cursor::Want, Cursor::Next));
             let asks = sending.flow() == Flow::Flowing || mutant == Mutant::WantsWhileChoked;
             if next.is_none() && asks {
-                room.want_snapshot(Arc::clone(subscription));
+                guarded.want_snapshot(Arc::clone(subscription));
             }
             next.is_some()
         });
@@ -135,11 +135,11 @@ impl Task {
 
     /// The mutant that some brokers are: the list is read, and then the frames are subscribed.
     fn subscribe_apart(&mut self, sending: &Sending<'_>, name: usize) -> Message {
-        let (next_seq, snapshot) = self.hub.enter(name, |_, room| room.presence.view());
+        let (next_seq, snapshot) = self.hub.enter(name, |_, guarded| guarded.presence.view());
         let Self { hub, places, outlet, .. } = self;
-        hub.enter(name, |channel, room| {
+        hub.enter(name, |channel, guarded| {
             let subscription = Subscription::new(Arc::clone(outlet));
-            let slot = room.add_subscriber(Arc::clone(&subscription));
+            let slot = guarded.add_subscriber(Arc::clone(&subscription));
             sending.set_cursor(&subscription, Cursor::Next(next_seq));
             get_or_add(places, channel).subscribed = Some((subscription, slot));
         });
@@ -154,7 +154,7 @@ impl Task {
             if self.hub.mutant != Mutant::LeavesTheCursorAlive {
                 sending.set_cursor(&subscription, Cursor::Dead);
             }
-            self.hub.enter_kept(&place.channel, |room| room.remove_subscriber(slot));
+            self.hub.enter_kept(&place.channel, |guarded| guarded.remove_subscriber(slot));
             self.places.retain(|place| place.subscribed.is_some());
         }
     }
@@ -192,7 +192,7 @@ impl Task {
             let Some((subscription, _)) = &place.subscribed else { continue };
             if sending.cursor(subscription) == Cursor::Want {
                 let subscription = Arc::clone(subscription);
-                self.hub.enter_kept(&place.channel, |room| room.want_snapshot(subscription));
+                self.hub.enter_kept(&place.channel, |guarded| guarded.want_snapshot(subscription));
             }
         }
     }
@@ -213,10 +213,10 @@ fn send_missed(
     sending: &mut Sending<'_>,
 ) -> (Sweep, usize) {
     let Cursor::Next(seq) = sending.cursor(subscription) else { return (Sweep::Done, 0) };
-    let room = channel.lock();
-    let next_seq = room.presence.next_seq();
-    let missed = room.presence.since(seq);
-    drop(room);
+    let guarded = channel.lock();
+    let next_seq = guarded.presence.next_seq();
+    let missed = guarded.presence.since(seq);
+    drop(guarded);
     match missed {
         None => {
             sending.set_cursor(subscription, Cursor::Want);

@@ -7,6 +7,7 @@ use herenow_protocol::ErrorCode;
 use serde_json::{Value, json};
 
 use crate::broker::{Broker, took, until};
+use crate::client::A_TURN;
 
 fn set(attributes: &Value, merge: bool, ttl_ms: Option<u64>) -> Value {
     json!({"type": "setAttributes", "channel": "room", "attributes": attributes, "merge": merge,
@@ -249,7 +250,7 @@ async fn every_write_of_a_key_sets_or_clears_its_deadline() {
         assert!(told.contains(r#""cleared":1,"forever":1"#), "{told}");
         assert!(told.contains(r#""moved":1"#), "{told}");
     }
-    observer.told_nothing().await;
+    observer.told_nothing_for(A_TURN).await;
     observer.agrees().await;
 }
 
@@ -312,7 +313,7 @@ async fn keys_expire_in_grace_too() {
     ada.kill();
     assert_eq!(observer.told().await, "expired ada {}");
     assert_eq!(observer.told().await, "timeout ada connection");
-    observer.told_nothing().await;
+    observer.told_nothing_for(A_TURN).await;
 }
 
 #[tokio::test]

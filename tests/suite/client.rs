@@ -23,11 +23,23 @@ pub(crate) use crate::replica::Replica;
 /// ping to the next, since whatever comes begins the wait anew.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long [`Client::expect_quiet`] listens: many times what the broker takes for a tick, and for
+/// the rest that a flusher owes after a pass to a handful of subscribers.
+pub(crate) const QUIET: Duration = Duration::from_millis(40);
+
+/// For [`Client::expect_quiet_for`]: the timers have had a turn (250 ms), so whatever was due when
+/// the wait began was told.
+pub(crate) const A_TURN: Duration = Duration::from_millis(300);
+
+/// For [`Client::expect_quiet_for`]: a round of counts (1 s after the last one, begun by a turn of
+/// the timers) has come to its end.
+pub(crate) const A_ROUND: Duration = Duration::from_millis(1_400);
+
 /// What a client sends: a text message.
 pub(crate) struct Say(String);
 
 impl From<&str> for Say {
-    /// Raw text: JSON or the shorthand.
+    /// Wire text: JSON or the shorthand.
     fn from(text: &str) -> Self {
         Self(text.to_owned())
     }
@@ -331,8 +343,31 @@ impl Client {
         replica
     }
 
-    /// Nothing came that was not taken: a round trip, behind which nothing earlier can be left.
+    /// Nothing came that was not taken, and nothing comes for a while.
+    ///
+    /// A round trip alone would be over before a frame that the broker sends a little late. Nothing
+    /// that a client can ask for is certainly behind all that the broker might still say, because
+    /// flushers and timers run beside the connection. So this listens between two round trips: the
+    /// first has all that this client sent before applied, and behind the second there is nothing
+    /// left of what the broker said meanwhile, however late the machine hands it over. The wait is
+    /// short, so that the suite stays fast: it is made for ticks. Where a timer or a round of counts
+    /// could be at fault, a test asks for [`A_TURN`] or [`A_ROUND`].
+    ///
+    /// What comes later still fails the next frame that the test takes, or the next wait.
     pub(crate) async fn expect_quiet(&mut self) {
+        self.expect_quiet_for(QUIET).await;
+    }
+
+    /// As [`Client::expect_quiet`], for as long as the test asks.
+    pub(crate) async fn expect_quiet_for(&mut self, time: Duration) {
+        self.expect_quiet_so_far().await;
+        tokio::time::sleep(time).await;
+        self.expect_quiet_so_far().await;
+    }
+
+    /// Nothing came so far that was not taken: a round trip. A frame that comes a moment later goes
+    /// unnoticed here, so a test that repeats this ends with [`Client::expect_quiet`].
+    pub(crate) async fn expect_quiet_so_far(&mut self) {
         let answer = self.answer(json!({"type": "getChannels"})).await;
         assert!(matches!(answer, Answer::Channels { .. }));
         assert!(self.early.is_empty(), "not quiet: {:#?}", self.early);

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use crate::broker::{Broker, Process, until};
 use crate::client::PATIENCE;
-use crate::raw::{CLOSE, CONTINUES, ENDS, PING, PONG, TEXT, TEXT_BEGINS, frame};
-use crate::wire::{Got, Wire, close_frame, header};
+use crate::wire::{
+    CLOSE, CONTINUES, ENDS, Got, PING, PONG, TEXT, TEXT_BEGINS, Wire, close_frame, frame, header,
+};
 
 /// First byte of a whole binary message.
 const BINARY: u8 = 0x82;

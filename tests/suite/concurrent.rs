@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
+use futures_util::future::join_all;
 use herenow::clock::Clock;
 use herenow_protocol::reply::{MemberView, SnapshotReason};
 use herenow_protocol::{ErrorCode, Event, FrameId, ServerFrame};
@@ -155,8 +156,8 @@ impl Actor {
             frames.push(leave);
         }
         self.client().await.send_all(frames).await;
-        // All were done, or errors would have come.
-        self.client().await.expect_quiet().await;
+        // All were done, or errors would have come: replies keep the order of what they answer.
+        self.client().await.expect_quiet_so_far().await;
         if stays {
             self.joined.insert(channel);
         } else {
@@ -521,8 +522,9 @@ async fn a_storm_of_joins_leaves_everyone_with_everyone() {
         assert_eq!(truth.len(), CLIENTS);
         for (client, replica) in &mut all {
             replica.assert_equals(&truth);
-            client.expect_quiet().await;
+            client.expect_quiet_so_far().await;
         }
+        join_all(all.iter_mut().map(|(client, _)| client.expect_quiet())).await;
         drop(all);
         until("everyone is gone", || broker.hub().channel_count() == 0).await;
     }

@@ -199,10 +199,13 @@ async fn whoever_is_refused_comes_again() {
     ada.ok("join room").await;
     let mut observer = broker.observer("room").await;
     want(&broker, "room", 1).await;
-    until("it tried twice", || broker.hub().connections_opened() == 4).await;
+    // At least: whoever looks late finds that it tried three times.
+    until("it tried twice", || broker.hub().connections_opened() >= 4).await;
     ada.ok("leave room").await;
-    sees(&mut observer, 0).await;
-    sees(&mut observer, 1).await;
+    // Perhaps both in one frame, so that nobody ever saw an empty room.
+    while observer.replica.users() != ["Mia-1"] {
+        observer.events().await;
+    }
 }
 
 /// A viewer whose connection is ended waits, and comes back.

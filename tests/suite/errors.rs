@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use crate::broker::Broker;
 use crate::client::{Client, Replica};
-use crate::raw::{TEXT, frame};
-use crate::wire::Wire;
+use crate::wire::{TEXT, Wire, frame};
 
 /// A channel called room with ada (mood happy) and bob in it, a full one with carol and dan, one
 /// that ada only watches, and an observer.
@@ -84,6 +83,13 @@ impl Scene {
             assert_eq!(json!(self.ada.next().await), expected, "{}", mistake.frame);
         }
         assert_eq!(self.state().await, before, "{} did something", mistake.frame);
+        // What comes late shows at the next mistake, or in [`Scene::is_quiet`] behind the last.
+        self.observer.expect_quiet_so_far().await;
+        self.ada.expect_quiet_so_far().await;
+    }
+
+    /// Nobody was told of any mistake, however late.
+    async fn is_quiet(&mut self) {
         self.observer.expect_quiet().await;
         self.ada.expect_quiet().await;
     }
@@ -285,6 +291,7 @@ async fn every_error_is_exact_and_changes_nothing() {
         ];
         assert_eq!(mistakes.is_empty(), elsewhere.contains(&code), "{code:?}");
     }
+    scene.is_quiet().await;
     scene.goes_on().await;
 }
 
@@ -297,6 +304,7 @@ async fn a_full_channel_refuses_newcomers_only() {
     let join = json!({"type": "join", "channel": "full", "attributes": {"a": 1}});
     let code = ErrorCode::ChannelFull;
     scene.refuses(&Mistake { frame: join.clone(), code, field: Some("channel"), message }).await;
+    scene.is_quiet().await;
     // It may watch, and whoever is in may come again.
     let replica = scene.ada.observe("full").await;
     assert_eq!(replica.users(), ["carol", "dan"]);

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::broker::Broker;
 use crate::http::{Answer, ask};
-use crate::raw::Raw;
 use crate::rights::{self, OPERATOR, READER};
+use crate::wire::Wire;
 
 const MEMBER: &str = "/v1/channels/room/members/ada";
 
@@ -18,7 +18,7 @@ async fn get(broker: &Broker, path: &str, headers: &[&str]) -> Answer {
 
 /// Sends the beginning of a PUT, and reads the status and the code of the answer.
 async fn begun(broker: &Broker, headers: &str, body: &str) -> (u16, String) {
-    let mut raw = Raw::open(broker.address()).await;
+    let mut raw = Wire::dial(broker.address()).await;
     let text = format!("PUT {MEMBER} HTTP/1.1\r\nhost: here\r\n{headers}\r\n\r\n{body}");
     raw.write(text.as_bytes()).await;
     let answer = raw.rest().await;

@@ -7,19 +7,23 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use herenow::clock::Clock;
+use herenow::limits::COUNT_INTERVAL_MS;
 use herenow_protocol::reply::{InForce, LevelReason, MAX_RECENT, SnapshotReason};
 use herenow_protocol::{ServerFrame, Since};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::broker::{Broker, Process, until};
-use crate::client::{Client, Replica};
+use crate::client::{A_ROUND, Client, PATIENCE, Replica};
 use crate::replica::Counted;
 use crate::seed::seed;
 use crate::wire::{Got, Wire};
 
 /// What lies between two counts, less what a receiver may be late with the first.
 const APART: Duration = Duration::from_millis(900);
+/// What lies between two counts, by the broker's own clock.
+const INTERVAL: Duration = Duration::from_millis(COUNT_INTERVAL_MS);
 /// From the last change until everybody knows.
 const IN_TIME: Duration = Duration::from_secs(2);
 
@@ -179,38 +183,53 @@ async fn a_channel_that_grows_is_counted_and_listed_again_when_it_has_shrunk() {
         auto.replica.assert_equals(&auto.client.members("room").await);
         assert_eq!(auto.replica.members(), events.replica.members());
     }
-    auto.client.expect_quiet().await;
+    auto.client.expect_quiet_for(A_ROUND).await;
     events.client.expect_quiet().await;
 }
 
 /// About the limit nothing flaps: only counts come, at their pace.
+///
+/// The neighbour has each change told by itself before the next: otherwise two of them could fold
+/// into one frame, and seqs would not be what is expected here.
 #[tokio::test]
 async fn at_the_edge_the_level_stays() {
     let broker = broker(5);
     let mut members = Members::of(&broker);
     let (mut auto, _) = Watcher::of(&broker, "auto", "auto").await;
     auto.snapshot(SnapshotReason::Subscribed).await;
-    members.come_to(6).await;
-    while auto.replica.level() == InForce::Events {
-        auto.next().await;
-    }
-    assert_eq!(auto.count().await, members.counted(6, true));
-    let clock = Clock::start();
-    for _ in 0..10 {
-        members.go().await;
+    let (mut neighbour, _) = Watcher::of(&broker, "neighbour", "events").await;
+    neighbour.snapshot(SnapshotReason::Subscribed).await;
+    for seq in 1..=5 {
         members.come().await;
+        assert_eq!(neighbour.presence().await, (seq, seq));
+        assert_eq!(auto.presence().await, (seq, seq));
     }
-    let busy = clock.elapsed();
-    // The second between two counts lies in here; until then everything folds.
-    let mut counts = 1;
-    while auto.count().await != members.counted(26, true) {
-        counts += 1;
-        assert!(counts <= 1 + busy.as_secs() * 2, "too many counts");
+    // From before the first count on, so that whatever this machine is late adds to the time that
+    // is measured.
+    let clock = Clock::start();
+    members.come().await;
+    assert_eq!(neighbour.presence().await, (6, 6));
+    assert_eq!(auto.next().await, level_frame(InForce::Count, LevelReason::Size));
+    assert_eq!(auto.count().await, members.counted(6, true));
+    for round in 1..=10 {
+        members.go().await;
+        assert_eq!(neighbour.presence().await, (5 + 2 * round, 5));
+        members.come().await;
+        assert_eq!(neighbour.presence().await, (6 + 2 * round, 6));
     }
-    assert!(clock.elapsed() >= APART);
+    // Until the second between two counts is over everything folds.
+    for counts in 1.. {
+        let told = auto.count().await;
+        assert!(clock.elapsed() >= counts * INTERVAL, "count {counts} in {:?}", clock.elapsed());
+        if told == members.counted(26, true) {
+            break;
+        }
+    }
     // The other edge, from below.
-    members.go().await;
-    members.go().await;
+    for (seq, count) in [(27, 5), (28, 4)] {
+        members.go().await;
+        assert_eq!(neighbour.presence().await, (seq, count));
+    }
     while auto.replica.level() == InForce::Count {
         auto.next().await;
     }
@@ -221,7 +240,7 @@ async fn at_the_edge_the_level_stays() {
         members.go().await;
         auto.presence().await;
     }
-    auto.client.expect_quiet().await;
+    auto.client.expect_quiet_for(A_ROUND).await;
 }
 
 #[tokio::test]
@@ -273,29 +292,43 @@ async fn a_limit_of_none_counts_everybody() {
 async fn counts_come_at_once_then_each_second_and_the_last_is_owed() {
     let broker = broker(1_000);
     let mut members = Members::of(&broker);
+    // Has each change told by itself, so that seqs are what is expected here.
+    let (mut neighbour, _) = Watcher::of(&broker, "neighbour", "events").await;
+    neighbour.snapshot(SnapshotReason::Subscribed).await;
+    // From before the first count on, so that whatever this machine is late adds to the time that
+    // is measured.
+    let clock = Clock::start();
     let (mut count, in_force) = Watcher::of(&broker, "count", "count").await;
     assert_eq!(in_force, InForce::Count);
-    let clock = Clock::start();
     assert_eq!(count.count().await, members.counted(0, false));
     let at_once = clock.elapsed();
     assert!(at_once < APART, "the first count took {at_once:?}");
-    // Changes for two seconds and a half.
-    let mut told = Vec::new();
-    let mut last = at_once;
-    while clock.elapsed() < Duration::from_millis(2_500) {
+    // Changes until three more counts have come.
+    let (mut counts, mut last) = (0, at_once);
+    while counts < 3 {
         members.come().await;
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        let inside = members.inside.len() as u64;
+        assert_eq!(neighbour.presence().await, (inside, inside));
+        if let Ok(told) = timeout(Duration::from_millis(20), count.count()).await {
+            let now = clock.elapsed();
+            counts += 1;
+            assert!(now >= counts * INTERVAL, "count {counts} after {now:?}");
+            assert!(now < last + IN_TIME, "count {counts} came {:?} after the last", now - last);
+            assert!(told.count == inside || told.count + 1 == inside, "{told:?} of {inside}");
+            last = now;
+        }
     }
+    // One more change, so that a last count is owed whatever the third one told.
+    members.come().await;
+    let inside = members.inside.len() as u64;
+    assert_eq!(neighbour.presence().await, (inside, inside));
     let changed = clock.elapsed();
-    while told.last() != Some(&members.counted(members.inside.len() as u64, false)) {
-        told.push(count.count().await);
-        last = clock.elapsed();
-    }
+    assert_eq!(count.count().await, members.counted(inside, false));
+    let last = clock.elapsed();
+    assert!(last >= 4 * INTERVAL, "the last count came after {last:?}");
     assert!(last < changed + IN_TIME, "the last count came {:?} late", last - changed);
-    assert!((3..=4).contains(&told.len()), "{} counts in {last:?}", told.len());
     members.inside[0].1.ok("set room a=1").await;
-    tokio::time::sleep(Duration::from_millis(1_600)).await;
-    count.client.expect_quiet().await;
+    count.client.expect_quiet_for(A_ROUND).await;
     // After a rest the next is at once again.
     let clock = Clock::start();
     members.come().await;
@@ -377,7 +410,7 @@ async fn another_level_can_be_asked_for() {
     let (mut new, in_force) = Watcher::of(&broker, "new", "auto").await;
     assert_eq!(in_force, InForce::Count);
     assert_eq!(new.count().await, members.counted(4, true));
-    new.client.expect_quiet().await;
+    new.client.expect_quiet_for(A_ROUND).await;
 }
 
 /// Nothing comes behind the `ok` of `unsubscribe`, whatever was owed.
@@ -431,6 +464,15 @@ async fn read_on(wire: &mut Wire, replica: &mut Replica, levels: &mut Vec<InForc
     }
 }
 
+/// Reads until the replica has what its subscription begins with.
+async fn knows_something(wire: &mut Wire, replica: &mut Replica, levels: &mut Vec<InForce>) {
+    let clock = Clock::start();
+    while !replica.is_whole() && replica.counted().is_none() {
+        read_on(wire, replica, levels).await;
+        assert!(clock.elapsed() < PATIENCE, "neither snapshot nor count");
+    }
+}
+
 /// Who sleeps through a change of levels wakes to the right one; who sleeps through two changes
 /// hears of neither.
 #[tokio::test]
@@ -448,8 +490,7 @@ async fn a_stopped_reader_wakes_to_the_right_level() {
         let mut levels = Vec::new();
         wire.say("sub room").await;
         wire.say("sub other").await;
-        read_on(&mut wire, &mut replica, &mut levels).await;
-        assert!(replica.is_whole() || replica.counted().is_some());
+        knows_something(&mut wire, &mut replica, &mut levels).await;
         // Another channel is so busy that its socket is full.
         let mut noise = broker.connect("noise").await;
         fill(&mut noise).await;
@@ -496,7 +537,7 @@ async fn a_stopped_reader_wakes_to_the_last_count() {
         let mut replica = Replica::new("room");
         wire.say(&format!("sub room {level}")).await;
         wire.say("sub other").await;
-        read_on(&mut wire, &mut replica, &mut Vec::new()).await;
+        knows_something(&mut wire, &mut replica, &mut Vec::new()).await;
         assert_eq!(replica.counted().unwrap().count, members.inside.len() as u64);
         let mut noise = broker.connect("noise").await;
         fill(&mut noise).await;

@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use crate::broker::{Broker, Process, binary, took, until};
 use crate::client::{Client, End};
 use crate::http::ask;
-use crate::raw::{Raw, http};
 use crate::replica::Observer;
+use crate::wire::{TEXT_BEGINS, Wire, close_frame, frame, http};
 
 /// A free port, most likely still free a moment later.
 fn free_address() -> SocketAddr {
@@ -286,11 +286,11 @@ async fn nobody_holds_a_shutdown_up() {
     // Reads nothing, until neither its buffer nor the broker's takes more.
     let stuck = stuck_reader(&process).await;
     // Is in the middle of a message, of a handshake, of nothing.
-    let mut part = Raw::connect(process.address(), "part").await;
-    part.write(&crate::raw::frame(crate::raw::TEXT_BEGINS, b"join")).await;
-    let mut half = Raw::open(process.address()).await;
+    let mut part = Wire::connect(process.address(), "part").await;
+    part.write(&frame(TEXT_BEGINS, b"join")).await;
+    let mut half = Wire::dial(process.address()).await;
     half.write(b"GET /ws HTTP/1.1\r\nHost:").await;
-    let idle = Raw::open(process.address()).await;
+    let idle = Wire::dial(process.address()).await;
     let clock = Clock::start();
     process.signal("TERM");
     let (status, _) = process.exited(Duration::from_secs(5));
@@ -320,7 +320,7 @@ async fn who_speaks_all_the_time_hears_the_farewell_too() {
     let mut process = Process::start(&["--max-frames-per-second", "1000000"]);
     let mut ada = process.connect("ada").await;
     ada.ok("join room").await;
-    let mut chatter = Raw::connect(process.address(), "chatter").await;
+    let mut chatter = Wire::connect(process.address(), "chatter").await;
     chatter.say("sub room").await;
     for n in 0..200 {
         ada.send(format!("set room n={n}")).await;
@@ -456,7 +456,7 @@ async fn a_handshake_that_is_none_is_refused() {
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
     ];
     for lines in lines {
-        let mut raw = Raw::open(broker.address()).await;
+        let mut raw = Wire::dial(broker.address()).await;
         raw.write(format!("GET /ws HTTP/1.1\r\nHost: here\r\n{lines}\r\n").as_bytes()).await;
         let head = raw.head().await;
         assert!(head.starts_with("HTTP/1.1 4"), "{lines}: {head}");
@@ -475,7 +475,7 @@ async fn the_subprotocol_is_answered_if_it_was_offered() {
         (Some("chat"), None),
         (Some("herenow.v10"), None),
     ] {
-        let mut raw = Raw::open(broker.address()).await;
+        let mut raw = Wire::dial(broker.address()).await;
         let lines = offered.map(|names| format!("Sec-WebSocket-Protocol: {names}\r\n"));
         let head = raw.upgrade("/ws?user=ada", &lines.unwrap_or_default()).await.to_lowercase();
         assert!(head.starts_with("http/1.1 101 "), "{head}");
@@ -572,7 +572,7 @@ async fn connections_over_the_bound_are_closed_at_once() {
         });
         let mut ada = broker.connect("ada").await;
         let bob = broker.connect("bob").await;
-        assert_eq!(Raw::open(broker.address()).await.rest().await, "");
+        assert_eq!(Wire::dial(broker.address()).await.rest().await, "");
         ada.expect_quiet().await;
         bob.close(1000).await;
         // Its place is free as soon as its socket is.
@@ -583,7 +583,7 @@ async fn connections_over_the_bound_are_closed_at_once() {
             let stream = TcpStream::connect(broker.address()).await.unwrap();
             carol = Client::open(stream, "/ws?user=carol", None).await.ok();
         }
-        assert_eq!(Raw::open(broker.address()).await.rest().await, "");
+        assert_eq!(Wire::dial(broker.address()).await.rest().await, "");
         // HTTP counts as well, while it lasts.
         drop(ada);
         until("ada is gone", || broker.hub().connection_count() == 1).await;
@@ -596,7 +596,7 @@ async fn connections_over_the_bound_are_closed_at_once() {
 async fn http_soon(broker: &Broker) -> u16 {
     let clock = Clock::start();
     loop {
-        let mut raw = Raw::open(broker.address()).await;
+        let mut raw = Wire::dial(broker.address()).await;
         raw.write(b"GET /healthz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").await;
         let answer = raw.rest().await;
         if let Some(status) = answer.split(' ').nth(1) {
@@ -613,7 +613,7 @@ async fn a_handshake_must_come_whole_in_time() {
     let requests = ["", "G", "GET /ws HTTP/1.1\r\nHost:", "GET /ws HTTP/1.1\r\nHost: here\r\n"];
     for begun in requests {
         let clock = Clock::start();
-        let mut raw = Raw::open(broker.address()).await;
+        let mut raw = Wire::dial(broker.address()).await;
         raw.write(begun.as_bytes()).await;
         let rest = raw.rest().await;
         assert!(!rest.contains("101"), "{rest}");
@@ -622,7 +622,7 @@ async fn a_handshake_must_come_whole_in_time() {
     }
     // A drip of bytes is no excuse.
     let clock = Clock::start();
-    let mut raw = Raw::open(broker.address()).await;
+    let mut raw = Wire::dial(broker.address()).await;
     raw.write(b"GET /ws HTTP/1.1\r\n").await;
     let drip = async {
         loop {
@@ -640,7 +640,7 @@ async fn a_handshake_must_come_whole_in_time() {
 #[tokio::test]
 async fn a_head_has_a_bound() {
     let broker = Broker::start();
-    let mut raw = Raw::open(broker.address()).await;
+    let mut raw = Wire::dial(broker.address()).await;
     let mut sent = 0;
     let _ = raw.try_write(b"GET /ws HTTP/1.1\r\nHost: here\r\n").await;
     while raw.try_write(format!("X: {}\r\n", "y".repeat(1000)).as_bytes()).await.is_ok() {
@@ -653,8 +653,8 @@ async fn a_head_has_a_bound() {
 #[tokio::test]
 async fn the_end_of_a_raw_client_is_seen() {
     let broker = Broker::start();
-    let mut ada = Raw::connect(broker.address(), "ada").await;
-    ada.write(&crate::raw::frame(crate::raw::CLOSE, &1000u16.to_be_bytes())).await;
+    let mut ada = Wire::connect(broker.address(), "ada").await;
+    ada.write(&close_frame(1000)).await;
     assert_eq!(ada.ended().await, End::Close(1000, String::new()));
     assert_eq!(ada.rest().await, "", "the broker ends the socket itself");
     until("it is gone", || broker.hub().connection_count() == 0).await;

@@ -12,9 +12,9 @@ use tokio::time::interval;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::broker::{Broker, Process, took};
-use crate::client::{Client, PATIENCE};
-use crate::raw::{CONTINUES, ENDS, PING, PONG, Raw, TEXT, TEXT_BEGINS, frame};
+use crate::client::{A_TURN, Client, PATIENCE};
 use crate::replica::{Observer, short};
+use crate::wire::{CONTINUES, ENDS, Got, PING, PONG, TEXT, TEXT_BEGINS, Wire, frame};
 
 /// The presence timeout of these tests. Two thirds of it are 1.333 s.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -82,7 +82,7 @@ async fn falls_silent_and_comes_back(mut ada: Client, mut observer: Observer) {
     assert_eq!(observer.told().await, r#"join ada {"back":1}"#);
     ada.kill();
     assert_eq!(observer.told().await, "timeout ada connection");
-    observer.told_nothing().await;
+    observer.told_nothing_for(A_TURN).await;
 }
 
 #[tokio::test]
@@ -105,14 +105,14 @@ async fn who_does_not_even_read_times_out_all_the_same() {
     let broker = Broker::with(shorter_timeout);
     let mut observer = broker.observer("room").await;
     let clock = Clock::start();
-    let mut ada = Raw::connect(broker.address(), "ada").await;
+    let mut ada = Wire::connect(broker.address(), "ada").await;
     ada.say("join room").await;
     ada.say("sub room").await;
     assert_eq!(observer.told().await, "join ada {}");
     assert_eq!(observer.told().await, "timeout ada heartbeat");
     let took = took(clock);
     assert!((SHORTER..LATEST_OF_SHORTER).contains(&took), "timed out after {took:?}");
-    observer.told_nothing().await;
+    observer.told_nothing_for(A_TURN).await;
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn one_silence_is_one_nudge_for_all_channels() {
     ada.expect_quiet().await;
     nudged(&mut ada).await;
     assert_eq!(removed(&mut ada).await, ["den", "room"], "both in one frame");
-    ada.expect_quiet().await;
+    ada.expect_quiet_for(A_TURN).await;
 }
 
 #[tokio::test]
@@ -219,15 +219,14 @@ async fn pings_and_pongs_are_no_heartbeats() {
 }
 
 /// Reads until the broker pings.
-async fn pinged(raw: &mut Raw) {
-    while let Some((first, payload)) = raw.next().await {
-        match first {
-            PING => return,
-            TEXT => {}
-            other => panic!("neither text nor ping: {other:#x} {payload:?}"),
+async fn pinged(raw: &mut Wire) {
+    loop {
+        match raw.next().await {
+            Got::Ping(_) => return,
+            Got::Text(_) => {}
+            other => panic!("neither text nor ping: {other:?}"),
         }
     }
-    panic!("the socket ended");
 }
 
 #[tokio::test]
@@ -235,7 +234,7 @@ async fn who_answers_no_ping_is_closed_with_4101() {
     let broker = Broker::with(short_pings);
     let mut observer = broker.observer("room").await;
     let clock = Clock::start();
-    let mut ada = Raw::connect(broker.address(), "ada").await;
+    let mut ada = Wire::connect(broker.address(), "ada").await;
     ada.say("join room").await;
     assert_eq!(observer.told().await, "join ada {}");
     pinged(&mut ada).await;
@@ -246,7 +245,7 @@ async fn who_answers_no_ping_is_closed_with_4101() {
     assert_eq!(end.code(), 4101);
     assert!((Duration::from_secs(1)..LATEST).contains(&took), "closed after {took:?}");
     assert_eq!(told, "timeout ada connection");
-    observer.told_nothing().await;
+    observer.told_nothing_for(A_TURN).await;
 }
 
 /// An answer is anything: a pong, a message, or a part of one.
@@ -254,7 +253,7 @@ async fn who_answers_no_ping_is_closed_with_4101() {
 async fn any_byte_answers_a_ping() {
     let broker = Broker::with(short_pings);
     let clock = Clock::start();
-    let mut ada = Raw::connect(broker.address(), "ada").await;
+    let mut ada = Wire::connect(broker.address(), "ada").await;
     pinged(&mut ada).await;
     ada.write(&frame(PONG, b"")).await;
     pinged(&mut ada).await;
@@ -277,7 +276,7 @@ async fn a_message_begun_and_not_finished_closes_with_4008() {
     let part = frame(TEXT_BEGINS, b"join");
     let beginnings: [&[u8]; 4] = [&part, &text[..1], &text[..5], &text[..text.len() - 1]];
     for beginning in beginnings {
-        let mut ada = Raw::connect(broker.address(), "ada").await;
+        let mut ada = Wire::connect(broker.address(), "ada").await;
         let clock = Clock::start();
         ada.write(beginning).await;
         let end = ada.ended().await;
@@ -285,7 +284,7 @@ async fn a_message_begun_and_not_finished_closes_with_4008() {
         let took = took(clock);
         assert!((TIME..LATEST).contains(&took), "after {took:?}");
     }
-    observer.told_nothing().await;
+    observer.told_nothing_for(A_TURN).await;
 }
 
 #[tokio::test]
@@ -293,7 +292,7 @@ async fn going_on_for_ever_is_not_finishing() {
     const TIME: Duration = Duration::from_millis(1_000);
     let broker = Broker::with(|config| config.limits.max_message_time = TIME);
     let mut observer = broker.observer("room").await;
-    let mut ada = Raw::connect(broker.address(), "ada").await;
+    let mut ada = Wire::connect(broker.address(), "ada").await;
     // Finished in time, and another begun behind it at once: that one has its own time.
     let clock = Clock::start();
     ada.write(&frame(TEXT_BEGINS, b"join ")).await;
@@ -334,5 +333,5 @@ async fn a_broker_that_stood_still_evicts_nobody_who_is_alive() {
             broker.signal("CONT");
         }
     }
-    observer.told_nothing().await;
+    observer.told_nothing_for(A_TURN).await;
 }

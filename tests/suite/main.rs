@@ -7,8 +7,10 @@
 //! - `rights`: tokens and keys at work.
 //! - `status`, `online`: users apart from any channel: what is told of them, what keeps them online.
 //! - `http`, `http_bounds`: the HTTP API, and what it bears.
+//! - `metrics`: what `/metrics` shows after a script of which every number is known.
 //! - `openapi`: the document that describes it.
 //! - `demo_viewers`: the demo page's simulated viewers.
+//! - `drift`: whether the model of the hand-over still is like the code that it copies.
 //! - `house`: which module may know which, and what the core must not touch.
 //! - `rules`, `attributes`: the rules of presence, over real sockets.
 //! - `liveness`: silence, pings, deadlines.
@@ -24,9 +26,11 @@
 //! - `letters`: from anybody to one user's connections, and kicks.
 //! - `pacing`: what a giant leaves to the others.
 //! - `concurrent`: many at once, who all know the same in the end.
+//! - `examples`: the bot of `examples/`.
 //!
-//! Beside them `broker` (brokers to test), `client`, `raw` and `wire` (clients, decent and not),
-//! `replica` and `followed` (what an observer knows, by a socket or without) and `seed` (where randomness comes from).
+//! Beside them `broker` (brokers to test), `client` and `wire` (clients, decent and not), `replica`
+//! and `followed` (what an observer knows, by a socket or without) and `seed` (where randomness comes
+//! from).
 
 #![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
 
@@ -38,7 +42,9 @@ mod closes;
 mod concurrent;
 mod delivery;
 mod demo_viewers;
+mod drift;
 mod errors;
+mod examples;
 mod follow;
 mod followed;
 mod house;
@@ -49,12 +55,12 @@ mod letters;
 mod levels;
 mod lifecycle;
 mod liveness;
+mod metrics;
 mod model;
 mod online;
 mod openapi;
 mod outlet;
 mod pacing;
-mod raw;
 mod readme;
 mod replica;
 mod rights;

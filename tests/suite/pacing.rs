@@ -1,13 +1,16 @@
 //! Pacing: after a pass the flusher rests for as long as the pass took, so that one channel never
 //! takes all there is.
 //!
-//! Told by the ratio of two times of the same run, because neither means anything on its own.
+//! Told by the ratio of two times of the same run, because neither means anything on its own. On a
+//! machine that does other things too the ratio strays by a fifth, so that here only a flusher that
+//! does not rest is found. How long a rest is decided to be is tested to the nanosecond beside the
+//! decision, in `hub::pace`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use herenow::clock::Clock;
-use herenow::hub::pace::Pace;
+use herenow::limits::REST_MIN;
 use herenow_protocol::ServerFrame;
 use serde_json::json;
 use tokio::time::timeout;
@@ -72,6 +75,6 @@ async fn a_giant_rests_as_long_as_it_writes() {
     let (first, last) = (first.await.unwrap(), last.await.unwrap());
     let passes = median((2..FRAMES).map(|seq| last[&seq].saturating_sub(first[&seq])));
     let rests = median((2..FRAMES).map(|seq| first[&(seq + 1)].saturating_sub(last[&seq])));
-    assert!(passes > Pace::LEAST, "a pass of {passes:?} is too short to tell");
+    assert!(passes > REST_MIN, "a pass of {passes:?} is too short to tell");
     assert!(2 * rests > passes, "rests {rests:?} after passes of {passes:?}");
 }

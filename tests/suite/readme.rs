@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::broker::Broker;
-use crate::raw::Raw;
+use crate::wire::Wire;
 
 /// A line of the session with what differs from run to run blanked out.
 fn blanked(line: &str) -> Value {
@@ -33,7 +33,7 @@ async fn the_session_gives_the_output_that_it_shows() {
         readme.split_once("$ npx wscat -c 'ws://127.0.0.1:8080/ws?user=ada'\n").unwrap();
     let (session, _) = session.split_once("```").unwrap();
     let broker = Broker::start();
-    let mut ada = Raw::open(broker.address()).await;
+    let mut ada = Wire::dial(broker.address()).await;
     ada.upgrade("/ws?user=ada", "").await;
     let mut said = 0;
     for line in session.lines() {

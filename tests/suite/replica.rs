@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use herenow_protocol::reply::{InForce, MAX_RECENT, MemberView, RecentView, SnapshotReason};
 use herenow_protocol::{Epoch, Event, ServerFrame, Since, UserId};
 
-use crate::client::Client;
+use crate::client::{Client, QUIET};
 
 /// What an observer knows of a channel. Panics on whatever a broker must not tell.
 #[derive(Clone, Debug)]
@@ -231,8 +232,15 @@ impl Observer {
         short(&self.event().await)
     }
 
-    /// Nothing was told that was not taken: what this observer itself does next is told next.
+    /// Nothing was told that was not taken, nothing is for a while, and what this observer itself
+    /// does next is told next.
     pub(crate) async fn told_nothing(&mut self) {
+        self.told_nothing_for(QUIET).await;
+    }
+
+    /// As [`Observer::told_nothing`], for as long as the test asks.
+    pub(crate) async fn told_nothing_for(&mut self, time: Duration) {
+        self.client.expect_quiet_for(time).await;
         let channel = self.channel.clone();
         self.client.send(format!("join {channel}")).await;
         assert_eq!(self.told().await, "join observer {}");

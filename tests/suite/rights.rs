@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use crate::broker::{Broker, Process, binary, until};
 use crate::client::Client;
 use crate::http::{Answer, ask};
+use crate::wire::Wire;
 
 const SECRET: &str = "thirty-two bytes are the least of all";
 const KEYS: &str = r#"
@@ -93,7 +94,7 @@ async fn a_token_comes_in_by_any_of_three_doors() {
         let ServerFrame::Welcome { user, .. } = client.next().await else { panic!() };
         assert_eq!(user.as_str(), "ada", "whatever ?user= says");
     }
-    let mut raw = crate::raw::Raw::open(broker.address()).await;
+    let mut raw = Wire::dial(broker.address()).await;
     raw.upgrade("/ws", &format!("Authorization: Bearer {token}\r\n")).await;
     assert!(raw.text().await.contains(r#""user":"ada""#));
 }
@@ -368,7 +369,7 @@ async fn pages_of_other_origins_stay_out() {
         assert_eq!(answer.status, if status == 200 { 204 } else { 403 });
         let methods = answer.header("access-control-allow-methods");
         assert_eq!(methods.is_some_and(|m| m.contains("put")), status == 200);
-        let mut raw = crate::raw::Raw::open(address).await;
+        let mut raw = Wire::dial(address).await;
         let head = raw.upgrade("/ws", &format!("{origin}\r\n")).await;
         let same = origin == &own;
         // Its Host is another, so that only the list counts.

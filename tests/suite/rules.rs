@@ -11,9 +11,9 @@ use serde_json::json;
 
 use crate::broker::{Broker, Process, took, until};
 use crate::client::{Client, End};
-use crate::raw::Raw;
 use crate::replica::Observer;
 use crate::seed::seed;
+use crate::wire::{Wire, close_frame};
 
 fn join(channel: &str, grace_ms: u64) -> serde_json::Value {
     json!({"type": "join", "channel": channel, "graceMs": grace_ms})
@@ -147,7 +147,7 @@ async fn one_of_two_tabs_closes_in_silence() {
 async fn whoever_breaks_the_protocol_is_lost_and_has_not_left() {
     let broker = Broker::start();
     let mut observer = broker.observer("room").await;
-    let mut ada = Raw::connect(broker.address(), "ada").await;
+    let mut ada = Wire::connect(broker.address(), "ada").await;
     ada.say("join room").await;
     assert_eq!(observer.told().await, "join ada {}");
     ada.write(&[0x81, 0x02, b'h', b'b']).await; // not masked
@@ -460,10 +460,10 @@ async fn who_left_is_not_lost_as_well() {
         observer.told_nothing().await;
     }
     // Closing, and breaking off right behind it.
-    let mut ada = Raw::connect(broker.address(), "ada").await;
+    let mut ada = Wire::connect(broker.address(), "ada").await;
     ada.say("join room").await;
     assert_eq!(observer.told().await, "join ada {}");
-    ada.write(&crate::raw::frame(crate::raw::CLOSE, &1000u16.to_be_bytes())).await;
+    ada.write(&close_frame(1000)).await;
     drop(ada);
     assert_eq!(observer.told().await, "leave ada closed");
     until("the connection is gone", || broker.hub().connection_count() == 1).await;

@@ -12,9 +12,8 @@ use tokio::time::timeout;
 
 use crate::broker::{Broker, Process, until};
 use crate::client::{Client, Replica};
-use crate::raw::{TEXT, frame};
 use crate::seed::seed;
-use crate::wire::{Got, Wire, small_socket};
+use crate::wire::{Got, TEXT, Wire, frame, small_socket};
 
 /// A broker that counts no frames and is patient with slow readers.
 fn broker() -> Broker {

@@ -12,7 +12,7 @@ use herenow_protocol::{
 use serde_json::json;
 
 use crate::broker::{Broker, until};
-use crate::client::{Client, Say};
+use crate::client::{A_TURN, Client, Say};
 use crate::wire::small_socket;
 
 pub(crate) fn id(user: &str) -> UserId {
@@ -173,7 +173,7 @@ async fn heartbeats_without_a_socket_keep_a_user_online() {
     hub.stop_heartbeat(&id("bob"));
     assert!(!told(&mut ada).await.online, "at once");
     hub.stop_heartbeat(&id("bob"));
-    ada.expect_quiet().await;
+    ada.expect_quiet_for(A_TURN).await;
 }
 
 /// A watcher that sleeps through thousands of changes misses some, and never the last.

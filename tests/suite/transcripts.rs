@@ -13,14 +13,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 
 use crate::broker::{Process, binary};
-use crate::raw::Raw;
+use crate::wire::Wire;
 
 /// One chapter under way.
 struct Chapter {
     title: String,
     folder: PathBuf,
     broker: Option<Process>,
-    sockets: BTreeMap<String, Raw>,
+    sockets: BTreeMap<String, Wire>,
     /// The socket that `>` and `<` are about.
     open: Option<String>,
     /// Variables that were set.
@@ -77,7 +77,7 @@ impl Chapter {
         }
     }
 
-    fn socket(&mut self) -> &mut Raw {
+    fn socket(&mut self) -> &mut Wire {
         let user = self.open.as_ref().expect("no wscat was started");
         self.sockets.get_mut(user).unwrap()
     }
@@ -104,7 +104,7 @@ impl Chapter {
         if self.sockets.contains_key(&path) {
             return;
         }
-        let mut raw = Raw::open(self.address()).await;
+        let mut raw = Wire::dial(self.address()).await;
         raw.upgrade(&path, "").await;
         let welcome = raw.text().await;
         assert!(welcome.contains("welcome"), "in {}: {welcome}", self.title);

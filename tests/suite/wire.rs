@@ -1,5 +1,6 @@
-//! A WebSocket by hand, for clients that send while they are being closed, and readers that stop,
-//! crawl and look at every byte. Panics on whatever RFC 6455 does not let a server send.
+//! A WebSocket by hand, for whatever no decent client does: bytes as the test writes them, clients
+//! that send while they are being closed, and readers that stop, crawl and look at every byte.
+//! Nothing is answered. Panics on whatever RFC 6455 does not let a server send.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,8 +13,38 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use crate::client::PATIENCE;
-use crate::raw::{CLOSE, PING, PONG, TEXT, frame};
+use crate::client::{End, PATIENCE};
+
+/// First byte of a frame that is a whole text message.
+pub(crate) const TEXT: u8 = 0x81;
+/// First byte of the first part of a text message.
+pub(crate) const TEXT_BEGINS: u8 = 0x01;
+/// First byte of a further part, not the last.
+pub(crate) const CONTINUES: u8 = 0x00;
+/// First byte of the last part.
+pub(crate) const ENDS: u8 = 0x80;
+/// First byte of a Close frame.
+pub(crate) const CLOSE: u8 = 0x88;
+/// First byte of a ping.
+pub(crate) const PING: u8 = 0x89;
+/// First byte of a pong.
+pub(crate) const PONG: u8 = 0x8a;
+
+/// A frame as a client sends it, masked. RFC 6455 section 5.2; at most 65,535 bytes.
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+    let mut bytes = vec![first];
+    match u8::try_from(payload.len()) {
+        Ok(short @ 0..126) => bytes.push(0x80 | short),
+        _ => {
+            bytes.push(0x80 | 126);
+            bytes.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
+        }
+    }
+    bytes.extend(MASK);
+    bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    bytes
+}
 
 /// Receive buffer of a reader that is to be slow: small enough to show soon, large enough not to
 /// look like a lost wake-up.
@@ -75,29 +106,51 @@ impl Wire {
         Self::over(TcpStream::connect(address).await.unwrap(), user).await
     }
 
+    /// Connected, and nothing is sent yet: for a handshake of the test's own, or for HTTP.
+    pub(crate) async fn dial(address: SocketAddr) -> Self {
+        Self::of(TcpStream::connect(address).await.unwrap())
+    }
+
+    fn of(stream: TcpStream) -> Self {
+        // Small writes go out at once.
+        stream.set_nodelay(true).unwrap();
+        let (reader, writer) = stream.into_split();
+        Self { reader, writer: Some(writer), buffer: Vec::new(), sip: 64 * 1024 }
+    }
+
+    async fn over(stream: TcpStream, user: &str) -> Self {
+        let mut wire = Self::of(stream);
+        let head = wire.upgrade(&format!("/ws?user={user}"), "").await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        // RFC 6455 section 1.3 has this answer to this key.
+        assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
+        wire
+    }
+
     async fn welcomed(mut self) -> Self {
         assert_eq!(self.json().await["type"], "welcome");
         self
     }
 
-    async fn over(stream: TcpStream, user: &str) -> Self {
-        let (reader, mut writer) = stream.into_split();
+    /// Asks for a WebSocket at `path`, with further header lines; the head of the answer.
+    pub(crate) async fn upgrade(&mut self, path: &str, headers: &str) -> String {
         let request = format!(
-            "GET /ws?user={user} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n\
-             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             {headers}\r\n"
         );
-        writer.write_all(request.as_bytes()).await.unwrap();
-        let mut wire = Self { reader, writer: Some(writer), buffer: Vec::new(), sip: 64 * 1024 };
+        self.write(request.as_bytes()).await;
+        self.head().await
+    }
+
+    /// The head of the answer to an HTTP request.
+    pub(crate) async fn head(&mut self) -> String {
         loop {
-            if let Some(end) = wire.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-                let head = String::from_utf8(wire.buffer.drain(..end + 4).collect()).unwrap();
-                assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-                // RFC 6455 section 1.3 has this answer to this key.
-                assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
-                return wire;
+            if let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                return String::from_utf8(self.buffer.drain(..end + 4).collect()).unwrap();
             }
-            assert!(wire.read().await.unwrap() > 0, "no handshake");
+            let more = self.read().await.is_ok_and(|read| read > 0);
+            assert!(more, "no head but {:?}", String::from_utf8_lossy(&self.buffer));
         }
     }
 
@@ -113,6 +166,11 @@ impl Wire {
             .await
             .expect("the broker reads nothing")
             .unwrap();
+    }
+
+    /// Sends bytes to a broker that may have closed.
+    pub(crate) async fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer().write_all(bytes).await
     }
 
     /// Sends bytes beside everything else, until the socket breaks.
@@ -230,6 +288,37 @@ impl Wire {
         }
     }
 
+    /// The next text message; pings and pongs are skipped.
+    pub(crate) async fn text(&mut self) -> String {
+        loop {
+            match self.next().await {
+                Got::Text(text) => return text,
+                Got::Ping(_) | Got::Pong(_) => {}
+                other => panic!("no text but {other:?}"),
+            }
+        }
+    }
+
+    /// How the connection ends; frames before the end are skipped.
+    pub(crate) async fn ended(&mut self) -> End {
+        let end = async {
+            loop {
+                match self.next().await {
+                    Got::Close(code, reason) => return End::Close(code, reason),
+                    Got::End | Got::Cut => return End::Cut,
+                    Got::Text(_) | Got::Ping(_) | Got::Pong(_) => {}
+                }
+            }
+        };
+        timeout(PATIENCE, end).await.expect("it does not end")
+    }
+
+    /// All bytes until the broker closes, as text.
+    pub(crate) async fn rest(&mut self) -> String {
+        while self.read().await.is_ok_and(|read| read > 0) {}
+        String::from_utf8_lossy(&self.buffer).into_owned()
+    }
+
     /// Waits for a Close frame, which the end of the socket must follow: its code and reason, and
     /// the texts that came before.
     pub(crate) async fn closed(&mut self) -> (u16, String, Vec<String>) {
@@ -249,4 +338,14 @@ impl Wire {
             }
         }
     }
+}
+
+/// Sends one HTTP request (`GET / HTTP/1.1`, say), and reads the status and the rest of the answer.
+pub(crate) async fn http(address: SocketAddr, request_line: &str) -> (u16, String) {
+    let mut wire = Wire::dial(address).await;
+    let request = format!("{request_line}\r\nHost: here\r\nConnection: close\r\n\r\n");
+    wire.write(request.as_bytes()).await;
+    let answer = wire.rest().await;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.unwrap_or_else(|| panic!("no status in {answer:?}")), answer)
 }

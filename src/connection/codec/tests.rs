@@ -19,7 +19,7 @@ const HEADER_BYTES: usize = 14;
 
 /// [`Incoming`], less the borrow.
 #[derive(Clone, Debug, PartialEq)]
-enum Heard {
+enum Decoded {
     Text(String),
     Part,
     Ping(Vec<u8>),
@@ -27,7 +27,7 @@ enum Heard {
     Close(u16),
 }
 
-impl From<Incoming<'_>> for Heard {
+impl From<Incoming<'_>> for Decoded {
     fn from(incoming: Incoming<'_>) -> Self {
         match incoming {
             Incoming::Text(text) => Self::Text(text.to_owned()),
@@ -100,21 +100,21 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-fn write_control(control: &Control, out: &mut Vec<u8>, heard: &mut Vec<Heard>) {
+fn write_control(control: &Control, out: &mut Vec<u8>, heard: &mut Vec<Decoded>) {
     match control {
         Control::Ping(payload) => {
             out.extend(frame(PING, true, payload));
-            heard.push(Heard::Ping(payload.clone()));
+            heard.push(Decoded::Ping(payload.clone()));
         }
         Control::Pong(payload) => {
             out.extend(frame(PONG, true, payload));
-            heard.push(Heard::Pong);
+            heard.push(Decoded::Pong);
         }
     }
 }
 
 /// The bytes of these acts, and what is to be heard of them.
-fn write(acts: &[Act], close: Option<Option<(u16, String)>>) -> (Vec<u8>, Vec<Heard>) {
+fn write(acts: &[Act], close: Option<Option<(u16, String)>>) -> (Vec<u8>, Vec<Decoded>) {
     let (mut out, mut heard) = (Vec::new(), Vec::new());
     for act in acts {
         match act {
@@ -126,14 +126,14 @@ fn write(acts: &[Act], close: Option<Option<(u16, String)>>) -> (Vec<u8>, Vec<He
                 let (mut from, mut opcode) = (0, TEXT);
                 for (at, between) in places {
                     out.extend(frame(opcode, false, &text.as_bytes()[from..at]));
-                    heard.push(Heard::Part);
+                    heard.push(Decoded::Part);
                     for control in between {
                         write_control(control, &mut out, &mut heard);
                     }
                     (from, opcode) = (at, CONTINUE);
                 }
                 out.extend(frame(opcode, true, &text.as_bytes()[from..]));
-                heard.push(Heard::Text(text.clone()));
+                heard.push(Decoded::Text(text.clone()));
             }
         }
     }
@@ -142,7 +142,7 @@ fn write(acts: &[Act], close: Option<Option<(u16, String)>>) -> (Vec<u8>, Vec<He
             [&code.to_be_bytes(), reason.as_bytes()].concat()
         });
         out.extend(frame(CLOSE, true, &payload));
-        heard.push(Heard::Close(close.map_or(1005, |(code, _)| code)));
+        heard.push(Decoded::Close(close.map_or(1005, |(code, _)| code)));
     }
     (out, heard)
 }
@@ -152,19 +152,19 @@ fn feed_in(
     decoder: &mut Decoder,
     bytes: &[u8],
     sizes: &[usize],
-) -> (Vec<Heard>, Result<(), Violation>) {
+) -> (Vec<Decoded>, Result<(), Violation>) {
     let mut heard = Vec::new();
     let mut rest = bytes.to_vec();
     let mut sizes = sizes.iter().cycle();
     while !rest.is_empty() {
         let after = rest.split_off(rest.len().min(*sizes.next().unwrap()));
         let fed = decoder.feed(&mut rest, LIMIT, 0, |incoming| {
-            let heard_now = Heard::from(incoming);
-            let stop = matches!(heard_now, Heard::Close(_));
+            let heard_now = Decoded::from(incoming);
+            let stop = matches!(heard_now, Decoded::Close(_));
             heard.push(heard_now);
-            if stop { Next::Stop } else { Next::More }
+            if stop { AfterFrame::Stop } else { AfterFrame::More }
         });
-        if fed.is_err() || matches!(heard.last(), Some(Heard::Close(_))) {
+        if fed.is_err() || matches!(heard.last(), Some(Decoded::Close(_))) {
             return (heard, fed);
         }
         if let Some(kept) = &decoder.kept {
@@ -176,7 +176,7 @@ fn feed_in(
     (heard, Ok(()))
 }
 
-fn feed(decoder: &mut Decoder, bytes: &[u8]) -> (Vec<Heard>, Result<(), Violation>) {
+fn feed(decoder: &mut Decoder, bytes: &[u8]) -> (Vec<Decoded>, Result<(), Violation>) {
     feed_in(decoder, bytes, &[usize::MAX])
 }
 
@@ -189,7 +189,7 @@ enum Ended {
 }
 
 /// What tungstenite makes of the same bytes.
-fn reference(bytes: &[u8]) -> (Vec<Heard>, Ended) {
+fn reference(bytes: &[u8]) -> (Vec<Decoded>, Ended) {
     /// Bytes to read; what is written goes nowhere.
     struct Wire<'a>(&'a [u8]);
     impl io::Read for Wire<'_> {
@@ -214,15 +214,15 @@ fn reference(bytes: &[u8]) -> (Vec<Heard>, Ended) {
     loop {
         let bad = match socket.read() {
             Ok(Message::Text(text)) => {
-                heard.push(Heard::Text(text.as_str().to_owned()));
+                heard.push(Decoded::Text(text.as_str().to_owned()));
                 continue;
             }
             Ok(Message::Ping(payload)) => {
-                heard.push(Heard::Ping(payload.to_vec()));
+                heard.push(Decoded::Ping(payload.to_vec()));
                 continue;
             }
             Ok(Message::Pong(_)) => {
-                heard.push(Heard::Pong);
+                heard.push(Decoded::Pong);
                 continue;
             }
             Ok(Message::Close(close)) => {
@@ -230,7 +230,7 @@ fn reference(bytes: &[u8]) -> (Vec<Heard>, Ended) {
                 if close.as_ref().is_some_and(|c| c.reason == "Protocol violation") {
                     CloseCode::Protocol
                 } else {
-                    heard.push(Heard::Close(close.map_or(1005, |close| close.code.into())));
+                    heard.push(Decoded::Close(close.map_or(1005, |close| close.code.into())));
                     return (heard, Ended::Quietly);
                 }
             }
@@ -247,8 +247,8 @@ fn reference(bytes: &[u8]) -> (Vec<Heard>, Ended) {
     }
 }
 
-fn without_parts(heard: Vec<Heard>) -> Vec<Heard> {
-    heard.into_iter().filter(|heard| *heard != Heard::Part).collect()
+fn without_parts(heard: Vec<Decoded>) -> Vec<Decoded> {
+    heard.into_iter().filter(|heard| *heard != Decoded::Part).collect()
 }
 
 fn config(cases: u32) -> ProptestConfig {
@@ -298,9 +298,9 @@ proptest! {
             paused = false;
             decoder.feed(&mut rest, LIMIT, 0, |incoming| {
                 assert!(!paused, "heard more after a pause");
-                heard.push(Heard::from(incoming));
+                heard.push(Decoded::from(incoming));
                 paused = *pauses.next().unwrap();
-                if paused { Next::Pause } else { Next::More }
+                if paused { AfterFrame::Pause } else { AfterFrame::More }
             }).unwrap();
             if paused {
                 prop_assert_eq!(decoder.unfinished_since(), None, "it is we who wait");
@@ -434,8 +434,8 @@ fn every_violation_has_its_code() {
         for sizes in [[1], [usize::MAX]] {
             let (heard, end) = feed_in(&mut Decoder::default(), &stream, &sizes);
             assert_eq!(end, Err(Violation { code, reason }), "{bytes:02x?}");
-            assert_eq!(heard[0], Heard::Text("before".into()));
-            assert!(heard[1..].iter().all(|h| *h == Heard::Part), "{bytes:02x?}: {heard:?}");
+            assert_eq!(heard[0], Decoded::Text("before".into()));
+            assert!(heard[1..].iter().all(|h| *h == Decoded::Part), "{bytes:02x?}: {heard:?}");
         }
     }
 }
@@ -445,7 +445,7 @@ fn every_close_code_that_may_be_sent_is_heard() {
     for code in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999] {
         let payload = [&u16::to_be_bytes(code)[..], "bye, señor".as_bytes()].concat();
         let (heard, end) = feed(&mut Decoder::default(), &frame(CLOSE, true, &payload));
-        assert_eq!((heard, end), (vec![Heard::Close(code)], Ok(())));
+        assert_eq!((heard, end), (vec![Decoded::Close(code)], Ok(())));
     }
 }
 
@@ -466,7 +466,7 @@ fn the_limit_is_checked_at_the_header() {
     // The limit itself is fine, whole and in parts.
     let text = "x".repeat(LIMIT);
     let whole = frame(TEXT, true, text.as_bytes());
-    assert_eq!(feed(&mut Decoder::default(), &whole), (vec![Heard::Text(text)], Ok(())));
+    assert_eq!(feed(&mut Decoder::default(), &whole), (vec![Decoded::Text(text)], Ok(())));
 }
 
 /// Whoever counts frames sees those too that carry nothing.
@@ -479,8 +479,8 @@ fn every_frame_is_handed_on_to_be_counted() {
     bytes.extend(frame(CONTINUE, true, b""));
     let (heard, end) = feed(&mut Decoder::default(), &bytes);
     assert_eq!(end, Ok(()));
-    assert_eq!(heard.iter().filter(|h| **h == Heard::Part).count(), 101);
-    assert_eq!(heard.last(), Some(&Heard::Text(String::new())));
+    assert_eq!(heard.iter().filter(|h| **h == Decoded::Part).count(), 101);
+    assert_eq!(heard.last(), Some(&Decoded::Text(String::new())));
 }
 
 /// Behind whoever says stop nothing is looked at, however bad it is.
@@ -492,7 +492,7 @@ fn nothing_is_heard_after_a_stop() {
         let mut heard = 0;
         let fed = decoder.feed(&mut bytes, LIMIT, 0, |_| {
             heard += 1;
-            Next::Stop
+            AfterFrame::Stop
         });
         assert_eq!((fed, heard, decoder.has_kept_bytes()), (Ok(()), 1, false));
     }
@@ -503,7 +503,7 @@ fn nothing_is_heard_after_a_stop() {
 fn it_knows_since_when_a_message_is_unfinished() {
     let mut decoder = Decoder::default();
     let mut at = |now_ms: u64, mut bytes: Vec<u8>| {
-        decoder.feed(&mut bytes, LIMIT, now_ms, |_| Next::More).unwrap();
+        decoder.feed(&mut bytes, LIMIT, now_ms, |_| AfterFrame::More).unwrap();
         decoder.unfinished_since()
     };
     let (first, second) = (frame(TEXT, false, b"a"), frame(CONTINUE, true, b"b"));
@@ -526,7 +526,7 @@ fn finished_control_frames_do_not_age() {
     let (head, tail) = ping.split_at(3);
     for now_ms in 1..10 {
         let mut bytes = if now_ms == 1 { head.to_vec() } else { [tail, head].concat() };
-        decoder.feed(&mut bytes, LIMIT, now_ms, |_| Next::More).unwrap();
+        decoder.feed(&mut bytes, LIMIT, now_ms, |_| AfterFrame::More).unwrap();
         assert_eq!(decoder.unfinished_since(), Some(now_ms));
     }
 }

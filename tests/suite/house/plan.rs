@@ -22,7 +22,7 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
             "livelike rooms",
         ],
     ),
-    ("web-demo/", &["dom words breakable", "meter", "view-*", "app"]),
+    ("web-demo/", &["dom words breakable viewers", "meter guinea-pig", "view-*", "app"]),
 ];
 
 /// Parts that may know only some of what stands below them: the part, and what it may know beside
@@ -52,7 +52,10 @@ const NARROW: [(&str, &[&str]); 15] = [
     ("client/src/rooms.js", &["client/src/index.js", "client/src/session.js"]),
     ("client/src/react.js", &[]),
     ("web-demo/app.js", &["web-demo/", "client/src/index.js"]),
-    ("web-demo/view-break.js", &["web-demo/", "client/src/index.js"]),
+    (
+        "web-demo/guinea-pig.js",
+        &["web-demo/breakable.js", "web-demo/words.js", "client/src/index.js"],
+    ),
     ("web-demo/", &[]),
 ];
 

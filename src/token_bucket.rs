@@ -3,14 +3,14 @@
 /// What one more frame comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charge {
-    /// Within the allowance.
+    /// There was a token for it.
     Fine,
-    /// Over it: refuse, and say when to try again.
+    /// There was none: refuse, and say when to try again.
     Limited {
-        /// When there is an allowance for one frame again, if nothing more comes until then.
+        /// When there is a token for one frame again, if nothing more comes until then.
         retry_after_ms: u64,
     },
-    /// Over it by another whole burst: nobody sends that many by mistake.
+    /// There was none, and another whole burst is owed: nobody sends that many by mistake.
     Abuse,
 }
 
@@ -23,16 +23,17 @@ pub struct Rate {
     pub burst: u32,
 }
 
-/// A token bucket. Refused frames are charged too, so that whoever goes on regardless is found.
+/// A token bucket: a token for each frame. Refused frames are charged too, so that a client that goes
+/// on regardless is found.
 #[derive(Debug)]
-pub struct Allowance {
+pub struct TokenBucket {
     level: i64,
     at_ms: u64,
 }
 
 const FRAME: i64 = 1_000;
 
-impl Allowance {
+impl TokenBucket {
     /// A full bucket.
     #[must_use]
     pub fn new(rate: Rate, now_ms: u64) -> Self {
@@ -79,8 +80,8 @@ mod tests {
     #[test]
     fn a_burst_then_the_rate_then_abuse() {
         let rate = Rate { per_second: 50, burst: 3 };
-        let mut allowance = Allowance::new(rate, 0);
-        let mut at = |now_ms| allowance.charge(rate, now_ms);
+        let mut bucket = TokenBucket::new(rate, 0);
+        let mut at = |now_ms| bucket.charge(rate, now_ms);
         assert_eq!([at(0), at(0), at(0)], [Charge::Fine; 3]);
         assert_eq!(at(0), Charge::Limited { retry_after_ms: 40 });
         assert_eq!(at(40), Charge::Fine, "20 ms repay the refused frame, 20 ms are one more");

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 /// As many numbers as there may be visitors. One that goes keeps its number until its connection is
 /// gone, so neither the bound nor the names depend on how fast that is.
 #[derive(Debug)]
-pub struct Numbers {
+pub struct NumberPool {
     all: usize,
     free: Mutex<BTreeSet<usize>>,
 }
@@ -16,11 +16,11 @@ pub struct Numbers {
 /// The number of one visitor, until this is dropped.
 #[derive(Debug)]
 pub struct Number {
-    numbers: Arc<Numbers>,
+    numbers: Arc<NumberPool>,
     number: usize,
 }
 
-impl Numbers {
+impl NumberPool {
     /// The numbers from 0, `all` of them.
     #[must_use]
     pub fn new(all: usize) -> Arc<Self> {

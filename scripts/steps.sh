@@ -1,0 +1,183 @@
+# shellcheck shell=bash
+# The steps of scripts/check (all of them) and scripts/quick (the fast ones), which source this file
+# from the root of the repository. A step is a function below and runs by `step NAME FUNCTION`.
+set -euo pipefail
+
+# Absolute, since some steps change the folder.
+target=$(mkdir -p "${CARGO_TARGET_DIR:-target}" && cd "${CARGO_TARGET_DIR:-target}" && pwd)
+# What the JavaScript tests and schemathesis start: the broker that `build` has made.
+export HERENOW_BIN=$target/debug/herenow
+
+# The suite's tests that wait for seconds to pass, or keep both cores busy: for scripts/check.
+slow_tests=(closes:: concurrent:: demo_viewers:: levels:: liveness:: pacing:: slow:: transcripts:: visibility::)
+# The client's tests that need no broker.
+fast_js_tests=(client/test/{carried,emitter,replica}.test.js tests/browser/words.test.mjs)
+
+took=()
+
+# Runs a step, and keeps its seconds.
+step() {
+  local begun=$SECONDS
+  printf '\n=== %s\n' "$1"
+  "$2"
+  took+=("$(printf '%5d s  %s' $((SECONDS - begun)) "$1")")
+}
+
+# What each step took. The last lines say whether all of them passed.
+summary() {
+  local status=$?
+  printf '\n'
+  [ ${#took[@]} = 0 ] || printf '%s\n' "${took[@]}"
+  printf '%5d s  in all\n' "$SECONDS"
+  [ $status = 0 ] || echo "FAILED in the step above" >&2
+}
+
+need() {
+  command -v "$1" >/dev/null || { echo "$0: $1 is needed: $2" >&2; exit 1; }
+}
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+debian_package() {
+  need apt-get "install $1 in your system's way"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1" >/dev/null
+}
+
+# rust-toolchain.toml names the compiler, and rustup installs it. Where rustup may not, its `stable`
+# serves if it is that very version.
+need_rust() {
+  need cargo "install Rust"
+  local wanted
+  wanted=$(sed -n 's/^channel = "\(.*\)"$/\1/p' rust-toolchain.toml)
+  if ! grep -qxF "rust-version = \"$wanted\"" Cargo.toml; then
+    echo "rust-toolchain.toml says $wanted, and Cargo.toml promises another rust-version" >&2
+    exit 1
+  fi
+  [[ $(rustc --version 2>/dev/null || true) == "rustc $wanted "* ]] && return
+  if [[ $(RUSTUP_TOOLCHAIN=stable rustc --version 2>/dev/null || true) == "rustc $wanted "* ]]; then
+    export RUSTUP_TOOLCHAIN=stable
+  else
+    echo "$0: Rust $wanted is needed: rustup toolchain install $wanted" >&2
+    exit 1
+  fi
+}
+
+need_node() {
+  need npm "install Node.js 20.19 or later"
+}
+
+need_python() {
+  need python3 "install Python 3.11 or later"
+  python3 -c 'import venv, ensurepip' 2>/dev/null || debian_package python3-venv
+}
+
+find_chromium() {
+  local name
+  for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
+    [ -n "$name" ] && command -v "$name" && return
+  done
+  return 1
+}
+
+# Sets CHROMIUM for the browser tests.
+need_chromium() {
+  find_chromium >/dev/null || debian_package chromium
+  CHROMIUM=$(find_chromium)
+  export CHROMIUM
+}
+
+# The packages that a folder's lock file names, unless they are there.
+npm_packages() {
+  local installed=$1/node_modules/.installed
+  cmp -s "$1/package-lock.json" "$installed" && return
+  npm ci --prefix "$1" --no-audit --no-fund --loglevel=error
+  cp "$1/package-lock.json" "$installed"
+}
+
+format() {
+  cargo fmt --all --check
+}
+
+lints() {
+  cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+}
+
+js_lint() {
+  npm_packages .
+  npm run --silent lint
+}
+
+documentation() {
+  RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --locked
+}
+
+# Sets `deny` to cargo-deny of the version that deny.toml is written for. To build it takes about two
+# minutes, once.
+cargo_deny() {
+  local version=0.20.2 home=$target/cargo-deny
+  for deny in "$(command -v cargo-deny || true)" "$home/bin/cargo-deny"; do
+    [ -x "$deny" ] && [ "$("$deny" --version)" = "cargo-deny $version" ] && return
+  done
+  # Not into our own target folder: it shares nothing with us.
+  env -u CARGO_TARGET_DIR cargo install --quiet --locked --root "$home" --version "$version" cargo-deny
+}
+
+dependencies() {
+  cargo_deny
+  "$deny" --locked check bans licenses sources
+}
+
+# The database of known holes is a git repository, which not every machine can reach.
+advisories() {
+  cargo_deny
+  if timeout 60 "$deny" fetch db 2>/dev/null; then
+    "$deny" --locked check advisories
+  else
+    echo "advisories were NOT checked: their database cannot be reached from here"
+  fi
+}
+
+unit_tests() {
+  cargo test --workspace --all-features --locked --quiet --lib --bins
+}
+
+fast_suite() {
+  local skip=() name
+  for name in "${slow_tests[@]}"; do skip+=(--skip "$name"); done
+  cargo test --workspace --all-features --locked --quiet --test suite --test vectors -- "${skip[@]}"
+}
+
+tests() {
+  cargo test --workspace --all-features --locked
+}
+
+build() {
+  cargo build --locked
+}
+
+schemathesis() {
+  scripts/schemathesis
+}
+
+client_types() {
+  npm_packages client
+  npm --prefix client run --silent types
+}
+
+client_size() {
+  npm_packages client
+  npm --prefix client run --silent size
+}
+
+js_fast_tests() {
+  npm_packages client
+  node --test "${fast_js_tests[@]}"
+}
+
+# One of them waits for three minutes, so they run side by side.
+js_tests() {
+  npm_packages client
+  npm_packages tests/browser
+  node --test --test-concurrency=2 client/test/*.test.js tests/browser/*.test.mjs
+}
