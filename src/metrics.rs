@@ -109,11 +109,6 @@ impl Metrics {
     }
 }
 
-<<<<<<< HEAD
-fn count<T: PartialEq + Copy>(all: &[T], counters: &[Counter], one: T) {
-    if let Some(place) = all.iter().position(|other| *other == one) {
-        counters[place].inc();
-=======
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
@@ -160,7 +155,6 @@ fn name_of(value: impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(name)) => name,
         _ => String::new(),
->>>>>>> main
     }
 }
 
