@@ -41,7 +41,7 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 debian_package() {
   need apt-get "install $1 in your system's way"
   as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1" >/dev/null
+  as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL="${RUNLEVEL:-}" apt-get install -y -qq --no-install-recommends "$1" >/dev/null
 }
 
 # rust-toolchain.toml names the compiler, and rustup installs it. Where rustup may not, its `stable`
@@ -85,6 +85,11 @@ need_chromium() {
   find_chromium >/dev/null || debian_package chromium
   CHROMIUM=$(find_chromium)
   export CHROMIUM
+}
+
+# The tests start their own; the package's must not take port 80.
+need_nginx() {
+  PATH=$PATH:/usr/sbin command -v nginx >/dev/null || RUNLEVEL=1 debian_package nginx-light
 }
 
 # The packages that a folder's lock file names, unless they are there.

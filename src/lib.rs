@@ -17,8 +17,8 @@
 //! 9. [`actions`]: the desk: all that a client may ask, whichever wing it came by.
 //! 10. [`web`]: what everything that speaks HTTP shares: callers, rates, input, problems, tables of
 //!     operations.
-//! 11. [`connection`], [`http`], and later `sse`, `vendors`, `webhooks`, `cluster`: the wings: one
-//!     WebSocket from its first byte to its last; the HTTP API.
+//! 11. [`connection`], [`http`], [`sse`], and later `vendors`, `webhooks`, `cluster`: the wings: one
+//!     WebSocket from its first byte to its last; the HTTP API; server-sent events.
 //! 12. [`demo`]: the demo page: its files, and simulated viewers, clients of our own port.
 //! 13. [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
 //!
@@ -40,6 +40,7 @@ pub mod metrics;
 pub mod now;
 pub mod presence;
 pub mod server;
+pub mod sse;
 pub mod token_bucket;
 pub mod users;
 pub mod web;

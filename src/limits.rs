@@ -125,7 +125,23 @@ pub struct Limits {
     /// tests are in a hurry.
     #[arg(skip = DEMO_LEASE)]
     pub demo_lease: Duration,
+
+    /// After so long without an event a stream of events sends a comment. No flag, either.
+    #[arg(skip = SSE_KEEP_ALIVE)]
+    pub sse_keep_alive: Duration,
 }
+
+/// Less than what proxies bear of silence: nginx 60 s.
+const SSE_KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+// Streams of events.
+
+/// How long a shutdown waits for streams of events to end well. A slow reader's is cut then.
+pub const SSE_DRAIN: Duration = Duration::from_secs(1);
+
+/// A client whose stream ended by a shutdown comes back after at least so long:
+/// [`RECONNECT_SPREAD`] is added.
+pub const SSE_RETRY: Duration = Duration::from_secs(1);
 
 // The demo page.
 

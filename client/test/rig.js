@@ -6,7 +6,7 @@ import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const BROKER = process.env.HERENOW_BIN
+export const BROKER = process.env.HERENOW_BIN
   ?? fileURLToPath(new URL('../../target/debug/herenow', import.meta.url));
 
 /**

@@ -76,6 +76,12 @@ impl Epoch {
         Self(random & ((1 << Self::BITS) - 1))
     }
 
+    /// The epoch that `text` writes; of a text that no broker wrote, one that no channel has.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        Self::parse(text).unwrap_or(Self(u64::MAX))
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let digits = (Self::BITS / 5) as usize;
         let value = text.bytes().try_fold(0u64, |value, byte| {
@@ -113,7 +119,7 @@ impl<'de> Deserialize<'de> for Epoch {
     /// it gets a snapshot, as with any other epoch that is gone.
     fn deserialize<D: serde::Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
         let text = String::deserialize(de)?;
-        Ok(Self::parse(&text).unwrap_or(Self(u64::MAX)))
+        Ok(Self::from_text(&text))
     }
 }
 
@@ -157,6 +163,14 @@ pub enum Level {
 }
 
 impl Level {
+    /// The level of this name.
+    ///
+    /// # Errors
+    /// `invalid_field`: there is none.
+    pub fn parse(name: &str) -> Result<Self, Refusal> {
+        Self::named(name).ok_or_else(Self::refusal)
+    }
+
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
             "auto" => Some(Self::Auto),

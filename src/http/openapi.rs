@@ -245,8 +245,9 @@ impl Book {
     fn parameter(&mut self, parameter: &Parameter) -> Value {
         let Parameter { name, description, .. } = parameter;
         let schema = (parameter.schema)(&mut self.requests);
+        let place = if parameter.place == ParameterPlace::Header { "header" } else { "query" };
         let mut described =
-            json!({"name": name, "in": "query", "description": description, "schema": schema});
+            json!({"name": name, "in": place, "description": description, "schema": schema});
         if parameter.required {
             described["required"] = json!(true);
         }

@@ -18,8 +18,9 @@ use super::state::{Hub, PatternFollower};
 use crate::auth::{Credential, Patterns};
 use crate::limits::{FOLLOW_BATCH, MAX_PATTERN_FOLLOWERS};
 use crate::now::Now;
-use crate::presence::follow::{Mark, Part};
-use crate::presence::{Follow, News, Next};
+use crate::presence::follow::Mark;
+use crate::presence::news::Part;
+use crate::presence::{Follow, Last, News, Next};
 
 /// Somebody who follows a channel, or all channels that match a pattern. Ends when it is dropped.
 #[derive(Debug)]
@@ -60,9 +61,9 @@ pub enum What {
         /// Up to where the follower has had everything with it; `None` in the midst of a snapshot.
         mark: Option<Mark>,
     },
-    /// The channel is gone: it had no member left. One of that name that comes to be later begins
-    /// anew, with a snapshot.
-    Ended,
+    /// The channel is gone, and with it perhaps ticks that were not told: it had no member left. One
+    /// of that name that comes to be later begins anew, with a snapshot.
+    Ended(Last),
 }
 
 impl Hub {
@@ -198,7 +199,11 @@ impl Follower {
             let link = self.reader.next_ready()?;
             match self.look(&link, now) {
                 Looked::Gone => {
-                    return Some(Told { channel: link.name.clone(), what: What::Ended });
+                    self.later.retain(|(_, other)| !Arc::ptr_eq(other, &link));
+                    // Once, and before anything of a new channel of that name, whose link was queued
+                    // after this one. Of a channel that came and went unseen there is nothing to say.
+                    let Some(last) = link.follow.lock().end() else { continue };
+                    return Some(Told { channel: link.name.clone(), what: What::Ended(last) });
                 }
                 Looked::At(_, _, Next::Nothing) => {}
                 Looked::At(_, _, Next::Later(in_ms)) => {

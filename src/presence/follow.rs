@@ -1,7 +1,7 @@
 //! How one follower walks through a channel: from a snapshot, part by part, through the ring of
 //! what the ticks told.
 //!
-//! A follower holds a stage and no bytes: each part of a snapshot is made when it is asked for,
+//! A follower holds a place and no bytes: each part of a snapshot is made when it is asked for,
 //! from the members as observers know them then. So an entry may be newer than the seq at which
 //! the snapshot began; the steps since then follow, and tell again what the entry has already.
 //! Whoever keeps a replica therefore takes a `join` of a known member as the member anew, and an
@@ -10,12 +10,11 @@
 use std::sync::Arc;
 
 use herenow_protocol::reply::{InForce, SnapshotReason};
-use herenow_protocol::{Epoch, Level, UserStatus};
+use herenow_protocol::{Epoch, Level};
 
 use super::channel::ChannelState;
-use super::member::Member;
-use super::ring::{Ring, Step};
-use super::tally::Tally;
+use super::news::{Last, News, Part};
+use super::ring::Ring;
 use super::viewer::Viewer;
 use crate::limits::COUNT_INTERVAL_MS;
 
@@ -29,36 +28,6 @@ pub struct Mark {
     /// The last stamp that it has had. Tells apart what `seq` cannot: ticks of which only some
     /// viewers were told take no seq.
     pub stamp: u64,
-}
-
-/// What a follower is told.
-#[derive(Debug)]
-pub enum News {
-    /// A part of the channel's members.
-    Snapshot(Part),
-    /// What one tick told. For this viewer it may be nothing.
-    Step(Arc<Step>),
-    /// How many members there are.
-    Count(Tally),
-    /// Another level comes into force, for the size of the channel: what it begins with follows.
-    Level(InForce),
-    /// A user's status, where that is what the channel tells instead of members.
-    Status(Box<UserStatus>),
-}
-
-/// One part of a snapshot.
-#[derive(Debug)]
-pub struct Part {
-    /// The snapshot is that after this seq; entries may be newer.
-    pub seq: u64,
-    /// Members visible to all, at that seq.
-    pub count: u64,
-    /// Those of this part, newest first.
-    pub members: Vec<Arc<Member>>,
-    /// Whether further parts follow.
-    pub more: bool,
-    /// Why the snapshot comes.
-    pub reason: SnapshotReason,
 }
 
 /// What there is for a follower now.
@@ -81,8 +50,9 @@ pub struct Follow {
 
 #[derive(Debug)]
 enum Stage {
-    /// It waits for what its level begins with.
-    Begin(SnapshotReason),
+    /// It waits for what its level begins with. `told`: where it was left, if it was told of another
+    /// level and of nothing since.
+    Begin { reason: SnapshotReason, told: Option<Last> },
     /// In the midst of a snapshot: what is left are members numbered below `below`.
     Sweep { mark: Mark, count: u64, below: u64, reason: SnapshotReason },
     /// It has had everything up to this.
@@ -95,7 +65,7 @@ impl Follow {
     /// A follower that asks for `asked` and begins with a snapshot.
     #[must_use]
     pub fn new(asked: Level) -> Self {
-        Self { asked, stage: Stage::Begin(SnapshotReason::Subscribed) }
+        Self { asked, stage: Stage::Begin { reason: SnapshotReason::Subscribed, told: None } }
     }
 
     /// A follower that comes back, having had everything up to `since`: it goes on from there if
@@ -123,8 +93,25 @@ impl Follow {
     pub fn mark(&self) -> Option<Mark> {
         match self.stage {
             Stage::At(mark) | Stage::Counted { mark, .. } => Some(mark),
-            Stage::Begin(_) | Stage::Sweep { .. } => None,
+            Stage::Begin { .. } | Stage::Sweep { .. } => None,
         }
+    }
+
+    /// What it was told last, for when the channel is gone; `None`: nothing that it could show. From
+    /// here on there is nothing.
+    pub fn end(&mut self) -> Option<Last> {
+        let last = self.last();
+        self.stage = Stage::Begin { reason: SnapshotReason::Subscribed, told: None };
+        last
+    }
+
+    fn last(&self) -> Option<Last> {
+        let (mark, level) = match self.stage {
+            Stage::Begin { told, .. } => return told,
+            Stage::Sweep { mark, .. } | Stage::At(mark) => (mark, InForce::Events),
+            Stage::Counted { mark, .. } => (mark, InForce::Count),
+        };
+        Some(Last { epoch: mark.epoch, seq: mark.seq, level })
     }
 
     /// The next thing that it is told as `viewer`.
@@ -136,13 +123,9 @@ impl Follow {
         now_ms: u64,
     ) -> Next {
         let level = channel.standing().level(self.asked);
-        let held = match self.stage {
-            Stage::Begin(_) => None,
-            Stage::Sweep { .. } | Stage::At(_) => Some(InForce::Events),
-            Stage::Counted { .. } => Some(InForce::Count),
-        };
-        if held.is_some_and(|held| held != level) {
-            self.stage = Stage::Begin(SnapshotReason::Level);
+        if let Some(last) = self.last().filter(|last| last.level != level) {
+            let told = Some(Last { level, ..last });
+            self.stage = Stage::Begin { reason: SnapshotReason::Level, told };
             return Next::News(News::Level(level));
         }
         match level {
@@ -156,10 +139,10 @@ impl Follow {
         if let Stage::Sweep { mark, .. } | Stage::At(mark) = self.stage
             && !ring.reaches(mark.stamp)
         {
-            self.stage = Stage::Begin(SnapshotReason::Resync);
+            self.stage = Stage::Begin { reason: SnapshotReason::Resync, told: None };
         }
         match self.stage {
-            Stage::Begin(reason) => {
+            Stage::Begin { reason, .. } => {
                 let mark = mark_of(channel, ring);
                 if let Some(status) = channel.told_status() {
                     self.stage = Stage::At(mark);

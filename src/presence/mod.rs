@@ -24,6 +24,7 @@
 //! - [`expiry`]: what ends because time passes.
 //! - [`tick`]: what observers are told of the changes since the last tick.
 //! - [`reading`]: what anybody may ask.
+//! - [`news`]: what a follower is told, as values and as frames.
 //! - [`follow`]: how one follower walks from a snapshot through the ring.
 
 pub mod changes;
@@ -34,6 +35,7 @@ pub mod follow;
 pub mod frames;
 pub mod log;
 pub mod member;
+pub mod news;
 pub mod pending;
 pub mod reading;
 pub mod ring;
@@ -48,8 +50,9 @@ pub mod viewer;
 pub use changes::{Changes, Sight};
 pub use channel::ChannelState;
 pub use command::{Bounds, Command, Lasts, Transition};
-pub use follow::{Follow, News, Next};
+pub use follow::{Follow, Next};
 pub use member::{Member, Profile};
+pub use news::{Last, News};
 pub use reading::{Heard, Page};
 pub use ring::{Ring, Step};
 pub use roster::{Roster, Standing};

@@ -35,18 +35,23 @@ impl Tally {
         Self { seq, count, recent: fitting.cloned().collect() }
     }
 
-    /// Appends the `count` frame to `out`, with or without the newest members.
-    pub fn encode(&self, channel: &ChannelName, with_recent: bool, out: &mut Vec<u8>) {
+    /// The `count` frame, with or without the newest members.
+    #[must_use]
+    pub fn frame(&self, channel: &ChannelName, with_recent: bool) -> ServerFrame {
         let view = |member: &Arc<Member>| RecentView {
             user: member.user.clone(),
             info: member.info().clone(),
         };
-        let frame = ServerFrame::Count {
+        ServerFrame::Count {
             channel: channel.clone(),
             seq: self.seq,
             count: self.count as u64,
             recent: with_recent.then(|| self.recent.iter().map(view).collect()),
-        };
-        encode::text_message(&frame, out);
+        }
+    }
+
+    /// Appends [`Tally::frame`] to `out`, as a WebSocket message.
+    pub fn encode(&self, channel: &ChannelName, with_recent: bool, out: &mut Vec<u8>) {
+        encode::text_message(&self.frame(channel, with_recent), out);
     }
 }

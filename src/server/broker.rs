@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::connection_limits::ConnectionLimits;
-use super::{listener, routes};
+use super::listener::{self, Times};
+use super::routes;
 use crate::actions::{Desk, Rules};
 use crate::auth::Auth;
 use crate::chance::Chance;
@@ -19,6 +20,7 @@ use crate::connection::SocketRules;
 use crate::demo::Visitors;
 use crate::http::openapi::{Document, Terms};
 use crate::hub::Hub;
+use crate::sse::Streams;
 use crate::web::state::Web;
 
 /// A broker that runs.
@@ -26,6 +28,7 @@ use crate::web::state::Web;
 pub struct Broker {
     address: SocketAddr,
     hub: Arc<Hub>,
+    streams: Arc<Streams>,
     drain_timeout: Duration,
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
@@ -58,15 +61,17 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     let desk = Desk::new(Arc::clone(&hub), auth, Rules::new(config));
     let (web, rules) = (Web::new(config, desk), SocketRules::new(config));
     let (stop, stopped) = watch::channel(false);
-    let (limits, handshake) = (ConnectionLimits::new(config), config.limits.max_handshake);
+    let (limits, times) = (ConnectionLimits::new(config), Times::new(&config.limits));
+    let streams = Streams::new(config);
     // Only where everyone may do everything anyway, and nobody but this machine is everyone.
     let visitors = (open && address.ip().is_loopback()).then(|| {
         let (most, lease) = (limits.demo_viewers(), config.limits.demo_lease);
         Visitors::new(address, most, lease, seed, stopped.clone())
     });
-    let routes = routes::router(web, rules, Document::new(routes::TABLES, terms), visitors);
-    let accepting = tokio::spawn(listener::accept(listener, limits, handshake, routes, stopped));
-    Ok(Broker { address, hub, drain_timeout: config.drain_timeout, stop, accepting })
+    let document = Document::new(routes::TABLES, terms);
+    let routes = routes::router(web, rules, document, Arc::clone(&streams), visitors);
+    let accepting = tokio::spawn(listener::accept(listener, limits, times, routes, stopped));
+    Ok(Broker { address, hub, streams, drain_timeout: config.drain_timeout, stop, accepting })
 }
 
 impl Broker {
@@ -76,6 +81,12 @@ impl Broker {
         self.address
     }
 
+    /// How many streams of events are open.
+    #[must_use]
+    pub fn stream_count(&self) -> usize {
+        self.streams.count()
+    }
+
     /// All channels and connections, for looking at them.
     #[must_use]
     pub fn hub(&self) -> &Arc<Hub> {
@@ -83,7 +94,7 @@ impl Broker {
     }
 
     /// Stops accepting, tells every client to come back later, and waits for them to go: at most
-    /// for the drain timeout.
+    /// for the drain timeout. Streams of events end at once, since a client can't end them.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         let _ = self.accepting.await;
@@ -93,7 +104,9 @@ impl Broker {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        if tokio::time::timeout(self.drain_timeout, gone).await.is_err() {
+        let (gone, ()) =
+            tokio::join!(tokio::time::timeout(self.drain_timeout, gone), self.streams.end());
+        if gone.is_err() {
             tracing::warn!(left = self.hub.connection_count(), "the drain timeout is over");
         }
     }

@@ -17,8 +17,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::connection_limits::{ConnectionLimits, Counted, OpenConnections};
-use crate::limits::{ACCEPT_BACK_OFF, BACKLOG, HEADER_BYTES, SEND_BUFFER_BYTES};
+use super::watched::Watched;
+use crate::limits::{ACCEPT_BACK_OFF, BACKLOG, HEADER_BYTES, Limits, SEND_BUFFER_BYTES};
 use crate::web::peer::Peer;
+use crate::web::progress::Progress;
 
 /// Listens on `address`.
 ///
@@ -46,12 +48,29 @@ pub fn explain(address: SocketAddr, error: &io::Error) -> String {
     format!("--listen {address}: {why}")
 }
 
+/// How long a client may take for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// For a request's head to come whole.
+    pub head: Duration,
+    /// For at least a byte to be taken of an answer that demands it.
+    pub write: Duration,
+}
+
+impl Times {
+    /// Those that `limits` set.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        Self { head: limits.max_handshake, write: limits.max_write_time }
+    }
+}
+
 /// Accepts until told to stop. A connection over the bounds is closed at once: it costs nothing,
 /// and its client hears of it sooner than from a full backlog.
 pub async fn accept(
     listener: TcpListener,
     limits: ConnectionLimits,
-    handshake: Duration,
+    times: Times,
     routes: Router,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -63,7 +82,7 @@ pub async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => match open.count(peer.ip(), &limits) {
-                Some(counted) => serve(stream, counted, handshake, routes.clone()),
+                Some(counted) => serve(stream, counted, times, routes.clone()),
                 None => tracing::warn!(%peer, "refused: too many connections"),
             },
             // No descriptor or no memory: those who close make room.
@@ -76,17 +95,19 @@ pub async fn accept(
 }
 
 /// Serves HTTP on a socket; a WebSocket handshake takes the socket away from here.
-fn serve(stream: TcpStream, counted: Counted, handshake: Duration, routes: Router) {
+fn serve(stream: TcpStream, counted: Counted, times: Times, routes: Router) {
     // Both only make things better: a socket without them still works.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
-    let service =
-        CountedService { counted: Arc::new(counted), routes: TowerToHyperService::new(routes) };
+    let progress = Progress::default();
+    let socket = Watched::new(TokioIo::new(stream), progress.clone(), times.write);
+    let routes = TowerToHyperService::new(routes);
+    let service = ConnectionService { counted: Arc::new(counted), progress, routes };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(handshake)
+        .header_read_timeout(times.head)
         .max_buf_size(HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(socket, service)
         .with_upgrades();
     tokio::spawn(async move {
         if let Err(error) = connection.await {
@@ -96,13 +117,14 @@ fn serve(stream: TcpStream, counted: Counted, handshake: Duration, routes: Route
 }
 
 /// The routes, with each request carrying the connection's [`Counted`], which an upgrade takes
-/// along.
-struct CountedService {
+/// along, and its [`Progress`].
+struct ConnectionService {
     counted: Arc<Counted>,
+    progress: Progress,
     routes: TowerToHyperService<Router>,
 }
 
-impl Service<Request<Incoming>> for CountedService {
+impl Service<Request<Incoming>> for ConnectionService {
     type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
     type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
     type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
@@ -110,6 +132,7 @@ impl Service<Request<Incoming>> for CountedService {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(Peer(self.counted.address()));
         request.extensions_mut().insert(Arc::clone(&self.counted));
+        request.extensions_mut().insert(self.progress.clone());
         self.routes.call(request)
     }
 }

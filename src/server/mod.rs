@@ -2,6 +2,7 @@
 //!
 //! - [`broker`]: starts all of it, and ends it.
 //! - [`listener`]: accepts, and backs off.
+//! - [`watched`]: a socket that gives up on a client that takes nothing.
 //! - [`connection_limits`]: how many connections may be open, and how many are.
 //! - [`routes`]: what is served over HTTP: every wing's table, and the demo page.
 //! - [`upgrade`]: the WebSocket handshake, and the bare socket handed to its connection.
@@ -11,5 +12,6 @@ pub mod connection_limits;
 pub mod listener;
 pub mod routes;
 pub mod upgrade;
+pub mod watched;
 
 pub use broker::{Broker, start, start_with};

@@ -10,6 +10,7 @@ use crate::connection::SocketRules;
 use crate::demo::{self, Visitors, files};
 use crate::http::OPERATIONS;
 use crate::http::openapi::Document;
+use crate::sse::{self, Streams};
 use crate::web::admit::admitted;
 use crate::web::headers::guarded;
 use crate::web::operation::{self, Tables};
@@ -17,24 +18,26 @@ use crate::web::problem;
 use crate::web::state::Web;
 
 /// What can be asked, wing by wing.
-pub const TABLES: Tables = &[OPERATIONS];
+pub const TABLES: Tables = &[OPERATIONS, sse::OPERATIONS];
 
 /// The routes. Without `visitors` there is no path that asks for any.
 pub fn router(
     web: Web,
     rules: Arc<SocketRules>,
     document: Document,
+    streams: Arc<Streams>,
     visitors: Option<Arc<Visitors>>,
 ) -> Router {
     let v1 = operation::below_v1(TABLES)
         .fallback(problem::no_such_path)
-        .method_not_allowed_fallback(problem::no_such_method);
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(Extension(streams));
     let viewers = visitors.map_or_else(Router::new, |visitors| {
         let routes = get(demo::route::read).put(demo::route::set).layer(Extension(visitors));
-        admitted(web.clone(), Router::new().route("/demo/crowd", routes))
+        admitted(web.clone(), &[], Router::new().route("/demo/crowd", routes))
     });
     let routes = Router::new()
-        .nest("/v1", admitted(web.clone(), v1))
+        .nest("/v1", admitted(web.clone(), TABLES, v1))
         .route("/", get(files::index))
         .route("/{file}", get(files::file))
         .route("/client/{file}", get(files::client))

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::connection_limits::Counted;
+use super::watched::Watched;
 use crate::actions::Desk;
 use crate::auth::Identity;
 use crate::chance::Chance;
@@ -83,11 +84,12 @@ async fn connect(
     identity: Result<Identity, Refusal>,
 ) {
     let Ok(upgraded) = upgrade.await else { return };
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+    let Ok(parts) = upgraded.downcast::<Watched<TokioIo<TcpStream>>>() else {
         tracing::error!("an upgraded connection is no TcpStream");
         return;
     };
-    let (transport, early) = (Transport::plain(parts.io.into_inner()), Vec::from(parts.read_buf));
+    let stream = parts.io.into_inner().into_inner();
+    let (transport, early) = (Transport::plain(stream), Vec::from(parts.read_buf));
     let upgraded = Upgraded { transport, early, dialect: Herenow };
     connection::start(desk, rules, upgraded, identity, counted);
 }

@@ -16,21 +16,23 @@ use herenow_protocol::{ErrorCode, Refusal};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::credential::{account, identify};
+use super::credential::{InAddress, account, identify};
 use super::input::{Query, check_address};
+use super::operation::{Tables, takes_token};
 use super::peer::Peer;
 use super::problem::Problem;
 use super::state::Web;
 
 /// `routes` for those who are let in, with bodies within bounds. Handlers find the
-/// [`Credential`](crate::auth::Credential) among the request's extensions.
-pub fn admitted(web: Web, routes: Router<Web>) -> Router<Web> {
+/// [`Credential`](crate::auth::Credential) among the request's extensions. `tables` say which paths
+/// take a token in the address.
+pub fn admitted(web: Web, tables: Tables, routes: Router<Web>) -> Router<Web> {
     let body_bytes = web.body_bytes;
     let varies = HeaderValue::from_static("Authorization, Origin");
     routes.layer((
         DefaultBodyLimit::max(body_bytes),
         SetResponseHeaderLayer::overriding(VARY, varies),
-        from_fn_with_state(web, admit),
+        from_fn_with_state((web, tables), admit),
         // Inside, so that such an answer is counted and readable as any other.
         CatchPanicLayer::custom(failed),
     ))
@@ -38,7 +40,7 @@ pub fn admitted(web: Web, routes: Router<Web>) -> Router<Web> {
 
 /// Answers a request, if its origin, its rate and its caller let it in.
 async fn admit(
-    State(web): State<Web>,
+    State((web, tables)): State<(Web, Tables)>,
     Extension(peer): Extension<Peer>,
     query: Query,
     mut request: Request,
@@ -51,7 +53,11 @@ async fn admit(
     let origin = request.headers().get(ORIGIN).cloned();
     let foreign = check_origin(&web, request.headers()).err();
     let readable = origin.filter(|_| foreign.is_none());
-    let refusal = foreign.or_else(|| let_in(&web, peer, &query, &mut request).err());
+    let in_address = || InAddress {
+        user: query.text("user"),
+        token: query.text("token").filter(|_| takes_token(tables, route)),
+    };
+    let refusal = foreign.or_else(|| let_in(&web, peer, in_address(), &mut request).err());
     let mut response = match refusal {
         None => next.run(request).await,
         Some(refusal) => Problem::from(refusal).into_response(),
@@ -70,14 +76,18 @@ async fn admit(
     response
 }
 
-fn let_in(web: &Web, peer: Peer, query: &Query, request: &mut Request) -> Result<(), Refusal> {
+fn let_in(
+    web: &Web,
+    peer: Peer,
+    in_address: InAddress,
+    request: &mut Request,
+) -> Result<(), Refusal> {
     // A preflight carries no credentials, and asks nothing of the broker.
     if request.method() == Method::OPTIONS {
         return Ok(());
     }
     let now = web.desk.hub().clock().now();
-    let user = query.text("user");
-    let caller = identify(web.desk.auth(), request.headers(), user.as_deref(), now);
+    let caller = identify(web.desk.auth(), request.headers(), in_address, now);
     let account = match &caller {
         Ok(caller) => account(caller, peer),
         Err(_) => peer.account(),
@@ -116,7 +126,7 @@ fn make_readable(response: &mut Response, method: &Method, origin: HeaderValue) 
     if method == Method::OPTIONS {
         let fixed = [
             (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, PUT, POST, DELETE"),
-            (ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type"),
+            (ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, last-event-id"),
             (ACCESS_CONTROL_MAX_AGE, "600"),
         ];
         headers.extend(fixed.map(|(name, value)| (name, HeaderValue::from_static(value))));

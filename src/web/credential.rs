@@ -9,26 +9,37 @@ use super::peer::Peer;
 use crate::auth::{Auth, Credential};
 use crate::now::Now;
 
-/// Who sent these headers. A token in the address would end up in logs and histories, so only the
-/// header counts; `user` is what the query says, for open mode.
+/// What of the address may say who sent a request.
+#[derive(Debug, Default)]
+pub struct InAddress {
+    /// As whom to look in open mode.
+    pub user: Option<String>,
+    /// A user's token, on paths that take it there.
+    pub token: Option<String>,
+}
+
+/// Who sent these headers. What stands in the address ends up in logs and histories, so the header
+/// counts first, and a key nowhere else.
 ///
 /// # Errors
 /// `unauthenticated`, `token_expired`; `invalid_field` for a bad name in open mode.
 pub fn identify(
     auth: &Auth,
     headers: &HeaderMap,
-    user: Option<&str>,
+    address: InAddress,
     now: Now,
 ) -> Result<Credential, Refusal> {
-    match bearer(headers) {
-        Some(bearer) => match auth.keys().find(bearer) {
+    let InAddress { user, token } = address;
+    match (bearer(headers), token) {
+        (Some(bearer), _) => match auth.keys().find(bearer) {
             Some(key) => Ok(Credential::Key(key.clone())),
             None => auth.verify_token(bearer, now).map(Credential::User),
         },
-        None if auth.is_open() => {
-            user.map(|name| UserId::parse(name, "user")).transpose().map(Credential::Anyone)
+        (None, Some(token)) => auth.verify_token(&token, now).map(Credential::User),
+        (None, None) if auth.is_open() => {
+            user.map(|name| UserId::parse(&name, "user")).transpose().map(Credential::Anyone)
         }
-        None => Err(Refusal::new(
+        (None, None) => Err(Refusal::new(
             ErrorCode::Unauthenticated,
             "a token or an API key is required, as Authorization: Bearer",
         )),

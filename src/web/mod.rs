@@ -7,6 +7,7 @@
 //! - [`admit`]: what holds for every request that needs credentials: origin, rate, caller.
 //! - [`credential`]: who sent a request's headers.
 //! - [`peer`], [`limit`]: where a request comes from, and how many each caller may still make.
+//! - [`progress`]: whether a client must take what is answered.
 //! - [`input`]: names, numbers and bodies out of a request, or what is wrong with them.
 //! - [`problem`]: refusals as problem details.
 //! - [`headers`]: what every answer says of itself.
@@ -19,4 +20,5 @@ pub mod limit;
 pub mod operation;
 pub mod peer;
 pub mod problem;
+pub mod progress;
 pub mod state;

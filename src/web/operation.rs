@@ -26,6 +26,8 @@ pub struct Operation {
     pub(crate) successes: &'static [Success],
     /// Refusals beside those that any request may meet.
     pub(crate) refusals: &'static [u16],
+    /// A user's token may stand in its address.
+    token: bool,
     route: Route,
 }
 
@@ -55,7 +57,7 @@ pub(crate) enum Content {
     Text(&'static str),
 }
 
-/// A parameter of the query. Those of the path go without saying.
+/// A parameter. Those of the path go without saying.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
@@ -71,6 +73,7 @@ pub(crate) enum ParameterPlace {
     Query,
     /// In the query, as a list with commas in one value.
     QueryList,
+    Header,
 }
 
 impl Parameter {
@@ -95,6 +98,11 @@ pub fn below_v1(tables: Tables) -> Router<Web> {
 /// The routes that are not below `/v1`. They ask for no credentials.
 pub fn beside_v1(tables: Tables) -> Router<Web> {
     routes(tables, |path| (!path.starts_with(V1)).then_some(path))
+}
+
+/// Whether the path of this template takes a user's token in the address.
+pub(super) fn takes_token(tables: Tables, path: &str) -> bool {
+    tables.iter().copied().flatten().any(|operation| operation.token && operation.path == path)
 }
 
 fn routes(tables: Tables, path: fn(&'static str) -> Option<&'static str>) -> Router<Web> {
@@ -129,8 +137,18 @@ pub(crate) const fn operation(
     summary: &'static str,
     successes: &'static [Success],
 ) -> Operation {
-    let (parameters, refusals) = (&[], &[]);
-    Operation { method, path, id, summary, parameters, body: None, successes, refusals, route }
+    Operation {
+        method,
+        path,
+        id,
+        summary,
+        parameters: &[],
+        body: None,
+        successes,
+        refusals: &[],
+        token: false,
+        route,
+    }
 }
 
 impl Operation {
@@ -146,6 +164,12 @@ impl Operation {
     /// Takes a body, with what may be wrong with any.
     pub(crate) const fn optional_body<T: JsonSchema>(self, refusals: &'static [u16]) -> Self {
         Self { body: Some(Body { schema: of::<T>, required: false }), refusals, ..self }
+    }
+
+    /// Takes a user's token as `?token=` too, for clients that can set no header. The table lists the
+    /// parameter itself.
+    pub(crate) const fn token_in_address(self) -> Self {
+        Self { token: true, ..self }
     }
 
     pub(crate) const fn refuses(self, refusals: &'static [u16]) -> Self {

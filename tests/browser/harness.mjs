@@ -3,7 +3,7 @@
 import { chromium } from 'playwright-core';
 import { generator } from '../../client/test/seed.js';
 
-export { startBroker, startWire } from '../../client/test/rig.js';
+export { BROKER, startBroker, startWire } from '../../client/test/rig.js';
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 

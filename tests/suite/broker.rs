@@ -57,6 +57,11 @@ impl Broker {
         self.0.hub()
     }
 
+    /// How many streams of events are open.
+    pub(crate) fn stream_count(&self) -> usize {
+        self.0.stream_count()
+    }
+
     /// A client who is `user`, and has had its welcome.
     pub(crate) async fn connect(&self, user: &str) -> Client {
         Client::connect(self.address(), user).await

@@ -363,7 +363,7 @@ async fn floods_of_little_frames_are_abuse() {
 }
 
 /// Resident memory of a process, in KiB.
-fn resident_kib(id: u32) -> u64 {
+pub(crate) fn resident_kib(id: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()

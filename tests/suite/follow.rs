@@ -42,7 +42,7 @@ async fn next(follower: &mut Follower) -> Told {
 fn words(told: &Told) -> String {
     let channel = &told.channel;
     match &told.what {
-        What::Ended => format!("{channel}: ended"),
+        What::Ended(_) => format!("{channel}: ended"),
         What::News { news: News::Snapshot(part), .. } => {
             let users: Vec<_> = part.members.iter().map(|member| member.user.as_str()).collect();
             format!("{channel}: snapshot {} [{}]", part.count, users.join(" "))

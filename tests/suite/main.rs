@@ -6,6 +6,8 @@
 //! - `follow`: followers of a channel, and of patterns.
 //! - `rights`: tokens and keys at work.
 //! - `status`, `online`: users apart from any channel: what is told of them, what keeps them online.
+//! - `events`, `events_slow`, `events_storm`: server-sent events; slow readers, proxies and logs; and
+//!   two hundred streams that are cut.
 //! - `http`, `http_bounds`: the HTTP API, and what it bears.
 //! - `metrics`: what `/metrics` shows after a script of which every number is known.
 //! - `openapi`: the document that describes it.
@@ -28,9 +30,9 @@
 //! - `concurrent`: many at once, who all know the same in the end.
 //! - `examples`: the bot of `examples/`.
 //!
-//! Beside them `broker` (brokers to test), `client` and `wire` (clients, decent and not), `replica`
-//! and `followed` (what an observer knows, by a socket or without) and `seed` (where randomness comes
-//! from).
+//! Beside them `broker` (brokers to test), `client` and `wire` (clients, decent and not), `source` (a
+//! stream of events), `replica` and `followed` (what an observer knows, by a socket or without) and
+//! `seed` (where randomness comes from).
 
 #![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
 
@@ -44,6 +46,9 @@ mod delivery;
 mod demo_viewers;
 mod drift;
 mod errors;
+mod events;
+mod events_slow;
+mod events_storm;
 mod examples;
 mod follow;
 mod followed;
@@ -68,6 +73,7 @@ mod rules;
 mod seed;
 mod shorthand;
 mod slow;
+mod source;
 mod status;
 mod transcripts;
 mod visibility;

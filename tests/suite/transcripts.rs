@@ -2,17 +2,22 @@
 //!
 //! A `console` block is a shell: `$` is what is typed, the lines below it what comes out. `$ herenow`
 //! starts a broker (on a free port, which stands for 8080), `$ npx wscat` opens a WebSocket, or goes
-//! on with that of the same user: `>` is typed there and `<` comes back, the welcome left out. Each
-//! chapter (`##`) begins anew, in an empty folder, with a broker without flags unless it starts one.
+//! on with that of the same user: `>` is typed there and `<` comes back, the welcome left out.
+//! `$ curl -N` goes on in a terminal of its own: what it prints is shown below, and below what is typed
+//! later. Each chapter (`##`) begins anew, in an empty folder, with a broker without flags unless it
+//! starts one.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::Value;
 
 use crate::broker::{Process, binary};
+use crate::client::PATIENCE;
 use crate::wire::Wire;
 
 /// One chapter under way.
@@ -27,6 +32,34 @@ struct Chapter {
     prelude: String,
     /// What came out and was not compared yet.
     output: Vec<String>,
+    /// A `curl -N` that goes on.
+    stream: Option<Endless>,
+}
+
+/// A command that goes on until the chapter ends.
+struct Endless {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Endless {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = channel();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            let lines = out.lines().map_while(Result::ok).filter(|line| !line.is_empty());
+            lines.take_while(|line| sender.send(line.trim_end().to_owned()).is_ok()).count()
+        });
+        Self { child, lines }
+    }
+}
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 impl Chapter {
@@ -45,6 +78,7 @@ impl Chapter {
             open: None,
             prelude: String::new(),
             output: Vec::new(),
+            stream: None,
         }
     }
 
@@ -71,10 +105,19 @@ impl Chapter {
             let heard = self.socket().text().await;
             assert_eq!(blanked(&heard), blanked(shown), "in {}: {heard}", self.title);
         } else {
-            assert!(!self.output.is_empty(), "in {}: nothing comes out like {line}", self.title);
-            let heard = self.output.remove(0);
+            let heard = self.heard().unwrap_or_else(|| {
+                panic!("in {}: nothing comes out like {line}", self.title);
+            });
             assert_eq!(blanked(&heard), blanked(line), "in {}", self.title);
         }
+    }
+
+    /// The next line that came out.
+    fn heard(&mut self) -> Option<String> {
+        if self.output.is_empty() {
+            return self.stream.as_ref()?.lines.recv_timeout(PATIENCE).ok();
+        }
+        Some(self.output.remove(0))
     }
 
     fn socket(&mut self) -> &mut Wire {
@@ -92,6 +135,13 @@ impl Chapter {
         match &words[..] {
             ["herenow", flags @ ..] if flags.first() != Some(&"token") => self.start(flags),
             ["npx", "wscat", ..] => self.wscat(typed).await,
+            ["curl", "-N", ..] => {
+                let address = self.address().to_string();
+                // The shell becomes curl, so that killing it leaves nothing behind.
+                let typed = typed.replace("127.0.0.1:8080", &address);
+                let typed = typed.replacen("curl -N", "exec curl -sN", 1);
+                self.stream = Some(Endless::start(self.command(&typed)));
+            }
             _ => self.run(typed),
         }
     }
@@ -132,16 +182,20 @@ impl Chapter {
         self.output = out.lines().map(|line| line.trim_end_matches('\r').to_owned()).collect();
     }
 
-    fn sh(&self, script: &str) -> (bool, String) {
+    fn command(&self, script: &str) -> Command {
         let bin = Path::new(env!("CARGO_BIN_EXE_herenow")).parent().unwrap();
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-        let ran = Command::new("sh")
+        let mut command = Command::new("sh");
+        command
             .args(["-ec", &format!("{}{script}", self.prelude)])
             .env("PATH", path)
             .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn sh(&self, script: &str) -> (bool, String) {
+        let ran = self.command(script).output().unwrap();
         let text =
             [ran.stdout, if ran.status.success() { Vec::new() } else { ran.stderr }].concat();
         (ran.status.success(), String::from_utf8(text).unwrap())
@@ -182,7 +236,11 @@ fn blanked(line: &str) -> Value {
             _ => {}
         }
     }
-    let mut value = serde_json::from_str(line).unwrap_or_else(|_| Value::from(line));
+    if line.starts_with("id: ") {
+        return Value::from("id");
+    }
+    let json = line.strip_prefix("data: ").unwrap_or(line);
+    let mut value = serde_json::from_str(json).unwrap_or_else(|_| Value::from(line));
     blank(&mut value);
     value
 }

@@ -1,0 +1,92 @@
+//! A socket under HTTP that gives up on a client that takes nothing.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::time::{Sleep, sleep};
+
+use crate::web::progress::Progress;
+
+/// A socket whose writes fail once nothing was taken for so long, where somebody demanded progress.
+/// One that blocks nothing has no timer.
+#[derive(Debug)]
+pub struct Watched<S> {
+    socket: S,
+    progress: Progress,
+    within: Duration,
+    /// Runs from the first write that was not taken.
+    blocked: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Watched<S> {
+    /// Gives up after `within`, once `progress` is demanded.
+    pub fn new(socket: S, progress: Progress, within: Duration) -> Self {
+        Self { socket, progress, within, blocked: None }
+    }
+
+    /// The socket alone.
+    pub fn into_inner(self) -> S {
+        self.socket
+    }
+
+    /// What a write came to, unless it was the last straw.
+    fn judge<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() || !self.progress.is_demanded() {
+            self.blocked = None;
+            return written;
+        }
+        let within = self.within;
+        let blocked = self.blocked.get_or_insert_with(|| Box::pin(sleep(within)));
+        ready!(blocked.as_mut().poll(cx));
+        Poll::Ready(Err(ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: Read + Unpin> Read for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buffer)
+    }
+}
+
+impl<S: Write + Unpin> Write for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.judge(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
+        self.judge(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
