@@ -22,7 +22,7 @@ impl ChannelState {
         self.due.insert((deadline_ms, user.clone()));
     }
 
-    /// When [`Command::Expire`] has something to do next.
+    /// When [`Command::Expire`](super::command::Command::Expire) has something to do next.
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
         let due = self.due.first().map(|&(due_ms, _)| due_ms);

@@ -118,11 +118,7 @@ async fn a_follower_of_a_pattern_sees_channels_come_and_go_and_keeps_none() {
     drop(follower);
     // Nothing of it remains, in the channels that were there and in those that come to be.
     ada.ok("join room-3").await;
-    let followed = |name| {
-        let guarded = broker.hub().find(&channel(name)).unwrap();
-        let is_followed = guarded.look().is_followed();
-        is_followed
-    };
+    let followed = |name| broker.hub().find(&channel(name)).unwrap().look().is_followed();
     until("nobody follows", || ["room-1", "room-2", "room-3"].iter().all(|name| !followed(name)))
         .await;
 }
@@ -260,6 +256,29 @@ fn run_in_parts(random: &mut Rng) {
     assert_eq!(follower.members, told, "after {} snapshots", follower.snapshots);
 }
 
+/// A join, a leave or a change of attributes; some joins are seen by the user alone.
+fn some_change(random: &mut Rng, user: UserId, source: Source) -> Command {
+    let audience = herenow_protocol::Audience::parse([format!("user:{user}").as_str()]).unwrap();
+    match random.u8(..6) {
+        0..3 => Command::Join {
+            user,
+            source,
+            attributes: Some(json!({"n": random.u8(..4)}).as_object().unwrap().clone()),
+            info: None,
+            visible_to: (random.u8(..4) == 0).then_some(audience),
+            lasts: Lasts::Connection { grace_ms: 0 },
+        },
+        3 | 4 => Command::Leave { user, source, reason: LeaveReason::Left },
+        _ => Command::SetAttributes {
+            user,
+            source,
+            attributes: json!({"n": random.u8(..4)}).as_object().unwrap().clone(),
+            merge: true,
+            ttl_ms: None,
+        },
+    }
+}
+
 /// Followers on threads of their own while many act: at the end each knows what a read shows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_the_end_every_follower_knows_what_a_read_shows() {
@@ -294,26 +313,7 @@ async fn in_the_end_every_follower_knows_what_a_read_shows() {
     for _ in 0..3_000 {
         let (n, room) = (random.usize(..10), channel(&format!("room-{}", random.usize(..3))));
         let (user, source) = (user(n), Source::connection(1_000_000 + n as u64));
-        let audience =
-            herenow_protocol::Audience::parse([format!("user:{user}").as_str()]).unwrap();
-        let command = match random.u8(..6) {
-            0..3 => Command::Join {
-                user,
-                source,
-                attributes: Some(json!({"n": random.u8(..4)}).as_object().unwrap().clone()),
-                info: None,
-                visible_to: (random.u8(..4) == 0).then_some(audience),
-                lasts: Lasts::Connection { grace_ms: 0 },
-            },
-            3 | 4 => Command::Leave { user, source, reason: LeaveReason::Left },
-            _ => Command::SetAttributes {
-                user,
-                source,
-                attributes: json!({"n": random.u8(..4)}).as_object().unwrap().clone(),
-                merge: true,
-                ttl_ms: None,
-            },
-        };
+        let command = some_change(&mut random, user, source);
         let now = hub.clock().now();
         let _ = hub.enter(At::Named(&room), |door| door.apply(command, now));
         if random.u8(..10) == 0 {

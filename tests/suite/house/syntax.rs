@@ -28,7 +28,7 @@ pub(crate) struct Facts {
     /// Every path in the code, imports too.
     pub(crate) paths: Vec<Vec<String>>,
     /// Modules below: the text of those that stand in the same file.
-    pub(crate) modules: Vec<(String, Option<Facts>)>,
+    pub(crate) modules: Vec<(String, Option<Self>)>,
     /// A macro is called where items stand, so there may be names that cannot be seen here.
     pub(crate) has_made_names: bool,
     /// It holds more than modules and imports.
