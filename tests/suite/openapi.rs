@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::broker::Broker;
 use crate::http::ask;
+use crate::source::Source;
 
 /// Those of a broker without flags.
 const TERMS: Terms = Terms { open: true, lease_ms: 3_600_000, attribute_keys: 64 };
@@ -251,6 +252,15 @@ async fn every_operation_answers_as_described() {
                 continue;
             };
             let asked = format!("{real}{}", query_of(operation));
+            if let Some(kind) = operation.pointer("/responses/200/content/text~1event-stream") {
+                // It goes on for as long as somebody listens: the head tells its type.
+                assert_eq!((verb.as_str(), kind), ("GET", &json!({"schema": {"type": "string"}})));
+                let stream = Source::open(broker.address(), &asked, &[]).await;
+                let head = stream.head().to_ascii_lowercase();
+                assert!(head.starts_with("http/1.1 200 "), "{place}: {head}");
+                assert!(head.contains("\r\ncontent-type: text/event-stream"), "{place}: {head}");
+                continue;
+            }
             let answer = ask(broker.address(), &verb, &asked, &[], body_of(operation)).await;
             assert!((200..300).contains(&answer.status), "{place}: {answer:?}");
             let described = &operation["responses"][answer.status.to_string()];
