@@ -14,7 +14,9 @@
 //! How it can mislead: generator and broker share the processors. Followers read when the pass over
 //! the sockets is through, and that is when the generator still reads those sockets: with two
 //! processors, what reading followers take is taken from the generator, too, and the ratio is an
-//! upper limit for the broker's own part. With more processors than that it says less about their
+//! upper limit for the broker's own part. How long the generator waited for a processor, in the
+//! mean, each time that it became ready, is `queued_ms`: where it differs between repeats of one
+//! arrangement, something else was running, and the ratio means nothing. With more processors than that it says less about their
 //! cost than `server_cpu_s` does. Encoding for each follower is what a stream for each costs; a
 //! follower that only looks at the values costs less.
 
@@ -24,7 +26,7 @@ use crate::broadcast::{Broadcast, CHANNEL};
 use crate::failure::{Result, fail};
 use crate::followed_server::{Account, Reading};
 use crate::mode::fanout::{FanoutFigures, Load, measure_load};
-use crate::procfs::Memory;
+use crate::procfs::{Memory, Queued};
 use crate::server::Server;
 use crate::subject::Subject;
 use crate::swarm::Swarm;
@@ -53,6 +55,7 @@ const COLUMNS: &[&str] = &[
     "p50_ms",
     "p99_ms",
     "max_ms",
+    "queued_ms",
     "server_cpu_s",
     "generator_cpu_s",
     "told",
@@ -136,6 +139,7 @@ struct Figures {
     p50_ms: f64,
     p99_ms: f64,
     max_ms: f64,
+    queued_ms: f64,
     server_cpu: f64,
     generator_cpu: f64,
     told: f64,
@@ -157,6 +161,7 @@ impl Figures {
             p50_ms: of(|one| one.p50_ms),
             p99_ms: of(|one| one.p99_ms),
             max_ms: of(|one| one.max_ms),
+            queued_ms: of(|one| one.queued_ms),
             server_cpu: of(|one| one.server_cpu),
             generator_cpu: of(|one| one.generator_cpu),
             told: of(|one| one.told),
@@ -243,11 +248,13 @@ fn one_run(
     all.gather(&mut swarm, args.subject.deadline())?;
     load.make((load.updates / 10).max(1) as usize, &mut swarm, &mut all, &args.subject)?;
     swarm.settle(SETTLE, &mut all)?;
-    let before = ask(talk, &args.subject)?;
+    let generator = std::process::id();
+    let (before, queued) = (ask(talk, &args.subject)?, Queued::of(generator));
     let measured = measure_load(&load, &mut swarm, &mut all, server, &args.subject)?;
+    let queued_ms = Queued::of(generator).ms_since(&queued);
     swarm.settle(SETTLE, &mut all)?;
     let account = ask(talk, &args.subject)?.since(&before);
-    figures(args, arrangement, server, &measured, &account)
+    figures(args, arrangement, server, &measured, &account, queued_ms)
 }
 
 fn ask(talk: &mut Talk, subject: &Subject) -> Result<Account> {
@@ -265,6 +272,7 @@ fn figures(
     server: &Server,
     measured: &FanoutFigures,
     account: &Account,
+    queued_ms: f64,
 ) -> Result<Figures> {
     if account.told == 0 {
         fail!("the channel told nothing");
@@ -278,6 +286,7 @@ fn figures(
         p50_ms: measured.latency.quantile_ms(0.5),
         p99_ms: measured.latency.quantile_ms(0.99),
         max_ms: measured.latency.max_ms(),
+        queued_ms,
         server_cpu: measured.server_cpu,
         generator_cpu: measured.generator_cpu,
         told: account.told as f64,
@@ -316,6 +325,7 @@ fn row(
         Cell::Number(figures.p50_ms, 2),
         Cell::Number(figures.p99_ms, 2),
         Cell::Number(figures.max_ms, 2),
+        Cell::Number(figures.queued_ms, 3),
         Cell::Number(figures.server_cpu, 2),
         Cell::Number(figures.generator_cpu, 2),
         Cell::Number(figures.told, 0),
