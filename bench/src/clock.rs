@@ -43,7 +43,7 @@ impl Deadline {
 }
 
 /// The shortest duration that a flag may ask for.
-const SHORTEST: Duration = Duration::from_millis(1);
+pub(crate) const SHORTEST: Duration = Duration::from_millis(1);
 /// The longest one.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 

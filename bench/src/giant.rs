@@ -5,11 +5,9 @@
 //! makes its changes, and says what became of them. If the parent goes first the child reads the end
 //! of its input instead and ends, too.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use std::thread;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use clap::Args;
@@ -20,10 +18,9 @@ use crate::failure::{Context, Result, fail};
 use crate::peer::Peer;
 use crate::procfs::CpuTime;
 use crate::swarm::Swarm;
+use crate::talk::{Heard, Talk};
 
 const READY: &str = "ready";
-/// Lines that the child may be ahead: it never says more than two.
-const LINES: usize = 4;
 
 /// What the child does.
 #[derive(Debug)]
@@ -64,8 +61,7 @@ impl Report {
 #[derive(Debug)]
 pub(crate) struct Giant {
     child: Child,
-    input: ChildStdin,
-    lines: Receiver<String>,
+    talk: Talk,
 }
 
 impl Giant {
@@ -84,18 +80,8 @@ impl Giant {
         command.arg("--timeout").arg(format!("{}ms", plan.timeout.as_millis()));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context(|| "cannot start nice(1)".to_owned())?;
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            fail!("the giant channel's process has no pipes");
-        };
-        let (say, lines) = sync_channel(LINES);
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(io::Result::ok) {
-                if say.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Self { child, input, lines })
+        let talk = Talk::with(&mut child)?;
+        Ok(Self { child, talk })
     }
 
     /// Whether every subscriber is in place.
@@ -105,7 +91,7 @@ impl Giant {
 
     /// Lets the changes begin.
     pub(crate) fn go(&mut self) -> Result<()> {
-        self.input.write_all(b"go\n").context(|| "the giant channel's process".to_owned())
+        self.talk.say("go").context(|| "the giant channel's process".to_owned())
     }
 
     /// What became of them, once it is known.
@@ -118,10 +104,10 @@ impl Giant {
     }
 
     fn line(&mut self) -> Result<Option<String>> {
-        match self.lines.try_recv() {
-            Ok(line) => Ok(Some(line)),
-            Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => fail!("in the giant channel: {}", self.last_words()),
+        match self.talk.hear() {
+            Heard::Line(line) => Ok(Some(line)),
+            Heard::Nothing => Ok(None),
+            Heard::Ended => fail!("in the giant channel: {}", self.last_words()),
         }
     }
 

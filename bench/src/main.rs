@@ -8,10 +8,11 @@
 //! 2. [`histogram`], [`progress`], [`table`], [`procfs`]: latencies; what people see; CPU and memory.
 //! 3. [`population`], [`replica`]: which users are expected in which channel; what a client knows of
 //!    one.
-//! 4. [`socket`], [`server`]: one connection; the process under test.
+//! 4. [`socket`], [`talk`], [`server`]: one connection; a process that is talked with; the one under
+//!    test.
 //! 5. [`peer`]: what each system's clients say, and what its answers mean.
-//! 6. [`swarm`], [`subject`], [`floor_server`]: connections by the thousand, on one thread; which
-//!    server is measured; the machine's own limit.
+//! 6. [`swarm`], [`subject`], [`floor_server`], [`followed_server`]: connections by the thousand, on
+//!    one thread; which server is measured; the machine's own limit; a broker with followers inside.
 //! 7. [`attendees`], [`broadcast`]: clients that know each other; clients that are told of changes.
 //! 8. [`giant`]: a load that another process makes.
 //! 9. [`mode`]: what is measured, one file each.
@@ -23,6 +24,7 @@ mod clock;
 mod compare;
 mod failure;
 mod floor_server;
+mod followed_server;
 mod frame;
 mod giant;
 mod histogram;
@@ -38,6 +40,7 @@ mod socket;
 mod subject;
 mod swarm;
 mod table;
+mod talk;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -64,10 +67,13 @@ enum Mode {
     Slow(mode::slow::SlowArgs),
     Pacing(mode::pacing::PacingArgs),
     Levels(mode::levels::LevelsArgs),
+    Followers(mode::followers::FollowersArgs),
     Floor(mode::floor::FloorArgs),
     Compare(compare::CompareArgs),
     #[command(hide = true)]
     FloorServer(floor_server::FloorServerArgs),
+    #[command(hide = true)]
+    FollowedServer(Box<followed_server::FollowedServerArgs>),
     #[command(hide = true)]
     Giant(giant::GiantArgs),
 }
@@ -129,9 +135,11 @@ fn run(cli: &Cli) -> Result<()> {
         Mode::Slow(args) => mode::slow::run(args),
         Mode::Pacing(args) => mode::pacing::run(args),
         Mode::Levels(args) => mode::levels::run(args),
+        Mode::Followers(args) => mode::followers::run(args),
         Mode::Floor(args) => mode::floor::run(args),
         Mode::Compare(args) => compare::run(args),
         Mode::FloorServer(args) => floor_server::run(args),
+        Mode::FollowedServer(args) => followed_server::run(args),
         Mode::Giant(args) => giant::run(args),
     }
 }

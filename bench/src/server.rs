@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::clock::Deadline;
 use crate::failure::{Context, Failure, Result, fail};
 use crate::procfs::Memory;
+use crate::talk::Talk;
 
 const START_TIME: Duration = Duration::from_secs(20);
 const DEATH_TIME: Duration = Duration::from_millis(500);
@@ -34,10 +35,31 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `command`, which must listen on `address` soon. `name` is for errors.
     pub(crate) fn start(name: &str, mut command: Command, address: SocketAddr) -> Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().context(|| format!("cannot start {name}"))?;
+        command.stdin(Stdio::null());
+        let mut child = spawn(name, command)?;
         let said = LastLines::default();
         keep_last_lines(child.stdout.take(), &said);
+        Self::listening(name, child, said, address)
+    }
+
+    /// The same for a program that is talked with.
+    pub(crate) fn start_talking(
+        name: &str,
+        mut command: Command,
+        address: SocketAddr,
+    ) -> Result<(Self, Talk)> {
+        command.stdin(Stdio::piped());
+        let mut child = spawn(name, command)?;
+        let talk = Talk::with(&mut child)?;
+        Ok((Self::listening(name, child, LastLines::default(), address)?, talk))
+    }
+
+    fn listening(
+        name: &str,
+        mut child: Child,
+        said: LastLines,
+        address: SocketAddr,
+    ) -> Result<Self> {
         keep_last_lines(child.stderr.take(), &said);
         let mut server = Self { address, pid: child.id(), child: Some(child), said };
         let deadline = Deadline::after(START_TIME);
@@ -122,6 +144,11 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
 pub(crate) fn sibling(name: impl AsRef<OsStr>) -> Result<std::path::PathBuf> {
     let own = std::env::current_exe()?;
     Ok(own.with_file_name(name.as_ref()))
+}
+
+fn spawn(name: &str, mut command: Command) -> Result<Child> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().context(|| format!("cannot start {name}"))
 }
 
 fn keep_last_lines(stream: Option<impl Read + Send + 'static>, said: &LastLines) {

@@ -11,6 +11,7 @@ use crate::clock::{Deadline, parse_duration};
 use crate::failure::{Context, Result, fail};
 use crate::peer::Peer;
 use crate::server::{Server, free_address, sibling};
+use crate::talk::Talk;
 
 /// What a mode measures.
 #[derive(Args, Clone, Debug)]
@@ -104,6 +105,25 @@ impl Subject {
         }
         let address = free_address()?;
         Server::start(self.peer.name(), self.command(address)?, address)
+    }
+
+    /// The broker that is built into this program, as the process of a hidden mode of ours, which is
+    /// talked with. `mode`: its name and its flags, before those of the broker.
+    ///
+    /// # Errors
+    /// If the flags ask for another server, or it does not start.
+    pub(crate) fn launch_own(&self, mode: &[&str]) -> Result<(Server, Talk)> {
+        if self.peer != Peer::Herenow {
+            fail!("this is measured on herenow only, not on {}", self.peer.name());
+        }
+        if self.url.is_some() || self.common.server.is_some() {
+            fail!("--url and --server: this is measured on the broker inside this program");
+        }
+        let address = free_address()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(mode).args(["--listen", &address.to_string()]);
+        command.args(&self.common.server_arg);
+        Server::start_talking(self.peer.name(), command, address)
     }
 
     fn command(&self, address: SocketAddr) -> Result<Command> {

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -110,6 +110,19 @@ const SENSELESS: &[(&str, &str)] = &[
     ("levels 2000 --visitors 0", "--visitors"),
     ("levels 2000 --seconds 1", "--seconds"),
     ("levels 2000 --peer sockudo", "herenow only"),
+    ("followers --followers 0", "--followers"),
+    ("followers --followers -1", "-1"),
+    ("followers --subscribers 0", "--subscribers"),
+    ("followers --subscribers 1048577", "1048577 is not in"),
+    ("followers --rate 12", "12 is not in"),
+    ("followers --rate 10241", "10241 is not in"),
+    ("followers --seconds 0", "--seconds"),
+    ("followers --repeats 0", "--repeats"),
+    ("followers --peer ws", "herenow only, not on ws"),
+    ("followers --server /bin/true", "the broker inside this program"),
+    ("followers --url ws://127.0.0.1:1 --pid 1", "the broker inside this program"),
+    ("followers --server-arg=--nonsense", "herenow did not start"),
+    ("followers --server-arg=--roster-limit=none", "--roster-limit"),
     ("compare --only floor --works storm1000", "nothing to measure"),
     ("compare --only herenow --server /nowhere/herenow", "no broker at"),
     ("compare --only nobody", "nobody"),
@@ -132,6 +145,42 @@ fn flags_that_make_no_sense() {
         let output = Command::new(BENCH).args(args).output().unwrap();
         assert_refused(&args, &output, why);
     }
+}
+
+/// The broker with followers inside is a process of its own, whose refusals its parent passes on.
+#[test]
+fn a_followed_broker_that_cannot_start() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (flags, why) in [
+        (vec!["--listen", "127.0.0.1:0"], "--channel"),
+        (vec!["--listen", "127.0.0.1:0", "--channel", ""], "--channel"),
+        (vec!["--listen", "127.0.0.1:0", "--channel", "$user:ada"], "--channel"),
+        (vec!["--listen", "127.0.0.1:0", "--channel", "c", "--reading", "some"], "--reading"),
+        (vec!["--listen", "127.0.0.1:0", "--channel", "c", "--followers", "x"], "--followers"),
+        (vec!["--listen", &taken, "--channel", "c"], &taken),
+    ] {
+        let mut args = vec!["followed-server"];
+        args.extend(flags);
+        let output = Command::new(BENCH).args(&args).stdin(Stdio::null()).output().unwrap();
+        assert_refused(&args, &output, why);
+    }
+}
+
+/// It says where it listens, answers each line, and ends with its input.
+#[test]
+fn a_followed_broker_answers_until_its_input_ends() {
+    let mut command = Command::new(BENCH);
+    command.args(["followed-server", "--listen", "127.0.0.1:0", "--channel", "c"]);
+    command.args(["--followers", "3"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"how far\nhow far\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = stdout.lines().collect();
+    assert!(lines[0].starts_with("listening on http://127.0.0.1:"), "{stdout:?}");
+    assert_eq!(lines[1..], ["0 0 0 0 0 0"; 2]);
 }
 
 #[test]
@@ -234,8 +283,9 @@ fn help_is_not_a_refusal() {
     let lines = BufReader::new(&*output.stdout).lines().map(Result::unwrap);
     let modes: Vec<_> =
         lines.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect();
-    for mode in ["idle", "pacing", "levels", "compare"] {
+    for mode in ["idle", "pacing", "levels", "followers", "compare"] {
         assert!(modes.iter().any(|shown| shown == mode), "{mode} is not in {modes:?}");
     }
-    assert!(!modes.iter().any(|shown| shown == "giant" || shown == "floor-server"), "{modes:?}");
+    let hidden = ["giant", "floor-server", "followed-server"];
+    assert!(!modes.iter().any(|shown| hidden.contains(&shown.as_str())), "{modes:?}");
 }

@@ -12,7 +12,8 @@ use crate::replica::Bits;
 use crate::socket::Upgrade;
 use crate::swarm::{Driver, Swarm, TURN};
 
-const CHANNEL: &str = "fanout-0";
+/// Its name.
+pub(crate) const CHANNEL: &str = "fanout-0";
 /// How often a crawling reader reads.
 const SIP: Duration = Duration::from_millis(1000 / SIPS_PER_SECOND as u64);
 pub(crate) const SIPS_PER_SECOND: usize = 10;

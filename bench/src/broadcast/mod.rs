@@ -10,5 +10,5 @@
 mod channel;
 mod ledger;
 
-pub(crate) use channel::{Broadcast, SIPS_PER_SECOND};
+pub(crate) use channel::{Broadcast, CHANNEL, SIPS_PER_SECOND};
 pub(crate) use ledger::Delivered;

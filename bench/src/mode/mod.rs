@@ -1,7 +1,8 @@
-//! What can be measured, one file each. `floor` and `slow` make the load of `fanout`.
+//! What can be measured, one file each. `floor`, `followers` and `slow` make the load of `fanout`.
 
 pub(crate) mod fanout;
 pub(crate) mod floor;
+pub(crate) mod followers;
 pub(crate) mod heartbeat;
 pub(crate) mod idle;
 pub(crate) mod levels;
