@@ -14,11 +14,12 @@
 //! How it can mislead: generator and broker share the processors. Followers read when the pass over
 //! the sockets is through, and that is when the generator still reads those sockets: with two
 //! processors, what reading followers take is taken from the generator, too, and the ratio is an
-//! upper limit for the broker's own part. How long the generator waited for a processor, in the
-//! mean, each time that it became ready, is `queued_ms`: where it differs between repeats of one
-//! arrangement, something else was running, and the ratio means nothing. With more processors than that it says less about their
-//! cost than `server_cpu_s` does. Encoding for each follower is what a stream for each costs; a
-//! follower that only looks at the values costs less.
+//! upper limit for the broker's own part. With more processors it says less about their cost than
+//! `server_cpu_s` does. Whatever else runs moves p99 more than followers do: where `told` is well
+//! below one frame for each change, ticks had to wait for a processor, and the ratio means nothing;
+//! `queued_ms` is how long the generator waited for one, in the mean, each time that it became
+//! ready. Encoding for each follower is what a stream for each costs; a follower that only looks
+//! at the values costs less.
 
 use clap::Args;
 
