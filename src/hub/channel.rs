@@ -35,7 +35,7 @@ impl Channel {
             followers: None,
             pacer: CountPacer::default(),
             waiting: Vec::new(),
-            pinned: VecDeque::new(),
+            pinned: None,
             stirred: Vec::new(),
             armed_ms: NEVER,
             running: false,
@@ -97,8 +97,9 @@ pub struct Guarded {
     /// Subscribers that get what they are owed at the next tick. One may be in here twice, so
     /// whoever serves them looks at the cursor.
     waiting: Vec<Arc<Subscription>>,
-    /// Large frames and snapshots that slow readers have not taken whole, oldest first.
-    pinned: VecDeque<Weak<SharedFrame>>,
+    /// Large frames and snapshots that slow readers have not taken whole, oldest first. Boxed, since
+    /// most channels have no slow reader.
+    pinned: Option<Box<VecDeque<Weak<SharedFrame>>>>,
     /// Users that came online or went by what happened here: their watchers are told once the lock
     /// is free.
     pub(super) stirred: Vec<UserId>,
@@ -297,12 +298,21 @@ impl Guarded {
 
     /// Remembers `frame` if slow readers keep it; the frames to revoke because they are too many.
     pub(super) fn pin(&mut self, frame: &Arc<SharedFrame>) -> Vec<Arc<SharedFrame>> {
-        self.pinned.retain(|kept| kept.strong_count() > 0);
-        if Arc::strong_count(frame) > 1 {
-            self.pinned.push_back(Arc::downgrade(frame));
+        let kept = Arc::strong_count(frame) > 1;
+        if !kept && self.pinned.is_none() {
+            return Vec::new();
         }
-        let excess = self.pinned.len().saturating_sub(PINNED_FRAMES);
-        self.pinned.drain(..excess).filter_map(|kept| kept.upgrade()).collect()
+        let pinned = self.pinned.get_or_insert_default();
+        pinned.retain(|frame| frame.strong_count() > 0);
+        if kept {
+            pinned.push_back(Arc::downgrade(frame));
+        }
+        let excess = pinned.len().saturating_sub(PINNED_FRAMES);
+        let revoked = pinned.drain(..excess).filter_map(|frame| frame.upgrade()).collect();
+        if pinned.is_empty() {
+            self.pinned = None;
+        }
+        revoked
     }
 
     /// Whether there is something to tell.

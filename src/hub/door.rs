@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use super::channel::{Channel, Guarded};
 use super::followers::{Followers, Link};
 use super::pace::Pace;
-use super::round::Round;
+use super::round::{Round, wake_followers};
 use super::state::Hub;
 use crate::delivery::Subscription;
 use crate::now::{NEVER, Now};
@@ -286,11 +286,15 @@ async fn flush(hub: Arc<Hub>, channel: Arc<Channel>) {
     while let Some(mut round) =
         Round::begin(&channel, hub.clock.now(), &hub.bounds, &hub.stamps, &hub.metrics)
     {
-        round.tell_everybody(hub.clock, &channel, &mut pace).await;
+        round.tell_subscribers(hub.clock, &channel, &mut pace).await;
+        let followed = round.is_followed();
         round.end(&channel).iter().for_each(|frame| hub.revoke(frame));
         match pace.rest() {
             Some(rest) => tokio::time::sleep(rest).await,
             None => tokio::task::yield_now().await,
+        }
+        if followed {
+            wake_followers(hub.clock, &channel, &mut pace).await;
         }
     }
     drop(running);

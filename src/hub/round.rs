@@ -78,8 +78,8 @@ impl Round {
         Some(Self { broadcast, waiting, asked, followed, switched, passed_over_ms: None })
     }
 
-    /// All of it, in the order in which it must come.
-    pub(super) async fn tell_everybody(
+    /// Tells subscribers all of it, in the order in which it must come.
+    pub(super) async fn tell_subscribers(
         &mut self,
         clock: Clock,
         channel: &Channel,
@@ -88,7 +88,11 @@ impl Round {
         self.tell_aside(clock, channel, pace).await;
         self.serve_waiting(clock, channel, pace).await;
         self.pass(clock, channel, pace).await;
-        self.wake_followers(clock, channel, pace).await;
+    }
+
+    /// Whether the tick put something into the ring of followers.
+    pub(super) fn is_followed(&self) -> bool {
+        self.followed
     }
 
     /// Tells those who see more than everyone does: before anybody is given a snapshot, which has
@@ -160,24 +164,6 @@ impl Round {
         }
     }
 
-    /// Has followers look at what the tick put into the ring, some at a time.
-    async fn wake_followers(&self, clock: Clock, channel: &Channel, pace: &mut Pace) {
-        if !self.followed {
-            return;
-        }
-        let (mut number, mut batch) = (None, Vec::new());
-        loop {
-            let began = clock.elapsed();
-            number = channel.lock().next_links(number, &mut batch);
-            batch.drain(..).for_each(|link| link.queue());
-            pace.spent(clock.elapsed() - began);
-            if number.is_none() {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-
     /// Tells a batch of those who asked for `asked`, and empties it.
     fn tell(&mut self, channel: &Channel, asked: Level, batch: &mut Batch, now_ms: u64) {
         let only_frames = self.broadcast.standing().level(asked) == InForce::Events
@@ -202,6 +188,23 @@ impl Round {
             guarded.pacer.passed_over(due_ms);
         }
         shared.iter().flat_map(|frame| guarded.pin(frame)).collect()
+    }
+}
+
+/// Has followers look at what the tick put into the ring, some at a time. The flusher comes to this
+/// after its rest: a thousand followers that wake take the processors from whoever reads the sockets
+/// just written to, and these had their p99 doubled when followers were woken at once.
+pub(super) async fn wake_followers(clock: Clock, channel: &Channel, pace: &mut Pace) {
+    let (mut number, mut batch) = (None, Vec::new());
+    loop {
+        let began = clock.elapsed();
+        number = channel.lock().next_links(number, &mut batch);
+        batch.drain(..).for_each(|link| link.queue());
+        pace.spent(clock.elapsed() - began);
+        if number.is_none() {
+            return;
+        }
+        tokio::task::yield_now().await;
     }
 }
 
