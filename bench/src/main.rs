@@ -6,10 +6,9 @@
 //!
 //! 1. [`failure`], [`clock`], [`machine`], [`frame`]: errors, time, the machine, WebSocket frames.
 //! 2. [`histogram`], [`progress`], [`table`], [`procfs`]: latencies; what people see; CPU and memory.
-//! 3. [`population`], [`replica`]: which users are expected in which channel; what a client knows of
-//!    one.
-//! 4. [`socket`], [`talk`], [`server`]: one connection; a process that is talked with; the one under
-//!    test.
+//! 3. [`population`], [`replica`], [`talk`]: which users are expected in which channel; what a client
+//!    knows of one; a process that is talked with.
+//! 4. [`socket`], [`server`]: one connection; the process under test.
 //! 5. [`peer`]: what each system's clients say, and what its answers mean.
 //! 6. [`swarm`], [`subject`], [`floor_server`], [`followed_server`]: connections by the thousand, on
 //!    one thread; which server is measured; the machine's own limit; a broker with followers inside.
