@@ -35,7 +35,8 @@ pub(super) struct Link {
     pub(super) name: ChannelName,
     /// Whether it follows this channel alone, and so keeps it alive.
     pub(super) alone: bool,
-    /// Where the follower is. Only the follower takes this lock, with the channel's held.
+    /// Where the follower is. Only the follower takes this lock, with the channel's held
+    /// unless the channel is gone.
     pub(super) follow: Mutex<Follow>,
     queued: AtomicBool,
 }

@@ -19,10 +19,10 @@
 //! - `reading`: what anybody asks of the live state.
 //! - [`follow`]: following a channel, or all that match a pattern, without a socket.
 //!
-//! Lock order: a connection's, a shard of the map of channels, a channel's, a user's entry. At most
-//! one of each kind at a time, and never across an await: nothing here that locks is async, except
-//! the flusher between its steps. Leaves, under which nothing else is taken: the sets of timers,
-//! the patterns of followers, a follower's list of what is ready.
+//! Lock order: a connection's, a shard of the map of channels, the patterns of followers, a
+//! channel's, a user's entry. At most one of each kind at a time, and never across an await: nothing
+//! here that locks is async, except the flusher between its steps. Leaves, under which nothing else
+//! is taken: the sets of timers, a follower's list of what is ready.
 
 mod broadcast;
 pub mod channel;

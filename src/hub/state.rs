@@ -45,7 +45,7 @@ pub struct Hub {
     pub(super) rings: Arc<AtomicUsize>,
     pub(super) next_follower: AtomicU64,
     /// Compared with the name of each new channel. At most
-    /// [`MAX_PATTERN_FOLLOWERS`](crate::limits::MAX_PATTERN_FOLLOWERS). A leaf lock.
+    /// [`MAX_PATTERN_FOLLOWERS`](crate::limits::MAX_PATTERN_FOLLOWERS).
     pub(super) patterns: RwLock<Vec<PatternFollower>>,
 }
 
