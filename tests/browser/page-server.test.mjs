@@ -33,7 +33,7 @@ before(async () => {
   broker = await startBroker({ flags: ['--allow-origin', origin], env: { HERENOW_JWT_SECRET: SECRET } });
   server = spawn(process.execPath, [SERVER], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, PORT: String(port), HERENOW_JWT_SECRET: SECRET, HERENOW_URL: broker.url },
+    env: { ...process.env, PORT: String(port), HERENOW_JWT_SECRET: SECRET, HERENOW_URL: broker.http },
   });
   const [line] = await once(createInterface({ input: server.stdout }), 'line');
   assert.equal(line, `listening on ${origin}`);
