@@ -8,13 +8,6 @@ use serde::{Serialize, Serializer};
 
 use super::pattern::{Pattern, Patterns};
 use crate::limits::MAX_PATTERNS;
-use crate::presence::Viewer;
-
-/// A user, looking: with the roles of its token, or with none.
-#[must_use]
-pub fn viewer<'a>(user: &'a UserId, access: Option<&'a Access>) -> Viewer<'a> {
-    Viewer::User { user, roles: access.map_or(&[], Access::roles) }
-}
 
 /// What may be done in a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -33,7 +33,7 @@ pub mod secret;
 pub mod token;
 pub mod verifying_key;
 
-pub use access::{Access, Grants, Identity, Right, viewer};
+pub use access::{Access, Grants, Identity, Right};
 pub use caller::{Caller, Credential};
 pub use configured::Auth;
 pub use flags::{IdentityFlags, TokenFlags};

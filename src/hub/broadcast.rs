@@ -7,7 +7,7 @@ use std::sync::Arc;
 use herenow_protocol::reply::{InForce, LevelReason, SnapshotReason};
 use herenow_protocol::{ChannelName, Level, ServerFrame, encode};
 
-use crate::auth::{self, Access};
+use crate::auth::{Access, Caller};
 use crate::delivery::{Cursor, Owed, SharedFrame, Subscription};
 use crate::metrics::Metrics;
 use crate::presence::{Bundle, ChannelState, Sight, Standing, Step, Tally, View, Viewer};
@@ -262,5 +262,5 @@ impl Broadcast {
 
 /// Who looks through a subscription.
 fn viewer<'a>(sub: &'a Subscription, access: Option<&'a Access>) -> Viewer<'a> {
-    auth::viewer(sub.outlet().user(), access)
+    Caller::User { user: sub.outlet().user(), access }.viewer()
 }
