@@ -263,11 +263,15 @@ pub const PASS_BATCH: usize = 64;
 /// another thread, which is why not after each.
 pub const PASS_TURN: usize = 4;
 
-/// After a pass the flusher rests for this share of what the pass cost: as long, so that no channel
-/// takes more than half of one processor, and small ones are told within milliseconds beside a
-/// giant. A busy channel folds what comes meanwhile: with a quarter, 200 changes a second to 2,000
-/// subscribers cost half as much again.
+/// After a pass that told of several changes at once the flusher rests for this share of what the
+/// pass cost: as long, so that no busy channel takes more than half of one processor, and small ones
+/// are told within milliseconds beside a giant. A busy channel folds what comes meanwhile: with a
+/// quarter, 200 changes a second to 2,000 subscribers cost half as much again.
 pub const REST_SHARE: f64 = 1.0;
+
+/// It rests too where others took at least this share of a pass's cost when they were given a turn:
+/// others wait for the processor.
+pub const OTHERS_SHARE: f64 = 0.25;
 
 /// Shortest rest, since the runtime's timers know no less: a shorter one is saved up.
 pub const REST_MIN: Duration = Duration::from_millis(1);

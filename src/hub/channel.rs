@@ -38,6 +38,7 @@ impl Channel {
             pinned: None,
             stirred: Vec::new(),
             armed_ms: NEVER,
+            changes: 0,
             running: false,
             dead: false,
         };
@@ -106,6 +107,8 @@ pub struct Guarded {
     pub(super) stirred: Vec<UserId>,
     /// When the timers will look at this channel.
     armed_ms: u64,
+    /// Commands since the last tick that have, or joined, something to be told.
+    changes: u32,
     /// A flusher runs.
     running: bool,
     /// Removed from the map: whoever still finds it must look again.
@@ -120,6 +123,8 @@ pub(super) struct Ticked {
     pub(super) aside: Option<Arc<Step>>,
     /// Whether followers have something to look at.
     pub(super) followed: bool,
+    /// How many commands it tells of.
+    pub(super) changes: u32,
 }
 
 impl Guarded {
@@ -148,8 +153,8 @@ impl Guarded {
         bounds: &Bounds,
         now: Now,
     ) -> Result<(), Refusal> {
-        let Self { presence, stirred, .. } = self;
-        presence.apply(command, now, bounds, |transition| {
+        let Self { presence, stirred, changes, .. } = self;
+        let applied = presence.apply(command, now, bounds, |transition| {
             let (user, stirs) = match transition {
                 Transition::Appeared { user } => {
                     metrics.joins.inc();
@@ -169,7 +174,9 @@ impl Guarded {
             if stirs {
                 stirred.push(user.clone());
             }
-        })
+        });
+        *changes = changes.saturating_add(u32::from(presence.has_news()));
+        applied
     }
 
     /// Ends what time ends beside the members: what followers no longer need, and the wait of those
@@ -190,17 +197,18 @@ impl Guarded {
         stamps: &AtomicU64,
     ) -> Ticked {
         let tick = self.presence.tick(channel, now, bounds);
+        let changes = std::mem::take(&mut self.changes);
         let hides = tick.changes.hide();
         let followed = self.followers.is_some() && !tick.changes.is_empty();
         if !(hides || followed) {
-            return Ticked { frames: tick.frames, aside: None, followed };
+            return Ticked { frames: tick.frames, aside: None, followed, changes };
         }
         let stamp = if followed { stamps.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
         let step = Step::new(stamp, tick.changes, now.mono_ms);
         if let Some(followers) = &mut self.followers {
             followers.push(Arc::clone(&step));
         }
-        Ticked { frames: tick.frames, aside: hides.then_some(step), followed }
+        Ticked { frames: tick.frames, aside: hides.then_some(step), followed, changes }
     }
 
     /// Adds a subscriber; the result is its slot among those who asked for the same level.

@@ -287,9 +287,9 @@ async fn flush(hub: Arc<Hub>, channel: Arc<Channel>) {
         Round::begin(&channel, hub.clock.now(), &hub.bounds, &hub.stamps, &hub.metrics)
     {
         round.tell_subscribers(hub.clock, &channel, &mut pace).await;
-        let followed = round.is_followed();
+        let (followed, folds) = (round.is_followed(), round.folds());
         round.end(&channel).iter().for_each(|frame| hub.revoke(frame));
-        match pace.rest() {
+        match pace.rest(folds) {
             Some(rest) => tokio::time::sleep(rest).await,
             None => tokio::task::yield_now().await,
         }

@@ -2,26 +2,50 @@
 
 use std::time::Duration;
 
-use crate::limits::{REST_MAX, REST_MIN, REST_SHARE};
+use crate::limits::{OTHERS_SHARE, REST_MAX, REST_MIN, REST_SHARE};
 
-/// The rest that a flusher owes for what its passes cost.
+/// What a flusher's passes cost, and the rest that it owes for them.
+///
+/// A rest buys two things: what changes meanwhile folds into the next frame, and others get the
+/// processor. Where a frame told of one change alone there is nothing to fold, and where nobody
+/// waited while the flusher let others have a turn nobody needs the processor: there a rest would
+/// only make the next change late.
 #[derive(Debug, Default)]
-pub struct Pace(Duration);
+pub struct Pace {
+    owed: Duration,
+    /// Cost of the passes since the last rest.
+    cost: Duration,
+    /// Time that others took while the flusher let them, in these passes.
+    others: Duration,
+}
 
 impl Pace {
     /// Something took so long.
     pub fn spent(&mut self, cost: Duration) {
-        self.0 += cost.mul_f64(REST_SHARE);
+        self.cost += cost;
     }
 
-    /// The rest that is due now: none while it is less than [`REST_MIN`], and [`REST_MAX`] at
-    /// most. What is beyond that is forgiven: it is the longest that a change may wait.
+    /// Others were given a turn and took so long.
+    pub fn yielded(&mut self, others: Duration) {
+        self.others += others;
+    }
+
+    /// The rest that is due after a round that told of several changes at once (`folded`) or of one:
+    /// none while it is less than [`REST_MIN`], and [`REST_MAX`] at most. What is beyond that is
+    /// forgiven: it is the longest that a change may wait.
     #[must_use]
-    pub fn rest(&mut self) -> Option<Duration> {
-        if self.0 < REST_MIN {
+    pub fn rest(&mut self, folded: bool) -> Option<Duration> {
+        let cost = std::mem::take(&mut self.cost);
+        let others = std::mem::take(&mut self.others);
+        if !folded && others < cost.mul_f64(OTHERS_SHARE) {
+            self.owed = Duration::ZERO;
             return None;
         }
-        Some(std::mem::take(&mut self.0).min(REST_MAX))
+        self.owed += cost.mul_f64(REST_SHARE);
+        if self.owed < REST_MIN {
+            return None;
+        }
+        Some(std::mem::take(&mut self.owed).min(REST_MAX))
     }
 }
 
@@ -46,7 +70,7 @@ mod tests {
             let cost = Duration::from_nanos(random.u64(..scale));
             pace.spent(cost);
             spent += cost;
-            if let Some(rest) = pace.rest() {
+            if let Some(rest) = pace.rest(true) {
                 assert!((REST_MIN..=REST_MAX).contains(&rest), "{rest:?}, HERENOW_SEED={seed}");
                 rested += rest;
             }
@@ -64,15 +88,38 @@ mod tests {
         for cost in [REST_MIN, Duration::from_millis(30), REST_MAX] {
             let mut pace = Pace::default();
             pace.spent(cost);
-            assert_eq!(pace.rest(), Some(cost), "a share of {REST_SHARE} is another promise");
+            assert_eq!(pace.rest(true), Some(cost), "a share of {REST_SHARE} is another promise");
         }
+    }
+
+    /// One change outstanding, and nobody else about: the next is told as soon as it comes.
+    #[test]
+    fn one_change_alone_is_not_rested_after() {
+        let mut pace = Pace::default();
+        for _ in 0..10 {
+            pace.spent(Duration::from_millis(30));
+            pace.yielded(Duration::from_millis(1));
+            assert_eq!(pace.rest(false), None);
+        }
+        pace.spent(REST_MIN);
+        assert_eq!(pace.rest(true), Some(REST_MIN), "it owes for what nobody waited for");
+    }
+
+    #[test]
+    fn others_who_wait_get_the_processor() {
+        let mut pace = Pace::default();
+        pace.spent(Duration::from_millis(8));
+        pace.yielded(Duration::from_millis(8).mul_f64(OTHERS_SHARE));
+        assert_eq!(pace.rest(false), Some(Duration::from_millis(8)));
+        pace.spent(Duration::from_millis(8));
+        assert_eq!(pace.rest(false), None, "others waited in an earlier round");
     }
 
     #[test]
     fn nothing_waits_longer_than_the_longest_rest() {
         let mut pace = Pace::default();
         pace.spent(3 * REST_MAX);
-        assert_eq!(pace.rest(), Some(REST_MAX));
-        assert_eq!(pace.rest(), None, "the rest beyond that is forgiven");
+        assert_eq!(pace.rest(true), Some(REST_MAX));
+        assert_eq!(pace.rest(true), None, "the rest beyond that is forgiven");
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Round {
     asked: Vec<Level>,
     /// Followers have something to look at.
     followed: bool,
+    /// It tells of several things that happened since the last tick.
+    folds: bool,
     /// `auto` means another level than at the last tick.
     switched: bool,
     /// When the first of those who could not be told the count yet may be told.
@@ -74,8 +76,9 @@ impl Round {
         if counting {
             broadcast.take(guarded.presence(), Level::Count);
         }
+        let folds = told.changes as usize + waiting.len() > 1;
         let followed = told.followed;
-        Some(Self { broadcast, waiting, asked, followed, switched, passed_over_ms: None })
+        Some(Self { broadcast, waiting, asked, followed, folds, switched, passed_over_ms: None })
     }
 
     /// Tells subscribers all of it, in the order in which it must come.
@@ -93,6 +96,11 @@ impl Round {
     /// Whether the tick put something into the ring of followers.
     pub(super) fn is_followed(&self) -> bool {
         self.followed
+    }
+
+    /// Whether it told of several things at once: a sign that more come while it tells.
+    pub(super) fn folds(&self) -> bool {
+        self.folds
     }
 
     /// Tells those who see more than everyone does: before anybody is given a snapshot, which has
@@ -121,7 +129,7 @@ impl Round {
                 self.broadcast.serve(channel.name(), sub, began.as_millis() as u64);
             }
             pace.spent(clock.elapsed() - began);
-            tokio::task::yield_now().await;
+            let_others(clock, pace).await;
         }
     }
 
@@ -158,7 +166,7 @@ impl Round {
                     break;
                 }
                 if batches % PASS_TURN == 0 {
-                    tokio::task::yield_now().await;
+                    let_others(clock, pace).await;
                 }
             }
         }
@@ -204,8 +212,15 @@ pub(super) async fn wake_followers(clock: Clock, channel: &Channel, pace: &mut P
         if number.is_none() {
             return;
         }
-        tokio::task::yield_now().await;
+        let_others(clock, pace).await;
     }
+}
+
+/// Gives others a turn.
+async fn let_others(clock: Clock, pace: &mut Pace) {
+    let began = clock.elapsed();
+    tokio::task::yield_now().await;
+    pace.yielded(clock.elapsed() - began);
 }
 
 /// Whose subscribers a pass takes after a tick that had `frames`, with a round of counts that is
