@@ -103,13 +103,27 @@ impl Desk {
         Ok(())
     }
 
-    /// Ends the user's connections, and its memberships that only grace keeps. The result: how many
-    /// connections there were. For back ends.
+    /// Signs the user out: ends its connections, its memberships that only grace keeps, and its
+    /// leases, unless those are to stay; and from here on refuses its tokens from before. The
+    /// result: how many connections there were. For back ends.
     ///
     /// # Errors
     /// `forbidden`.
-    pub fn kick(&self, caller: Caller<'_>, user: &UserId, now: Now) -> Result<usize, Refusal> {
+    pub async fn kick(
+        &self,
+        caller: Caller<'_>,
+        user: &UserId,
+        keeps_leases: bool,
+        now: Now,
+    ) -> Result<usize, Refusal> {
         caller.may_operate(KeyRight::Kick)?;
-        Ok(self.hub.kick(user, now))
+        // First: whoever is let in by an earlier token at this moment looks again once it is in, and
+        // so either finds this, or is among those who are ended below.
+        self.auth().sign_out(user, now);
+        let closed = self.hub.kick(user, now);
+        if !keeps_leases {
+            self.hub.end_leases(user, now).await;
+        }
+        Ok(closed)
     }
 }
