@@ -92,6 +92,6 @@ pub async fn kick(
         Some(_) => return Err(Refusal::invalid("leases", "must be \"keep\", or absent").into()),
     };
     let (caller, now) = (credential.caller(), web.desk.now());
-    let closed = web.desk.kick(caller, &user, keeps_leases, now).await? as u64;
+    let closed = web.desk.kick(caller, user.clone(), keeps_leases, now).await? as u64;
     Ok(Json(Kicked { user, closed }))
 }
