@@ -106,7 +106,7 @@ pub struct Limits {
           value_parser = duration::positive)]
     pub max_message_time: Duration,
 
-    /// Time in which a slow reader must take at least a byte
+    /// Time in which a slow reader must take at least a byte, of a WebSocket or an HTTP answer
     #[arg(long, env = "HERENOW_MAX_WRITE_TIME", hide_env = true, value_name = "TIME", default_value = "10s",
           value_parser = duration::positive)]
     pub max_write_time: Duration,
@@ -116,7 +116,7 @@ pub struct Limits {
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
 
-    /// Connections from one address [default: as many as in all]
+    /// Connections from one address, or from one IPv6 network of 64 bits [default: as many as in all]
     #[arg(long, env = "HERENOW_MAX_CONNECTIONS_PER_ADDRESS", hide_env = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections_per_address: Option<u32>,
@@ -178,6 +178,13 @@ pub const EXPIRY_WARNING_MS: u64 = 10_000;
 /// Clocks of two machines may differ by so much, in milliseconds. Only where a token begins: its
 /// end is the same moment for all who share a channel.
 pub const TOKEN_LEEWAY_MS: u64 = 5_000;
+
+/// Users who are remembered as signed out: a kick beyond it forgets the oldest.
+pub const MAX_SIGNED_OUT: usize = 100_000;
+
+/// For so long after a kick the user's earlier tokens are refused, in milliseconds: a day. Tokens
+/// should live for less.
+pub const SIGNED_OUT_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// Shortest secret of tokens, for HS256: as long as the hash (RFC 7518, section 3.2).
 pub const MIN_TOKEN_SECRET_BYTES: usize = 32;
@@ -318,6 +325,15 @@ pub const LIST_DEFAULT: usize = 200;
 /// Largest `limit`.
 pub const LIST_MAX: usize = 1_000;
 
+/// Channels of one user that are looked at in one go.
+pub const USER_BATCH: usize = 256;
+
+/// Channels of one user that a page of them passes over because the asker may not see the user
+/// there. The list ends behind them: looking on would cost as much as the user likes, and a page
+/// that said that there is more would tell of them. Twice as many as leases can be, unless the
+/// broker was told otherwise.
+pub const MAX_PASSED_OVER: usize = 2_000;
+
 /// Callers over HTTP that have a token bucket of their own. Beyond it newcomers share one.
 pub const MAX_CALLERS: usize = 50_000;
 
@@ -334,6 +350,9 @@ pub const BACKLOG: i32 = 4096;
 
 /// Open files that are not connections: the listener, epoll, logs, and some air.
 pub const RESERVED_FILES: u64 = 64;
+
+/// From one line in the log to the next about the same kind of thing that clients do.
+pub const FLOOD_LINE: Duration = Duration::from_secs(1);
 
 /// How long accepting rests when no descriptor is left.
 pub const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);

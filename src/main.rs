@@ -134,8 +134,15 @@ fn start_logging(config: &Config) -> Result<(), String> {
 fn greet(address: std::net::SocketAddr) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening on http://{address}")?;
-    writeln!(out, "  demo    http://{address}/ in two browser tabs")?;
-    writeln!(out, "  wscat   npx wscat -c 'ws://{address}/ws?user=ada'   then type: help")?;
+    // "All addresses" is none that a client could name.
+    let port = address.port();
+    let here = if address.ip().is_unspecified() {
+        format!("localhost:{port}")
+    } else {
+        address.to_string()
+    };
+    writeln!(out, "  demo    http://{here}/ in two browser tabs")?;
+    writeln!(out, "  wscat   npx wscat -c 'ws://{here}/ws?user=ada'   then type: help")?;
     out.flush()
 }
 

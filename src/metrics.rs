@@ -37,7 +37,32 @@ pub struct Metrics {
     pub websocket_refusals: Each<ErrorCode>,
     /// Requests to the HTTP API that were refused.
     pub http_refusals: Each<ErrorCode>,
+    /// Those who did not get far enough to be refused anything, and those who came as nobody known.
+    pub turned_away: Each<TurnedAway>,
     http_requests: Family<[(&'static str, String); 3], Counter>,
+}
+
+/// How a client may be turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TurnedAway {
+    /// It was one connection too many, in all or from its address.
+    Connections,
+    /// The system had no room for its connection.
+    Accepts,
+    /// It came without an acceptable token or key.
+    Tokens,
+    /// It is a page of an origin that is not allowed, or asked for the broker by a name that is not
+    /// its own.
+    Pages,
+    /// It asked for a WebSocket in no acceptable way.
+    Handshakes,
+}
+
+impl TurnedAway {
+    /// Every kind.
+    pub const ALL: [Self; 5] =
+        [Self::Connections, Self::Accepts, Self::Tokens, Self::Pages, Self::Handshakes];
 }
 
 impl Default for Metrics {
@@ -54,6 +79,7 @@ impl Default for Metrics {
             choked: Counter::default(),
             websocket_refusals: Each::new("code", ErrorCode::ALL),
             http_refusals: Each::new("code", ErrorCode::ALL),
+            turned_away: Each::new("kind", TurnedAway::ALL),
             http_requests: Family::default(),
         }
     }
@@ -103,6 +129,11 @@ impl Metrics {
                 &self.websocket_refusals.family,
             ),
             ("http_refusals", refused, &self.http_refusals.family),
+            (
+                "turned_away",
+                "Clients that got no further than the door, by kind",
+                &self.turned_away.family,
+            ),
         ] {
             registry.register(name, help, family.clone());
         }

@@ -121,9 +121,16 @@ export class Client extends Emitter {
     await this.request({ type: 'setStatus', ...patch });
   }
 
-  /** The channels that a user is a member of; our own without a name. @param {string} [user] @returns {Promise<string[]>} */
-  async getChannels(user) {
-    return (await this.request({ type: 'getChannels', user })).channels;
+  /**
+   * All channels that a user is a member of, by name; our own without a name.
+   * @param {string} [user]
+   * @param {string} [after] only those behind this one
+   * @returns {Promise<string[]>}
+   */
+  async getChannels(user, after) {
+    const { channels, next } = await this.request({ type: 'getChannels', user, after });
+    if (next) channels.push(...await this.getChannels(user, next));
+    return channels;
   }
 
   /**

@@ -385,6 +385,19 @@ describe('users', () => {
     assert.equal(told.at(-1).busy, true, 'nobody listens');
   });
 
+  test('the channels of a user are all of them, however many pages they take', async () => {
+    const name = `pages-${++rooms}`;
+    const user = `${name}-crowded`;
+    const channels = Array.from({ length: 230 }, (_, n) => `${name}-at-${String(n).padStart(3, '0')}`);
+    for (const channel of channels) {
+      const answer = await fetch(`http://127.0.0.1:${broker.port}/v1/channels/${channel}/members/${user}`, { method: 'PUT' });
+      assert.equal(answer.status, 201);
+    }
+    const ada = person(`${name}-ada`);
+    assert.deepEqual(await ada.getChannels(user), channels);
+    assert.deepEqual(await ada.getChannels(), []);
+  });
+
   test('a reconnect tells nothing that is known', async () => {
     const wire = await startWire(broker.port);
     const ada = person('ada', { url: wire.url });

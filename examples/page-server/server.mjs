@@ -60,6 +60,7 @@ function mint(secret, user) {
   const now = Math.floor(Date.now() / 1000);
   const claims = {
     sub: user,
+    iat: now,
     exp: now + TOKEN_SECONDS,
     info: { name: `Guest ${user.slice('guest-'.length)}` },
     channels: { [CHANNEL]: ['join', 'subscribe'] },

@@ -164,7 +164,11 @@ impl Fields<'_> {
             "getAttributes" => {
                 Request::GetAttributes { channel: self.channel()?, user: self.user()? }
             }
-            "getChannels" => Request::GetChannels { user: self.user()? },
+            "getChannels" => Request::GetChannels {
+                user: self.user()?,
+                limit: integer(self.limit, "limit")?,
+                after: self.after.map(|raw| channel(raw, "after")).transpose()?,
+            },
             "setStatus" => Request::SetStatus { patch: self.status()? },
             "watch" => Request::Watch { users: users(required(self.users, "users")?)? },
             "unwatch" => Request::Unwatch { users: users(required(self.users, "users")?)? },
@@ -176,8 +180,7 @@ impl Fields<'_> {
     }
 
     fn channel(&self) -> Result<ChannelName, Refusal> {
-        let text = string(required(self.channel, "channel")?, "channel")?;
-        ChannelName::parse(&text, "channel")
+        channel(required(self.channel, "channel")?, "channel")
     }
 
     fn user(&self) -> Result<Option<UserId>, Refusal> {
@@ -259,10 +262,14 @@ fn frame_id(raw: &RawValue) -> Result<FrameId, Refusal> {
         })
 }
 
+fn channel(raw: &RawValue, field: &'static str) -> Result<ChannelName, Refusal> {
+    ChannelName::parse(&string(raw, field)?, field)
+}
+
 fn channels(raw: &RawValue) -> Result<Vec<ChannelName>, Refusal> {
     let texts: Vec<&RawValue> = serde_json::from_str(raw.get())
         .map_err(|_| Refusal::invalid("channels", "must be an array of strings"))?;
-    texts.into_iter().map(|raw| ChannelName::parse(&string(raw, "channels")?, "channels")).collect()
+    texts.into_iter().map(|raw| channel(raw, "channels")).collect()
 }
 
 fn attributes(raw: &RawValue) -> Result<AttributeMap, Refusal> {

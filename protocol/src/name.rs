@@ -14,6 +14,9 @@ pub const MAX_NAME_BYTES: usize = 200;
 /// Names that begin with this are the broker's own.
 pub const RESERVED_PREFIX: char = '$';
 
+/// In a path these are steps and no names, even percent-encoded (RFC 3986, section 5.2.4).
+const UNSAYABLE: [&str; 2] = [".", ".."];
+
 /// Says what is wrong with a name, or nothing if it is fine.
 fn broken_rule(name: &str) -> Option<&'static str> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES {
@@ -22,6 +25,8 @@ fn broken_rule(name: &str) -> Option<&'static str> {
         Some("must not contain control characters")
     } else if name.starts_with(RESERVED_PREFIX) {
         Some("must not begin with \"$\": such names are reserved")
+    } else if UNSAYABLE.contains(&name) {
+        Some("must not be \".\" or \"..\": no URL can say such a name")
     } else {
         None
     }
@@ -32,7 +37,7 @@ macro_rules! name_type {
         $(#[$doc])*
         ///
         /// 1 to [`MAX_NAME_BYTES`] bytes of UTF-8 without control characters, not beginning with
-        /// [`RESERVED_PREFIX`]. Clones share one allocation.
+        /// [`RESERVED_PREFIX`], and neither `.` nor `..`. Clones share one allocation.
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
         #[serde(transparent)]
         pub struct $name(Arc<str>);
@@ -96,6 +101,7 @@ macro_rules! name_type {
                 schemars::json_schema!({
                     "type": "string", "minLength": 1, "maxLength": MAX_NAME_BYTES,
                     "pattern": "^[^$\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u001f\\u007f-\\u009f]*$",
+                    "not": { "enum": UNSAYABLE },
                 })
             }
         }

@@ -244,8 +244,11 @@ pub enum Answer {
     Channels {
         /// Whose.
         user: UserId,
-        /// Where the user is a member, in no particular order.
+        /// Where the user is a member, by name, in the order of their bytes.
         channels: Vec<ChannelName>,
+        /// Pass as `after` for the next page; absent on the last.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next: Option<ChannelName>,
     },
 }
 

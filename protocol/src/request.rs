@@ -275,6 +275,12 @@ pub enum Request {
         /// Whose; absent: this connection's user.
         #[serde(skip_serializing_if = "Option::is_none")]
         user: Option<UserId>,
+        /// At most so many; 200 by default, 1,000 at most.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limit: Option<u64>,
+        /// The `next` of the page before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        after: Option<ChannelName>,
     },
     /// Change the status of this connection's user. At least one field is required.
     SetStatus {

@@ -84,7 +84,7 @@ pub fn parse(line: &str) -> Result<Request, Refusal> {
         "status" => Request::SetStatus { patch: status(&mut words)? },
         "watch" => Request::Watch { users: users(&mut words)? },
         "unwatch" => Request::Unwatch { users: users(&mut words)? },
-        "where" => Request::GetChannels { user: user(words.next())? },
+        "where" => Request::GetChannels { user: user(words.next())?, limit: None, after: None },
         "help" => Request::Help,
         _ => return Err(unknown(command)),
     };

@@ -17,13 +17,15 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 
-/// Any text that may be a name: all of Unicode is in reach, controls and `$` are filtered out.
+/// Any text that may be a name: all of Unicode is in reach, controls, `$`, `.` and `..` are filtered
+/// out.
 fn name_text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z]{1,8}",
         "[^$\\p{Cc}][^\\p{Cc}]{0,40}",
         proptest::string::string_regex("[ -#%-~]{1,200}").unwrap(),
     ]
+    .prop_filter("a step in a path", |name| ![".", ".."].contains(&name.as_str()))
 }
 
 fn channel() -> impl Strategy<Value = ChannelName> {
@@ -200,7 +202,8 @@ fn request() -> impl Strategy<Value = Request> {
         channel().prop_map(|channel| Request::GetCount { channel }),
         (channel(), option::of(user()))
             .prop_map(|(channel, user)| Request::GetAttributes { channel, user }),
-        option::of(user()).prop_map(|user| Request::GetChannels { user }),
+        (option::of(user()), option::of(time()), option::of(channel()))
+            .prop_map(|(user, limit, after)| Request::GetChannels { user, limit, after }),
         patch().prop_map(|patch| Request::SetStatus { patch }),
         vec(user(), 1..4).prop_map(|users| Request::Watch { users }),
         vec(user(), 1..4).prop_map(|users| Request::Unwatch { users }),

@@ -37,7 +37,8 @@ impl Desk {
     /// lease; each has at most one for a member.
     ///
     /// # Errors
-    /// `forbidden`, `invalid_field` (ttlMs), `too_many_channels`, `channel_full`, `too_large`.
+    /// `forbidden`, `invalid_field` (ttlMs), `too_many_channels`, `channel_full`, `too_large`;
+    /// `unauthenticated`: the user was signed out meanwhile.
     pub fn lease(
         &self,
         caller: Caller<'_>,
@@ -64,6 +65,13 @@ impl Desk {
             let is_new = door.presence().member(user, Viewer::All).is_none();
             door.check_lease(user, source)?;
             door.apply(command, now)?;
+            // Behind the change: a kick that came before it refuses here, one that comes later finds
+            // the lease.
+            if let Err(refusal) = self.auth().check_signed_in(caller, now) {
+                let (user, reason) = (user.clone(), LeaveReason::Kicked);
+                door.apply(Command::Leave { user, source, reason }, now)?;
+                return Err(refusal);
+            }
             Ok::<_, Refusal>((is_new, door.presence().member(user, Viewer::All).cloned()))
         })?;
         let member =

@@ -94,22 +94,28 @@ impl Desk {
         self.hub.member_seen(channel, user, caller.viewer(), now).ok_or_else(no_member)
     }
 
-    /// The channels in which the caller may see the user, in no particular order. Those that the
-    /// caller may not list are left out: that a user is there is no less a secret than who is.
+    /// One page of the channels in which the caller may see the user, by name, and the name behind
+    /// which the next page begins. Those that the caller may not list are left out: that a user is
+    /// there is no less a secret than who is.
     ///
     /// # Errors
-    /// `forbidden`: a key without the right to read.
+    /// `forbidden`: a key without the right to read; `invalid_field` (limit).
     pub fn channels_of(
         &self,
         caller: Caller<'_>,
         user: &UserId,
-    ) -> Result<Vec<ChannelName>, Refusal> {
+        limit: Option<u64>,
+        after: Option<&ChannelName>,
+    ) -> Result<(Vec<ChannelName>, Option<ChannelName>), Refusal> {
+        let limit = check_limit(limit)?;
         if let Caller::Key(key) = caller {
             key.check(KeyRight::Read)?;
         }
         let own = caller.is(user);
         let may_list = |name: &ChannelName| own || caller.may_read(Right::List, name).is_ok();
-        Ok(self.hub.channels_seen(user, caller.viewer(), may_list))
+        let (names, more) = self.hub.channels_seen(user, caller.viewer(), after, limit, may_list);
+        let next = names.last().filter(|_| more).cloned();
+        Ok((names, next))
     }
 
     /// Channels that somebody is in, by name, each with its count, and whether there are more. For

@@ -1,5 +1,7 @@
 //! Users apart from any channel: their status, their heartbeats, their connections.
 
+use std::sync::Arc;
+
 use herenow_protocol::reply::HeartbeatInfo;
 use herenow_protocol::{ErrorCode, Refusal, StatusPatch, UserId, UserStatus};
 
@@ -103,13 +105,32 @@ impl Desk {
         Ok(())
     }
 
-    /// Ends the user's connections, and its memberships that only grace keeps. The result: how many
-    /// connections there were. For back ends.
+    /// Signs the user out: ends its connections, its memberships that only grace keeps, and its
+    /// leases, unless those are to stay; and from here on refuses its tokens from before. The
+    /// result: how many connections there were. For back ends. What was begun is done even if the
+    /// caller does not wait for it.
     ///
     /// # Errors
-    /// `forbidden`.
-    pub fn kick(&self, caller: Caller<'_>, user: &UserId, now: Now) -> Result<usize, Refusal> {
+    /// `forbidden`; `internal`: it failed.
+    pub async fn kick(
+        &self,
+        caller: Caller<'_>,
+        user: UserId,
+        keeps_leases: bool,
+        now: Now,
+    ) -> Result<usize, Refusal> {
         caller.may_operate(KeyRight::Kick)?;
-        Ok(self.hub.kick(user, now))
+        // First: whoever is let in by an earlier token at this moment looks again once it is in, and
+        // so either finds this, or is among those who are ended below.
+        self.auth().sign_out(&user, now);
+        let hub = Arc::clone(&self.hub);
+        let kick = tokio::spawn(async move {
+            let closed = hub.kick(&user, now);
+            if !keeps_leases {
+                hub.end_leases(&user, now).await;
+            }
+            closed
+        });
+        kick.await.map_err(|_| Refusal::new(ErrorCode::Internal, "the kick failed"))
     }
 }

@@ -1,6 +1,7 @@
 //! What a token grants.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use herenow_protocol::{Attributes, ChannelName, ErrorCode, Refusal, Role, UserId};
@@ -108,6 +109,8 @@ pub struct Access {
     /// What may be done where; none: everything everywhere.
     pub(super) channels: Option<Grants>,
     pub(super) expires_unix_ms: u64,
+    /// Nothing larger, since every connection has one of these.
+    pub(super) issued_unix_ms: Option<NonZeroU64>,
 }
 
 impl Access {
@@ -161,6 +164,12 @@ impl Access {
     pub fn expires_unix_ms(&self) -> u64 {
         self.expires_unix_ms
     }
+
+    /// When the token was signed, in milliseconds since 1970; `None`: it does not say.
+    #[must_use]
+    pub fn issued_unix_ms(&self) -> Option<u64> {
+        self.issued_unix_ms.map(NonZeroU64::get)
+    }
 }
 
 /// Who somebody is, and what it may do.
@@ -195,6 +204,7 @@ mod tests {
                 Grants::new(grants.collect()).unwrap()
             }),
             expires_unix_ms: 0,
+            issued_unix_ms: None,
         }
     }
 

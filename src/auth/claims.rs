@@ -1,6 +1,8 @@
 //! What a token says (RFC 7519, section 4): the same rules for those that come in and those that
 //! `herenow token` makes.
 
+use std::num::NonZeroU64;
+
 use herenow_protocol::attributes::{AttributeMap, MAX_DEPTH, too_deep};
 use herenow_protocol::role::MAX_ROLES;
 use herenow_protocol::{Attributes, ErrorCode, Refusal, Role, UserId};
@@ -73,8 +75,10 @@ impl Claims {
     /// Who it is, and what it grants.
     #[must_use]
     pub fn into_access(self) -> (UserId, Access) {
-        let Self { sub, expires, info, roles, watch, channels, .. } = self;
-        (sub, Access { roles, info, watch, channels, expires_unix_ms: expires.unix_ms() })
+        let Self { sub, expires, issued, info, roles, watch, channels, .. } = self;
+        let issued_unix_ms = issued.and_then(|date| NonZeroU64::new(date.unix_ms()));
+        let expires_unix_ms = expires.unix_ms();
+        (sub, Access { roles, info, watch, channels, expires_unix_ms, issued_unix_ms })
     }
 }
 
@@ -182,6 +186,12 @@ impl NumericDate {
     #[must_use]
     pub fn at_or_after(unix_ms: u64) -> Self {
         Self(unix_ms.div_ceil(1000).saturating_mul(1000))
+    }
+
+    /// The last whole second that is not behind `unix_ms`.
+    #[must_use]
+    pub fn at_or_before(unix_ms: u64) -> Self {
+        Self(unix_ms / 1000 * 1000)
     }
 
     /// Milliseconds since 1970.

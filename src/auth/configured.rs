@@ -1,8 +1,9 @@
 //! What the flags of identity come to: the keys of tokens, the API keys, the origins of pages.
 
-use herenow_protocol::Refusal;
+use herenow_protocol::{Refusal, UserId};
 
 use super::access::Identity;
+use super::caller::Caller;
 use super::claims::refused;
 use super::flags::{API_KEYS_VARIABLE, IdentityFlags, TokenFlags};
 use super::key_source::{KeySource, named, read, source};
@@ -30,7 +31,7 @@ impl Auth {
         Ok(Self {
             verifier: verifier(&flags.tokens)?,
             keys: api_keys(flags)?,
-            origins: Origins::new(&flags.allow_origin)?,
+            origins: Origins::new(&flags.allow_origin, &flags.public_url)?,
         })
     }
 
@@ -48,6 +49,37 @@ impl Auth {
     pub fn verify_token(&self, token: &str, now: Now) -> Result<Identity, Refusal> {
         let none = || refused("can't be verified: this broker has no key for tokens");
         self.verifier.as_ref().ok_or_else(none)?.verify(token, now)
+    }
+
+    /// Signs the user out: from here on its tokens from before this second are refused. Without
+    /// tokens there is nothing to refuse.
+    pub fn sign_out(&self, user: &UserId, now: Now) {
+        if let Some(verifier) = &self.verifier {
+            verifier.sign_out(user, now);
+        }
+    }
+
+    /// Refuses a user whose token was good when it came, and is not any longer, since the user was
+    /// signed out.
+    ///
+    /// # Errors
+    /// `unauthenticated`.
+    pub fn check_signed_in(&self, caller: Caller<'_>, now: Now) -> Result<(), Refusal> {
+        match (&self.verifier, caller) {
+            (Some(verifier), Caller::User { user, access: Some(access) }) => {
+                verifier.check_signed_in(user, access, now)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a request for another host than the broker's own, where no client needs a token: a
+    /// page of any name that leads here would be of the broker's own origin.
+    ///
+    /// # Errors
+    /// `forbidden`: names the rule and the flag.
+    pub fn check_host(&self, host: &str) -> Result<(), Refusal> {
+        if self.is_open() { self.origins.check_host(host) } else { Ok(()) }
     }
 
     /// The API keys of back ends.

@@ -87,6 +87,18 @@ pub struct IdentityFlags {
         value_delimiter = ','
     )]
     pub allow_origin: Vec<String>,
+
+    /// Where people reach the broker, as `https://presence.example.com`: without tokens it answers
+    /// under no other name than this and those of the machine itself; may be given several times (in
+    /// the environment: separated by commas)
+    #[arg(
+        long,
+        env = "HERENOW_PUBLIC_URL",
+        hide_env = true,
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    pub public_url: Vec<String>,
 }
 
 impl IdentityFlags {

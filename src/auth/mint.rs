@@ -97,7 +97,7 @@ impl TokenOrder {
             sub,
             expires: NumericDate::at_or_after(now.unix_ms.saturating_add(ttl_ms)),
             not_before: None,
-            issued: None,
+            issued: Some(NumericDate::at_or_before(now.unix_ms)),
             audience: self.tokens.jwt_audience.clone(),
             issuer: self.tokens.jwt_issuer.clone(),
             info: named("--info", self.info.as_deref().map_or(Ok(Default::default()), info))?,

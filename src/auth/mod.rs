@@ -12,7 +12,8 @@
 //! - [`pattern`]: which channels or users a claim is about.
 //! - [`access`]: what a token grants.
 //! - [`claims`]: what a token says.
-//! - [`token`]: a token's signature and times.
+//! - [`signed_out`]: users whose earlier tokens are good no longer.
+//! - [`token`]: a token's signature, times and parties.
 //! - [`keys`]: the API keys of back ends.
 //! - [`caller`]: somebody who asks, over whichever wire.
 //! - [`origin`]: which web pages may use the broker.
@@ -30,6 +31,7 @@ pub mod mint;
 pub mod origin;
 pub mod pattern;
 pub mod secret;
+pub mod signed_out;
 pub mod token;
 pub mod verifying_key;
 

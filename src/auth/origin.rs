@@ -2,6 +2,7 @@
 //! forge it; other programs need none.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use herenow_protocol::{ErrorCode, Refusal};
 use http::uri::Authority;
@@ -11,18 +12,29 @@ const NULL: &str = "null";
 
 /// The pages that may use the broker: those from its own address, and those of listed origins.
 #[derive(Clone, Debug, Default)]
-pub struct Origins(Box<[Origin]>);
+pub struct Origins {
+    listed: Box<[Origin]>,
+    /// Where people reach the broker.
+    public: Box<[Origin]>,
+}
 
 impl Origins {
-    /// The origins that `--allow-origin` lists: `https://example.com`, or `null`.
+    /// The origins that `--allow-origin` lists: `https://example.com`, or `null`; and those that
+    /// `--public-url` names.
     ///
     /// # Errors
     /// One line with the flag and what is wrong: no scheme, a path, `*`.
-    pub fn new(allow: &[String]) -> Result<Self, String> {
+    pub fn new(allow: &[String], public: &[String]) -> Result<Self, String> {
         let parse = |text: &String| {
             Origin::parse(text).map_err(|why| format!("--allow-origin {text:?}: {why}"))
         };
-        allow.iter().map(parse).collect::<Result<_, _>>().map(Self)
+        let of_url = |text: &String| {
+            Origin::of_url(text).map_err(|why| format!("--public-url {text:?}: {why}"))
+        };
+        Ok(Self {
+            listed: allow.iter().map(parse).collect::<Result<_, _>>()?,
+            public: public.iter().map(of_url).collect::<Result<_, _>>()?,
+        })
     }
 
     /// Whether a request with these headers, `Origin` and `Host`, may pass. One that names no origin
@@ -33,13 +45,46 @@ impl Origins {
     pub fn check(&self, origin: Option<&str>, host: Option<&str>) -> Result<(), Refusal> {
         let Some(text) = origin else { return Ok(()) };
         if let Ok(origin) = Origin::parse(text)
-            && (host.is_some_and(|host| origin.is_of(host)) || self.0.contains(&origin))
+            && (host.is_some_and(|host| origin.is_of(host)) || self.named().any(|o| *o == origin))
         {
             return Ok(());
         }
         let rule = "must be the broker's own or one that --allow-origin lists";
         Err(Refusal::field(ErrorCode::Forbidden, "origin", rule))
     }
+
+    /// Whether a request for that host (a `Host` header) is for this broker under a name of its own:
+    /// one that no page elsewhere can have.
+    ///
+    /// # Errors
+    /// `forbidden`: names the rule and the flags.
+    pub fn check_host(&self, host: &str) -> Result<(), Refusal> {
+        if is_loopback(host) || self.named().any(|origin| origin.is_of(host)) {
+            return Ok(());
+        }
+        let rule = "must be localhost, a loopback address, or of what --public-url or \
+                    --allow-origin names: this broker asks for no tokens, and so answers to no \
+                    other name";
+        Err(Refusal::field(ErrorCode::Forbidden, "host", rule))
+    }
+
+    fn named(&self) -> impl Iterator<Item = &Origin> {
+        self.listed.iter().chain(&self.public)
+    }
+}
+
+/// Whether a host, with or without a port, is this machine whoever asks: no name's owner can say so
+/// of another, since `localhost` and what ends so never leaves it (RFC 6761, section 6.3).
+fn is_loopback(host: &str) -> bool {
+    let Some(authority) = normalize("", host) else { return false };
+    if let Some((address, _)) = authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return address.parse::<Ipv6Addr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
+    }
+    let name = authority.split(':').next().unwrap_or_default();
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || name.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// `scheme://host[:port]` in lower case, without the port that goes without saying; or `null`.
@@ -73,6 +118,15 @@ impl Origin {
         Ok(Self { scheme, authority })
     }
 
+    /// The origin of a URL that names nothing but one, with or without a slash behind it.
+    fn of_url(url: &str) -> Result<Self, &'static str> {
+        let origin = Self::parse(url.strip_suffix('/').unwrap_or(url))?;
+        if !["http", "https"].contains(&origin.scheme.as_str()) {
+            return Err("must begin with http:// or https://");
+        }
+        Ok(origin)
+    }
+
     /// Whether this is the origin of pages from `host`, a `Host` header. What is in front of the
     /// broker may have taken TLS off, so http and https are the same to it.
     fn is_of(&self, host: &str) -> bool {
@@ -102,7 +156,7 @@ fn normalize(scheme: &str, authority: &str) -> Option<String> {
     };
     let name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     let good = match host.strip_prefix('[') {
-        Some(address) => address.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().is_ok(),
+        Some(address) => address.strip_suffix(']')?.parse::<Ipv6Addr>().is_ok(),
         None => !host.is_empty() && host.chars().all(name),
     };
     let own = match scheme {
@@ -122,7 +176,7 @@ mod tests {
     use super::*;
 
     fn origins(allow: &[&str]) -> Origins {
-        Origins::new(&allow.iter().map(|&origin| origin.into()).collect::<Vec<_>>()).unwrap()
+        Origins::new(&allow.iter().map(|&origin| origin.into()).collect::<Vec<_>>(), &[]).unwrap()
     }
 
     #[test]
@@ -144,6 +198,53 @@ mod tests {
         ] {
             let pass = origins(&[]).check(Some(origin), Some(host));
             assert_eq!(pass, Ok(()), "{origin} {host}");
+        }
+    }
+
+    #[test]
+    fn own_hosts_are_those_of_this_machine_and_those_that_flags_name() {
+        let text = |text: &str| vec![text.to_owned()];
+        let origins =
+            Origins::new(&text("http://listed:8080"), &text("https://Public.example/")).unwrap();
+        for own in [
+            "localhost",
+            "a.b.localhost:1",
+            "LOCALHOST.",
+            "127.0.0.1",
+            "127.255.0.1:65535",
+            "[::1]:8080",
+            "[::ffff:127.0.0.1]",
+            "listed:8080",
+            "public.example",
+            "PUBLIC.example:443",
+        ] {
+            assert_eq!(origins.check_host(own), Ok(()), "{own}");
+        }
+        for foreign in [
+            "",
+            ":8080",
+            "localhost.evil",
+            "alocalhost",
+            "listed",
+            "listed:8081",
+            "public.example:80",
+            "a.public.example",
+            "126.0.0.1",
+            "127.0.0.1.evil",
+            "127.1",
+            "0177.0.0.1",
+            "[::]",
+            "[::1",
+            "::1",
+            "me@localhost",
+            "localhost/",
+            "localhost:x",
+            "localhost..",
+            "null",
+        ] {
+            let refusal = origins.check_host(foreign).unwrap_err();
+            assert_eq!((refusal.code, refusal.field), (ErrorCode::Forbidden, Some("host")));
+            assert!(refusal.message.contains("--public-url"), "{foreign}: {}", refusal.message);
         }
     }
 
@@ -209,7 +310,7 @@ mod tests {
             ("", "scheme"),
             ("a\nb", "scheme"),
         ] {
-            let why = Origins::new(&[bad.into()]).unwrap_err();
+            let why = Origins::new(&[bad.into()], &[]).unwrap_err();
             assert!(why.starts_with("--allow-origin") && why.contains(says), "{bad}: {why}");
             assert!(!why.contains('\n'), "{why}");
         }

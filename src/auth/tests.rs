@@ -371,13 +371,15 @@ fn a_token_begins_at_nbf_with_leeway() {
 
 #[test]
 fn audience_and_issuer_count_where_they_are_set() {
-    accepted(&ada_with(json!({ "aud": "elsewhere", "iss": "anyone" })));
+    accepted(&ada_with(json!({ "iss": "anyone" })));
     let key = || Keys::One(VerifyingKey::from_secret(&Secret::new(SECRET.as_bytes())).unwrap());
     let audience = Verifier::new(key(), Some("here".into()), None);
     let issuer = Verifier::new(key(), None, Some("here".into()));
     for (verifier, claim) in [(&audience, "aud"), (&issuer, "iss")] {
-        for good in [json!("here"), json!(["there", "here"])] {
-            assert!(verifier.verify(&token(&ada_with(json!({ claim: good }))), NOW).is_ok());
+        // An audience may be several, and an issuer is one (RFC 7519, section 4.1).
+        for (value, good) in [(json!("here"), true), (json!(["there", "here"]), claim == "aud")] {
+            let claims = ada_with(json!({ claim: value }));
+            assert_eq!(verifier.verify(&token(&claims), NOW).is_ok(), good, "{claims}");
         }
         for bad in
             [json!("there"), json!("Here"), json!(["there"]), json!([]), json!(5), json!(null)]
@@ -387,6 +389,38 @@ fn audience_and_issuer_count_where_they_are_set() {
         }
         refused_by(verifier, &token(&ada()), ErrorCode::Unauthenticated, &format!("\"{claim}\""));
     }
+}
+
+/// Whoever has no name can't be among those that a token is for (RFC 7519, section 4.1.3).
+#[test]
+fn a_token_for_somebody_is_not_for_a_broker_without_a_name() {
+    for audience in [json!("elsewhere"), json!(["elsewhere"]), json!([]), json!(""), json!(null)] {
+        refused(&ada_with(json!({ "aud": audience })), "\"aud\"");
+    }
+    for issuer in [json!(["me"]), json!([]), json!(5), json!(null), json!({})] {
+        refused(&ada_with(json!({ "iss": issuer })), "one string: claim \"iss\"");
+    }
+}
+
+#[test]
+fn who_was_signed_out_needs_a_token_from_then_on() {
+    let (verifier, bob) = (of_secret(), user("bob"));
+    let signed = |seconds: u64| token(&ada_with(json!({ "iat": seconds })));
+    let expired = token(&ada_with(json!({ "exp": NOW_S - 1 })));
+    refused_by(&verifier, &expired, ErrorCode::TokenExpired, "no longer valid");
+    verifier.sign_out(&bob, NOW);
+    assert!(verifier.verify(&token(&ada()), NOW).is_ok(), "another");
+    verifier.sign_out(&user("ada"), NOW);
+    for old in [token(&ada()), signed(NOW_S - 1), signed(0)] {
+        refused_by(&verifier, &old, ErrorCode::Unauthenticated, "signed out");
+    }
+    refused_by(&verifier, &expired, ErrorCode::Unauthenticated, "signed out");
+    for fresh in [NOW_S, NOW_S + 1] {
+        assert!(verifier.verify(&signed(fresh), NOW).is_ok());
+    }
+    // Parts of a second count as their second.
+    let token = token(&ada_with(json!({ "iat": NOW_S as f64 - 0.001 })));
+    refused_by(&verifier, &token, ErrorCode::Unauthenticated, "signed out");
 }
 
 #[test]

@@ -6,13 +6,14 @@
 
 use std::sync::Arc;
 
-use herenow_protocol::{ErrorCode, Refusal};
+use herenow_protocol::{ErrorCode, Refusal, UserId};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde_json::{Map, Value};
 
-use super::access::Identity;
+use super::access::{Access, Identity};
 use super::claims::{Claims, refused};
+use super::signed_out::SignedOut;
 use super::verifying_key::VerifyingKey;
 use crate::limits::{MAX_TOKEN_BYTES, TOKEN_LEEWAY_MS};
 use crate::now::Now;
@@ -23,6 +24,7 @@ pub struct Verifier {
     keys: Keys,
     audience: Option<String>,
     issuer: Option<String>,
+    signed_out: SignedOut,
 }
 
 /// What there is to verify with.
@@ -39,7 +41,25 @@ impl Verifier {
     /// Verifies with `keys`. Where there is an `audience` or an `issuer`, a token must name it.
     #[must_use]
     pub fn new(keys: Keys, audience: Option<String>, issuer: Option<String>) -> Self {
-        Self { keys, audience, issuer }
+        Self { keys, audience, issuer, signed_out: SignedOut::default() }
+    }
+
+    /// Signs the user out: from here on its tokens from before this second are refused.
+    pub fn sign_out(&self, user: &UserId, now: Now) {
+        self.signed_out.add(user, now);
+    }
+
+    /// Refuses a user's token that was good and is not any longer, since the user was signed out.
+    ///
+    /// # Errors
+    /// `unauthenticated`.
+    pub fn check_signed_in(&self, user: &UserId, access: &Access, now: Now) -> Result<(), Refusal> {
+        if self.signed_out.covers(user, access.issued_unix_ms(), now) {
+            return Err(refused(
+                "was signed before its user was signed out (claim \"iat\"): fetch a fresh one",
+            ));
+        }
+        Ok(())
     }
 
     /// Who a token is from, and what it grants.
@@ -63,9 +83,12 @@ impl Verifier {
         let validation = self.validation(key.algorithm());
         let data = jsonwebtoken::decode::<Map<String, Value>>(token, key.decoding(), &validation)
             .map_err(|error| explain(error.kind()))?;
+        check_parties(&data.claims, self.audience.is_some())?;
         let claims = Claims::read(&data.claims)?;
-        check_times(&claims, now)?;
+        check_begun(&claims, now)?;
         let (user, access) = claims.into_access();
+        self.check_signed_in(&user, &access, now)?;
+        check_not_over(&access, now)?;
         Ok(Identity { user, access: Some(Arc::new(access)) })
     }
 
@@ -126,15 +149,33 @@ fn explain(error: &ErrorKind) -> Refusal {
     }
 }
 
-/// Expiry comes last, so that `token_expired` means that nothing else is wrong.
-fn check_times(claims: &Claims, now: Now) -> Result<(), Refusal> {
+/// What the library leaves: an issuer is one (RFC 7519, section 4.1.1), and a token that names an
+/// audience is for nobody else (section 4.1.3), so not for a broker that was given no name.
+fn check_parties(claims: &Map<String, Value>, is_named: bool) -> Result<(), Refusal> {
+    if claims.get("iss").is_some_and(|issuer| !issuer.is_string()) {
+        return Err(refused("must name its issuer by one string: claim \"iss\""));
+    }
+    if claims.contains_key("aud") && !is_named {
+        return Err(refused(
+            "is for somebody else: claim \"aud\", and this broker has no --jwt-audience",
+        ));
+    }
+    Ok(())
+}
+
+fn check_begun(claims: &Claims, now: Now) -> Result<(), Refusal> {
     let soon = now.unix_ms.saturating_add(TOKEN_LEEWAY_MS);
     for (date, claim) in [(claims.not_before, "nbf"), (claims.issued, "iat")] {
         if date.is_some_and(|date| date.unix_ms() > soon) {
             return Err(refused(format_args!("is not valid yet: claim \"{claim}\"")));
         }
     }
-    if claims.expires.unix_ms() <= now.unix_ms {
+    Ok(())
+}
+
+/// Comes last, so that `token_expired` means that nothing else is wrong.
+fn check_not_over(access: &Access, now: Now) -> Result<(), Refusal> {
+    if access.expires_unix_ms() <= now.unix_ms {
         let rule = "is no longer valid: its time (claim \"exp\") is over";
         return Err(Refusal::field(ErrorCode::TokenExpired, "token", rule));
     }

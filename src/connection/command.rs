@@ -71,7 +71,9 @@ impl Client {
             }
             Request::GetCount { channel } => self.get_count(sending, channel),
             Request::GetAttributes { channel, user } => self.get_attributes(sending, channel, user),
-            Request::GetChannels { user } => self.get_channels(sending, user),
+            Request::GetChannels { user, limit, after } => {
+                self.get_channels(sending, user, limit, after.as_ref())
+            }
             Request::Auth { token } => self.renew(sending, &token, now),
             Request::SetStatus { patch } => self.set_status(sending, patch, now),
             Request::Watch { users } => self.watch(sending, &users),

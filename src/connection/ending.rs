@@ -107,7 +107,12 @@ impl Client {
         drop(sending);
         outlet.transport().half_close();
         self.give_up_places(end);
-        tracing::debug!(connection = outlet.id(), user = %outlet.user(), ?end, "disconnected");
+        tracing::debug!(
+            connection = outlet.id(),
+            user = outlet.user().as_str(),
+            ?end,
+            "disconnected"
+        );
     }
 
     /// Frees the slots and ends the memberships of a connection that is gone.

@@ -46,10 +46,13 @@ impl Client {
         &self,
         sending: &Sending<'_>,
         user: Option<UserId>,
+        limit: Option<u64>,
+        after: Option<&ChannelName>,
     ) -> Result<Done, Refusal> {
         let user = user.unwrap_or_else(|| self.outlet.user().clone());
-        let channels = self.desk.channels_of(Self::caller(&self.outlet, sending), &user)?;
-        Ok(Done::Answer(Answer::Channels { user, channels }))
+        let caller = Self::caller(&self.outlet, sending);
+        let (channels, next) = self.desk.channels_of(caller, &user, limit, after)?;
+        Ok(Done::Answer(Answer::Channels { user, channels, next }))
     }
 
     pub(super) fn set_status(

@@ -16,7 +16,7 @@ use super::liveness::{Heart, Pulse};
 use super::place::Places;
 use super::rules::SocketRules;
 use crate::actions::Desk;
-use crate::auth::Identity;
+use crate::auth::{Caller, Identity};
 use crate::delivery::writer::{PING, PONG};
 use crate::delivery::{Flow, Outlet, Sending, Transport, Wake};
 use crate::limits::{READ_BYTES, REPLIES_PAUSE_BYTES};
@@ -108,6 +108,12 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         dialect.reply(&mut outlet.lock(), &rules.welcome(&desk, &outlet, now));
         let access = outlet.access();
         desk.hub().user_connected(&outlet, access.as_ref().map(|access| access.info()), now);
+        // From here on a kick finds the connection. One that came since the token was looked at
+        // did not.
+        let (user, access) = (outlet.user(), access.as_deref());
+        if desk.auth().check_signed_in(Caller::User { user, access }, now).is_err() {
+            outlet.wake(Wake::Kick);
+        }
         Self {
             decoder: Decoder::after(early),
             bucket: TokenBucket::new(rules.rate, now.mono_ms),

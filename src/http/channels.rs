@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use herenow_protocol::ChannelName;
+use herenow_protocol::{ChannelName, Refusal};
 
 use super::shapes::{ChannelList, ChannelView, CountView, UserChannels};
 use crate::auth::Credential;
@@ -36,6 +36,11 @@ pub async fn count(
     Ok(Json(CountView { channel, count }))
 }
 
+/// The channel behind which a page begins.
+fn after(query: &Query) -> Result<Option<ChannelName>, Refusal> {
+    query.text("after").map(|name| ChannelName::parse(&name, "after")).transpose()
+}
+
 /// The channels that somebody is in.
 pub async fn list(
     State(web): State<Web>,
@@ -43,7 +48,7 @@ pub async fn list(
     query: Query,
 ) -> Result<Json<ChannelList>, Problem> {
     let limit = query.number("limit", 1, LIST_MAX as u64)?;
-    let after = query.text("after").map(|name| ChannelName::parse(&name, "after")).transpose()?;
+    let after = after(&query)?;
     let prefix = query.text("prefix").unwrap_or_default();
     let (channels, more) =
         web.desk.channels(credential.caller(), &prefix, after.as_ref(), limit)?;
@@ -57,7 +62,10 @@ pub async fn of_user(
     State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
+    query: Query,
 ) -> Result<Json<UserChannels>, Problem> {
-    let channels = web.desk.channels_of(credential.caller(), &user)?;
-    Ok(Json(UserChannels { user, channels }))
+    let (limit, after) = (query.number("limit", 1, LIST_MAX as u64)?, after(&query)?);
+    let caller = credential.caller();
+    let (channels, next) = web.desk.channels_of(caller, &user, limit, after.as_ref())?;
+    Ok(Json(UserChannels { user, channels, next }))
 }

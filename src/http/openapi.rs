@@ -185,7 +185,9 @@ impl Book {
             responses.insert(status.to_string(), response);
         }
         let common = asks_for_credentials(operation).then_some(REFUSALS).into_iter().flatten();
-        for status in common.chain(operation.refusals.iter().copied()).chain([405]) {
+        // Under a name that is not its own an open broker answers nobody.
+        let own = self.open.then_some(421);
+        for status in common.chain(operation.refusals.iter().copied()).chain([405]).chain(own) {
             responses.insert(status.to_string(), self.refusal(status));
         }
         Value::Object(responses)

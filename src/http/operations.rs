@@ -34,6 +34,9 @@ const AFTER_MEMBER: Parameter = Parameter::query(
 const AFTER_CHANNEL: Parameter =
     Parameter::query("after", "The next of the page before.", value_of::<ChannelName>);
 
+const LEASES: Parameter =
+    Parameter::query("leases", "Leases stay.", |_| json!({"type": "string", "enum": ["keep"]}));
+
 const PREFIX: Parameter = Parameter::query(
     "prefix",
     "Only channels whose names begin so.",
@@ -134,9 +137,10 @@ pub const OPERATIONS: &[Operation] = &[
         "/v1/users/{user}/channels",
         "listUserChannels",
         || routing::get(channels::of_user),
-        "Where a user is, as far as the caller may see.",
-        &[(200, "The channels.", json_of::<UserChannels>())],
-    ),
+        "Where a user is, by the name of the channel, as far as the caller may see.",
+        &[(200, "One page of the channels.", json_of::<UserChannels>())],
+    )
+    .parameters(&[LIMIT, AFTER_CHANNEL]),
     operation(
         "get",
         STATUS,
@@ -177,9 +181,11 @@ pub const OPERATIONS: &[Operation] = &[
         "/v1/users/{user}/connections",
         "kick",
         || routing::delete(users::kick),
-        "Ends the user's connections, and what only grace keeps. For back ends.",
-        &[(200, "How many there were.", json_of::<Kicked>())],
-    ),
+        "Signs a user out: ends its connections, what only grace keeps, and its leases, and refuses \
+            its earlier tokens. For back ends.",
+        &[(200, "How many connections there were.", json_of::<Kicked>())],
+    )
+    .parameters(&[LEASES]),
     operation(
         "get",
         "/healthz",

@@ -79,13 +79,16 @@ pub struct LeasedMember {
     pub heartbeat: HeartbeatInfo,
 }
 
-/// Where a user is.
+/// One page of where a user is.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct UserChannels {
     /// Who.
     pub user: UserId,
-    /// Where the user is a member, in no particular order.
+    /// Where the user is a member, by name.
     pub channels: Vec<ChannelName>,
+    /// Pass as `after` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<ChannelName>,
 }
 
 /// The status of some users.

@@ -79,12 +79,19 @@ pub async fn stop_beating(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends the user's connections.
+/// Signs the user out.
 pub async fn kick(
     State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
+    query: Query,
 ) -> Result<Json<Kicked>, Problem> {
-    let closed = web.desk.kick(credential.caller(), &user, web.desk.now())? as u64;
+    let keeps_leases = match query.text("leases").as_deref() {
+        None => false,
+        Some("keep") => true,
+        Some(_) => return Err(Refusal::invalid("leases", "must be \"keep\", or absent").into()),
+    };
+    let (caller, now) = (credential.caller(), web.desk.now());
+    let closed = web.desk.kick(caller, user.clone(), keeps_leases, now).await? as u64;
     Ok(Json(Kicked { user, closed }))
 }

@@ -7,7 +7,7 @@ use herenow_protocol::{ChannelName, UserId};
 
 use super::channel::Guarded;
 use super::state::Hub;
-use crate::limits::RESULT_BYTES;
+use crate::limits::{MAX_PASSED_OVER, RESULT_BYTES, USER_BATCH};
 use crate::now::Now;
 use crate::presence::{Heard, Member, Page, Viewer};
 
@@ -122,16 +122,42 @@ impl Hub {
         (names, more)
     }
 
-    /// The channels in which `viewer` may see the user, of those that `may_list` lets it look into.
+    /// The first `limit` channels by name behind `after` in which `viewer` may see the user, of those
+    /// that `may_list` lets it look into, and whether there are more of them: fewer if they would
+    /// take more than [`RESULT_BYTES`], but at least one.
+    ///
+    /// That there are others leaves no trace but the time that they take, and that has a bound: a
+    /// page that passed over [`MAX_PASSED_OVER`] of them is the last.
     #[must_use]
     pub fn channels_seen(
         &self,
         user: &UserId,
         viewer: Viewer<'_>,
+        after: Option<&ChannelName>,
+        limit: usize,
         may_list: impl Fn(&ChannelName) -> bool,
-    ) -> Vec<ChannelName> {
-        let mut channels = self.channels_of(user);
-        channels.retain(|name| may_list(name) && self.member(name, user, viewer).is_some());
-        channels
+    ) -> (Vec<ChannelName>, bool) {
+        let (mut seen, mut bytes, mut passed_over) = (Vec::new(), 0, 0);
+        let mut after = after.cloned();
+        let batch = (limit + 1).min(USER_BATCH);
+        loop {
+            let names = self.users.channels_after(user, after.as_ref(), batch);
+            let is_last = names.len() < batch;
+            after = names.last().cloned();
+            for name in names {
+                if !may_list(&name) || self.member(&name, user, viewer).is_none() {
+                    passed_over += 1;
+                    continue;
+                }
+                bytes += name.as_str().len();
+                if seen.len() == limit || (bytes > RESULT_BYTES && !seen.is_empty()) {
+                    return (seen, true);
+                }
+                seen.push(name);
+            }
+            if is_last || passed_over >= MAX_PASSED_OVER {
+                return (seen, false);
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ use herenow_protocol::{
 
 use super::state::Hub;
 use crate::delivery::{Flow, Outlet, Wake};
+use crate::limits::USER_BATCH;
 use crate::now::{NEVER, Now};
 use crate::presence::Command;
 
@@ -122,6 +123,29 @@ impl Hub {
     pub fn inform_user(self: &Arc<Self>, user: &UserId, info: Attributes, now: Now) {
         self.users.record(user, now, |record, _| record.inform(info));
         self.tell_status(user);
+    }
+
+    /// Ends the user's leases, in each channel that it is in now.
+    pub async fn end_leases(self: &Arc<Self>, user: &UserId, now: Now) {
+        let mut after = None;
+        loop {
+            let names = self.users.channels_after(user, after.as_ref(), USER_BATCH);
+            for name in &names {
+                self.enter_existing(name, |door| {
+                    let leases: Vec<_> = door.presence().leases(user).collect();
+                    for source in leases {
+                        let (user, reason) = (user.clone(), LeaveReason::Kicked);
+                        // Never refused.
+                        let _ = door.apply(Command::Leave { user, source, reason }, now);
+                    }
+                });
+            }
+            if names.len() < USER_BATCH {
+                return;
+            }
+            after = names.last().cloned();
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Ends the user's connections, and its memberships that only grace keeps. The result: how many

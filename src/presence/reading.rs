@@ -120,6 +120,12 @@ impl ChannelState {
         })
     }
 
+    /// The leases that keep the user present.
+    pub fn leases(&self, user: &UserId) -> impl Iterator<Item = Source> {
+        let holds = self.members.get(user).into_iter().flat_map(|m| &m.holds);
+        holds.map(|hold| hold.source).filter(|source| matches!(source, Source::Lease(_)))
+    }
+
     /// At most `limit` members that joined before the one numbered `after` and that `viewer` may
     /// see, newest first.
     #[must_use]

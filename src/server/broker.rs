@@ -1,15 +1,16 @@
 //! A broker from its start to its end.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::connection_limits::ConnectionLimits;
-use super::listener::{self, Times};
+use super::listener::{self, Serving, Times};
 use super::routes;
 use crate::actions::{Desk, Rules};
 use crate::auth::Auth;
@@ -32,6 +33,8 @@ pub struct Broker {
     drain_timeout: Duration,
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
+    /// Ends when no request is under way, once it is told to stop.
+    answered: mpsc::Receiver<Infallible>,
 }
 
 /// Starts a broker on the current runtime; it listens when this returns.
@@ -61,7 +64,7 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     let desk = Desk::new(Arc::clone(&hub), auth, Rules::new(config));
     let (web, rules) = (Web::new(config, desk), SocketRules::new(config));
     let (stop, stopped) = watch::channel(false);
-    let (limits, times) = (ConnectionLimits::new(config), Times::new(&config.limits));
+    let limits = ConnectionLimits::new(config);
     let streams = Streams::new(config);
     // Only where everyone may do everything anyway, and nobody but this machine is everyone.
     let visitors = (open && address.ip().is_loopback()).then(|| {
@@ -69,9 +72,14 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
         Visitors::new(address, most, lease, seed, stopped.clone())
     });
     let document = Document::new(routes::TABLES, terms);
+    let floods = Arc::clone(&web.floods);
     let routes = routes::router(web, rules, document, Arc::clone(&streams), visitors);
-    let accepting = tokio::spawn(listener::accept(listener, limits, times, routes, stopped));
-    Ok(Broker { address, hub, streams, drain_timeout: config.drain_timeout, stop, accepting })
+    let (under_way, answered) = mpsc::channel(1);
+    let (times, hub_too) = (Times::new(&config.limits), Arc::clone(&hub));
+    let serving = Serving { routes, floods, hub: hub_too, times, stopped, under_way };
+    let accepting = tokio::spawn(listener::accept(listener, limits, serving));
+    let drain_timeout = config.drain_timeout;
+    Ok(Broker { address, hub, streams, drain_timeout, stop, accepting, answered })
 }
 
 impl Broker {
@@ -93,9 +101,10 @@ impl Broker {
         &self.hub
     }
 
-    /// Stops accepting, tells every client to come back later, and waits for them to go: at most
-    /// for the drain timeout. Streams of events end at once, since a client can't end them.
-    pub async fn stop(self) {
+    /// Stops accepting, tells every client to come back later, answers the requests that are under
+    /// way, and waits for all of them to go: at most for the drain timeout. Streams of events end at
+    /// once, since a client can't end them.
+    pub async fn stop(mut self) {
         let _ = self.stop.send(true);
         let _ = self.accepting.await;
         self.hub.drain();
@@ -103,6 +112,7 @@ impl Broker {
             while self.hub.connection_count() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
+            self.answered.recv().await;
         };
         let (gone, ()) =
             tokio::join!(tokio::time::timeout(self.drain_timeout, gone), self.streams.end());

@@ -1,4 +1,4 @@
-//! How many connections are open, in all and from each address.
+//! How many connections are open, in all and from each address, or network of IPv6.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use dashmap::DashMap;
 
 use crate::config::Config;
 use crate::limits::{DEMO_VIEWERS, RESERVED_FILES};
+use crate::web::peer::Peer;
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +41,7 @@ impl ConnectionLimits {
 #[derive(Debug, Default)]
 pub struct OpenConnections {
     all: AtomicUsize,
-    by_address: DashMap<Ipv6Addr, usize>,
+    by_network: DashMap<Ipv6Addr, usize>,
 }
 
 /// One open connection, counted until this is dropped. There is one for each socket, so IPv4
@@ -48,24 +49,24 @@ pub struct OpenConnections {
 #[derive(Debug)]
 pub struct Counted {
     open: Arc<OpenConnections>,
-    address: Ipv6Addr,
+    peer: Peer,
 }
 
 impl OpenConnections {
     /// Counts one more connection from `address`, if that is within `limits`.
     #[must_use]
     pub fn count(self: &Arc<Self>, address: IpAddr, limits: &ConnectionLimits) -> Option<Counted> {
-        let address = match address {
+        let peer = Peer(match address {
             IpAddr::V4(address) => address.to_ipv6_mapped(),
             IpAddr::V6(address) => address,
-        };
+        });
         self.all.fetch_add(1, Ordering::Relaxed);
         let here = {
-            let mut here = self.by_address.entry(address).or_insert(0);
+            let mut here = self.by_network.entry(peer.network()).or_insert(0);
             *here += 1;
             *here
         };
-        let counted = Counted { open: Arc::clone(self), address };
+        let counted = Counted { open: Arc::clone(self), peer };
         let fits =
             self.all.load(Ordering::Relaxed) <= limits.connections && here <= limits.per_address;
         fits.then_some(counted)
@@ -73,19 +74,42 @@ impl OpenConnections {
 }
 
 impl Counted {
-    /// Where the connection comes from; IPv4 addresses in their IPv6 form.
+    /// Where the connection comes from.
     #[must_use]
-    pub fn address(&self) -> Ipv6Addr {
-        self.address
+    pub fn peer(&self) -> Peer {
+        self.peer
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         self.open.all.fetch_sub(1, Ordering::Relaxed);
-        if let Some(mut here) = self.open.by_address.get_mut(&self.address) {
+        let network = self.peer.network();
+        if let Some(mut here) = self.open.by_network.get_mut(&network) {
             *here -= 1;
         }
-        self.open.by_address.remove_if(&self.address, |_, here| *here == 0);
+        self.open.by_network.remove_if(&network, |_, here| *here == 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who has one address of such a network has them all.
+    #[test]
+    fn an_ipv6_network_has_the_connections_of_one_address() {
+        let open = Arc::new(OpenConnections::default());
+        let limits = ConnectionLimits { connections: 100, per_address: 2 };
+        let count = |address: &str| open.count(address.parse().unwrap(), &limits);
+        let first = count("2001:db8:1:2::1");
+        let _second = count("2001:db8:1:2:ffff::9").unwrap();
+        assert!(first.is_some() && count("2001:db8:1:2::7").is_none());
+        assert!(count("2001:db8:1:3::1").is_some(), "another network");
+        drop(first);
+        let _again = count("2001:db8:1:2:8000::").unwrap();
+        let [_a, _b] = ["192.0.2.1", "192.0.2.1"].map(|address| count(address).unwrap());
+        assert!(count("192.0.2.1").is_none() && count("192.0.2.2").is_some(), "as ever");
+        assert_eq!(open.by_network.len(), 2, "who is gone is forgotten");
     }
 }

@@ -1,7 +1,9 @@
 //! Accepts connections, within bounds.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +16,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use super::connection_limits::{ConnectionLimits, Counted, OpenConnections};
+use super::owed::Owed;
 use super::watched::Watched;
+use crate::hub::Hub;
 use crate::limits::{ACCEPT_BACK_OFF, BACKLOG, HEADER_BYTES, Limits, SEND_BUFFER_BYTES};
-use crate::web::peer::Peer;
-use crate::web::progress::Progress;
+use crate::metrics::TurnedAway;
+use crate::web::flood::Floods;
 
 /// Listens on `address`.
 ///
@@ -53,7 +58,7 @@ pub fn explain(address: SocketAddr, error: &io::Error) -> String {
 pub struct Times {
     /// For a request's head to come whole.
     pub head: Duration,
-    /// For at least a byte to be taken of an answer that demands it.
+    /// For at least a byte to be taken of an answer.
     pub write: Duration,
 }
 
@@ -65,15 +70,28 @@ impl Times {
     }
 }
 
+/// What stands behind every connection.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    /// What is answered.
+    pub routes: Router,
+    /// What the log says of those who are turned away, and where they are counted.
+    pub floods: Arc<Floods>,
+    /// See `floods`.
+    pub hub: Arc<Hub>,
+    /// How long a client may take.
+    pub times: Times,
+    /// Whether the broker goes.
+    pub stopped: watch::Receiver<bool>,
+    /// Kept until the last request is answered.
+    pub under_way: mpsc::Sender<Infallible>,
+}
+
 /// Accepts until told to stop. A connection over the bounds is closed at once: it costs nothing,
 /// and its client hears of it sooner than from a full backlog.
-pub async fn accept(
-    listener: TcpListener,
-    limits: ConnectionLimits,
-    times: Times,
-    routes: Router,
-    mut stopped: watch::Receiver<bool>,
-) {
+pub async fn accept(listener: TcpListener, limits: ConnectionLimits, serving: Serving) {
+    let Serving { floods, hub, .. } = &serving;
+    let mut stopped = serving.stopped.clone();
     let open = Arc::new(OpenConnections::default());
     loop {
         let accepted = tokio::select! {
@@ -82,12 +100,12 @@ pub async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => match open.count(peer.ip(), &limits) {
-                Some(counted) => serve(stream, counted, times, routes.clone()),
-                None => tracing::warn!(%peer, "refused: too many connections"),
+                Some(counted) => serve(stream, counted, serving.clone()),
+                None => floods.note(hub.metrics(), TurnedAway::Connections, peer.ip()),
             },
             // No descriptor or no memory: those who close make room.
             Err(error) => {
-                tracing::warn!(%error, "can't accept");
+                floods.note(hub.metrics(), TurnedAway::Accepts, error);
                 tokio::time::sleep(ACCEPT_BACK_OFF).await;
             }
         }
@@ -95,14 +113,15 @@ pub async fn accept(
 }
 
 /// Serves HTTP on a socket; a WebSocket handshake takes the socket away from here.
-fn serve(stream: TcpStream, counted: Counted, times: Times, routes: Router) {
+fn serve(stream: TcpStream, counted: Counted, serving: Serving) {
+    let Serving { routes, times, mut stopped, under_way, .. } = serving;
     // Both only make things better: a socket without them still works.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
-    let progress = Progress::default();
-    let socket = Watched::new(TokioIo::new(stream), progress.clone(), times.write);
+    let owed = Owed::default();
+    let socket = Watched::new(TokioIo::new(stream), owed.clone(), times.write);
     let routes = TowerToHyperService::new(routes);
-    let service = ConnectionService { counted: Arc::new(counted), progress, routes };
+    let service = ConnectionService { counted: Arc::new(counted), owed: owed.clone(), routes };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(times.head)
@@ -110,29 +129,56 @@ fn serve(stream: TcpStream, counted: Counted, times: Times, routes: Router) {
         .serve_connection(socket, service)
         .with_upgrades();
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        let mut connection = pin!(connection);
+        let stop = async { drop(stopped.wait_for(|&stop| stop).await) };
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop => {
+                connection.as_mut().graceful_shutdown();
+                leave(connection, &owed).await
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, "an HTTP connection ended");
         }
+        drop(under_way);
     });
 }
 
+/// Goes on with a connection for as long as its client is owed something.
+async fn leave(
+    mut connection: Pin<&mut impl Future<Output = hyper::Result<()>>>,
+    owed: &Owed,
+) -> hyper::Result<()> {
+    loop {
+        let Some(patience) = owed.patience() else { return connection.await };
+        match timeout(patience, connection.as_mut()).await {
+            Ok(ended) => return ended,
+            // A request that had come was found just now.
+            Err(_) if owed.patience().is_none() => {}
+            Err(_) => return Ok(()),
+        }
+    }
+}
+
 /// The routes, with each request carrying the connection's [`Counted`], which an upgrade takes
-/// along, and its [`Progress`].
+/// along.
 struct ConnectionService {
     counted: Arc<Counted>,
-    progress: Progress,
+    owed: Owed,
     routes: TowerToHyperService<Router>,
 }
 
 impl Service<Request<Incoming>> for ConnectionService {
     type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
     type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
-    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(Peer(self.counted.address()));
+        request.extensions_mut().insert(self.counted.peer());
         request.extensions_mut().insert(Arc::clone(&self.counted));
-        request.extensions_mut().insert(self.progress.clone());
-        self.routes.call(request)
+        self.owed.asked();
+        let (owed, answer) = (self.owed.clone(), self.routes.call(request));
+        Box::pin(async move { answer.await.map(|response| owed.answered(response)) })
     }
 }

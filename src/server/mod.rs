@@ -10,6 +10,7 @@
 pub mod broker;
 pub mod connection_limits;
 pub mod listener;
+mod owed;
 pub mod routes;
 pub mod upgrade;
 pub mod watched;

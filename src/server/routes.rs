@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use axum::{Extension, Router};
 
@@ -13,6 +14,7 @@ use crate::http::openapi::Document;
 use crate::sse::{self, Streams};
 use crate::web::admit::admitted;
 use crate::web::headers::guarded;
+use crate::web::host::check_host;
 use crate::web::operation::{self, Tables};
 use crate::web::problem;
 use crate::web::state::Web;
@@ -46,5 +48,6 @@ pub fn router(
         .route("/ws", get(upgrade::websocket).layer(Extension(rules)))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method);
-    guarded(routes).with_state(web)
+    let addressed = routes.layer(from_fn_with_state(web.clone(), check_host));
+    guarded(addressed).with_state(web)
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::SEC_WEBSOCKET_PROTOCOL;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::header::{CONNECTION, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use herenow_protocol::{ErrorCode, Refusal, SUBPROTOCOL, UserId};
 use hyper::upgrade::OnUpgrade;
@@ -22,10 +22,14 @@ use crate::auth::Identity;
 use crate::chance::Chance;
 use crate::connection::{self, Herenow, SocketRules, Upgraded};
 use crate::delivery::Transport;
+use crate::metrics::TurnedAway;
 use crate::web::admit::check_origin;
 use crate::web::credential::bearer;
 use crate::web::problem::Problem;
 use crate::web::state::Web;
+
+/// The version of the WebSocket protocol that is spoken here.
+const VERSION: &str = "13";
 
 /// Answers `GET /ws`.
 pub async fn websocket(
@@ -34,18 +38,22 @@ pub async fn websocket(
     Extension(rules): Extension<Arc<SocketRules>>,
     mut request: Request,
 ) -> Response {
+    let turned_away = |kind| web.floods.note(web.desk.hub().metrics(), kind, counted.peer());
     if let Err(refusal) = check_origin(&web, request.headers()) {
+        turned_away(TurnedAway::Pages);
         return Problem::from(refusal).into_response();
     }
+    let (upgrade, mut response) = match accepted(&mut request) {
+        Ok(accepted) => accepted,
+        Err(refusal) => {
+            turned_away(TurnedAway::Handshakes);
+            return *refusal;
+        }
+    };
     let identity = identify(&web, request.headers(), request.uri().query());
-    let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
-        return not_a_handshake("the request asks for no upgrade");
-    };
-    let request = request.map(|_| ());
-    let mut response = match create_response_with_body(&request, Body::empty) {
-        Ok(response) => response,
-        Err(error) => return not_a_handshake(&error.to_string()),
-    };
+    if identity.is_err() && !web.desk.auth().is_open() {
+        turned_away(TurnedAway::Tokens);
+    }
     if offers_our_protocol(request.headers()) {
         let name = HeaderValue::from_static(SUBPROTOCOL);
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
@@ -54,10 +62,45 @@ pub async fn websocket(
     response
 }
 
+/// What a handshake (RFC 6455, section 4.2.1) is answered with, or why it is none.
+fn accepted(request: &mut Request) -> Result<(OnUpgrade, Response), Box<Response>> {
+    let refused = |why: &str| Box::new(not_a_handshake(why));
+    for (name, word) in [(CONNECTION, "upgrade"), (UPGRADE, "websocket")] {
+        let headers = request.headers_mut();
+        // The library reads one line, and of UPGRADE one word. Both are lists, over several lines if
+        // the client likes, and what else is in there is not for us.
+        if listed(headers, &name).any(|item| item.eq_ignore_ascii_case(word)) {
+            headers.insert(name, HeaderValue::from_static(word));
+        }
+    }
+    let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+        return Err(refused("the request asks for no upgrade"));
+    };
+    if request.headers().get_all(SEC_WEBSOCKET_VERSION).iter().any(|version| version != VERSION) {
+        return Err(Box::new(another_version()));
+    }
+    match create_response_with_body(request, Body::empty) {
+        Ok(response) => Ok((upgrade, response)),
+        Err(error) => Err(refused(&error.to_string())),
+    }
+}
+
 fn not_a_handshake(why: &str) -> Response {
     let text = format!("this is the WebSocket endpoint: {why}");
     let refusal = Refusal::new(ErrorCode::InvalidField, text);
     Problem::from(Refusal { field: Some("upgrade"), ..refusal }).into_response()
+}
+
+/// RFC 6455, section 4.4.
+fn another_version() -> Response {
+    let rule = format_args!("must be {VERSION}");
+    let refusal = Refusal::invalid("sec-websocket-version", rule);
+    let mut response = Problem::with_status(StatusCode::UPGRADE_REQUIRED, refusal).into_response();
+    let headers = response.headers_mut();
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    response
 }
 
 fn offers_our_protocol(headers: &HeaderMap) -> bool {
@@ -66,8 +109,13 @@ fn offers_our_protocol(headers: &HeaderMap) -> bool {
 
 /// The subprotocols that the client offers.
 fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    listed(headers, &SEC_WEBSOCKET_PROTOCOL)
+}
+
+/// The items of a list that may stand in several lines.
+fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
-        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .get_all(name)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))

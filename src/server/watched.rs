@@ -1,4 +1,5 @@
-//! A socket under HTTP that gives up on a client that takes nothing.
+//! A socket under HTTP that gives up on a client that takes nothing of what it is answered: of a file,
+//! of many answers to requests sent at once, of a stream of events.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -8,23 +9,23 @@ use std::time::Duration;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::time::{Sleep, sleep};
 
-use crate::web::progress::Progress;
+use super::owed::Owed;
 
-/// A socket whose writes fail once nothing was taken for so long, where somebody demanded progress.
-/// One that blocks nothing has no timer.
+/// A socket whose writes fail once nothing was taken for so long. One that blocks nothing has no
+/// timer.
 #[derive(Debug)]
 pub struct Watched<S> {
     socket: S,
-    progress: Progress,
     within: Duration,
     /// Runs from the first write that was not taken.
     blocked: Option<Pin<Box<Sleep>>>,
+    owed: Owed,
 }
 
 impl<S> Watched<S> {
-    /// Gives up after `within`, once `progress` is demanded.
-    pub fn new(socket: S, progress: Progress, within: Duration) -> Self {
-        Self { socket, progress, within, blocked: None }
+    /// Gives up after `within`, and tells `owed` of writes that were not taken.
+    pub fn new(socket: S, owed: Owed, within: Duration) -> Self {
+        Self { socket, within, blocked: None, owed }
     }
 
     /// The socket alone.
@@ -38,10 +39,13 @@ impl<S> Watched<S> {
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if written.is_ready() || !self.progress.is_demanded() {
-            self.blocked = None;
+        if written.is_ready() {
+            if self.blocked.take().is_some() {
+                self.owed.blocked(false);
+            }
             return written;
         }
+        self.owed.blocked(true);
         let within = self.within;
         let blocked = self.blocked.get_or_insert_with(|| Box::pin(sleep(within)));
         ready!(blocked.as_mut().poll(cx));

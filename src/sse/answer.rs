@@ -16,7 +16,6 @@ use super::streams::Streams;
 use crate::auth::{Credential, Patterns};
 use crate::web::input::{OfChannel, Query};
 use crate::web::problem::Problem;
-use crate::web::progress::Progress;
 use crate::web::state::Web;
 
 /// What a client that comes back says of where it was.
@@ -32,7 +31,6 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 pub async fn of_channel(
     State(web): State<Web>,
     Extension(streams): Extension<Arc<Streams>>,
-    Extension(progress): Extension<Progress>,
     Extension(credential): Extension<Credential>,
     OfChannel(channel): OfChannel,
     query: Query,
@@ -43,26 +41,24 @@ pub async fn of_channel(
         .and_then(|text| Cursor::resume(&text, Sight::of(&credential)));
     let follower = web.desk.follow(credential.clone(), &channel, level, since)?;
     let order = Order { follower, credential, level, resumes: true };
-    Ok(answer(&web, &streams, &progress, order))
+    Ok(answer(&web, &streams, order))
 }
 
 /// The events of all channels that match.
 pub async fn of_patterns(
     State(web): State<Web>,
     Extension(streams): Extension<Arc<Streams>>,
-    Extension(progress): Extension<Progress>,
     Extension(credential): Extension<Credential>,
     query: Query,
 ) -> Result<Response, Problem> {
     let (level, patterns) = (level(&query)?, patterns(&query)?);
     let follower = web.desk.follow_all(credential.clone(), patterns, level)?;
     let order = Order { follower, credential, level, resumes: false };
-    Ok(answer(&web, &streams, &progress, order))
+    Ok(answer(&web, &streams, order))
 }
 
-fn answer(web: &Web, streams: &Streams, progress: &Progress, order: Order) -> Response {
-    progress.demand();
-    let mut response = Sse::new(events(web.desk.hub(), streams, order)).into_response();
+fn answer(web: &Web, streams: &Streams, order: Order) -> Response {
+    let mut response = Sse::new(events(&web.desk, streams, order)).into_response();
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));

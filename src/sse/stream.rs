@@ -16,8 +16,9 @@ use tokio::time::timeout;
 
 use super::cursor::{Cursor, Sight};
 use super::streams::Streams;
+use crate::actions::Desk;
 use crate::auth::Credential;
-use crate::hub::{Follower, Hub, Told, What};
+use crate::hub::{Follower, Told, What};
 use crate::limits::{RECONNECT_SPREAD, SSE_RETRY};
 use crate::presence::News;
 use crate::presence::follow::Mark;
@@ -33,7 +34,7 @@ pub(super) struct Order {
 }
 
 struct Open {
-    hub: Arc<Hub>,
+    desk: Arc<Desk>,
     order: Order,
     sight: Sight,
     keep_alive: Duration,
@@ -54,15 +55,15 @@ enum Woken {
     Quiet,
 }
 
-/// The events of a stream, for as long as its client listens, its token is valid and the broker
-/// runs.
+/// The events of a stream, for as long as its client listens, its token is valid, its user is not
+/// signed out and the broker runs.
 pub(super) fn events(
-    hub: &Arc<Hub>,
+    desk: &Arc<Desk>,
     streams: &Streams,
     order: Order,
 ) -> impl Stream<Item = Result<Event, axum::Error>> + use<> {
     let open = Open {
-        hub: Arc::clone(hub),
+        desk: Arc::clone(desk),
         sight: Sight::of(&order.credential),
         keep_alive: streams.keep_alive,
         ending: streams.open(),
@@ -87,7 +88,7 @@ impl Open {
             return Some(Ok(comment()));
         }
         loop {
-            if self.over || self.has_expired() {
+            if self.over || self.has_expired() || self.is_signed_out() {
                 return None;
             }
             if let Some(frame) = self.frames.pop_front() {
@@ -95,7 +96,7 @@ impl Open {
             }
             match self.wake().await {
                 Woken::Told(told) => self.tell(&told),
-                Woken::Quiet if self.has_expired() => return None,
+                Woken::Quiet if self.has_expired() || self.is_signed_out() => return None,
                 Woken::Quiet => return Some(Ok(comment())),
                 Woken::Ending => {
                     self.over = true;
@@ -118,7 +119,7 @@ impl Open {
 
     /// Until the token's end; for ever, if there is none.
     fn expires_in(&self) -> Duration {
-        let now = self.hub.clock().now();
+        let now = self.desk.now();
         self.expires_unix_ms.map_or(Duration::MAX, |unix_ms| {
             Duration::from_millis(unix_ms.saturating_sub(now.unix_ms))
         })
@@ -126,6 +127,13 @@ impl Open {
 
     fn has_expired(&self) -> bool {
         self.expires_in().is_zero()
+    }
+
+    /// Looked at whenever there is something to say, a comment at least: so nothing is told behind a
+    /// kick.
+    fn is_signed_out(&self) -> bool {
+        let caller = self.order.credential.caller();
+        self.desk.auth().check_signed_in(caller, self.desk.now()).is_err()
     }
 
     fn tell(&mut self, told: &Told) {
@@ -163,7 +171,7 @@ impl Open {
     /// The last event at a shutdown: when to come back. It differs from stream to stream, so that
     /// not all come back at once.
     fn farewell(&self) -> Event {
-        let spread_ms = self.hub.chance().below(RECONNECT_SPREAD.as_millis() as u64);
+        let spread_ms = self.desk.hub().chance().below(RECONNECT_SPREAD.as_millis() as u64);
         Event::default().retry(SSE_RETRY + Duration::from_millis(spread_ms))
     }
 }

@@ -1,6 +1,6 @@
 //! The index of users: where each is, by which connections, and what is kept of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, BinaryHeap};
 
 use dashmap::DashMap;
 use herenow_protocol::{Attributes, ChannelName, UserId, UserStatus};
@@ -275,6 +275,29 @@ impl Users {
     pub fn channels_of(&self, user: &UserId) -> Vec<ChannelName> {
         self.all.get(user).map(|entry| entry.channels.as_slice().to_vec()).unwrap_or_default()
     }
+
+    /// The first `limit` of the channels that the user is in, by name, behind `after`.
+    #[must_use]
+    pub fn channels_after(
+        &self,
+        user: &UserId,
+        after: Option<&ChannelName>,
+        limit: usize,
+    ) -> Vec<ChannelName> {
+        let Some(entry) = self.all.get(user) else { return Vec::new() };
+        let mut first = BinaryHeap::with_capacity(limit + 1);
+        for name in entry.channels.as_slice() {
+            let sooner = first.len() < limit || first.peek().is_some_and(|last| name < *last);
+            if sooner && after.is_none_or(|after| name > after) {
+                first.push(name);
+                if first.len() > limit {
+                    first.pop();
+                }
+            }
+        }
+        first.into_sorted_vec().into_iter().cloned().collect()
+    }
+
     /// The numbers of the user's live connections, in no particular order.
     #[must_use]
     pub fn connections_of(&self, user: &UserId) -> Vec<u64> {

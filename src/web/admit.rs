@@ -22,6 +22,7 @@ use super::operation::{Tables, takes_token};
 use super::peer::Peer;
 use super::problem::Problem;
 use super::state::Web;
+use crate::metrics::TurnedAway;
 
 /// `routes` for those who are let in, with bodies within bounds. Handlers find the
 /// [`Credential`](crate::auth::Credential) among the request's extensions. `tables` say which paths
@@ -57,6 +58,9 @@ async fn admit(
         user: query.text("user"),
         token: query.text("token").filter(|_| takes_token(tables, route)),
     };
+    if foreign.is_some() {
+        web.floods.note(web.desk.hub().metrics(), TurnedAway::Pages, peer);
+    }
     let refusal = foreign.or_else(|| let_in(&web, peer, in_address(), &mut request).err());
     let mut response = match refusal {
         None => next.run(request).await,
@@ -68,11 +72,14 @@ async fn admit(
     let (status, took) = (response.status().as_u16(), web.desk.hub().clock().elapsed() - began);
     let metrics = web.desk.hub().metrics();
     metrics.answered(method.as_str(), route, status);
-    if let Some(code) = response.extensions().get() {
-        metrics.http_refusals.inc(*code);
+    if let Some(&code) = response.extensions().get() {
+        metrics.http_refusals.inc(code);
+        if matches!(code, ErrorCode::Unauthenticated | ErrorCode::TokenExpired) {
+            web.floods.note(metrics, TurnedAway::Tokens, peer);
+        }
     }
     // Neither headers nor query: tokens and names are in there.
-    tracing::debug!(%method, route, status, ?took, "request");
+    tracing::debug!(method = method.as_str(), route, status, ?took, "request");
     response
 }
 

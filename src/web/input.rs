@@ -12,6 +12,7 @@ use herenow_protocol::{ChannelName, ErrorCode, Refusal, UserId};
 
 use super::problem::Problem;
 use super::state::Web;
+use crate::auth::Credential;
 
 /// The channel that the path names.
 #[derive(Debug)]
@@ -150,7 +151,13 @@ impl FromRequest<Web> for JsonText {
 
     async fn from_request(request: Request, web: &Web) -> Result<Self, Problem> {
         check_content_type(request.headers())?;
-        read(request, web).await.map(Self)
+        let credential = request.extensions().get::<Credential>().cloned();
+        let text = read(request, web).await?;
+        // A body may take its time, and the user may be signed out meanwhile.
+        if let Some(credential) = credential {
+            web.desk.auth().check_signed_in(credential.caller(), web.desk.now())?;
+        }
+        Ok(Self(text))
     }
 }
 

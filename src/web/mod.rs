@@ -4,21 +4,23 @@
 //! - [`state`]: what every request works with.
 //! - [`operation`]: one thing that can be asked, as the row of a table: the routes are made from it,
 //!   and so is the document that describes them.
+//! - [`host`]: whom a request is for.
 //! - [`admit`]: what holds for every request that needs credentials: origin, rate, caller.
 //! - [`credential`]: who sent a request's headers.
 //! - [`peer`], [`limit`]: where a request comes from, and how many each caller may still make.
-//! - [`progress`]: whether a client must take what is answered.
+//! - [`flood`]: what an operator reads of what clients do.
 //! - [`input`]: names, numbers and bodies out of a request, or what is wrong with them.
 //! - [`problem`]: refusals as problem details.
 //! - [`headers`]: what every answer says of itself.
 
 pub mod admit;
 pub mod credential;
+pub mod flood;
 pub mod headers;
+pub mod host;
 pub mod input;
 pub mod limit;
 pub mod operation;
 pub mod peer;
 pub mod problem;
-pub mod progress;
 pub mod state;

@@ -1,5 +1,6 @@
 //! Where a request comes from.
 
+use std::fmt;
 use std::net::Ipv6Addr;
 
 use super::limit::Account;
@@ -9,16 +10,26 @@ use super::limit::Account;
 pub struct Peer(pub Ipv6Addr);
 
 impl Peer {
-    /// The account that its requests are charged to when nothing better is known of the caller: of
-    /// an IPv6 address its network of 64 bits, since a client that has one address there has them
-    /// all.
+    /// What stands for everything that one client may call its own: an IPv4 address, and of an IPv6
+    /// address the network of 64 bits, since a client that has one address there has them all.
+    #[must_use]
+    pub fn network(self) -> Ipv6Addr {
+        match self.0.to_ipv4_mapped() {
+            Some(_) => self.0,
+            None => Ipv6Addr::from_bits(self.0.to_bits() >> 64 << 64),
+        }
+    }
+
+    /// The account that its requests are charged to when nothing better is known of the caller.
     #[must_use]
     pub fn account(self) -> Account {
-        let bits = self.0.to_bits();
-        Account::Address(match self.0.to_ipv4_mapped() {
-            Some(_) => self.0,
-            None => Ipv6Addr::from_bits(bits >> 64 << 64),
-        })
+        Account::Address(self.network())
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.to_canonical().fmt(f)
     }
 }
 

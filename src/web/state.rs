@@ -1,8 +1,10 @@
 //! What every request works with.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::flood::Floods;
 use super::limit::Limiter;
 use crate::actions::Desk;
 use crate::config::Config;
@@ -18,6 +20,10 @@ pub struct Web {
     pub(crate) body_bytes: usize,
     /// Time in which a body must have come whole.
     pub(crate) body_time: Duration,
+    /// What the log says of those who are turned away.
+    pub(crate) floods: Arc<Floods>,
+    /// The log says that there is a proxy.
+    warned_of_proxy: Arc<AtomicBool>,
 }
 
 impl Web {
@@ -30,6 +36,18 @@ impl Web {
             limiter: Arc::new(Limiter::new(limits)),
             body_bytes: limits.max_message_bytes as usize,
             body_time: limits.max_handshake,
+            floods: Floods::new(),
+            warned_of_proxy: Arc::default(),
+        }
+    }
+
+    /// Tells the operator, once, that an open broker is reached through a proxy.
+    pub(crate) fn warn_of_proxy(&self) {
+        if !self.warned_of_proxy.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a request came through a proxy, and this broker asks for no tokens: whoever \
+                 reaches the proxy may be anyone here; see --jwt-secret-file"
+            );
         }
     }
 }

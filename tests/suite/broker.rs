@@ -49,8 +49,13 @@ impl Broker {
         Self(herenow::start(&config).unwrap())
     }
 
+    /// Where a client on this machine reaches it.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.0.address()
+        let address = self.0.address();
+        if address.ip().is_unspecified() {
+            return ([127, 0, 0, 1], address.port()).into();
+        }
+        address
     }
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {

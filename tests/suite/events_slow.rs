@@ -57,7 +57,7 @@ async fn a_reader_of_a_byte_a_second_costs_little_and_slows_nobody() {
     let mut slow = Vec::new();
     for _ in 0..SLOW {
         let mut socket = small_socket(broker.address()).await;
-        let head = format!("GET {ROOM} HTTP/1.1\r\nhost: here\r\n\r\n");
+        let head = format!("GET {ROOM} HTTP/1.1\r\nhost: localhost\r\n\r\n");
         tokio::io::AsyncWriteExt::write_all(&mut socket, head.as_bytes()).await.unwrap();
         slow.push(tokio::spawn(async move {
             loop {

@@ -19,7 +19,7 @@ async fn get(broker: &Broker, path: &str, headers: &[&str]) -> Answer {
 /// Sends the beginning of a PUT, and reads the status and the code of the answer.
 async fn begun(broker: &Broker, headers: &str, body: &str) -> (u16, String) {
     let mut raw = Wire::dial(broker.address()).await;
-    let text = format!("PUT {MEMBER} HTTP/1.1\r\nhost: here\r\n{headers}\r\n\r\n{body}");
+    let text = format!("PUT {MEMBER} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n\r\n{body}");
     raw.write(text.as_bytes()).await;
     let answer = raw.rest().await;
     let status = answer.split(' ').nth(1).unwrap_or_else(|| panic!("no answer: {answer:?}"));

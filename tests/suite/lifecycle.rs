@@ -457,7 +457,7 @@ async fn a_handshake_that_is_none_is_refused() {
     ];
     for lines in lines {
         let mut raw = Wire::dial(broker.address()).await;
-        raw.write(format!("GET /ws HTTP/1.1\r\nHost: here\r\n{lines}\r\n").as_bytes()).await;
+        raw.write(format!("GET /ws HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n").as_bytes()).await;
         let head = raw.head().await;
         assert!(head.starts_with("HTTP/1.1 4"), "{lines}: {head}");
     }
@@ -597,7 +597,7 @@ async fn http_soon(broker: &Broker) -> u16 {
     let clock = Clock::start();
     loop {
         let mut raw = Wire::dial(broker.address()).await;
-        raw.write(b"GET /healthz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").await;
+        raw.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
         let answer = raw.rest().await;
         if let Some(status) = answer.split(' ').nth(1) {
             return status.parse().unwrap();
@@ -610,7 +610,8 @@ async fn http_soon(broker: &Broker) -> u16 {
 async fn a_handshake_must_come_whole_in_time() {
     const TIME: Duration = Duration::from_millis(400);
     let broker = Broker::with(|config| config.limits.max_handshake = TIME);
-    let requests = ["", "G", "GET /ws HTTP/1.1\r\nHost:", "GET /ws HTTP/1.1\r\nHost: here\r\n"];
+    let requests =
+        ["", "G", "GET /ws HTTP/1.1\r\nHost:", "GET /ws HTTP/1.1\r\nHost: localhost\r\n"];
     for begun in requests {
         let clock = Clock::start();
         let mut raw = Wire::dial(broker.address()).await;
@@ -642,7 +643,7 @@ async fn a_head_has_a_bound() {
     let broker = Broker::start();
     let mut raw = Wire::dial(broker.address()).await;
     let mut sent = 0;
-    let _ = raw.try_write(b"GET /ws HTTP/1.1\r\nHost: here\r\n").await;
+    let _ = raw.try_write(b"GET /ws HTTP/1.1\r\nHost: localhost\r\n").await;
     while raw.try_write(format!("X: {}\r\n", "y".repeat(1000)).as_bytes()).await.is_ok() {
         sent += 1000;
         assert!(sent < 8_000_000, "it still reads");

@@ -28,6 +28,9 @@
 //! - `letters`: from anybody to one user's connections, and kicks.
 //! - `pacing`: what a giant leaves to the others.
 //! - `concurrent`: many at once, who all know the same in the end.
+//! - `port`: whose page may ask, what a whole request is, who takes its answer, floods, shutdown.
+//! - `signed_out`: what a kick leaves of a user: no lease, and no earlier token.
+//! - `where_is`: the channels of one user, page by page.
 //! - `examples`: the bot of `examples/`.
 //!
 //! Beside them `broker` (brokers to test), `client` and `wire` (clients, decent and not), `source` (a
@@ -66,15 +69,18 @@ mod online;
 mod openapi;
 mod outlet;
 mod pacing;
+mod port;
 mod readme;
 mod replica;
 mod rights;
 mod rules;
 mod seed;
 mod shorthand;
+mod signed_out;
 mod slow;
 mod source;
 mod status;
 mod transcripts;
 mod visibility;
+mod where_is;
 mod wire;

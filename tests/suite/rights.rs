@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::http::{Answer, ask};
 use crate::wire::Wire;
 
-const SECRET: &str = "thirty-two bytes are the least of all";
+pub(crate) const SECRET: &str = "thirty-two bytes are the least of all";
 const KEYS: &str = r#"
 [[key]]
 name = "reader"
@@ -74,7 +74,7 @@ async fn refused(client: &mut Client, say: &str) -> String {
     }
 }
 
-async fn http(broker: &Broker, method: &str, path: &str, bearer: &str) -> Answer {
+pub(crate) async fn http(broker: &Broker, method: &str, path: &str, bearer: &str) -> Answer {
     let header = format!("authorization: Bearer {bearer}");
     ask(broker.address(), method, path, &[&header], "").await
 }

@@ -346,7 +346,9 @@ async fn users_are_asked_for_and_found_where_they_are() {
     ada.ok("join den").await;
     ada.ok("sub attic").await;
     let mut bob = broker.connect("bob").await;
-    let Answer::Channels { user, channels } = bob.answer("where ada").await else { panic!() };
+    let Answer::Channels { user, channels, next: None } = bob.answer("where ada").await else {
+        panic!()
+    };
     let names: BTreeSet<_> = channels.iter().map(ChannelName::as_str).collect();
     assert_eq!((user.as_str(), names), ("ada", BTreeSet::from(["room", "den"])));
     let Answer::Attributes { attributes, .. } = bob.answer("get room ada").await else { panic!() };

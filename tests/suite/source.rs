@@ -51,7 +51,7 @@ impl Source {
 
     /// As [`Source::open`], over a socket whose options the test set.
     pub(crate) async fn over(mut socket: TcpStream, path: &str, headers: &[&str]) -> Self {
-        let mut text = format!("GET {path} HTTP/1.1\r\nhost: here\r\n");
+        let mut text = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n");
         headers.iter().for_each(|header| text += &format!("{header}\r\n"));
         socket.write_all(format!("{text}\r\n").as_bytes()).await.unwrap();
         let (raw, body) = (Vec::new(), Vec::new());

@@ -135,7 +135,7 @@ impl Wire {
     /// Asks for a WebSocket at `path`, with further header lines; the head of the answer.
     pub(crate) async fn upgrade(&mut self, path: &str, headers: &str) -> String {
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
              {headers}\r\n"
         );
@@ -319,6 +319,15 @@ impl Wire {
         String::from_utf8_lossy(&self.buffer).into_owned()
     }
 
+    /// The next bytes of a body, as text.
+    pub(crate) async fn body(&mut self, bytes: usize) -> String {
+        while self.buffer.len() < bytes {
+            let read = self.read().await.unwrap();
+            assert!(read > 0, "it ends after {:?}", String::from_utf8_lossy(&self.buffer));
+        }
+        String::from_utf8(self.buffer.drain(..bytes).collect()).unwrap()
+    }
+
     /// Waits for a Close frame, which the end of the socket must follow: its code and reason, and
     /// the texts that came before.
     pub(crate) async fn closed(&mut self) -> (u16, String, Vec<String>) {
@@ -343,7 +352,7 @@ impl Wire {
 /// Sends one HTTP request (`GET / HTTP/1.1`, say), and reads the status and the rest of the answer.
 pub(crate) async fn http(address: SocketAddr, request_line: &str) -> (u16, String) {
     let mut wire = Wire::dial(address).await;
-    let request = format!("{request_line}\r\nHost: here\r\nConnection: close\r\n\r\n");
+    let request = format!("{request_line}\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     wire.write(request.as_bytes()).await;
     let answer = wire.rest().await;
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
