@@ -27,6 +27,7 @@
 //! - `outlet`: one connection's way out, by itself.
 //! - `letters`: from anybody to one user's connections, and kicks.
 //! - `pacing`: what a giant leaves to the others.
+//! - `promised`: sentences of the reference that nothing else would have missed.
 //! - `concurrent`: many at once, who all know the same in the end.
 //! - `examples`: the bot of `examples/`.
 //!
@@ -66,6 +67,7 @@ mod online;
 mod openapi;
 mod outlet;
 mod pacing;
+mod promised;
 mod readme;
 mod replica;
 mod rights;
