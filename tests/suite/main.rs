@@ -23,10 +23,12 @@
 //! - `errors`, `closes`: every error code and every close code, provoked; floods.
 //! - `shorthand`: a session typed by hand, to the letter.
 //! - `delivery`, `slow`: what a subscriber gets and in which order; readers that stop and crawl.
+//! - `lent`: leases, graces and who sees whom, by a model out of the words of the documents.
 //! - `levels`: events or counts, by what was asked for and by size.
 //! - `outlet`: one connection's way out, by itself.
 //! - `letters`: from anybody to one user's connections, and kicks.
 //! - `pacing`: what a giant leaves to the others.
+//! - `promises`: the list of such sentences, each with its tests.
 //! - `promised`: sentences of the reference that nothing else would have missed.
 //! - `concurrent`: many at once, who all know the same in the end.
 //! - `examples`: the bot of `examples/`.
@@ -57,6 +59,7 @@ mod house;
 mod http;
 mod http_bounds;
 mod identity;
+mod lent;
 mod letters;
 mod levels;
 mod lifecycle;
@@ -68,6 +71,7 @@ mod openapi;
 mod outlet;
 mod pacing;
 mod promised;
+mod promises;
 mod readme;
 mod replica;
 mod rights;

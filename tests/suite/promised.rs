@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use herenow::clock::Clock;
+use herenow::now::Now;
+use herenow::presence::{Bounds, ChannelState, Command, Lasts, Source, Viewer};
 use herenow_protocol::reply::{Answer, RemovedReason, SnapshotReason};
-use herenow_protocol::{ErrorCode, ServerFrame, UserId};
+use herenow_protocol::{Audience, ChannelName, Epoch, ErrorCode, Role, ServerFrame, Since, UserId};
 use serde_json::{Value, json};
 
 use crate::broker::Broker;
@@ -333,4 +335,65 @@ async fn frames_in_one_write_with_the_handshake_are_answered() {
     for n in 0..3 {
         assert_eq!(ada.json().await["id"], n);
     }
+}
+
+const BOUNDS: Bounds =
+    Bounds { members: 1_000, attribute_bytes: 1_000, attribute_keys: 8, roster: 1_000 };
+
+fn joins(core: &mut ChannelState, number: u64, visible_to: Audience, now: Now) {
+    let command = Command::Join {
+        user: UserId::parse(&format!("user-{number}"), "user").unwrap(),
+        source: Source::connection(number),
+        attributes: None,
+        info: None,
+        visible_to: Some(visible_to),
+        lasts: Lasts::Connection { grace_ms: 0 },
+    };
+    core.apply(command, now, &BOUNDS, |_| {}).unwrap();
+    core.tick(&ChannelName::parse("room", "channel").unwrap(), now, &BOUNDS);
+}
+
+/// Resuming: "the broker keeps the last few hundred frames of a channel, for about two minutes",
+/// also of one in which nothing happens any more: time alone drops them.
+#[test]
+fn the_frames_of_a_quiet_channel_are_dropped_in_time() {
+    let at = |mono_ms| Now { mono_ms, unix_ms: 5_000_000 + mono_ms };
+    let mut core = ChannelState::new(Epoch::from_random(7));
+    joins(&mut core, 1, Audience::EVERYONE, at(1_000));
+    let due_ms = core.deadline().expect("time has something to do");
+    assert!((60_000..180_000).contains(&due_ms), "{due_ms}");
+    let since = Since { epoch: core.epoch(), seq: 0 };
+    core.apply(Command::Expire, at(due_ms - 1), &BOUNDS, |_| {}).unwrap();
+    assert_eq!(core.resume(since, Viewer::Public), Some(1));
+    core.apply(Command::Expire, at(due_ms), &BOUNDS, |_| {}).unwrap();
+    assert_eq!(core.resume(since, Viewer::Public), None);
+    assert_eq!(core.deadline(), None);
+}
+
+/// "If you may have missed something of members whom not everyone may see, you get a snapshot",
+/// however many roles there were: beyond those that the broker tells apart, for everybody.
+#[test]
+fn nobody_resumes_past_what_too_many_roles_might_have_seen() {
+    let now = Now { mono_ms: 1_000, unix_ms: 5_000_000 };
+    let mut core = ChannelState::new(Epoch::from_random(7));
+    joins(&mut core, 0, Audience::EVERYONE, now);
+    let role = |member: u64, n: u64| format!("role-{member}-{n}");
+    let since = Since { epoch: core.epoch(), seq: 1 };
+    let bystander = UserId::parse("bystander", "user").unwrap();
+    for member in 1..=40 {
+        let roles: Vec<_> = (0..32).map(|n| role(member, n)).collect();
+        joins(&mut core, member, Audience::parse(roles.iter().map(String::as_str)).unwrap(), now);
+        for seen in 1..=member {
+            for n in [0, 31] {
+                let roles = [Role::parse(&role(seen, n), "roles").unwrap()];
+                let viewer = Viewer::User { user: &bystander, roles: &roles };
+                assert_eq!(core.resume(since, viewer), None, "{member} members, role of {seen}");
+            }
+        }
+    }
+    // What happened after it all was missed by nobody who knew it.
+    joins(&mut core, 100, Audience::EVERYONE, now);
+    joins(&mut core, 101, Audience::EVERYONE, now);
+    let since = Since { seq: 2, ..since };
+    assert_eq!(core.resume(since, Viewer::User { user: &bystander, roles: &[] }), Some(3));
 }
