@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -31,6 +32,34 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 /// what it waited for lies in here, never before.
 pub(crate) fn took(clock: Clock) -> Duration {
     clock.elapsed() + Duration::from_millis(1)
+}
+
+/// How late this machine is: what a test's thread overslept, and the broker on it.
+pub(crate) struct Lateness(Arc<AtomicU64>);
+
+impl Lateness {
+    /// Watched from now on.
+    pub(crate) fn watched() -> Self {
+        const NAP: Duration = Duration::from_millis(5);
+        let late_ms = Arc::new(AtomicU64::new(0));
+        let (watch, watched) = (Arc::downgrade(&late_ms), Self(late_ms));
+        tokio::spawn(async move {
+            while watch.strong_count() > 0 {
+                let clock = Clock::start();
+                tokio::time::sleep(NAP).await;
+                let late = clock.elapsed().saturating_sub(2 * NAP).as_millis();
+                if let Some(late_ms) = watch.upgrade() {
+                    late_ms.fetch_add(late as u64, Ordering::Relaxed);
+                }
+            }
+        });
+        watched
+    }
+
+    /// In all, since it was watched.
+    pub(crate) fn so_far(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
 }
 
 /// A broker on the test's own runtime, gone with it.

@@ -23,10 +23,13 @@
 //! - `errors`, `closes`: every error code and every close code, provoked; floods.
 //! - `shorthand`: a session typed by hand, to the letter.
 //! - `delivery`, `slow`: what a subscriber gets and in which order; readers that stop and crawl.
+//! - `lent`: leases, graces and who sees whom, by a model out of the words of the documents.
 //! - `levels`: events or counts, by what was asked for and by size.
 //! - `outlet`: one connection's way out, by itself.
 //! - `letters`: from anybody to one user's connections, and kicks.
 //! - `pacing`: what a giant leaves to the others.
+//! - `promises`: the list of such sentences, each with its tests.
+//! - `promised`: sentences of the reference that nothing else would have missed.
 //! - `concurrent`: many at once, who all know the same in the end.
 //! - `port`: whose page may ask, what a whole request is, who takes its answer, floods, shutdown.
 //! - `signed_out`: what a kick leaves of a user: no lease, and no earlier token.
@@ -59,6 +62,7 @@ mod house;
 mod http;
 mod http_bounds;
 mod identity;
+mod lent;
 mod letters;
 mod levels;
 mod lifecycle;
@@ -70,6 +74,8 @@ mod openapi;
 mod outlet;
 mod pacing;
 mod port;
+mod promised;
+mod promises;
 mod readme;
 mod replica;
 mod rights;

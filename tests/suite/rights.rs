@@ -38,11 +38,16 @@ fn broker() -> Broker {
 /// The same, less what `change` changes.
 pub(crate) fn broker_with(change: impl FnOnce(&mut Config)) -> Broker {
     Broker::with(|config| {
-        config.identity.tokens.jwt_secret = Some(Secret::new(SECRET.as_bytes()));
-        config.identity.api_keys = Some(Secret::new(KEYS.as_bytes()));
-        config.identity.allow_origin = vec!["https://app.example".to_owned()];
+        with_identity(config);
         change(config);
     })
+}
+
+/// Tokens, and two back ends.
+pub(crate) fn with_identity(config: &mut Config) {
+    config.identity.tokens.jwt_secret = Some(Secret::new(SECRET.as_bytes()));
+    config.identity.api_keys = Some(Secret::new(KEYS.as_bytes()));
+    config.identity.allow_origin = vec!["https://app.example".to_owned()];
 }
 
 /// A token as `herenow token` makes them.
@@ -59,7 +64,7 @@ pub(crate) fn token(flags: &str) -> String {
 }
 
 /// A client with that token, past its welcome.
-async fn connect(broker: &Broker, token: &str) -> Client {
+pub(crate) async fn connect(broker: &Broker, token: &str) -> Client {
     let stream = TcpStream::connect(broker.address()).await.unwrap();
     let path = format!("/ws?token={token}");
     let mut client = Client::open(stream, &path, None).await.unwrap().0;

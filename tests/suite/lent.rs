@@ -1,0 +1,513 @@
+//! Leases, graces and `visibleTo`, by a model that was written from the words of the protocol's
+//! reference and of the HTTP API's, not from the code. Random histories over sockets and HTTP, on a
+//! clock that jumps: at each quiet point every viewer's replica, the events that made it, and what
+//! it reads are the model's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fastrand::Rng;
+use herenow::chance::Chance;
+use herenow::clock::{Clock, Shift};
+use herenow::{Broker, Config};
+use herenow_protocol::{Event, ServerFrame};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+use crate::broker::until;
+use crate::client::{Client, PATIENCE};
+use crate::http::{Answer, ask};
+use crate::replica::short;
+use crate::rights::{OPERATOR, token, with_identity};
+use crate::seed::seed;
+
+const USERS: [&str; 3] = ["ada", "bob", "cy"];
+const CHANNELS: usize = 12;
+const ROUNDS: usize = 60;
+/// Steps of time. What ends does so in the midst of one, so that the time that the test itself takes
+/// does not count.
+const STEP_MS: u64 = 100_000;
+const HALF_MS: u64 = STEP_MS / 2;
+/// Who looks: a name, and the roles of its token.
+const VIEWERS: [(&str, &[&str]); 4] =
+    [("guest", &[]), ("blue", &["team:blue"]), ("boss", &["staff", "team:red"]), ("ada", &[])];
+const AUDIENCES: [&[&str]; 7] = [
+    &["any"],
+    &["staff", "users"],
+    &[],
+    &["team:blue"],
+    &["staff", "user:ada"],
+    &["user:bob"],
+    &["team:red"],
+];
+
+/// What keeps a member present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kept {
+    /// The user's connection of that number, and the grace that its last join asked for.
+    Connection(usize, u64),
+    /// A lost connection, until then.
+    Grace(u64),
+    /// A lease, until then.
+    Lease(u64),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Member {
+    kept: Vec<Kept>,
+    attributes: Value,
+    /// `None`: everyone.
+    visible_to: Option<Vec<String>>,
+}
+
+/// A channel as the words say it is: users who are members.
+#[derive(Clone, Debug, Default)]
+struct Room {
+    members: BTreeMap<&'static str, Member>,
+    /// Why those are gone who went in this round: each of the words that may be said.
+    gone: BTreeMap<&'static str, Vec<&'static str>>,
+}
+
+/// What a join or a lease says.
+#[derive(Clone, Debug)]
+struct Says {
+    attributes: Option<Value>,
+    visible_to: Option<&'static [&'static str]>,
+}
+
+impl Says {
+    fn random(rng: &mut Rng) -> Self {
+        let attributes = rng.bool().then(|| json!({"a": rng.u8(..3)}));
+        let visible_to = (rng.u8(..3) > 0).then(|| *rng.choice(&AUDIENCES).unwrap());
+        Self { attributes, visible_to }
+    }
+
+    fn put_into(&self, body: &mut Value) {
+        if let Some(attributes) = &self.attributes {
+            body["attributes"] = attributes.clone();
+        }
+        if let Some(visible_to) = self.visible_to {
+            body["visibleTo"] = json!(visible_to);
+        }
+    }
+}
+
+impl Room {
+    /// A join or a lease, which `keeps` the user present. Whether it was absent before.
+    fn come(&mut self, user: &'static str, keeps: Kept, says: &Says) -> bool {
+        let was_absent = !self.members.contains_key(user);
+        let member = self
+            .members
+            .entry(user)
+            .or_insert_with(|| Member { attributes: json!({}), ..Member::default() });
+        // "If the user joins again in that time, the new source replaces the old."
+        member.kept.retain(|kept| !matches!(kept, Kept::Grace(_)));
+        let only_grace = member.kept.is_empty();
+        member.kept.retain(|kept| match (kept, keeps) {
+            (Kept::Connection(held, _), Kept::Connection(joins, _)) => *held != joins,
+            (Kept::Lease(_), Kept::Lease(_)) => false,
+            _ => true,
+        });
+        member.kept.push(keeps);
+        // "Such a join starts from what it brings."
+        if only_grace {
+            (member.attributes, member.visible_to) = (json!({}), None);
+        }
+        if let Some(attributes) = &says.attributes {
+            member.attributes = attributes.clone();
+        }
+        if let Some(roles) = says.visible_to {
+            let everyone = roles.iter().any(|role| ["any", "users"].contains(role));
+            member.visible_to =
+                (!everyone).then(|| roles.iter().map(|&role| role.to_owned()).collect());
+        }
+        was_absent
+    }
+
+    /// Ends what `ends` names: "the member is gone when the last source is".
+    fn end(&mut self, user: &'static str, why: &'static str, ends: impl Fn(&Kept) -> bool) {
+        let Some(member) = self.members.get_mut(user) else { return };
+        let before = member.kept.len();
+        member.kept.retain(|kept| !ends(kept));
+        if member.kept.len() < before && member.kept.is_empty() {
+            self.members.remove(user);
+            self.gone.entry(user).or_default().push(why);
+        }
+    }
+
+    fn lose(&mut self, user: &'static str, number: usize, now: u64) {
+        let Some(member) = self.members.get_mut(user) else { return };
+        for kept in &mut member.kept {
+            if let Kept::Connection(held, grace_ms @ 1..) = *kept
+                && held == number
+            {
+                *kept = Kept::Grace(now + grace_ms);
+            }
+        }
+        self.end(user, "connection", |kept| matches!(kept, Kept::Connection(n, _) if *n == number));
+    }
+
+    fn pass(&mut self, now: u64) {
+        for user in USERS {
+            let over = |kept: &Kept| match *kept {
+                Kept::Grace(until) | Kept::Lease(until) => until <= now,
+                Kept::Connection(..) => false,
+            };
+            let Some(member) = self.members.get(user) else { continue };
+            if member.kept.iter().all(over) {
+                // Which of two that ended within one step was the last is nobody's business here.
+                let why = |kept: &Kept| {
+                    if matches!(kept, Kept::Lease(_)) { "lease" } else { "connection" }
+                };
+                self.gone.insert(user, member.kept.iter().map(why).collect());
+                self.members.remove(user);
+            } else {
+                self.end(user, "", over);
+            }
+        }
+    }
+
+    fn count(&self) -> u64 {
+        self.members.values().filter(|member| member.visible_to.is_none()).count() as u64
+    }
+
+    /// What a viewer may see.
+    fn seen_by(&self, viewer: &str, roles: &[&str]) -> BTreeMap<String, Value> {
+        let own = format!("user:{viewer}");
+        let sees = |user: &str, member: &Member| {
+            let has = |role: &String| *role == own || roles.contains(&role.as_str());
+            user == viewer || member.visible_to.as_ref().is_none_or(|to| to.iter().any(has))
+        };
+        let seen = self.members.iter().filter(|(user, member)| sees(user, member));
+        seen.map(|(user, member)| ((*user).to_owned(), member.attributes.clone())).collect()
+    }
+}
+
+/// Somebody who subscribed all channels, and does what the reference says of a replica.
+struct Viewer {
+    name: &'static str,
+    roles: &'static [&'static str],
+    token: String,
+    client: Client,
+    rooms: Vec<Known>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Known {
+    members: BTreeMap<String, Value>,
+    count: u64,
+    seq: u64,
+    /// What was told since the last quiet point, less the updates that changed nothing.
+    told: BTreeSet<String>,
+    /// What was known then.
+    before: BTreeMap<String, Value>,
+}
+
+impl Viewer {
+    async fn sync(&mut self) {
+        self.client.answer("count none").await;
+        while let Some(frame) = self.client.already() {
+            self.apply(frame);
+        }
+    }
+
+    fn apply(&mut self, frame: ServerFrame) {
+        match frame {
+            ServerFrame::Snapshot { channel, seq, count, members, .. } => {
+                let known = &mut self.rooms[number_of(channel.as_str())];
+                (known.seq, known.count) = (seq, count);
+                let members = members.into_iter();
+                known.members.extend(members.map(|m| (m.user.to_string(), json!(m.attributes))));
+            }
+            ServerFrame::Presence { channel, seq, count, events } => {
+                let known = &mut self.rooms[number_of(channel.as_str())];
+                assert!(
+                    seq == known.seq || seq == known.seq + 1,
+                    "{channel}: {seq} after {}",
+                    known.seq
+                );
+                (known.seq, known.count) = (seq, count);
+                events.iter().for_each(|event| known.tell(event));
+            }
+            other => panic!("{}: {other:?}", self.name),
+        }
+    }
+}
+
+impl Known {
+    fn tell(&mut self, event: &Event) {
+        let user = event.user().to_string();
+        let changed = match event {
+            Event::Join { attributes, .. } | Event::UpdateAttributes { attributes, .. } => {
+                let attributes = json!(attributes);
+                self.members.insert(user, attributes.clone()) != Some(attributes)
+            }
+            Event::Leave { .. } | Event::Timeout { .. } => self.members.remove(&user).is_some(),
+        };
+        if changed {
+            self.told.insert(short(event));
+        }
+    }
+
+    /// What must have been told between two quiet points, in which the channel had one change.
+    fn assert_told(&mut self, room: &Room, context: &str) {
+        for (user, attributes) in &self.members {
+            let expected = match self.before.get(user) {
+                None => format!("join {user} {attributes}"),
+                Some(before) if before == attributes => continue,
+                Some(_) => format!("update {user} {attributes}"),
+            };
+            assert!(self.told.remove(&expected), "{context}: {expected} is not in {:?}", self.told);
+        }
+        for user in self.before.keys().filter(|user| !self.members.contains_key(*user)) {
+            // Whoever is out of sight and still there has left for this viewer.
+            let expected: Vec<_> = match room.gone.get(user.as_str()) {
+                Some(why) => why
+                    .iter()
+                    .map(|why| match *why {
+                        "left" => format!("leave {user} left"),
+                        why => format!("timeout {user} {why}"),
+                    })
+                    .collect(),
+                None => vec![format!("leave {user} left")],
+            };
+            let one = expected.iter().find(|expected| self.told.contains(*expected));
+            let one = one
+                .unwrap_or_else(|| panic!("{context}: none of {expected:?} is in {:?}", self.told));
+            self.told.remove(one);
+        }
+        assert!(self.told.is_empty(), "{context}: told beyond what happened: {:?}", self.told);
+        self.before = self.members.clone();
+    }
+}
+
+fn name_of(number: usize) -> String {
+    format!("room-{number}")
+}
+
+fn number_of(name: &str) -> usize {
+    name["room-".len()..].parse().unwrap()
+}
+
+struct World {
+    broker: Broker,
+    shift: Shift,
+    now: u64,
+    rooms: Vec<Room>,
+    /// Two connections of each user.
+    connections: Vec<[Option<Client>; 2]>,
+    viewers: Vec<Viewer>,
+}
+
+impl World {
+    async fn new(number: u64) -> Self {
+        let mut config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
+        with_identity(&mut config);
+        let day = std::time::Duration::from_secs(86_400);
+        (config.presence_timeout, config.ping_interval) = (day, day);
+        config.limits.max_grace = day;
+        config.limits.max_lease = day;
+        config.limits.max_requests_burst = 1_000_000;
+        let (clock, shift) = Clock::shiftable();
+        let broker = herenow::start_with(&config, clock, Chance::from_seed(number)).unwrap();
+        let connections = USERS.iter().map(|_| [None, None]).collect();
+        let rooms = vec![Room::default(); CHANNELS];
+        let mut world = Self { broker, shift, now: 0, rooms, connections, viewers: Vec::new() };
+        for (name, roles) in VIEWERS {
+            let roles_given: String = roles.iter().map(|role| format!(" --role {role}")).collect();
+            let token = token(&format!("--user {name} --ttl 2000h{roles_given}"));
+            let mut client = world.connect(&token).await;
+            for number in 0..CHANNELS {
+                client.ok(format!("sub {}", name_of(number))).await;
+            }
+            let rooms = vec![Known::default(); CHANNELS];
+            world.viewers.push(Viewer { name, roles, token, client, rooms });
+        }
+        world
+    }
+
+    async fn connect(&self, token: &str) -> Client {
+        let stream = TcpStream::connect(self.broker.address()).await.unwrap();
+        let mut client = Client::open(stream, &format!("/ws?token={token}"), None).await.unwrap().0;
+        assert!(matches!(client.next().await, ServerFrame::Welcome { .. }));
+        client
+    }
+
+    async fn http(&self, method: &str, path: &str, bearer: &str, body: &str) -> Answer {
+        let header = format!("authorization: Bearer {bearer}");
+        let headers = [header.as_str(), "content-type: application/json"];
+        ask(
+            self.broker.address(),
+            method,
+            path,
+            &headers[..if body.is_empty() { 1 } else { 2 }],
+            body,
+        )
+        .await
+    }
+
+    /// One random change in that channel.
+    async fn act(&mut self, number: usize, rng: &mut Rng) -> String {
+        let (user, connection) = (rng.usize(..USERS.len()), rng.usize(..2));
+        let (name, channel) = (USERS[user], name_of(number));
+        let is_source = |kept: &Kept| matches!(kept, Kept::Connection(n, _) if *n == connection);
+        let says = Says::random(rng);
+        match rng.u8(..10) {
+            0..=3 => {
+                if self.connections[user][connection].is_none() {
+                    let token = token(&format!("--user {name} --ttl 2000h"));
+                    self.connections[user][connection] = Some(self.connect(&token).await);
+                }
+                let grace_ms = [0, HALF_MS, STEP_MS + HALF_MS][rng.usize(..3)];
+                let mut join = json!({"type": "join", "channel": channel, "graceMs": grace_ms});
+                says.put_into(&mut join);
+                self.connections[user][connection].as_mut().unwrap().ok(join.clone()).await;
+                self.rooms[number].come(name, Kept::Connection(connection, grace_ms), &says);
+                format!("{name}/{connection}: {join}")
+            }
+            4..=6 => {
+                let ttl_ms = [HALF_MS, STEP_MS + HALF_MS, 2 * STEP_MS + HALF_MS][rng.usize(..3)];
+                let mut body = json!({"ttlMs": ttl_ms});
+                says.put_into(&mut body);
+                let path = format!("/v1/channels/{channel}/members/{name}");
+                let answer = self.http("PUT", &path, OPERATOR, &body.to_string()).await;
+                let new = self.rooms[number].come(name, Kept::Lease(self.now + ttl_ms), &says);
+                assert_eq!(answer.status, if new { 201 } else { 200 }, "{name}: {body}");
+                format!("lease of {name} in {channel}: {body}")
+            }
+            7 => {
+                let path = format!("/v1/channels/{channel}/members/{name}");
+                assert_eq!(self.http("DELETE", &path, OPERATOR, "").await.status, 204);
+                self.rooms[number].end(name, "left", |kept| matches!(kept, Kept::Lease(_)));
+                format!("no lease of {name} in {channel}")
+            }
+            8 => {
+                let Some(client) = &mut self.connections[user][connection] else {
+                    return String::new();
+                };
+                client.ok(format!("leave {channel}")).await;
+                self.rooms[number].end(name, "left", is_source);
+                format!("{name}/{connection}: leave {channel}")
+            }
+            _ => {
+                let Some(client) = &mut self.connections[user][connection] else {
+                    return String::new();
+                };
+                let attributes = json!({"b": rng.u8(..3)});
+                let set =
+                    json!({"type": "setAttributes", "channel": channel, "attributes": attributes});
+                match self.rooms[number].members.get_mut(name) {
+                    Some(member) if member.kept.iter().any(is_source) => {
+                        client.ok(set).await;
+                        member.attributes = attributes;
+                    }
+                    _ => assert_eq!(json!(client.refused(set).await.0), "not_joined"),
+                }
+                format!("{name}/{connection}: set {channel}")
+            }
+        }
+    }
+
+    /// A connection breaks.
+    async fn lose(&mut self, rng: &mut Rng) -> String {
+        let (user, connection) = (rng.usize(..USERS.len()), rng.usize(..2));
+        let Some(client) = self.connections[user][connection].take() else { return String::new() };
+        let hub = self.broker.hub();
+        let left = hub.connection_count() - 1;
+        client.kill();
+        until("the connection is gone", || hub.connection_count() == left).await;
+        self.rooms.iter_mut().for_each(|room| room.lose(USERS[user], connection, self.now));
+        format!("{}/{connection} is lost", USERS[user])
+    }
+
+    fn pass(&mut self) -> String {
+        self.now += STEP_MS;
+        self.shift.pass(STEP_MS);
+        self.rooms.iter_mut().for_each(|room| room.pass(self.now));
+        "time passes".to_owned()
+    }
+
+    /// Every viewer knows what the model says, was told just that, and reads it too.
+    async fn compare(&mut self, context: &str, rng: &mut Rng) {
+        for viewer in &mut self.viewers {
+            let clock = Clock::start();
+            loop {
+                viewer.sync().await;
+                let mut both = self.rooms.iter().zip(&viewer.rooms);
+                let odd = both.find(|(room, known)| {
+                    (room.seen_by(viewer.name, viewer.roles), room.count())
+                        != (known.members.clone(), known.count)
+                });
+                let Some((room, known)) = odd else { break };
+                let name = viewer.name;
+                assert!(
+                    clock.elapsed() < PATIENCE,
+                    "{context}\n{name} knows {known:?}\nbut there is {room:?}"
+                );
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            for (room, known) in self.rooms.iter().zip(&mut viewer.rooms) {
+                known.assert_told(room, &format!("{context}\n{}", viewer.name));
+            }
+        }
+        self.rooms.iter_mut().for_each(|room| room.gone.clear());
+        let (number, viewer) = (rng.usize(..CHANNELS), &self.viewers[rng.usize(..VIEWERS.len())]);
+        let expected = self.rooms[number].seen_by(viewer.name, viewer.roles);
+        let (channel, user) = (name_of(number), USERS[rng.usize(..USERS.len())]);
+        let list = self
+            .http("GET", &format!("/v1/channels/{channel}/members"), &viewer.token, "")
+            .await
+            .body;
+        let of = |m: &Value| (m["user"].as_str().unwrap().to_owned(), m["attributes"].clone());
+        let listed: BTreeMap<_, _> = list["members"].as_array().unwrap().iter().map(of).collect();
+        assert_eq!(
+            (listed, list["count"].as_u64()),
+            (expected.clone(), Some(self.rooms[number].count())),
+            "{context}"
+        );
+        let path = format!("/v1/channels/{channel}/members/{user}");
+        let one = self.http("GET", &path, &viewer.token, "").await;
+        assert_eq!(one.status, if expected.contains_key(user) { 200 } else { 404 }, "{context}");
+        let of_user =
+            self.http("GET", &format!("/v1/users/{user}/channels"), &viewer.token, "").await.body;
+        let listed: BTreeSet<_> = of_user["channels"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| number_of(c.as_str().unwrap()))
+            .collect();
+        let expected = self
+            .rooms
+            .iter()
+            .enumerate()
+            .filter(|(_, room)| room.seen_by(viewer.name, viewer.roles).contains_key(user));
+        assert_eq!(
+            listed,
+            expected.map(|(number, _)| number).collect(),
+            "{context}: where {user} is"
+        );
+    }
+}
+
+#[tokio::test]
+async fn leases_graces_and_sight_are_as_the_reference_says() {
+    let number = seed("lent");
+    let mut rng = Rng::with_seed(number);
+    let mut world = World::new(number).await;
+    let mut done: Vec<String> = Vec::new();
+    for _ in 0..ROUNDS {
+        // One change of each channel at most: so it is known what must be told.
+        let did = match rng.u8(..6) {
+            0 => world.lose(&mut rng).await,
+            1 => world.pass(),
+            _ => {
+                let mut did = Vec::new();
+                for number in 0..CHANNELS {
+                    did.push(world.act(number, &mut rng).await);
+                }
+                did.join("\n")
+            }
+        };
+        done.push(did);
+        world.compare(&done.join("\n"), &mut rng).await;
+    }
+}
