@@ -11,9 +11,14 @@ use herenow::auth::Secret;
 use herenow::auth::mint::TokenOrder;
 use herenow::clock::Clock;
 use herenow::config::LogFormat;
+use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::SignalStream;
 use tracing_subscriber::EnvFilter;
+
+/// The allocator that people run the broker with; the library leaves the choice to its user.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Who is here, now? A realtime presence broker in one binary. Clients hold one WebSocket each,
 /// join channels, and are told who else is there: who comes, who goes, who was lost, and what they

@@ -1,5 +1,7 @@
 //! Users apart from any channel: their status, their heartbeats, their connections.
 
+use std::sync::Arc;
+
 use herenow_protocol::reply::HeartbeatInfo;
 use herenow_protocol::{ErrorCode, Refusal, StatusPatch, UserId, UserStatus};
 
@@ -104,12 +106,15 @@ impl Desk {
     }
 
     /// Ends the user's connections, and its memberships that only grace keeps. The result: how many
-    /// connections there were. For back ends.
+    /// connections there were. For back ends. What was begun is done even if the caller does not
+    /// wait for it.
     ///
     /// # Errors
-    /// `forbidden`.
-    pub fn kick(&self, caller: Caller<'_>, user: &UserId, now: Now) -> Result<usize, Refusal> {
+    /// `forbidden`; `internal`: it failed.
+    pub async fn kick(&self, caller: Caller<'_>, user: UserId, now: Now) -> Result<usize, Refusal> {
         caller.may_operate(KeyRight::Kick)?;
-        Ok(self.hub.kick(user, now))
+        let hub = Arc::clone(&self.hub);
+        let kick = tokio::spawn(async move { hub.kick(&user, now).await });
+        kick.await.map_err(|_| Refusal::new(ErrorCode::Internal, "the kick failed"))
     }
 }

@@ -85,6 +85,7 @@ pub async fn kick(
     Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
 ) -> Result<Json<Kicked>, Problem> {
-    let closed = web.desk.kick(credential.caller(), &user, web.desk.now())? as u64;
+    let (caller, now) = (credential.caller(), web.desk.now());
+    let closed = web.desk.kick(caller, user.clone(), now).await? as u64;
     Ok(Json(Kicked { user, closed }))
 }

@@ -14,7 +14,7 @@ use super::count_pacer::CountPacer;
 use super::followers::{Followers, Link};
 use super::subscribers::Subscribers;
 use crate::delivery::{SharedFrame, Subscription};
-use crate::limits::PINNED_FRAMES;
+use crate::limits::{LOGS_BYTES, PINNED_FRAMES};
 use crate::metrics::Metrics;
 use crate::now::{NEVER, Now};
 use crate::presence::pending::Cause;
@@ -37,6 +37,7 @@ impl Channel {
             waiting: Vec::new(),
             pinned: None,
             stirred: Vec::new(),
+            logged: 0,
             armed_ms: NEVER,
             running: false,
             dead: false,
@@ -104,6 +105,8 @@ pub struct Guarded {
     /// Users that came online or went by what happened here: their watchers are told once the lock
     /// is free.
     pub(super) stirred: Vec<UserId>,
+    /// Bytes of its log, as they were counted among those of all.
+    logged: usize,
     /// When the timers will look at this channel.
     armed_ms: u64,
     /// A flusher runs.
@@ -149,7 +152,7 @@ impl Guarded {
         now: Now,
     ) -> Result<(), Refusal> {
         let Self { presence, stirred, .. } = self;
-        presence.apply(command, now, bounds, |transition| {
+        let done = presence.apply(command, now, bounds, |transition| {
             let (user, stirs) = match transition {
                 Transition::Appeared { user } => {
                     metrics.joins.inc();
@@ -169,7 +172,17 @@ impl Guarded {
             if stirs {
                 stirred.push(user.clone());
             }
-        })
+        });
+        self.count_log(metrics);
+        done
+    }
+
+    /// Counts the bytes of the log among those of all channels.
+    fn count_log(&mut self, metrics: &Metrics) {
+        let before = std::mem::replace(&mut self.logged, self.presence.log_memory());
+        if before != self.logged {
+            metrics.log_bytes.inc_by(self.logged as i64 - before as i64);
+        }
     }
 
     /// Ends what time ends beside the members: what followers no longer need, and the wait of those
@@ -188,8 +201,14 @@ impl Guarded {
         now: Now,
         bounds: &Bounds,
         stamps: &AtomicU64,
+        metrics: &Metrics,
     ) -> Ticked {
         let tick = self.presence.tick(channel, now, bounds);
+        self.count_log(metrics);
+        if metrics.log_bytes.get() > LOGS_BYTES as i64 {
+            self.presence.forget_log();
+            self.count_log(metrics);
+        }
         let hides = tick.changes.hide();
         let followed = self.followers.is_some() && !tick.changes.is_empty();
         if !(hides || followed) {
@@ -360,8 +379,10 @@ impl Guarded {
     }
 
     /// Marks the channel dead; the result is when its timer would have fired.
-    pub(super) fn bury(&mut self) -> u64 {
+    pub(super) fn bury(&mut self, metrics: &Metrics) -> u64 {
         self.dead = true;
+        self.presence.forget_log();
+        self.count_log(metrics);
         if let Some(followers) = self.followers.take() {
             followers.end();
         }

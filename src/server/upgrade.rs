@@ -38,6 +38,11 @@ pub async fn websocket(
         return Problem::from(refusal).into_response();
     }
     let identity = identify(&web, request.headers(), request.uri().query());
+    if let Ok(Identity { user, .. }) = &identity
+        && let Err(refusal) = web.desk.hub().check_connections(user)
+    {
+        return Problem::from(refusal).into_response();
+    }
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return not_a_handshake("the request asks for no upgrade");
     };

@@ -81,6 +81,7 @@ fn provocations(code: CloseCode) -> Vec<Provocation> {
         }
         CloseCode::Internal
         | CloseCode::Restart
+        | CloseCode::Later
         | CloseCode::Unauthenticated
         | CloseCode::Abuse
         | CloseCode::SlowConsumer

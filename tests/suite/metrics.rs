@@ -130,7 +130,7 @@ async fn by_connections(broker: &Broker, mut ada: Client, mut tab: Client) {
     // Kicked.
     let mut kim = Client::connect(at, "kim").await;
     kim.ok("join room").await;
-    assert_eq!(hub.kick(&UserId::parse("kim", "user").unwrap(), hub.clock().now()), 1);
+    assert_eq!(hub.kick(&UserId::parse("kim", "user").unwrap(), hub.clock().now()).await, 1);
     kim.ended().await;
     // Broken off; come back within its grace, and then not.
     let mut dan = Client::connect(at, "dan").await;

@@ -412,7 +412,7 @@ impl Pair {
                 let (user, source) = (user(slot), self.sources[slot]);
                 self.model.drop_connection(&user, source, last_seen);
                 let reason = LossReason::Connection;
-                self.apply(Command::Lose { user, source, reason, last_seen });
+                self.apply(Command::Lose { user, source, reason, last_seen, graced: true });
                 self.replace_connection(slot);
             }
             Op::Silence { slot } => {
@@ -420,7 +420,7 @@ impl Pair {
                 let (user, source, reason) =
                     (user(slot), self.sources[slot], LossReason::Heartbeat);
                 self.model.remove_source(&user, source, Cause::Lost(reason, last_seen));
-                self.apply(Command::Lose { user, source, reason, last_seen });
+                self.apply(Command::Lose { user, source, reason, last_seen, graced: true });
             }
             Op::Set { slot, attributes, merge, ttl_ms } => {
                 let (user, source) = (user(slot), self.sources[slot]);

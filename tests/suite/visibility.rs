@@ -232,7 +232,13 @@ impl Scene {
             Op::Lose { user: n } => {
                 let (source, reason) = (connection(n), LossReason::Connection);
                 let last_seen = now.unix_ms - 1;
-                self.apply(Command::Lose { user: user(n), source, reason, last_seen });
+                self.apply(Command::Lose {
+                    user: user(n),
+                    source,
+                    reason,
+                    last_seen,
+                    graced: true,
+                });
             }
             Op::Set { user: n, value, ttl_ms } => {
                 let (source, attributes) = (connection(n), map(value));
