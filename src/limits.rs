@@ -366,13 +366,17 @@ pub const STALL_MS: u64 = 2 * TIMER_TURN_MS;
 pub const STALL_TURNS: u32 = 8;
 
 /// Timers of each kind that are taken at once.
-pub const TIMER_BATCH: usize = 32;
+pub const TIMER_BATCH: usize = 8;
 
 /// How long timers fire in one go, before others get their turn.
 pub const TIMER_SLICE: Duration = Duration::from_millis(1);
 
 /// Members whose time is over that a channel ends in one hold of its lock.
-pub const EXPIRY_BATCH: usize = 256;
+pub const EXPIRY_BATCH: usize = 64;
+
+/// After about so long the allocator gives back pages that nobody uses any more, in milliseconds.
+/// Sooner costs more than it gives: what is freed is mostly wanted again at once.
+pub const MEMORY_DECAY_MS: isize = 500;
 
 /// From one look for maps that are mostly empty to the next, in turns of the timers.
 pub const SHRINK_TURNS: u64 = 40;

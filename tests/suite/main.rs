@@ -28,6 +28,7 @@
 //! - `letters`: from anybody to one user's connections, and kicks.
 //! - `pacing`: what a giant leaves to the others.
 //! - `concurrent`: many at once, who all know the same in the end.
+//! - `counted`: what outlives a connection is counted; much at once, and others' turns.
 //! - `examples`: the bot of `examples/`.
 //!
 //! Beside them `broker` (brokers to test), `client` and `wire` (clients, decent and not), `source` (a
@@ -42,6 +43,7 @@ mod broker;
 mod client;
 mod closes;
 mod concurrent;
+mod counted;
 mod delivery;
 mod demo_viewers;
 mod drift;
