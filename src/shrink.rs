@@ -25,8 +25,8 @@ mod tests {
 
     #[test]
     fn only_a_map_that_is_mostly_empty_gives_back() {
-        let map = DashMap::new();
-        (0..100_000).for_each(|number| drop(map.insert(number, ())));
+        let mut map = DashMap::new();
+        map.extend((0..100_000).map(|number| (number, ())));
         let full = map.capacity();
         shrink(&map);
         assert_eq!(map.capacity(), full);

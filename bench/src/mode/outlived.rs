@@ -170,7 +170,8 @@ impl Driver for Crowd {
         for step in 0..CHANNELS_EACH {
             let channel = (who * CHANNELS_EACH + step) % self.channels;
             let grace_ms = self.grace_ms;
-            let join = format!(r#"{{"type":"join","channel":"c{channel}","graceMs":{grace_ms}}}"#);
+            let join =
+                format!(r#"{{"type":"join","id":1,"channel":"c{channel}","graceMs":{grace_ms}}}"#);
             frame::text(&join, out);
         }
         Ok(())

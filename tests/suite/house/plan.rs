@@ -27,7 +27,7 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
 
 /// Parts that may know only some of what stands below them: the part, and what it may know beside
 /// itself. The first that a file's path begins with holds for it.
-const NARROW: [(&str, &[&str]); 16] = [
+const NARROW: [(&str, &[&str]); 17] = [
     ("protocol/src/", &[]),
     ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits.rs"]),
     ("src/users/", &["protocol/src/", "src/now.rs", "src/limits.rs", "src/shrink.rs"]),
