@@ -81,10 +81,16 @@ pub struct Limits {
           value_parser = duration::positive)]
     pub max_lease: Duration,
 
-    /// Channels in which a user may be before it is refused leases of further ones
+    /// Channels in which a user may be before it is refused leases of further ones, and loses
+    /// further ones without grace
     #[arg(long, env = "HERENOW_MAX_CHANNELS_PER_USER", hide_env = true, value_name = "N", default_value = "1000",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_channels_per_user: u32,
+
+    /// Members of all channels together
+    #[arg(long, env = "HERENOW_MAX_MEMBERSHIPS", hide_env = true, value_name = "N", default_value = "2000000",
+          value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub max_memberships: u32,
 
     /// HTTP requests per second that one caller may make in the long run
     #[arg(long, env = "HERENOW_MAX_REQUESTS_PER_SECOND", hide_env = true, value_name = "N", default_value = "100",
@@ -115,6 +121,11 @@ pub struct Limits {
     #[arg(long, env = "HERENOW_MAX_CONNECTIONS", hide_env = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
+
+    /// WebSockets of one user
+    #[arg(long, env = "HERENOW_MAX_CONNECTIONS_PER_USER", hide_env = true, value_name = "N", default_value = "1000",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections_per_user: u32,
 
     /// Connections from one address, or from one IPv6 network of 64 bits [default: as many as in all]
     #[arg(long, env = "HERENOW_MAX_CONNECTIONS_PER_ADDRESS", hide_env = true, value_name = "N",
@@ -217,6 +228,10 @@ pub const LOG_FRAMES: usize = 256;
 
 /// Most bytes that a channel's log holds.
 pub const LOG_BYTES: usize = 64 * 1024;
+
+/// Bytes that the logs of all channels take together. Where it is reached, a channel that has
+/// something to tell empties its log, and who lags or comes back takes a snapshot.
+pub const LOGS_BYTES: usize = 64 * 1024 * 1024;
 
 /// A frame in the log older than this is dropped, in milliseconds: long enough for a reconnect,
 /// short enough that a quiet channel soon costs nothing.
@@ -365,10 +380,44 @@ pub const RECONNECT_SPREAD: Duration = Duration::from_secs(5);
 /// How often the timers look at what is due, and so by how much they may be late.
 pub const TIMER_TURN_MS: u64 = 250;
 
-/// Timers that come later than this show that the whole broker stood still.
-pub const STALL_MS: u64 = 4 * TIMER_TURN_MS;
+/// A turn that comes so long after the one before shows that the broker stood still, or has more to
+/// do than it can: what came meanwhile is read before anybody is judged by it.
+pub const STALL_MS: u64 = 2 * TIMER_TURN_MS;
 
-/// Timers that fire in one go, before others get their turn.
-pub const TIMER_BATCH: usize = 1024;
+/// Turns that are left out for that at most, one after the other: a broker that never keeps up
+/// must judge all the same.
+pub const STALL_TURNS: u32 = 8;
+
+/// Timers of each kind that are taken at once.
+pub const TIMER_BATCH: usize = 8;
+
+/// How long timers fire in one go, before others get their turn.
+pub const TIMER_SLICE: Duration = Duration::from_millis(1);
+
+/// Members whose time is over that a channel ends in one hold of its lock.
+pub const EXPIRY_BATCH: usize = 64;
+
+/// After about so long the allocator gives back pages that nobody uses any more, in milliseconds.
+/// Sooner costs more than it gives: what is freed is mostly wanted again at once.
+pub const MEMORY_DECAY_MS: isize = 500;
+
+/// From one look for maps that are mostly empty to the next, in turns of the timers.
+pub const SHRINK_TURNS: u64 = 40;
+
+// Much at once.
+
+/// Parts of the map of channels. Whatever walks over all channels holds one of them at a time: of a
+/// million channels a hundredth.
+pub const CHANNEL_SHARDS: usize = 128;
+
+/// Channels of a connection that ends that are given up in one go, before others get their turn.
+/// Each leave has its channel tell it, so this is about a millisecond.
+pub const PLACES_BATCH: usize = 64;
+
+/// Connections and channels of a user that a kick ends in one go, before others get their turn.
+pub const KICK_BATCH: usize = 8;
+
+/// Connections that are told of a shutdown in one go.
+pub const DRAIN_BATCH: usize = 256;
 
 const _: () = assert!(RESULT_BYTES >= REPLIES_PAUSE_BYTES && LIST_DEFAULT <= LIST_MAX);

@@ -11,9 +11,16 @@ use herenow::auth::Secret;
 use herenow::auth::mint::TokenOrder;
 use herenow::clock::Clock;
 use herenow::config::LogFormat;
+use herenow::limits::MEMORY_DECAY_MS;
+use tikv_jemalloc_ctl::{Access, AsName};
+use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::SignalStream;
 use tracing_subscriber::EnvFilter;
+
+/// The allocator that people run the broker with; the library leaves the choice to its user.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Who is here, now? A realtime presence broker in one binary. Clients hold one WebSocket each,
 /// join channels, and are told who else is there: who comes, who goes, who was lost, and what they
@@ -52,6 +59,7 @@ Try it:
                             then type: sub room, join room mood=happy, help";
 
 fn main() -> ExitCode {
+    give_back_soon();
     let done = match Cli::try_parse() {
         Ok(Cli { command: None, config }) => serve_with(config),
         Ok(Cli { command: Some(CliCommand::Serve { config }), .. }) => serve_with(*config),
@@ -61,6 +69,15 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => fail(&why),
+    }
+}
+
+/// Has the allocator give freed memory back after [`MEMORY_DECAY_MS`]: before there are threads, whose
+/// arenas begin with it.
+fn give_back_soon() {
+    for key in ["arenas.dirty_decay_ms\0", "arena.0.dirty_decay_ms\0"] {
+        // An allocator that was built otherwise keeps what is freed for longer, and nothing else.
+        let _ = key.name().write(MEMORY_DECAY_MS);
     }
 }
 

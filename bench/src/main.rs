@@ -67,6 +67,8 @@ enum Mode {
     Pacing(mode::pacing::PacingArgs),
     Levels(mode::levels::LevelsArgs),
     Followers(mode::followers::FollowersArgs),
+    Outlived(mode::outlived::OutlivedArgs),
+    Kept(mode::kept::KeptArgs),
     Floor(mode::floor::FloorArgs),
     Compare(compare::CompareArgs),
     #[command(hide = true)]
@@ -135,6 +137,8 @@ fn run(cli: &Cli) -> Result<()> {
         Mode::Pacing(args) => mode::pacing::run(args),
         Mode::Levels(args) => mode::levels::run(args),
         Mode::Followers(args) => mode::followers::run(args),
+        Mode::Outlived(args) => mode::outlived::run(args),
+        Mode::Kept(args) => mode::kept::run(args),
         Mode::Floor(args) => mode::floor::run(args),
         Mode::Compare(args) => compare::run(args),
         Mode::FloorServer(args) => floor_server::run(args),

@@ -7,7 +7,7 @@ pub const BACK_SOON: u16 = 4200;
 
 /// The code of a Close frame that the broker sends.
 ///
-/// 1002 to 1012 are those of RFC 6455 section 7.4.1 and its registry. 4000–4099: do not reconnect.
+/// 1002 to 1013 are those of RFC 6455 section 7.4.1 and its registry. 4000–4099: do not reconnect.
 /// 4100–4199: reconnect, with back-off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]
@@ -26,6 +26,8 @@ pub enum CloseCode {
     Internal = 1011,
     /// The broker is shutting down; `goaway` came before and says when to return.
     Restart = 1012,
+    /// The user has as many connections as it may have.
+    Later = 1013,
     /// No acceptable identity.
     Unauthenticated = 4001,
     /// A back end ended the user's connections.
@@ -42,7 +44,7 @@ pub enum CloseCode {
 
 impl CloseCode {
     /// Every code, for documentation and tests.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Normal,
         Self::Protocol,
         Self::Unsupported,
@@ -50,6 +52,7 @@ impl CloseCode {
         Self::TooBig,
         Self::Internal,
         Self::Restart,
+        Self::Later,
         Self::Unauthenticated,
         Self::Kicked,
         Self::Abuse,

@@ -123,16 +123,18 @@ impl Desk {
     ///
     /// # Errors
     /// `forbidden`, `invalid_field` (limit).
-    pub fn channels(
+    pub async fn channels(
         &self,
         caller: Caller<'_>,
-        prefix: &str,
-        after: Option<&ChannelName>,
+        prefix: String,
+        after: Option<ChannelName>,
         limit: Option<u64>,
     ) -> Result<(Vec<(ChannelName, u64)>, bool), Refusal> {
         caller.may_operate(KeyRight::Read)?;
         let limit = check_limit(limit)?;
-        let (names, more) = self.hub.occupied(prefix, after, limit);
+        let walk = self.hub.aside(move |hub| hub.occupied(&prefix, after.as_ref(), limit));
+        let failed = || Refusal::new(ErrorCode::Internal, "the channels can't be walked");
+        let (names, more) = walk.await.ok_or_else(failed)?;
         let counted = names.into_iter().map(|name| {
             let count = self.hub.count(&name) as u64;
             (name, count)

@@ -125,7 +125,7 @@ impl Desk {
         self.auth().sign_out(&user, now);
         let hub = Arc::clone(&self.hub);
         let kick = tokio::spawn(async move {
-            let closed = hub.kick(&user, now);
+            let closed = hub.kick(&user, now).await;
             if !keeps_leases {
                 hub.end_leases(&user, now).await;
             }

@@ -9,10 +9,11 @@ use herenow_protocol::{
 use super::client::Client;
 use super::codec::Violation;
 use super::dialect::Dialect;
+use super::place::Place;
 use crate::chance::Chance;
 use crate::delivery::{Cursor, Outlet, Sending, Wake};
 use crate::hub::{At, Hub};
-use crate::limits::{LINGER, RECONNECT_SPREAD};
+use crate::limits::{LINGER, PLACES_BATCH, RECONNECT_SPREAD};
 use crate::presence::{Command, Source};
 
 /// How a connection ends.
@@ -47,7 +48,8 @@ impl End {
     }
 }
 
-/// Turns away a client without an acceptable identity. After the handshake rather than in it,
+/// Turns away a client without an acceptable identity, or whose user has too many connections. After
+/// the handshake rather than in it,
 /// because browsers do not show pages what a refused handshake said.
 pub(super) fn turn_away(dialect: &mut impl Dialect, hub: &Hub, outlet: &Outlet, refusal: Refusal) {
     let mut sending = outlet.lock();
@@ -55,6 +57,7 @@ pub(super) fn turn_away(dialect: &mut impl Dialect, hub: &Hub, outlet: &Outlet, 
     // Whoever comes with a token that was good may come back with a fresh one.
     let (code, close) = match refusal.code {
         ErrorCode::TokenExpired => (ErrorCode::TokenExpired, CloseCode::TokenExpired),
+        ErrorCode::Unavailable => (ErrorCode::Unavailable, CloseCode::Later),
         _ => (ErrorCode::Unauthenticated, CloseCode::Unauthenticated),
     };
     hub.metrics().websocket_refusals.inc(code);
@@ -80,7 +83,7 @@ impl Drop for Leaving {
 /// Reads on until the client closes too, for a while: closing a socket with unread bytes would
 /// reset it and take the Close frame along. A task of its own, so that connections at rest need no
 /// room for it. `guard` is dropped at the end.
-pub(super) async fn linger(leaving: Leaving, guard: impl Send) {
+pub(super) async fn linger(leaving: Arc<Leaving>, guard: impl Send) {
     let _ = tokio::time::timeout(LINGER, leaving.outlet.transport().closed()).await;
     drop((leaving, guard));
 }
@@ -95,8 +98,8 @@ fn close_payload(code: u16, reason: &str) -> Vec<u8> {
 }
 
 impl Client {
-    /// Says goodbye, and gives up the connection's places.
-    pub(super) fn end(&mut self, dialect: &mut impl Dialect, end: &End) {
+    /// Says goodbye, and gives up the connection's places: many of them later, a few at a time.
+    pub(super) fn end(&mut self, dialect: &mut impl Dialect, end: &End, leaving: &Arc<Leaving>) {
         let outlet = Arc::clone(&self.outlet);
         let mut sending = outlet.lock();
         self.count_choked(&mut sending);
@@ -106,50 +109,106 @@ impl Client {
         say_goodbye(dialect, &mut sending, end, self.desk.hub().chance());
         drop(sending);
         outlet.transport().half_close();
-        self.give_up_places(end);
         tracing::debug!(
             connection = outlet.id(),
             user = outlet.user().as_str(),
             ?end,
             "disconnected"
         );
-    }
-
-    /// Frees the slots and ends the memberships of a connection that is gone.
-    fn give_up_places(&mut self, end: &End) {
-        let now = self.desk.hub().clock().now();
-        // It is the broker that goes, not its members: nobody is told that they left.
-        let keep_members = self.desk.hub().is_draining();
-        let mut heard_ms = self.outlet.heard_ms();
-        let mut kicked = matches!(end, End::Kicked);
-        for place in self.places.take() {
-            let (user, source) = (self.outlet.user().clone(), Source::connection(self.outlet.id()));
-            heard_ms = heard_ms.max(place.heard_ms);
-            let last_seen = now.unix_at(self.outlet.heard_ms().max(place.heard_ms));
-            self.desk.hub().enter(At::Held(&place.channel), |door| {
-                // A kick wakes first and ends graces then. Looked at with the room's lock held, so
-                // that a grace which begins here is either seen by the kick, or never begins.
-                kicked |= self.outlet.take_wake(Wake::Kick);
-                let command = match end {
-                    End::Closed(_) => Command::Leave { user, source, reason: LeaveReason::Closed },
-                    _ if kicked => Command::Leave { user, source, reason: LeaveReason::Kicked },
-                    _ => Command::Lose { user, source, reason: LossReason::Connection, last_seen },
-                };
-                if let Some(subscribed) = &place.subscribed {
-                    door.unsubscribe(subscribed.subscription.asked(), subscribed.slot);
-                }
-                if place.joined && !keep_members {
-                    // Neither leaving nor losing is ever refused.
-                    let _ = door.apply(command, now);
+        let mut parting = Parting::new(self.places.take(), end, Arc::clone(leaving));
+        if parting.some() == Rest::Some && !std::thread::panicking() {
+            tokio::spawn(async move {
+                while parting.some() == Rest::Some {
+                    tokio::task::yield_now().await;
                 }
             });
         }
-        if !keep_members {
-            let last_seen = match end {
-                End::Closed(_) | End::Away | End::Kicked => now.unix_ms,
-                End::Lost | End::Refused(_) | End::Drain => now.unix_at(heard_ms),
+    }
+}
+
+/// Whether places are left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    Nothing,
+    Some,
+}
+
+/// The places that a connection which is gone still has to give up: slots to free, memberships to
+/// end. Whatever becomes of this, all of it is done: a connection leaves no ghosts. Until then kicks
+/// reach it.
+#[derive(Debug)]
+struct Parting {
+    places: Vec<Place>,
+    leaving: Arc<Leaving>,
+    /// The client said that it goes, so nothing has grace.
+    closed: bool,
+    kicked: bool,
+    /// The user was there when it ended, whenever it was heard.
+    seen: bool,
+    /// When it was last heard, in any channel.
+    heard_ms: u64,
+}
+
+impl Parting {
+    fn new(places: Vec<Place>, end: &End, leaving: Arc<Leaving>) -> Self {
+        let heard_ms = leaving.outlet.heard_ms();
+        let closed = matches!(end, End::Closed(_));
+        let kicked = matches!(end, End::Kicked);
+        let seen = closed || kicked || matches!(end, End::Away);
+        Self { places, leaving, closed, kicked, seen, heard_ms }
+    }
+
+    /// Gives up as many as one go may take.
+    fn some(&mut self) -> Rest {
+        for _ in 0..PLACES_BATCH {
+            let Some(place) = self.places.pop() else { return Rest::Nothing };
+            self.give_up(&place);
+        }
+        if self.places.is_empty() { Rest::Nothing } else { Rest::Some }
+    }
+
+    fn give_up(&mut self, place: &Place) {
+        let Leaving { hub, outlet } = &*self.leaving;
+        let now = hub.clock().now();
+        let (user, source) = (outlet.user().clone(), Source::connection(outlet.id()));
+        self.heard_ms = self.heard_ms.max(place.heard_ms);
+        let last_seen = now.unix_at(outlet.heard_ms().max(place.heard_ms));
+        // It is the broker that goes, not its members: nobody is told that they left.
+        let keep_members = hub.is_draining();
+        hub.enter(At::Held(&place.channel), |door| {
+            // A kick wakes first and ends graces then. Looked at with the room's lock held, so
+            // that a grace which begins here is either seen by the kick, or never begins.
+            self.kicked |= outlet.take_wake(Wake::Kick);
+            let graced = door.may_have_grace(&user);
+            let command = match (self.closed, self.kicked) {
+                (true, _) => Command::Leave { user, source, reason: LeaveReason::Closed },
+                (_, true) => Command::Leave { user, source, reason: LeaveReason::Kicked },
+                _ => {
+                    let reason = LossReason::Connection;
+                    Command::Lose { user, source, reason, last_seen, graced }
+                }
             };
-            self.desk.hub().user_disconnected(&self.outlet, last_seen, now);
+            if let Some(subscribed) = &place.subscribed {
+                door.unsubscribe(subscribed.subscription.asked(), subscribed.slot);
+            }
+            if place.joined && !keep_members {
+                // Neither leaving nor losing is ever refused.
+                let _ = door.apply(command, now);
+            }
+        });
+    }
+}
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        while let Some(place) = self.places.pop() {
+            self.give_up(&place);
+        }
+        let Leaving { hub, outlet } = &*self.leaving;
+        if !hub.is_draining() {
+            let now = hub.clock().now();
+            let last_seen = if self.seen { now.unix_ms } else { now.unix_at(self.heard_ms) };
+            hub.user_disconnected(outlet, last_seen, now);
         }
     }
 }

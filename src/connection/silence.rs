@@ -11,6 +11,7 @@ use super::patience::Verdict;
 use super::place::Place;
 use crate::delivery::{Outlet, Sending};
 use crate::hub::Hub;
+use crate::limits::PLACES_BATCH;
 use crate::now::Now;
 use crate::presence::{Command, Source};
 
@@ -27,6 +28,11 @@ impl Client {
         let mut nudge_in_ms = None;
         let mut silent = Vec::new();
         for place in self.places.iter_mut().filter(|place| place.joined) {
+            if silent.len() == PLACES_BATCH {
+                // The timers come back at once, after others had their turn.
+                due_ms = now.mono_ms;
+                break;
+            }
             let heard_ms = self.outlet.heard_ms().max(place.heard_ms);
             match self.rules.patience.judge(heard_ms, now.mono_ms) {
                 Verdict::Fresh { until_ms } => due_ms = due_ms.min(until_ms),
@@ -62,6 +68,7 @@ fn lose(hub: &Arc<Hub>, place: &Place, outlet: &Outlet, heard_ms: u64, now: Now)
         source: Source::connection(outlet.id()),
         reason: LossReason::Heartbeat,
         last_seen: now.unix_at(heard_ms),
+        graced: false,
     };
     hub.apply_kept(&place.channel, command, now);
     place.channel.name().clone()

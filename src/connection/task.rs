@@ -36,7 +36,8 @@ pub struct Upgraded<D> {
 
 /// Starts to serve a WebSocket in a task of its own. `guard` is kept until the socket is closed.
 ///
-/// A user that is no acceptable name gets an `error` and a Close instead.
+/// A user that is no acceptable name, or that has too many connections, gets an `error` and a Close
+/// instead.
 pub fn start(
     desk: Arc<Desk>,
     rules: Arc<SocketRules>,
@@ -52,13 +53,36 @@ pub fn start(
     let (hub, now) = (Arc::clone(desk.hub()), desk.now());
     let outlet = Outlet::new(hub.number_connection(), transport, identity, now.mono_ms);
     hub.connected(&outlet);
-    match refusal {
-        None => drop(tokio::spawn(Task::begin(desk, rules, outlet, early, dialect, guard))),
-        Some(refusal) => {
+    match refusal.map_or_else(|| welcome(&desk, &rules, &outlet, &mut dialect, now), Err) {
+        Ok(()) => drop(tokio::spawn(Task::begin(desk, rules, outlet, early, dialect, guard))),
+        Err(refusal) => {
             turn_away(&mut dialect, &hub, &outlet, refusal);
-            tokio::spawn(linger(Leaving { hub, outlet }, guard));
+            tokio::spawn(linger(Arc::new(Leaving { hub, outlet }), guard));
         }
     }
+}
+
+/// Makes the connection one of its user's, and says so. The lock is held for both, so that no letter
+/// comes before.
+fn welcome(
+    desk: &Desk,
+    rules: &SocketRules,
+    outlet: &Outlet,
+    dialect: &mut impl Dialect,
+    now: Now,
+) -> Result<(), Refusal> {
+    let mut sending = outlet.lock();
+    let access = sending.access().cloned();
+    desk.hub().user_connected(outlet, access.as_ref().map(|access| access.info()), now)?;
+    // Sent with the first look.
+    dialect.reply(&mut sending, &rules.welcome(desk, outlet, now));
+    drop(sending);
+    // From here on a kick finds the connection. One that came since the token was looked at did not.
+    let caller = Caller::User { user: outlet.user(), access: access.as_deref() };
+    if desk.auth().check_signed_in(caller, now).is_err() {
+        outlet.wake(Wake::Kick);
+    }
+    Ok(())
 }
 
 /// A connection's task is this and nothing else: thousands of them lie in memory, and the runtime
@@ -100,20 +124,10 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         rules: Arc<SocketRules>,
         outlet: Arc<Outlet>,
         early: Vec<u8>,
-        mut dialect: D,
+        dialect: D,
         guard: G,
     ) -> Self {
         let now = desk.now();
-        // Sent with the first look.
-        dialect.reply(&mut outlet.lock(), &rules.welcome(&desk, &outlet, now));
-        let access = outlet.access();
-        desk.hub().user_connected(&outlet, access.as_ref().map(|access| access.info()), now);
-        // From here on a kick finds the connection. One that came since the token was looked at
-        // did not.
-        let (user, access) = (outlet.user(), access.as_deref());
-        if desk.auth().check_signed_in(Caller::User { user, access }, now).is_err() {
-            outlet.wake(Wake::Kick);
-        }
         Self {
             decoder: Decoder::after(early),
             bucket: TokenBucket::new(rules.rate, now.mono_ms),
@@ -328,11 +342,12 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
     }
 
     /// Ends the connection. What is left is its socket, to be read empty.
-    fn finish(&mut self, end: &End) -> Option<(Leaving, G)> {
+    fn finish(&mut self, end: &End) -> Option<(Arc<Leaving>, G)> {
         let guard = self.guard.take()?;
         let Client { desk, outlet, .. } = &self.client;
-        let leaving = Leaving { hub: Arc::clone(desk.hub()), outlet: Arc::clone(outlet) };
-        self.client.end(&mut self.dialect, end);
+        let (hub, outlet) = (Arc::clone(desk.hub()), Arc::clone(outlet));
+        let leaving = Arc::new(Leaving { hub, outlet });
+        self.client.end(&mut self.dialect, end, &leaving);
         Some((leaving, guard))
     }
 }

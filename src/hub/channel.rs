@@ -14,7 +14,7 @@ use super::count_pacer::CountPacer;
 use super::followers::{Followers, Link};
 use super::subscribers::Subscribers;
 use crate::delivery::{SharedFrame, Subscription};
-use crate::limits::PINNED_FRAMES;
+use crate::limits::{LOGS_BYTES, PINNED_FRAMES};
 use crate::metrics::Metrics;
 use crate::now::{NEVER, Now};
 use crate::presence::pending::Cause;
@@ -37,6 +37,7 @@ impl Channel {
             waiting: Vec::new(),
             pinned: None,
             stirred: Vec::new(),
+            logged: 0,
             armed_ms: NEVER,
             changes: 0,
             running: false,
@@ -105,6 +106,8 @@ pub struct Guarded {
     /// Users that came online or went by what happened here: their watchers are told once the lock
     /// is free.
     pub(super) stirred: Vec<UserId>,
+    /// Bytes of its log, as they were counted among those of all.
+    logged: usize,
     /// When the timers will look at this channel.
     armed_ms: u64,
     /// Commands since the last tick that have, or joined, something to be told.
@@ -176,7 +179,16 @@ impl Guarded {
             }
         });
         *changes = changes.saturating_add(u32::from(presence.has_news()));
+        self.count_log(metrics);
         applied
+    }
+
+    /// Counts the bytes of the log among those of all channels.
+    fn count_log(&mut self, metrics: &Metrics) {
+        let before = std::mem::replace(&mut self.logged, self.presence.log_memory());
+        if before != self.logged {
+            metrics.log_bytes.inc_by(self.logged as i64 - before as i64);
+        }
     }
 
     /// Ends what time ends beside the members: what followers no longer need, and the wait of those
@@ -195,9 +207,15 @@ impl Guarded {
         now: Now,
         bounds: &Bounds,
         stamps: &AtomicU64,
+        metrics: &Metrics,
     ) -> Ticked {
         let tick = self.presence.tick(channel, now, bounds);
         let changes = std::mem::take(&mut self.changes);
+        self.count_log(metrics);
+        if metrics.log_bytes.get() > LOGS_BYTES as i64 {
+            self.presence.forget_log();
+            self.count_log(metrics);
+        }
         let hides = tick.changes.hide();
         let followed = self.followers.is_some() && !tick.changes.is_empty();
         if !(hides || followed) {
@@ -368,8 +386,10 @@ impl Guarded {
     }
 
     /// Marks the channel dead; the result is when its timer would have fired.
-    pub(super) fn bury(&mut self) -> u64 {
+    pub(super) fn bury(&mut self, metrics: &Metrics) -> u64 {
         self.dead = true;
+        self.presence.forget_log();
+        self.count_log(metrics);
         if let Some(followers) = self.followers.take() {
             followers.end();
         }

@@ -7,6 +7,7 @@ use herenow_protocol::UserId;
 
 use super::state::Hub;
 use crate::delivery::{Letter, Outlet, SharedFrame, Wake};
+use crate::limits::DRAIN_BATCH;
 
 impl Hub {
     /// The connection with that number, until its socket is closed.
@@ -14,18 +15,25 @@ impl Hub {
         self.connections.get(&number).map(|entry| Arc::clone(entry.value()))
     }
 
-    /// The user's connections that have not given up their memberships yet, in no particular order.
-    /// No lock is held meanwhile.
-    pub(super) fn outlets_of(&self, user: &UserId) -> impl Iterator<Item = Arc<Outlet>> {
-        let numbers = self.users.connections_of(user);
-        numbers.into_iter().filter_map(|number| self.connection(number))
+    /// The first `most` of the user's connections above number `after` that have not given up their
+    /// memberships yet, each with its number. No lock is held meanwhile.
+    pub(super) fn outlets_of(
+        &self,
+        user: &UserId,
+        after: Option<u64>,
+        most: usize,
+    ) -> Vec<(u64, Option<Arc<Outlet>>)> {
+        let numbers = self.users.connections_after(user, after, most).into_iter();
+        numbers.map(|number| (number, self.connection(number))).collect()
     }
 
     /// Posts a letter to all of the user's connections; each sends it among its replies. The
     /// result: how many took it. One whose mailbox is full, since it reads too slowly, does not
     /// take it, and neither does one that is ending. No lock may be held.
     pub fn post(&self, user: &UserId, letter: &Arc<Letter>) -> usize {
-        self.outlets_of(user).filter(|outlet| outlet.post(Arc::clone(letter)).is_ok()).count()
+        let outlets = self.outlets_of(user, None, usize::MAX).into_iter();
+        let posted = |outlet: &Arc<Outlet>| outlet.post(Arc::clone(letter)).is_ok();
+        outlets.filter_map(|(_, outlet)| outlet).filter(posted).count()
     }
 
     /// Closes every connection that still has a part of `frame` to send: slow readers keep too many
@@ -82,10 +90,13 @@ impl Hub {
 
     /// Tells every connection to go. From here on nobody is told of leaves: it is the broker that
     /// goes, not its members.
-    pub fn drain(&self) {
+    pub async fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
-        for entry in &self.connections {
-            entry.value().wake(Wake::Drain);
+        let outlets: Vec<_> =
+            self.connections.iter().map(|entry| Arc::clone(entry.value())).collect();
+        for some in outlets.chunks(DRAIN_BATCH) {
+            some.iter().for_each(|outlet| outlet.wake(Wake::Drain));
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -143,7 +143,9 @@ impl Hub {
     /// After a channel was touched: someone has to tell, someone has to wake it in time, and
     /// nothing may remain of an empty one.
     fn settle(self: &Arc<Self>, channel: &Arc<Channel>, mut guarded: MutexGuard<'_, Guarded>) {
-        if guarded.start_flusher() {
+        // What the last member's going has to tell where nobody observes, nobody hears.
+        let unheard = guarded.is_vain() && !guarded.is_followed();
+        if !unheard && guarded.start_flusher() {
             self.runtime.spawn(flush(Arc::clone(self), Arc::clone(channel)));
         }
         if let Some((before_ms, due_ms)) = guarded.arm() {
@@ -166,7 +168,7 @@ impl Hub {
                 let mut guarded = found.lock();
                 let vain = guarded.is_vain();
                 if vain {
-                    self.timers.rearm_channel(channel.name(), guarded.bury(), NEVER);
+                    self.timers.rearm_channel(channel.name(), guarded.bury(&self.metrics), NEVER);
                 }
                 vain
             }
@@ -196,15 +198,38 @@ impl Door<'_> {
     /// Applies a command whole, or refuses it and changes nothing.
     ///
     /// # Errors
-    /// As [`ChannelState::apply`].
+    /// As [`ChannelState::apply`]; `unavailable`: the broker has as many members as it may have.
     pub fn apply(&mut self, command: Command, now: Now) -> Result<(), Refusal> {
+        if let Command::Join { user, .. } = &command {
+            self.check_memberships(user)?;
+        }
         let counted = (&self.hub.users, &*self.hub.metrics);
         self.guarded.change(command, self.channel.name(), counted, &self.hub.bounds, now)
     }
 
+    /// Refuses one more member than the broker may have in all. As with leases, as many threads as
+    /// the runtime has may pass it at the same moment.
+    fn check_memberships(&self, user: &UserId) -> Result<(), Refusal> {
+        let limit = self.hub.max_memberships;
+        let members = self.hub.metrics.members.get();
+        if members < limit as i64 || self.presence().member(user, Viewer::All).is_some() {
+            return Ok(());
+        }
+        let rule = format!("the broker holds {limit} memberships, and that is the limit");
+        let retry_after_ms = Some(self.hub.presence_timeout_ms);
+        Err(Refusal { retry_after_ms, ..Refusal::new(ErrorCode::Unavailable, rule) })
+    }
+
+    /// Whether a lost connection of `user` may have its grace here: not if the user is in more
+    /// channels than what outlives a connection may keep it in. No join is refused for that.
+    #[must_use]
+    pub fn may_have_grace(&self, user: &UserId) -> bool {
+        self.hub.users.channel_count(user) <= self.hub.max_channels_per_user
+    }
+
     /// Refuses `user` a lease of `source` here, unless it has one, if it is in too many other
-    /// channels. Nothing else bounds leases: what connections join is bounded by what each may
-    /// join. Requests in different channels at the same moment may all be within the limit, so it
+    /// channels. What connections join is bounded by what each may join, and what outlives them by
+    /// [`Door::may_have_grace`]. Requests in different channels at the same moment may all be within the limit, so it
     /// may be passed by as many as the runtime has threads.
     ///
     /// # Errors

@@ -144,7 +144,8 @@ impl Hub {
 
 /// Adds a follower to the channels that were there before it.
 async fn attach(hub: Arc<Hub>, reader: Arc<Reader>, patterns: Patterns, asked: Level) {
-    for channels in hub.matching(&patterns).chunks(FOLLOW_BATCH) {
+    let found = hub.aside(move |hub| hub.matching(&patterns)).await.unwrap_or_default();
+    for channels in found.chunks(FOLLOW_BATCH) {
         if !hub.follows_patterns(reader.number) {
             return;
         }
@@ -160,7 +161,8 @@ async fn attach(hub: Arc<Hub>, reader: Arc<Reader>, patterns: Patterns, asked: L
 
 /// Takes a follower from all channels that it was added to.
 async fn detach(hub: Arc<Hub>, number: u64, patterns: Patterns) {
-    for channels in hub.matching(&patterns).chunks(FOLLOW_BATCH) {
+    let found = hub.aside(move |hub| hub.matching(&patterns)).await.unwrap_or_default();
+    for channels in found.chunks(FOLLOW_BATCH) {
         let now = hub.clock.now();
         for channel in channels {
             hub.enter_existing(channel.name(), |door| door.unfollow(number, now));

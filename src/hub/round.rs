@@ -56,7 +56,7 @@ impl Round {
         }
         metrics.ticks.inc();
         let before = guarded.standing();
-        let told = guarded.tick(channel.name(), now, bounds, stamps);
+        let told = guarded.tick(channel.name(), now, bounds, stamps, metrics);
         let standing = guarded.standing();
         if before.moved_seq != standing.moved_seq {
             guarded.owe_count();

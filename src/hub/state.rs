@@ -7,6 +7,7 @@ use dashmap::DashMap;
 use herenow_protocol::{ChannelName, UserId};
 use parking_lot::RwLock;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use super::channel::Channel;
 use super::followers::Reader;
@@ -16,8 +17,10 @@ use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::Outlet;
+use crate::limits::CHANNEL_SHARDS;
 use crate::metrics::Metrics;
 use crate::presence::Bounds;
+use crate::shrink::shrink;
 use crate::users::Users;
 use herenow_protocol::Level;
 
@@ -32,6 +35,7 @@ pub struct Hub {
     pub(super) bounds: Bounds,
     pub(super) max_statuses: usize,
     pub(super) max_channels_per_user: usize,
+    pub(super) max_memberships: usize,
     pub(super) presence_timeout_ms: u64,
     pub(super) clock: Clock,
     pub(super) chance: Chance,
@@ -39,6 +43,8 @@ pub struct Hub {
     /// Where flushers run. They are spawned from synchronous code, which has no runtime of its own.
     pub(super) runtime: Handle,
     pub(super) draining: AtomicBool,
+    /// Held by whatever walks over all channels.
+    walks: Arc<Semaphore>,
     /// The number of the last tick that somebody follows, of whichever channel.
     pub(super) stamps: AtomicU64,
     /// Bytes that the rings of all channels hold.
@@ -67,8 +73,11 @@ impl Hub {
     ) -> Self {
         let limits = &config.limits;
         Self {
-            channels: DashMap::new(),
-            users: Users::new(limits.max_statuses as usize),
+            channels: DashMap::with_shard_amount(CHANNEL_SHARDS),
+            users: Users::new(
+                limits.max_statuses as usize,
+                limits.max_connections_per_user as usize,
+            ),
             connections: DashMap::new(),
             next_connection: AtomicU64::new(1),
             timers: Timers::default(),
@@ -80,12 +89,14 @@ impl Hub {
             },
             max_statuses: limits.max_statuses as usize,
             max_channels_per_user: limits.max_channels_per_user as usize,
+            max_memberships: limits.max_memberships as usize,
             presence_timeout_ms: config.presence_timeout.as_millis() as u64,
             clock,
             chance,
             metrics,
             runtime,
             draining: AtomicBool::new(false),
+            walks: Arc::new(Semaphore::new(1)),
             stamps: AtomicU64::new(0),
             rings: Arc::default(),
             next_follower: AtomicU64::new(1),
@@ -121,6 +132,29 @@ impl Hub {
     #[must_use]
     pub fn find(&self, name: &ChannelName) -> Option<Arc<Channel>> {
         self.channels.get(name).map(|entry| Arc::clone(entry.value()))
+    }
+
+    /// Runs something that walks over all channels where it holds up nobody: beside the threads that
+    /// serve everybody. One at a time; `None`: it failed.
+    pub async fn aside<T: Send + 'static>(
+        self: &Arc<Self>,
+        walk: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Option<T> {
+        let turn = Arc::clone(&self.walks).acquire_owned().await.ok()?;
+        let hub = Arc::clone(self);
+        let walked = tokio::task::spawn_blocking(move || {
+            let walked = walk(&hub);
+            drop(turn);
+            walked
+        });
+        walked.await.ok()
+    }
+
+    /// Gives back the room of maps that are mostly empty.
+    pub(super) fn shrink(&self) {
+        self.users.shrink();
+        shrink(&self.channels);
+        shrink(&self.connections);
     }
 
     /// The channels that a user is in.

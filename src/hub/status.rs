@@ -3,14 +3,16 @@
 //! bounds and catching up are those of any channel.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use herenow_protocol::{
     Attributes, ErrorCode, LeaveReason, Refusal, StatusPatch, UserId, UserStatus,
 };
 
+use super::door::Door;
 use super::state::Hub;
 use crate::delivery::{Flow, Outlet, Wake};
-use crate::limits::USER_BATCH;
+use crate::limits::KICK_BATCH;
 use crate::now::{NEVER, Now};
 use crate::presence::Command;
 
@@ -57,7 +59,7 @@ impl Hub {
 
     /// Heartbeats keep the user online no longer.
     pub fn stop_heartbeat(self: &Arc<Self>, user: &UserId) {
-        if self.users.stop_beating(user) {
+        if self.users.stop_beating(user, self.clock.now()) {
             self.tell_status(user);
         }
     }
@@ -103,11 +105,29 @@ impl Hub {
     /// The user of `outlet` has one more connection, which kicks and letters reach from here on.
     /// `info` is what its token tells, if it came with one; that and coming online are one piece of
     /// news.
-    pub fn user_connected(self: &Arc<Self>, outlet: &Outlet, info: Option<&Attributes>, now: Now) {
+    ///
+    /// # Errors
+    /// `unavailable`: the user has as many connections as it may have.
+    pub fn user_connected(
+        self: &Arc<Self>,
+        outlet: &Outlet,
+        info: Option<&Attributes>,
+        now: Now,
+    ) -> Result<(), Refusal> {
         let user = outlet.user();
-        if self.users.connected(user, outlet.id(), info, now) || info.is_some() {
+        if self.users.connected(user, outlet.id(), info, now)? || info.is_some() {
             self.tell_status(user);
         }
+        Ok(())
+    }
+
+    /// Refuses a user one more connection if it has too many. For a handshake: many of them at once
+    /// may all pass, and are told by [`Hub::user_connected`].
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub fn check_connections(&self, user: &UserId) -> Result<(), Refusal> {
+        self.users.check_connections(user)
     }
 
     /// The user of `outlet` has one connection less; it was last heard at `last_seen`, by the wall
@@ -125,32 +145,23 @@ impl Hub {
         self.tell_status(user);
     }
 
-    /// Ends the user's leases, in each channel that it is in now.
+    /// Ends the user's leases, in each channel that it is in now, a few at a time.
     pub async fn end_leases(self: &Arc<Self>, user: &UserId, now: Now) {
-        let mut after = None;
-        loop {
-            let names = self.users.channels_after(user, after.as_ref(), USER_BATCH);
-            for name in &names {
-                self.enter_existing(name, |door| {
-                    let leases: Vec<_> = door.presence().leases(user).collect();
-                    for source in leases {
-                        let (user, reason) = (user.clone(), LeaveReason::Kicked);
-                        // Never refused.
-                        let _ = door.apply(Command::Leave { user, source, reason }, now);
-                    }
-                });
+        self.in_channels_of(user, |door| {
+            let leases: Vec<_> = door.presence().leases(user).collect();
+            for source in leases {
+                let (user, reason) = (user.clone(), LeaveReason::Kicked);
+                // Never refused.
+                let _ = door.apply(Command::Leave { user, source, reason }, now);
             }
-            if names.len() < USER_BATCH {
-                return;
-            }
-            after = names.last().cloned();
-            tokio::task::yield_now().await;
-        }
+        })
+        .await;
     }
 
     /// Ends the user's connections, and its memberships that only grace keeps. The result: how many
-    /// connections there were.
-    pub fn kick(self: &Arc<Self>, user: &UserId, now: Now) -> usize {
+    /// connections there were. A few at a time, and others get their turn between: each connection
+    /// that ends has all its channels tell it.
+    pub async fn kick(self: &Arc<Self>, user: &UserId, now: Now) -> usize {
         // One that is leaving has only its socket left, and does not count. It is told all the same:
         // its task may not have looked yet, and would leave a grace behind.
         let live = |outlet: &Outlet| {
@@ -158,12 +169,43 @@ impl Hub {
             outlet.wake(Wake::Kick);
             live
         };
-        let closed = self.outlets_of(user).filter(|outlet| live(outlet)).count();
-        for name in self.channels_of(user) {
+        // Whoever comes meanwhile comes after the kick, and would make it endless.
+        let next = self.next_connection.load(Ordering::Relaxed);
+        let (mut closed, mut after) = (0, None);
+        loop {
+            let some = self.outlets_of(user, after, KICK_BATCH);
+            let before = some.iter().filter(|&&(number, _)| number < next);
+            closed +=
+                before.filter_map(|(_, outlet)| outlet.as_deref()).filter(|o| live(o)).count();
+            let Some(&(last, _)) = some.last().filter(|&&(number, _)| number < next) else { break };
+            after = Some(last);
+            tokio::task::yield_now().await;
+        }
+        self.in_channels_of(user, |door| {
             let command = Command::EndGrace { user: user.clone(), reason: LeaveReason::Kicked };
             // Never refused.
-            let _ = self.enter_existing(&name, |door| door.apply(command, now));
-        }
+            let _ = door.apply(command, now);
+        })
+        .await;
         closed
+    }
+
+    /// Enters each channel that the user is in, a few at a time. Those that it comes into meanwhile
+    /// may be left out.
+    async fn in_channels_of(
+        self: &Arc<Self>,
+        user: &UserId,
+        mut act: impl FnMut(&mut Door<'_>) + Send,
+    ) {
+        let mut after = None;
+        loop {
+            let some = self.users.channels_after(user, after.as_ref(), KICK_BATCH);
+            for name in &some {
+                self.enter_existing(name, &mut act);
+            }
+            let Some(last) = some.last() else { return };
+            after = Some(last.clone());
+            tokio::task::yield_now().await;
+        }
     }
 }

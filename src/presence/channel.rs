@@ -8,8 +8,9 @@ use herenow_protocol::{
 };
 
 use super::command::{Bounds, Command, Lasts, Transition};
+use super::holds::{Ends, Hold};
 use super::log::Log;
-use super::member::{Ends, Hold, Member, Membership, Profile};
+use super::member::{Member, Membership, Profile};
 use super::pending::{Cause, Pending};
 use super::roster::Roster;
 use super::source::Source;
@@ -138,9 +139,10 @@ impl ChannelState {
                 self.recount(&user, |channel| channel.remove_source(&user, source, cause, now))
                     .then_some((user, cause))
             }
-            Command::Lose { user, source, reason, last_seen } => {
+            Command::Lose { user, source, reason, last_seen, graced } => {
                 let cause = Cause::Lost(reason, last_seen);
-                self.recount(&user, |channel| channel.lose(&user, source, reason, last_seen, now))
+                let how = (reason, graced && reason == LossReason::Connection);
+                self.recount(&user, |channel| channel.lose(&user, source, how, last_seen, now))
                     .then_some((user, cause))
             }
             Command::EndGrace { user, reason } => {
@@ -254,27 +256,23 @@ impl ChannelState {
         other.remove(&member.number);
     }
 
-    /// Whether the member vanished. A lost connection with grace stays for that long.
+    /// Whether the member vanished. A lost connection with grace (`graced`: if it may have any)
+    /// stays for that long.
     fn lose(
         &mut self,
         user: &UserId,
         source: Source,
-        reason: LossReason,
+        (reason, graced): (LossReason, bool),
         last_seen: u64,
         now: Now,
     ) -> bool {
-        let in_grace = self.members.get_mut(user).and_then(|membership| {
-            let hold = membership.holds.iter_mut().find(|hold| hold.source == source)?;
-            let graced =
-                reason == LossReason::Connection && hold.grace_ms > 0 && hold.ends.is_none();
-            graced.then_some(hold)
-        });
-        let Some(hold) = in_grace else {
+        let membership = self.members.get_mut(user).filter(|_| graced);
+        let ends_ms = membership
+            .and_then(|membership| membership.holds.begin_grace(source, reason, last_seen, now));
+        let Some(ends_ms) = ends_ms else {
             return self.remove_source(user, source, Cause::Lost(reason, last_seen), now);
         };
-        let at_ms = now.mono_ms + hold.grace_ms;
-        hold.ends = Some(Box::new(Ends { at_ms, reason, last_seen }));
-        self.look_no_later_than(user, at_ms);
+        self.look_no_later_than(user, ends_ms);
         false
     }
 
@@ -341,9 +339,8 @@ impl ChannelState {
     /// Whether the member vanished.
     fn remove_source(&mut self, user: &UserId, source: Source, cause: Cause, now: Now) -> bool {
         let Some(membership) = self.members.get_mut(user) else { return false };
-        let before = membership.holds.len();
-        membership.holds.retain(|hold| hold.source != source);
-        if membership.holds.len() == before || !membership.holds.is_empty() {
+        let gone = membership.holds.retain(|hold| hold.source != source);
+        if gone == 0 || !membership.holds.is_empty() {
             return false;
         }
         self.remove_member(user, cause, now);

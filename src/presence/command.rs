@@ -44,6 +44,8 @@ pub enum Command {
         reason: LossReason,
         /// When it was last heard, by the wall clock.
         last_seen: u64,
+        /// Whether it may have the grace that it asked for.
+        graced: bool,
     },
     /// The user came with another token: it has this info now.
     Inform {

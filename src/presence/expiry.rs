@@ -8,6 +8,7 @@ use herenow_protocol::UserId;
 use super::channel::{ChannelState, vanished};
 use super::command::Transition;
 use super::pending::Cause;
+use crate::limits::EXPIRY_BATCH;
 use crate::now::Now;
 
 impl ChannelState {
@@ -22,6 +23,17 @@ impl ChannelState {
         self.due.insert((deadline_ms, user.clone()));
     }
 
+    /// Bytes of memory that the last frames take.
+    #[must_use]
+    pub fn log_memory(&self) -> usize {
+        self.log.memory()
+    }
+
+    /// Drops the last frames: memory is needed elsewhere. Who lacks one takes a snapshot.
+    pub fn forget_log(&mut self) {
+        self.log.clear();
+    }
+
     /// When [`Command::Expire`](super::command::Command::Expire) has something to do next.
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
@@ -29,11 +41,13 @@ impl ChannelState {
         due.into_iter().chain(self.log.deadline()).min()
     }
 
-    /// Ends what ends by itself: graces, leases, keys, old frames.
+    /// Ends what ends by itself: graces, leases, keys, old frames. Of members only so many as one
+    /// hold of the channel's lock should take; [`ChannelState::deadline`] says whether more are due.
     pub(super) fn expire(&mut self, now: Now, mut told: impl FnMut(Transition<'_>)) {
         self.log.trim(now.mono_ms);
-        while self.due.first().is_some_and(|&(due_ms, _)| due_ms <= now.mono_ms) {
-            let Some((_, user)) = self.due.pop_first() else { break };
+        for _ in 0..EXPIRY_BATCH {
+            let due = self.due.first().is_some_and(|&(due_ms, _)| due_ms <= now.mono_ms);
+            let Some((_, user)) = due.then(|| self.due.pop_first()).flatten() else { break };
             let gone = self.recount(&user, |channel| channel.expire_member(&user, now));
             if let Some(cause) = gone {
                 told(vanished(&user, cause, now));
@@ -45,12 +59,7 @@ impl ChannelState {
     fn expire_member(&mut self, user: &UserId, now: Now) -> Option<Cause> {
         let membership = self.members.get_mut(user)?;
         let keys = membership.take_due_keys(now.mono_ms);
-        let ended = membership
-            .holds
-            .extract_if(.., |hold| hold.ends_ms().is_some_and(|at_ms| at_ms <= now.mono_ms))
-            .filter_map(|hold| hold.ends)
-            .max_by_key(|ends| ends.last_seen);
-        if let (Some(ended), true) = (ended, membership.holds.is_empty()) {
+        if let Some(ended) = membership.holds.end_due(now.mono_ms) {
             let cause = Cause::Lost(ended.reason, ended.last_seen);
             self.remove_member(user, cause, now);
             return Some(cause);

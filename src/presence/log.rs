@@ -78,6 +78,18 @@ impl Log {
         }
     }
 
+    /// Drops all frames: memory is needed elsewhere. Who lacks one takes a snapshot.
+    pub fn clear(&mut self) {
+        self.start = self.entries.back().map_or(self.start, |last| last.end);
+        (self.bytes, self.entries, self.origin) = (Vec::new(), VecDeque::new(), self.start);
+    }
+
+    /// Bytes of memory that the log takes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
     /// When [`Log::trim`] has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
@@ -123,6 +135,18 @@ mod tests {
         log.trim(LOG_AGE_MS + 5);
         assert_eq!((log.since(2), log.since(3)), (None, Some(&b""[..])));
         assert_eq!(log.deadline(), None);
+    }
+
+    #[test]
+    fn a_log_that_was_emptied_keeps_its_place() {
+        let mut log = Log::default();
+        log.append(b"one", 0);
+        assert!(log.memory() >= 3);
+        log.clear();
+        assert_eq!((log.memory(), log.next_seq(), log.deadline()), (0, 2, None));
+        assert_eq!((log.since(1), log.since(2)), (None, Some(&b""[..])));
+        log.append(b"two", 0);
+        assert_eq!((log.since(1), log.since(2)), (None, Some(&b"two"[..])));
     }
 
     #[test]

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use herenow_protocol::reply::MemberView;
-use herenow_protocol::{AttributeMap, Attributes, Audience, LossReason, Role, UserId};
+use herenow_protocol::{AttributeMap, Attributes, Audience, Role, UserId};
 
+use super::holds::{Hold, Holds};
 use super::source::Source;
+use crate::now::NEVER;
 
 /// Bytes of JSON around a member's name and attributes, generously.
 pub(super) const OVERHEAD_BYTES: usize = 96;
@@ -74,37 +76,6 @@ impl Member {
     }
 }
 
-/// One source of a member, with what is known of its end.
-#[derive(Debug)]
-pub(super) struct Hold {
-    pub(super) source: Source,
-    pub(super) grace_ms: u64,
-    /// Set when it ends by itself: the connection is gone and the grace runs, or it is a lease.
-    /// Boxed, since most are neither.
-    pub(super) ends: Option<Box<Ends>>,
-}
-
-/// How a source ends by itself.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ends {
-    pub(super) at_ms: u64,
-    pub(super) reason: LossReason,
-    /// When it was last heard, by the wall clock.
-    pub(super) last_seen: u64,
-}
-
-impl Hold {
-    /// Not merely in grace. A lease has an end from its beginning, and is live until then.
-    pub(super) fn is_live(&self) -> bool {
-        self.ends.is_none() || matches!(self.source, Source::Lease(_))
-    }
-
-    /// The moment at which it ends by itself, if it does.
-    pub(super) fn ends_ms(&self) -> Option<u64> {
-        self.ends.as_ref().map(|ends| ends.at_ms)
-    }
-}
-
 /// Keys that vanish by themselves, each with its deadline. At most as many as attributes may have.
 #[derive(Debug, Default)]
 pub(super) struct KeyDeadlines(Vec<(Box<str>, u64)>);
@@ -133,23 +104,20 @@ impl KeyDeadlines {
 #[derive(Debug)]
 pub(super) struct Membership {
     pub(super) member: Arc<Member>,
-    /// Never empty: the last one going is the member going.
-    pub(super) holds: Vec<Hold>,
-    /// Boxed, since most have nothing that ends by itself.
-    ending: Option<Box<Ending>>,
+    pub(super) holds: Holds,
+    /// Boxed, since most have none.
+    keys: Option<Box<KeyDeadlines>>,
+    /// When the channel's list of deadlines will look at the member next; [`NEVER`]: it is not in
+    /// the list.
+    due_ms: u64,
 }
 
-/// What of a member ends by itself, its sources apart, and when to look at it.
-#[derive(Debug, Default)]
-struct Ending {
-    keys: KeyDeadlines,
-    /// When the channel's list of deadlines will look at the member next.
-    due_ms: Option<u64>,
-}
+/// There is one of these for each member of each channel.
+const _: () = assert!(size_of::<Membership>() <= 48);
 
 impl Membership {
     pub(super) fn new(member: Arc<Member>, hold: Hold) -> Self {
-        Self { member, holds: vec![hold], ending: None }
+        Self { member, holds: Holds::One(hold), keys: None, due_ms: NEVER }
     }
 
     pub(super) fn has_live(&self, source: Source) -> bool {
@@ -167,40 +135,38 @@ impl Membership {
     /// The earliest moment at which something of this member ends by itself.
     pub(super) fn deadline(&self) -> Option<u64> {
         let sources = self.holds.iter().filter_map(Hold::ends_ms).min();
-        let keys = self.ending.as_ref().and_then(|ending| ending.keys.earliest());
+        let keys = self.keys.as_ref().and_then(|keys| keys.earliest());
         sources.into_iter().chain(keys).min()
     }
 
     pub(super) fn note_written(&mut self, patch: &AttributeMap, deadline: Option<u64>) {
-        if deadline.is_some() || self.ending.is_some() {
-            self.ending.get_or_insert_default().keys.written(patch, deadline);
+        if deadline.is_some() || self.keys.is_some() {
+            self.keys.get_or_insert_default().written(patch, deadline);
         }
     }
 
     /// No key vanishes by itself any more.
     pub(super) fn forget_keys(&mut self) {
-        if let Some(ending) = &mut self.ending {
-            ending.keys = KeyDeadlines::default();
-        }
+        self.keys = None;
     }
 
     /// Takes out the keys whose time has come. The member is off the channel's list of deadlines.
     pub(super) fn take_due_keys(&mut self, now_ms: u64) -> Vec<Box<str>> {
-        let Some(ending) = &mut self.ending else { return Vec::new() };
-        ending.due_ms = None;
-        let due = ending.keys.take_due(now_ms);
-        if ending.keys.earliest().is_none() {
-            self.ending = None;
+        self.due_ms = NEVER;
+        let Some(keys) = &mut self.keys else { return Vec::new() };
+        let due = keys.take_due(now_ms);
+        if keys.earliest().is_none() {
+            self.keys = None;
         }
         due
     }
 
     /// When the channel's list of deadlines will look at this member next.
     pub(super) fn due_ms(&self) -> Option<u64> {
-        self.ending.as_ref()?.due_ms
+        Some(self.due_ms).filter(|&due_ms| due_ms != NEVER)
     }
 
     pub(super) fn set_due_ms(&mut self, due_ms: u64) {
-        self.ending.get_or_insert_default().due_ms = Some(due_ms);
+        self.due_ms = due_ms;
     }
 }

@@ -8,7 +8,8 @@
 //! In the order in which the files need each other:
 //!
 //! - [`source`]: what keeps a member present.
-//! - [`member`]: a member, and the sources that keep it present.
+//! - `holds`: the sources of one member, and how each ends.
+//! - [`member`]: a member, as observers see it and as the broker keeps it.
 //! - [`viewer`]: who looks, and whom it may see.
 //! - [`pending`]: what observers saw before, until the tick tells them what is now.
 //! - [`command`]: what can be done to a channel, and what became of a member by it.
@@ -33,6 +34,7 @@ pub mod command;
 pub mod expiry;
 pub mod follow;
 pub mod frames;
+mod holds;
 pub mod log;
 pub mod member;
 pub mod news;

@@ -112,7 +112,7 @@ impl ChannelState {
 
     /// What keeps the user present.
     pub fn sources(&self, user: &UserId) -> impl Iterator<Item = Heard> {
-        let holds = self.members.get(user).into_iter().flat_map(|m| &m.holds);
+        let holds = self.members.get(user).into_iter().flat_map(|m| m.holds.iter());
         holds.map(|hold| match (&hold.ends, hold.source) {
             (Some(ends), _) => Heard::At(ends.last_seen),
             (None, Source::Connection(id)) => Heard::Connection(id),
@@ -122,7 +122,7 @@ impl ChannelState {
 
     /// The leases that keep the user present.
     pub fn leases(&self, user: &UserId) -> impl Iterator<Item = Source> {
-        let holds = self.members.get(user).into_iter().flat_map(|m| &m.holds);
+        let holds = self.members.get(user).into_iter().flat_map(|m| m.holds.iter());
         holds.map(|hold| hold.source).filter(|source| matches!(source, Source::Lease(_)))
     }
 

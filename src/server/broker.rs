@@ -107,7 +107,7 @@ impl Broker {
     pub async fn stop(mut self) {
         let _ = self.stop.send(true);
         let _ = self.accepting.await;
-        self.hub.drain();
+        self.hub.drain().await;
         let gone = async {
             while self.hub.connection_count() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;

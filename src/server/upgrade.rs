@@ -54,6 +54,11 @@ pub async fn websocket(
     if identity.is_err() && !web.desk.auth().is_open() {
         turned_away(TurnedAway::Tokens);
     }
+    if let Ok(Identity { user, .. }) = &identity
+        && let Err(refusal) = web.desk.hub().check_connections(user)
+    {
+        return Problem::from(refusal).into_response();
+    }
     if offers_our_protocol(request.headers()) {
         let name = HeaderValue::from_static(SUBPROTOCOL);
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);

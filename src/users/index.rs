@@ -1,23 +1,27 @@
 //! The index of users: where each is, by which connections, and what is kept of it.
 
-use std::collections::{BTreeSet, BinaryHeap};
-
-use dashmap::DashMap;
-use herenow_protocol::{Attributes, ChannelName, UserId, UserStatus};
+use dashmap::{DashMap, Entry};
+use herenow_protocol::{Attributes, ChannelName, ErrorCode, Refusal, UserId, UserStatus};
 use parking_lot::Mutex;
 
 use super::few::Few;
+use super::gone::Gone;
 use super::record::Record;
-use crate::now::{NEVER, Now};
+use crate::now::Now;
+use crate::shrink::shrink;
 
 /// The index. Its entries are the last in the lock order: they are touched with a channel's lock
-/// held, and read without any. The list of those who are gone is a leaf behind them.
+/// held, and read without any. Those who are gone are a leaf behind them, and change only with the
+/// lock of the user's entry held; except that the oldest are forgotten.
 #[derive(Debug)]
 pub struct Users {
-    all: DashMap<UserId, User>,
+    /// Users that are online, and those of whom nobody has noticed yet that they are not.
+    here: DashMap<UserId, User>,
     gone: Mutex<Gone>,
     /// Users of whom something is kept although they are gone.
     most_gone: usize,
+    /// Live connections of one user.
+    most_connections: usize,
 }
 
 /// Whoever merely is connected costs little more than its channels.
@@ -27,27 +31,11 @@ struct User {
     channels: Few<ChannelName>,
     /// The numbers of its live connections.
     connections: Few<u64>,
-    kept: Option<Box<Kept>>,
+    record: Option<Box<Record>>,
 }
 
 /// Every connection of a user of its own has one of these.
 const _: () = assert!(size_of::<User>() <= 40);
-
-#[derive(Debug)]
-struct Kept {
-    record: Record,
-    /// When the timers will look at the user's heartbeat.
-    armed_ms: u64,
-    /// Its place among those who are gone.
-    gone: Option<u64>,
-}
-
-/// Users that are gone, the first to go first.
-#[derive(Debug, Default)]
-struct Gone {
-    order: BTreeSet<(u64, UserId)>,
-    next: u64,
-}
 
 impl User {
     /// Whether something else than heartbeats keeps the user online. Whoever is a member somewhere
@@ -57,76 +45,78 @@ impl User {
     }
 
     fn is_online(&self, now: Now) -> bool {
-        self.is_there() || self.kept.as_ref().is_some_and(|kept| kept.record.beats(now))
+        self.is_there() || self.record.as_ref().is_some_and(|record| record.beats(now))
     }
 
-    fn keep(&mut self, now: Now) -> &mut Kept {
-        self.kept.get_or_insert_with(|| {
-            Box::new(Kept { record: Record::new(now), armed_ms: NEVER, gone: None })
-        })
+    fn keep(&mut self, now: Now) -> &mut Record {
+        self.record.get_or_insert_with(|| Box::new(Record::new(now)))
     }
 }
 
 impl Users {
-    /// Nobody. Something is kept of `most_gone` users that are gone.
+    /// Nobody. Something is kept of `most_gone` users that are gone, and each may have
+    /// `most_connections`.
     #[must_use]
-    pub fn new(most_gone: usize) -> Self {
-        Self { all: DashMap::new(), gone: Mutex::default(), most_gone }
+    pub fn new(most_gone: usize, most_connections: usize) -> Self {
+        Self { here: DashMap::new(), gone: Mutex::default(), most_gone, most_connections }
     }
 
     /// Changes a user's entry, made if there is none. The result: whether it came online or went
     /// by it.
     fn change(&self, user: &UserId, now: Now, act: impl FnOnce(&mut User)) -> bool {
-        let mut entry = self.all.entry(user.clone()).or_default();
-        let (before, there) = (entry.is_online(now), entry.is_there());
-        act(&mut entry);
-        let after = entry.is_online(now);
-        if !there
-            && entry.is_there()
-            && let Some(kept) = &mut entry.kept
-        {
-            kept.record.is_back();
+        match self.here.entry(user.clone()) {
+            Entry::Occupied(mut entry) => {
+                let before = entry.get().is_online(now);
+                touch(entry.get_mut(), act);
+                let after = entry.get().is_online(now);
+                if !after {
+                    let gone = std::mem::take(entry.get_mut());
+                    self.go(entry.key(), gone, now);
+                    entry.remove();
+                }
+                before != after
+            }
+            Entry::Vacant(place) => {
+                let mut gone = self.gone.lock();
+                let known = gone.get_mut(user);
+                let record = known.map(|known| std::mem::replace(known, Record::new(now)));
+                drop(gone);
+                let mut entry = User { record: record.map(Box::new), ..User::default() };
+                touch(&mut entry, act);
+                let after = entry.is_online(now);
+                if after {
+                    self.gone.lock().take(user);
+                    place.insert(entry);
+                } else {
+                    self.go(place.key(), entry, now);
+                }
+                after
+            }
         }
-        if after {
-            self.come_back(user, &mut entry);
-        } else {
-            self.go(user, entry.keep(now));
-            drop(entry);
-            self.forget_the_oldest();
-        }
-        before != after
     }
 
     /// Puts the user behind those who are gone. Who is among them already stays where it is: it
-    /// went when that was first noticed.
-    fn go(&self, user: &UserId, kept: &mut Kept) {
-        if kept.gone.is_none() {
-            let mut gone = self.gone.lock();
-            gone.next += 1;
-            kept.gone = Some(gone.next);
-            let place = (gone.next, user.clone());
-            gone.order.insert(place);
+    /// went when that was first noticed. The lock of the user's entry is held.
+    fn go(&self, user: &UserId, mut entry: User, now: Now) {
+        entry.keep(now).tidy();
+        let mut gone = self.gone.lock();
+        if let Some(record) = entry.record {
+            gone.put(user.clone(), *record);
         }
+        gone.keep(self.most_gone);
     }
 
-    fn come_back(&self, user: &UserId, entry: &mut User) {
-        if let Some(number) = entry.kept.as_mut().and_then(|kept| kept.gone.take()) {
-            self.gone.lock().order.remove(&(number, user.clone()));
-        }
-    }
-
-    fn forget_the_oldest(&self) {
-        loop {
-            let mut gone = self.gone.lock();
-            if gone.order.len() <= self.most_gone {
-                return;
+    /// Changes what is kept of the user, if anything is. `act` is told whether something else than
+    /// heartbeats keeps the user online.
+    fn with_record<T>(&self, user: &UserId, act: impl FnOnce(&mut Record, bool) -> T) -> Option<T> {
+        match self.here.entry(user.clone()) {
+            Entry::Occupied(mut entry) => {
+                let there = entry.get().is_there();
+                entry.get_mut().record.as_mut().map(|record| act(record, there))
             }
-            let Some((number, user)) = gone.order.pop_first() else { return };
-            drop(gone);
-            // It may just have come back: then its number is another, or none.
-            self.all.remove_if(&user, |_, entry| {
-                entry.kept.as_ref().is_some_and(|kept| kept.gone == Some(number))
-            });
+            Entry::Vacant(_place) => {
+                self.gone.lock().get_mut(user).map(|record| act(record, false))
+            }
         }
     }
 
@@ -143,26 +133,44 @@ impl Users {
             entry.channels.remove(channel);
             // A connection knows better, and whoever has one leaves channels without a record.
             if entry.connections.is_empty() {
-                entry.keep(now).record.seen(last_seen);
+                entry.keep(now).seen(last_seen);
             }
         })
     }
 
     /// The user has one more connection, with that number. `info` is what its token tells, if it
-    /// came with one.
+    /// came with one. The result is that of the others, unless the user has too many.
+    ///
+    /// # Errors
+    /// `unavailable`.
     pub fn connected(
         &self,
         user: &UserId,
         number: u64,
         info: Option<&Attributes>,
         now: Now,
-    ) -> bool {
-        self.change(user, now, |entry| {
-            entry.connections.add(number);
-            if let Some(info) = info.filter(|info| entry.kept.is_some() || !info.is_empty()) {
-                entry.keep(now).record.inform(info.clone());
+    ) -> Result<bool, Refusal> {
+        let mut room = Ok(());
+        let came = self.change(user, now, |entry| {
+            room = check_connections(entry.connections.len(), self.most_connections);
+            if room.is_err() {
+                return;
             }
-        })
+            entry.connections.add(number);
+            if let Some(info) = info.filter(|info| entry.record.is_some() || !info.is_empty()) {
+                entry.keep(now).inform(info.clone());
+            }
+        });
+        room.map(|()| came)
+    }
+
+    /// Refuses a user one more connection if it has too many.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub fn check_connections(&self, user: &UserId) -> Result<(), Refusal> {
+        let live = self.here.get(user).map_or(0, |entry| entry.connections.len());
+        check_connections(live, self.most_connections)
     }
 
     /// The user's connection with that number is gone; it was last heard at `last_seen`, by the wall
@@ -172,7 +180,7 @@ impl Users {
             entry.connections.remove(&number);
             // What keeps the user from here on, if anything, may have been heard earlier: a tab
             // in the background answers pings for hours and says nothing.
-            entry.keep(now).record.seen(last_seen);
+            entry.keep(now).seen(last_seen);
         })
     }
 
@@ -181,128 +189,138 @@ impl Users {
     pub fn record(&self, user: &UserId, now: Now, act: impl FnOnce(&mut Record, bool)) -> bool {
         self.change(user, now, |entry| {
             let there = entry.is_there();
-            act(&mut entry.keep(now).record, there);
+            act(entry.keep(now), there);
         })
     }
 
     /// Heartbeats keep the user online no longer.
-    pub fn stop_beating(&self, user: &UserId) -> bool {
-        self.end_beat(user, |_| true)
+    pub fn stop_beating(&self, user: &UserId, now: Now) -> bool {
+        self.end_beat(user, now, |_| true)
     }
 
     /// The user's heartbeat may be over. The second result: when to look again, if it is not.
     pub fn expire_beat(&self, user: &UserId, due_ms: u64, now: Now) -> (bool, Option<u64>) {
-        let mut next_ms = None;
-        let mut armed = false;
-        if let Some(mut entry) = self.all.get_mut(user)
-            && let Some(kept) = entry.kept.as_mut().filter(|kept| kept.armed_ms == due_ms)
-        {
-            armed = true;
-            next_ms = kept.record.beats_until_ms().filter(|&ends_ms| ends_ms > now.mono_ms);
-            kept.armed_ms = next_ms.unwrap_or(NEVER);
+        let next = self.with_record(user, |record, _| {
+            record.disarm(due_ms).then(|| {
+                let beats = record.beats_until_ms().is_some_and(|ends_ms| ends_ms > now.mono_ms);
+                if beats { record.arm() } else { None }
+            })
+        });
+        match next.flatten() {
+            Some(Some((_, next_ms))) => (false, Some(next_ms)),
+            Some(None) => (self.end_beat(user, now, |record| !record.beats(now)), None),
+            None => (false, None),
         }
-        let over = armed && next_ms.is_none();
-        (over && self.end_beat(user, |record| !record.beats(now)), next_ms)
     }
 
     /// Whether the user went by it.
-    fn end_beat(&self, user: &UserId, ends: impl FnOnce(&Record) -> bool) -> bool {
-        let Some(mut entry) = self.all.get_mut(user) else { return false };
-        let there = entry.is_there();
-        let Some(kept) = entry.kept.as_mut().filter(|kept| ends(&kept.record)) else {
-            return false;
+    fn end_beat(&self, user: &UserId, now: Now, ends: impl FnOnce(&Record) -> bool) -> bool {
+        let end = |record: &mut Record, there: bool| {
+            let at = ends(record).then(|| record.stop_beating()).flatten();
+            // What keeps it from here on, if anything, may have been heard earlier.
+            at.into_iter().for_each(|at| record.seen(at));
+            at.is_some() && !there
         };
-        let Some(at) = kept.record.stop_beating() else { return false };
-        // What keeps it from here on, if anything, may have been heard earlier.
-        kept.record.seen(at);
-        if there {
-            return false;
+        let went = self.with_record(user, end).unwrap_or_default();
+        if went {
+            // Now it is among those who are gone, if it was not before, and nobody came meanwhile.
+            self.change(user, now, |_| ());
         }
-        self.go(user, kept);
-        drop(entry);
-        self.forget_the_oldest();
-        true
+        went
     }
 
     /// When the user's heartbeat has to be looked at, if that is earlier than the timers will.
     pub fn arm(&self, user: &UserId) -> Option<(u64, u64)> {
-        let mut entry = self.all.get_mut(user)?;
-        let kept = entry.kept.as_mut()?;
-        let due_ms = kept.record.beats_until_ms().filter(|&ms| ms < kept.armed_ms)?;
-        Some((std::mem::replace(&mut kept.armed_ms, due_ms), due_ms))
+        self.with_record(user, |record, _| record.arm()).flatten()
     }
 
     /// Whether the user is online.
     #[must_use]
     pub fn is_online(&self, user: &UserId, now: Now) -> bool {
-        self.all.get(user).is_some_and(|entry| entry.is_online(now))
+        self.here.get(user).is_some_and(|entry| entry.is_online(now))
     }
 
     /// The user's status, as the user sees it or as others do; `None`: nobody knows the user. From
     /// the first time that somebody asks something is kept of it.
     #[must_use]
     pub fn status(&self, user: &UserId, as_itself: bool, now: Now) -> Option<UserStatus> {
-        let mut entry = self.all.get_mut(user)?;
-        let there = entry.is_there();
-        let record = &entry.keep(now).record;
-        Some(if as_itself {
-            record.as_itself(user, there, now)
-        } else {
-            record.as_shown(user, there, now)
-        })
+        let status = |record: &mut Record, there| match as_itself {
+            true => record.as_itself(user, there, now),
+            false => record.as_shown(user, there, now),
+        };
+        if let Some(mut entry) = self.here.get_mut(user) {
+            entry.keep(now);
+        }
+        self.with_record(user, status)
     }
 
     /// Number of users of whom anything is known.
     #[must_use]
     pub fn known(&self) -> usize {
-        self.all.len()
+        self.here.len() + self.gone()
     }
 
     /// Number of those among them that are gone.
     #[must_use]
     pub fn gone(&self) -> usize {
-        self.gone.lock().order.len()
+        self.gone.lock().len()
     }
 
     /// Number of channels that the user is in.
     #[must_use]
     pub fn channel_count(&self, user: &UserId) -> usize {
-        self.all.get(user).map_or(0, |entry| entry.channels.as_slice().len())
+        self.here.get(user).map_or(0, |entry| entry.channels.len())
     }
 
-    /// The channels that the user is in, in no particular order.
+    /// The channels that the user is in, by name.
     #[must_use]
     pub fn channels_of(&self, user: &UserId) -> Vec<ChannelName> {
-        self.all.get(user).map(|entry| entry.channels.as_slice().to_vec()).unwrap_or_default()
+        self.channels_after(user, None, usize::MAX)
     }
 
-    /// The first `limit` of the channels that the user is in, by name, behind `after`.
+    /// The first `most` channels by name that the user is in and that come after `after`.
     #[must_use]
     pub fn channels_after(
         &self,
         user: &UserId,
         after: Option<&ChannelName>,
-        limit: usize,
+        most: usize,
     ) -> Vec<ChannelName> {
-        let Some(entry) = self.all.get(user) else { return Vec::new() };
-        let mut first = BinaryHeap::with_capacity(limit + 1);
-        for name in entry.channels.as_slice() {
-            let sooner = first.len() < limit || first.peek().is_some_and(|last| name < *last);
-            if sooner && after.is_none_or(|after| name > after) {
-                first.push(name);
-                if first.len() > limit {
-                    first.pop();
-                }
-            }
-        }
-        first.into_sorted_vec().into_iter().cloned().collect()
+        let entry = self.here.get(user);
+        entry.map(|entry| entry.channels.after(after, most)).unwrap_or_default()
     }
 
-    /// The numbers of the user's live connections, in no particular order.
+    /// The lowest `most` numbers of the user's live connections above `after`.
     #[must_use]
-    pub fn connections_of(&self, user: &UserId) -> Vec<u64> {
-        self.all.get(user).map(|entry| entry.connections.as_slice().to_vec()).unwrap_or_default()
+    pub fn connections_after(&self, user: &UserId, after: Option<u64>, most: usize) -> Vec<u64> {
+        let entry = self.here.get(user);
+        entry.map(|entry| entry.connections.after(after.as_ref(), most)).unwrap_or_default()
     }
+
+    /// Gives back the room of users that are gone.
+    pub fn shrink(&self) {
+        shrink(&self.here);
+    }
+}
+
+/// Lets `act` change the user. One that is back was last seen now, whatever was known before.
+fn touch(entry: &mut User, act: impl FnOnce(&mut User)) {
+    let there = entry.is_there();
+    act(entry);
+    if !there
+        && entry.is_there()
+        && let Some(record) = &mut entry.record
+    {
+        record.is_back();
+    }
+}
+
+fn check_connections(live: usize, most: usize) -> Result<(), Refusal> {
+    if live < most {
+        return Ok(());
+    }
+    let rule = format_args!("has {live} connections, and a user may have {most} at once");
+    Err(Refusal::field(ErrorCode::Unavailable, "user", rule))
 }
 
 #[cfg(test)]

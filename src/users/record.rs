@@ -2,12 +2,27 @@
 
 use herenow_protocol::{Attributes, StatusPatch, UserId, UserStatus};
 
-use crate::now::Now;
+use crate::now::{NEVER, Now};
 
-/// What is kept of a user. Few have one: whoever set something, sends heartbeats, was asked about,
-/// or is gone.
+/// What is kept of a user: of whoever set something, sends heartbeats, was asked about, or is gone.
+///
+/// Those who are gone are many, and most of them set nothing: so that lies apart.
 #[derive(Debug)]
 pub struct Record {
+    created_at: u64,
+    updated_at: u64,
+    /// When something that is no longer last showed the user to be there, by the wall clock; 0:
+    /// nothing did.
+    last_seen: u64,
+    set: Option<Box<Set>>,
+}
+
+/// Every user that came and went leaves one of these.
+const _: () = assert!(size_of::<Record>() <= 32);
+
+/// What few users have: a status that they set, a name from their token, heartbeats over HTTP.
+#[derive(Debug)]
+struct Set {
     busy: bool,
     wait_time: Option<u32>,
     text: Option<Box<str>>,
@@ -16,10 +31,8 @@ pub struct Record {
     shown: Option<Box<UserStatus>>,
     /// The last heartbeat over HTTP.
     beat: Option<Heartbeat>,
-    /// When something that is no longer last showed the user to be there, by the wall clock.
-    last_seen: Option<u64>,
-    created_at: u64,
-    updated_at: u64,
+    /// When the timers will look at the heartbeat.
+    armed_ms: u64,
 }
 
 /// A heartbeat that keeps a user online for a while.
@@ -29,81 +42,119 @@ struct Heartbeat {
     at: u64,
 }
 
+impl Set {
+    const NOTHING: Self = Self {
+        busy: false,
+        wait_time: None,
+        text: None,
+        info: Attributes::EMPTY,
+        shown: None,
+        beat: None,
+        armed_ms: NEVER,
+    };
+}
+
 impl Record {
     /// The record of a user of whom nothing was kept until now.
     #[must_use]
     pub fn new(now: Now) -> Self {
-        Self {
-            busy: false,
-            wait_time: None,
-            text: None,
-            info: Attributes::EMPTY,
-            shown: None,
-            beat: None,
-            last_seen: None,
-            created_at: now.unix_ms,
-            updated_at: now.unix_ms,
-        }
+        Self { created_at: now.unix_ms, updated_at: now.unix_ms, last_seen: 0, set: None }
+    }
+
+    fn get(&self) -> &Set {
+        self.set.as_deref().unwrap_or(&Set::NOTHING)
+    }
+
+    fn set(&mut self) -> &mut Set {
+        self.set.get_or_insert_with(|| Box::new(Set::NOTHING))
+    }
+
+    /// Keeps no room for what is not set: the user is gone.
+    pub(super) fn tidy(&mut self) {
+        let nothing = |set: &mut Box<Set>| {
+            let Set { busy, wait_time, text, info, shown, beat, armed_ms } = &**set;
+            let (said, told) = (*busy || wait_time.is_some() || text.is_some(), shown.is_some());
+            !(said || told || !info.is_empty() || beat.is_some() || *armed_ms != NEVER)
+        };
+        self.set.take_if(nothing);
     }
 
     /// Whether a heartbeat keeps the user online.
     #[must_use]
     pub fn beats(&self, now: Now) -> bool {
-        self.beat.is_some_and(|beat| beat.ends_ms > now.mono_ms)
+        self.get().beat.is_some_and(|beat| beat.ends_ms > now.mono_ms)
     }
 
     /// When the heartbeat's time is over, if there was one.
     #[must_use]
     pub fn beats_until_ms(&self) -> Option<u64> {
-        self.beat.map(|beat| beat.ends_ms)
+        self.get().beat.map(|beat| beat.ends_ms)
     }
 
     /// A heartbeat that keeps the user online for `lasts_ms`. Nobody has seen the user later.
     pub fn beat(&mut self, lasts_ms: u64, now: Now) {
-        self.beat = Some(Heartbeat { ends_ms: now.mono_ms + lasts_ms, at: now.unix_ms });
-        self.last_seen = None;
+        self.set().beat = Some(Heartbeat { ends_ms: now.mono_ms + lasts_ms, at: now.unix_ms });
+        self.last_seen = 0;
     }
 
     /// Heartbeats keep the user online no longer. The result: when it sent the last.
     pub fn stop_beating(&mut self) -> Option<u64> {
-        self.beat.take().map(|beat| beat.at)
+        Some(self.set.as_mut()?.beat.take()?.at)
+    }
+
+    /// When the heartbeat has to be looked at, if that is earlier than the timers will: when they
+    /// would have, and when they have to.
+    pub(super) fn arm(&mut self) -> Option<(u64, u64)> {
+        let set = self.set.as_mut()?;
+        let due_ms = set.beat?.ends_ms;
+        (due_ms < set.armed_ms).then(|| (std::mem::replace(&mut set.armed_ms, due_ms), due_ms))
+    }
+
+    /// The timer of the heartbeat fired: whether it was the one that is armed.
+    pub(super) fn disarm(&mut self, due_ms: u64) -> bool {
+        let Some(set) = self.set.as_mut().filter(|set| set.armed_ms == due_ms) else {
+            return false;
+        };
+        set.armed_ms = NEVER;
+        true
     }
 
     /// The user was known to be there at `at`, by what is no longer. Of several the latest counts,
     /// whichever ends last: a lost connection's grace is over long after it was heard.
     pub fn seen(&mut self, at: u64) {
-        self.last_seen = self.last_seen.max(Some(at));
+        self.last_seen = self.last_seen.max(at);
     }
 
     /// The user is there again: when it was there before does not count any more, lest the wall
     /// clock was set back meanwhile.
     pub fn is_back(&mut self) {
-        self.last_seen = None;
+        self.last_seen = 0;
     }
 
     /// Name, avatar and the like, as the user's token gave them.
     pub fn inform(&mut self, info: Attributes) {
-        self.info = info;
+        self.set().info = info;
     }
 
     /// Sets what is given; `there`: whether something else than heartbeats keeps the user online.
     pub fn patch(&mut self, user: &UserId, patch: StatusPatch, there: bool, now: Now) {
-        let hidden = self.shown.is_some();
         // What others saw until now is what they go on seeing, less what tells that the user is
         // there.
-        if patch.invisible == Some(true) && self.shown.is_none() {
+        let hides = patch.invisible == Some(true) && self.get().shown.is_none();
+        let shown = hides.then(|| {
             let seen = self.as_itself(user, there, now);
-            let shown = UserStatus { online: false, busy: false, wait_time: None, ..seen };
-            self.shown = Some(Box::new(shown));
-        }
+            Box::new(UserStatus { online: false, busy: false, wait_time: None, ..seen })
+        });
+        let set = self.set();
+        let before = (set.busy, set.wait_time, set.text.clone(), set.shown.is_some());
         if patch.invisible == Some(false) {
-            self.shown = None;
+            set.shown = None;
         }
-        let before = (self.busy, self.wait_time, self.text.clone(), hidden);
-        self.busy = patch.busy.unwrap_or(self.busy);
-        self.wait_time = patch.wait_time.unwrap_or(self.wait_time);
-        self.text = patch.text.unwrap_or_else(|| self.text.take());
-        if before != (self.busy, self.wait_time, self.text.clone(), self.shown.is_some()) {
+        set.shown = shown.or(set.shown.take());
+        set.busy = patch.busy.unwrap_or(set.busy);
+        set.wait_time = patch.wait_time.unwrap_or(set.wait_time);
+        set.text = patch.text.unwrap_or_else(|| set.text.take());
+        if before != (set.busy, set.wait_time, set.text.clone(), set.shown.is_some()) {
             self.updated_at = now.unix_ms;
         }
     }
@@ -111,18 +162,19 @@ impl Record {
     /// The status as the user sees it.
     #[must_use]
     pub fn as_itself(&self, user: &UserId, there: bool, now: Now) -> UserStatus {
-        let beating = self.beat.filter(|beat| beat.ends_ms > now.mono_ms);
+        let Set { busy, wait_time, text, info, shown, beat, .. } = self.get();
+        let beating = beat.is_some_and(|beat| beat.ends_ms > now.mono_ms);
         // The last heartbeat counts even if its time is over and nobody has noticed yet.
-        let seen = self.last_seen.max(self.beat.map(|beat| beat.at));
+        let seen = Some(self.last_seen).filter(|&at| at > 0).max(beat.map(|beat| beat.at));
         let last_seen = if there { Some(now.unix_ms) } else { seen };
         UserStatus {
             user: user.clone(),
-            online: there || beating.is_some(),
-            invisible: self.shown.is_some(),
-            busy: self.busy,
-            wait_time: self.wait_time,
-            text: self.text.clone(),
-            info: self.info.clone(),
+            online: there || beating,
+            invisible: shown.is_some(),
+            busy: *busy,
+            wait_time: *wait_time,
+            text: text.clone(),
+            info: info.clone(),
             last_seen,
             created_at: Some(self.created_at),
             updated_at: Some(self.updated_at),
@@ -132,7 +184,7 @@ impl Record {
     /// The status as others see it.
     #[must_use]
     pub fn as_shown(&self, user: &UserId, there: bool, now: Now) -> UserStatus {
-        match &self.shown {
+        match &self.get().shown {
             Some(shown) => UserStatus::clone(shown),
             None => self.as_itself(user, there, now),
         }

@@ -322,7 +322,8 @@ impl Hub {
     }
 
     fn settle(self: &Arc<Self>, channel: &Arc<Channel>, mut guarded: MutexGuard<'_, Guarded>) {
-        if guarded.start_flusher(self.mutant) {
+        let unheard = guarded.is_vain();
+        if !unheard && guarded.start_flusher(self.mutant) {
             self.spawn(channel);
         }
         let vain = guarded.is_vain();

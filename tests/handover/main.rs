@@ -376,7 +376,8 @@ fn the_last_goes_and_another_comes(mutant: Mutant) {
     judge(&hub, &mut [&mut last, &mut next]);
 }
 
-/// The last member leaves a channel that nobody observes while another joins.
+/// The last member leaves a channel that nobody observes, and that goes without a flusher, while
+/// another joins and observes.
 fn the_last_leaves_and_another_joins(mutant: Mutant) {
     let hub = Hub::new(mutant);
     let (mut last, mut next) = (writer(&hub, 0), connect(&hub, AMPLE));
@@ -386,7 +387,7 @@ fn the_last_leaves_and_another_joins(mutant: Mutant) {
         last.receive(&[Request::Apply(0, Command::Leave)]);
         last
     });
-    next.receive(&[Request::Apply(0, Command::Join)]);
+    next.receive(&[Request::Apply(0, Command::Join), Request::Subscribe(0, None)]);
     let mut last = leaves.join().unwrap();
     let mut observer = connect(&hub, AMPLE);
     observer.receive(&[Request::Subscribe(0, None)]);
@@ -515,7 +516,7 @@ is_found! {
     a_cursor_that_outlives_its_unsubscribe: LeavesTheCursorAlive in an_unsubscribe_and_a_pass,
         "a frame after the ok of unsubscribe";
     a_reaper_that_looks_once: ReapsWithoutLookingAgain in the_last_leaves_and_another_joins,
-        "a channel was removed with a subscriber in it";
+        "a subscriber of a channel that is gone";
     a_channel_entered_when_dead: EntersTheDead in the_last_goes_and_another_comes,
         "a channel was removed with a subscriber in it";
     an_aside_that_was_missed: ForgetsWhoMissedAnAside in a_sweep_and_an_aside,

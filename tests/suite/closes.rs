@@ -81,6 +81,7 @@ fn provocations(code: CloseCode) -> Vec<Provocation> {
         }
         CloseCode::Internal
         | CloseCode::Restart
+        | CloseCode::Later
         | CloseCode::Unauthenticated
         | CloseCode::Abuse
         | CloseCode::SlowConsumer
@@ -132,6 +133,7 @@ async fn every_violation_gets_its_close_frame() {
         let elsewhere = [
             CloseCode::Internal,
             CloseCode::Restart,
+            CloseCode::Later,
             CloseCode::Unauthenticated,
             CloseCode::Abuse,
             CloseCode::SlowConsumer,

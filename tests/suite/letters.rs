@@ -136,7 +136,7 @@ async fn a_kick_closes_its_users_connections_and_no_others() {
     }
     assert_eq!(kicked.len(), 3);
     let hub = broker.hub();
-    assert_eq!(hub.kick(&id("ada"), hub.clock().now()), 3);
+    assert_eq!(hub.kick(&id("ada"), hub.clock().now()).await, 3);
     for client in &mut kicked {
         assert_eq!(client.ended().await.code(), CloseCode::Kicked.number());
     }
@@ -147,5 +147,5 @@ async fn a_kick_closes_its_users_connections_and_no_others() {
     for client in &mut others {
         client.expect_quiet_so_far().await;
     }
-    assert_eq!(hub.kick(&id("ada"), hub.clock().now()), 0, "kicked once");
+    assert_eq!(hub.kick(&id("ada"), hub.clock().now()).await, 0, "kicked once");
 }

@@ -34,6 +34,7 @@
 //! - `port`: whose page may ask, what a whole request is, who takes its answer, floods, shutdown.
 //! - `signed_out`: what a kick leaves of a user: no lease, and no earlier token.
 //! - `where_is`: the channels of one user, page by page.
+//! - `counted`: what outlives a connection is counted; much at once, and others' turns.
 //! - `examples`: the bot of `examples/`.
 //!
 //! Beside them `broker` (brokers to test), `client` and `wire` (clients, decent and not), `source` (a
@@ -48,6 +49,7 @@ mod broker;
 mod client;
 mod closes;
 mod concurrent;
+mod counted;
 mod delivery;
 mod demo_viewers;
 mod drift;

@@ -32,8 +32,8 @@ async fn text(address: SocketAddr) -> String {
     answer.body.as_str().unwrap().to_owned()
 }
 
-/// All that is shown and not 0, less what depends on the time, and less the ticks: how many changes
-/// one of them folds is nobody's to know.
+/// All that is shown and not 0, less what depends on the time, and less the ticks and the frames that
+/// are kept of them: how many changes one of them folds is nobody's to know.
 async fn shown(address: SocketAddr) -> Shown {
     let text = text(address).await;
     let samples = text.lines().filter(|line| !line.starts_with('#'));
@@ -42,7 +42,7 @@ async fn shown(address: SocketAddr) -> Shown {
         let name = name.strip_prefix("herenow_").unwrap();
         (name.to_owned(), number.parse().unwrap())
     };
-    let aside = ["uptime_seconds", "ticks_total"];
+    let aside = ["uptime_seconds", "ticks_total", "log_bytes"];
     samples.map(number).filter(|(name, n)| *n > 0 && !aside.contains(&&**name)).collect()
 }
 
@@ -130,7 +130,7 @@ async fn by_connections(broker: &Broker, mut ada: Client, mut tab: Client) {
     // Kicked.
     let mut kim = Client::connect(at, "kim").await;
     kim.ok("join room").await;
-    assert_eq!(hub.kick(&UserId::parse("kim", "user").unwrap(), hub.clock().now()), 1);
+    assert_eq!(hub.kick(&UserId::parse("kim", "user").unwrap(), hub.clock().now()).await, 1);
     kim.ended().await;
     // Broken off; come back within its grace, and then not.
     let mut dan = Client::connect(at, "dan").await;

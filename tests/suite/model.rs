@@ -172,10 +172,17 @@ impl Model {
     fn drop_connection(&mut self, user: &UserId, id: Source, last_seen: u64) {
         let ends = self.now.mono_ms;
         if let Some(member) = self.members.get_mut(user)
-            && let Some(source) = member.sources.iter_mut().find(|s| s.id == id)
+            && let Some(source) = member.sources.iter().find(|s| s.id == id)
             && source.grace_ms > 0
         {
-            source.lost = Some((ends + source.grace_ms, last_seen));
+            // Graces of one member are one, which ends with the last, and was heard with the latest.
+            let mut lost = (ends + source.grace_ms, last_seen);
+            for (earlier, seen) in member.sources.iter().filter_map(|s| s.lost) {
+                lost = (lost.0.max(earlier), lost.1.max(seen));
+            }
+            member.sources.retain(|s| s.id == id || s.lost.is_none());
+            let source = member.sources.iter_mut().find(|s| s.id == id).unwrap();
+            source.lost = Some(lost);
             return;
         }
         self.remove_source(user, id, Cause::Lost(LossReason::Connection, last_seen));
@@ -412,7 +419,7 @@ impl Pair {
                 let (user, source) = (user(slot), self.sources[slot]);
                 self.model.drop_connection(&user, source, last_seen);
                 let reason = LossReason::Connection;
-                self.apply(Command::Lose { user, source, reason, last_seen });
+                self.apply(Command::Lose { user, source, reason, last_seen, graced: true });
                 self.replace_connection(slot);
             }
             Op::Silence { slot } => {
@@ -420,7 +427,7 @@ impl Pair {
                 let (user, source, reason) =
                     (user(slot), self.sources[slot], LossReason::Heartbeat);
                 self.model.remove_source(&user, source, Cause::Lost(reason, last_seen));
-                self.apply(Command::Lose { user, source, reason, last_seen });
+                self.apply(Command::Lose { user, source, reason, last_seen, graced: true });
             }
             Op::Set { slot, attributes, merge, ttl_ms } => {
                 let (user, source) = (user(slot), self.sources[slot]);

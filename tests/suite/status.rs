@@ -285,7 +285,7 @@ async fn a_kick_ends_connections_and_graces_and_says_so() {
     lost.kill();
     until("carol is lost", || broker.hub().connection_count() == 2).await;
     for (user, connections) in [("bob", 1), ("carol", 0)] {
-        assert_eq!(broker.hub().kick(&id(user), broker.hub().clock().now()), connections);
+        assert_eq!(broker.hub().kick(&id(user), broker.hub().clock().now()).await, connections);
         let Event::Leave { reason, user: who, .. } = observer.event().await else { panic!() };
         assert_eq!((reason, who.as_str()), (LeaveReason::Kicked, user));
     }

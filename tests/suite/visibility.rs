@@ -231,8 +231,8 @@ impl Scene {
             }
             Op::Lose { user: n } => {
                 let (source, reason) = (connection(n), LossReason::Connection);
-                let last_seen = now.unix_ms - 1;
-                self.apply(Command::Lose { user: user(n), source, reason, last_seen });
+                let (user, last_seen, graced) = (user(n), now.unix_ms - 1, true);
+                self.apply(Command::Lose { user, source, reason, last_seen, graced });
             }
             Op::Set { user: n, value, ttl_ms } => {
                 let (source, attributes) = (connection(n), map(value));

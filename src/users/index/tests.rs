@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::now::NEVER;
 
 const MOST_GONE: usize = 2;
 
@@ -79,7 +80,15 @@ impl World {
         let now = Now { mono_ms: 0, unix_ms: 1_000 };
         let (due, stale) = (BTreeSet::new(), BTreeSet::new());
         let (known, gone) = (BTreeMap::new(), Vec::new());
-        Self { now, users: Users::new(MOST_GONE), due, stale, known, gone, next_connection: 1 }
+        Self {
+            now,
+            users: Users::new(MOST_GONE, 1_000),
+            due,
+            stale,
+            known,
+            gone,
+            next_connection: 1,
+        }
     }
 
     fn pass(&mut self, ms: u64) {
@@ -110,7 +119,7 @@ impl World {
                 let number = self.next_connection;
                 self.next_connection += 1;
                 known.connections.insert(number, at);
-                Some(self.users.connected(user, number, None, now))
+                Some(self.users.connected(user, number, None, now).unwrap())
             }
             Op::Disconnect { which, heard } => {
                 let one = which % known.connections.len().max(1);
@@ -147,7 +156,7 @@ impl World {
             Op::StopBeating => {
                 let beat = known.beat.take();
                 known.seen.extend(beat.map(|(at, _)| at));
-                let news = self.users.stop_beating(user);
+                let news = self.users.stop_beating(user, now);
                 assert_eq!(news, beat.is_some() && !known.is_there());
                 beat.map(|_| news)
             }
@@ -220,7 +229,8 @@ impl World {
         let counted = (self.users.known(), self.users.gone());
         assert_eq!(counted, (self.known.len(), self.gone.len()));
         for user in (0..4).map(name) {
-            let connections: BTreeSet<_> = self.users.connections_of(&user).into_iter().collect();
+            let connections: BTreeSet<_> =
+                self.users.connections_after(&user, None, usize::MAX).into_iter().collect();
             let Some(known) = self.known.get(&user) else {
                 assert!(connections.is_empty(), "{user}");
                 assert!(self.users.status(&user, true, self.now).is_none(), "{user}");
@@ -236,7 +246,7 @@ impl World {
                 assert!(self.due.iter().any(timer), "nobody looks at the heartbeat of {user}");
             }
             // To ask about whoever has no record would make one.
-            let kept = self.users.all.get(&user).is_some_and(|entry| entry.kept.is_some());
+            let kept = self.users.with_record(&user, |_, _| ()).is_some();
             assert_eq!(kept, known.created_at.is_some(), "{user} costs a record, or has lost it");
             if kept {
                 let status = self.users.status(&user, true, self.now).unwrap();
@@ -291,14 +301,14 @@ proptest! {
 #[test]
 fn the_timer_of_whoever_was_forgotten_does_nothing() {
     let at = |ms| Now { mono_ms: ms, unix_ms: 1_000 + ms };
-    let users = Users::new(1);
+    let users = Users::new(1, 1_000);
     let (ada, bob) = (name(0), name(1));
     let beat = |ms| {
         users.record(&ada, at(ms), |record, _| record.beat(100, at(ms)));
         users.arm(&ada)
     };
     assert_eq!(beat(0), Some((NEVER, 100)));
-    users.stop_beating(&ada);
+    users.stop_beating(&ada, at(0));
     users.record(&bob, at(0), |_, _| {});
     assert!(users.status(&ada, true, at(0)).is_none(), "bob went later");
     assert_eq!(beat(50), Some((NEVER, 150)));

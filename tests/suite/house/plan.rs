@@ -27,10 +27,10 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
 
 /// Parts that may know only some of what stands below them: the part, and what it may know beside
 /// itself. The first that a file's path begins with holds for it.
-const NARROW: [(&str, &[&str]); 16] = [
+const NARROW: [(&str, &[&str]); 17] = [
     ("protocol/src/", &[]),
     ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits.rs"]),
-    ("src/users/", &["protocol/src/", "src/now.rs", "src/limits.rs"]),
+    ("src/users/", &["protocol/src/", "src/now.rs", "src/limits.rs", "src/shrink.rs"]),
     (
         "src/auth/",
         &[
@@ -45,6 +45,8 @@ const NARROW: [(&str, &[&str]); 16] = [
     ("src/demo/", &["protocol/src/", "src/limits.rs", "src/web/input.rs", "src/web/problem.rs"]),
     // Followers live inside the broker, so this one is a broker.
     ("bench/src/followed_server.rs", &["bench/src/", "protocol/src/", "src/"]),
+    // A million users come by sockets only in minutes, so this one is a broker, too.
+    ("bench/src/mode/kept.rs", &["bench/src/", "protocol/src/", "src/"]),
     // A measuring client knows the broker by its port, and by what stands on the wire.
     ("bench/src/", &["protocol/src/"]),
     ("client/src/carried.js", &[]),
