@@ -15,7 +15,7 @@ use crate::auth::Patterns;
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::delivery::Outlet;
+use crate::delivery::{Backlog, Outlet};
 use crate::metrics::Metrics;
 use crate::presence::Bounds;
 use crate::users::Users;
@@ -36,6 +36,7 @@ pub struct Hub {
     pub(super) clock: Clock,
     pub(super) chance: Chance,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) backlog: Arc<Backlog>,
     /// Where flushers run. They are spawned from synchronous code, which has no runtime of its own.
     pub(super) runtime: Handle,
     pub(super) draining: AtomicBool,
@@ -84,6 +85,7 @@ impl Hub {
             clock,
             chance,
             metrics,
+            backlog: Backlog::new(limits.max_backlog as usize),
             runtime,
             draining: AtomicBool::new(false),
             stamps: AtomicU64::new(0),
@@ -109,6 +111,12 @@ impl Hub {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// What slow readers keep in memory.
+    #[must_use]
+    pub fn backlog(&self) -> &Arc<Backlog> {
+        &self.backlog
     }
 
     /// The timers.
