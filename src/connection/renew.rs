@@ -77,7 +77,11 @@ impl Client {
     }
 
     /// Ends what the connection's token does not grant any longer, and says what that was.
-    fn give_back(&mut self, sending: &mut Sending<'_>, now: Now) -> (Vec<ChannelName>, Vec<UserId>) {
+    fn give_back(
+        &mut self,
+        sending: &mut Sending<'_>,
+        now: Now,
+    ) -> (Vec<ChannelName>, Vec<UserId>) {
         let (mut channels, mut users) = (Vec::new(), Vec::new());
         let Self { desk, places, outlet, .. } = self;
         let access = sending.access().cloned();

@@ -41,7 +41,9 @@ impl Cursor {
     #[must_use]
     pub fn level(self) -> Option<InForce> {
         match self {
-            Self::Next(_) | Self::Want(Want::Snapshot(_)) | Self::Within(_) => Some(InForce::Events),
+            Self::Next(_) | Self::Want(Want::Snapshot(_)) | Self::Within(_) => {
+                Some(InForce::Events)
+            }
             Self::Counted { .. } | Self::Want(Want::Count) => Some(InForce::Count),
             Self::Dead => None,
         }

@@ -105,8 +105,8 @@ mod tests {
         ] {
             assert_eq!(standing.level(asked), level);
             assert_eq!(standing.owed(asked, Cursor::Dead, 5_000), Owed::Nothing);
-            for (cursors, of) in [(of_events, Events), (of_count, Count)] {
-                for cursor in cursors {
+            for (cursors, of) in [(&of_events[..], Events), (&of_count[..], Count)] {
+                for &cursor in cursors {
                     assert_eq!(cursor.level(), Some(of));
                     let switched = standing.owed(asked, cursor, 5_000) == Owed::Switch(level);
                     assert_eq!(switched, of != level, "{asked:?} {standing:?} {cursor:?}");

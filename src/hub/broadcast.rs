@@ -217,8 +217,7 @@ impl Broadcast {
             (Kind::Count { recent }, _, Some(tally)) => tally.encode(channel, recent, &mut out),
             (Kind::SwitchToCount, _, Some(tally)) => {
                 let (name, level) = (channel.clone(), InForce::Count);
-                let frame =
-                    ServerFrame::Level { channel: name, level, reason: LevelReason::Size };
+                let frame = ServerFrame::Level { channel: name, level, reason: LevelReason::Size };
                 encode::text_message(&frame, &mut out);
                 tally.encode(channel, true, &mut out);
             }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use herenow_protocol::reply::InForce;
 use herenow_protocol::{ChannelName, Epoch, Level, Refusal, UserId};

@@ -14,8 +14,8 @@ use herenow_protocol::{Epoch, Level};
 
 use super::channel::ChannelState;
 use super::news::{Last, News};
-use super::snapshot::Part;
 use super::ring::Ring;
+use super::snapshot::Part;
 use super::viewer::Viewer;
 use crate::limits::{COUNT_INTERVAL_MS, PART_BYTES};
 

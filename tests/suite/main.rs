@@ -75,6 +75,7 @@ mod shorthand;
 mod slow;
 mod source;
 mod status;
+mod swept;
 mod transcripts;
 mod visibility;
 mod wire;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use herenow::auth::Identity;
 use herenow::delivery::{
-    Backlog, Cursor, Flow, Letter, Outlet, SharedFrame, Subscription, Sweep, Transport, Undelivered, Wake,
+    Backlog, Cursor, Flow, Letter, Outlet, SharedFrame, Subscription, Sweep, Transport,
+    Undelivered, Wake,
 };
 use herenow_protocol::{Level, ServerFrame, UserId, encode};
 use tokio::io::AsyncReadExt;
@@ -119,7 +120,10 @@ async fn what_was_cut_while_catching_up_is_not_lost() {
     let mut sending = outlet.lock();
     sending.set_cursor(&subscription, Cursor::Next(1));
     sending.hold_passes();
-    assert_eq!(sending.catch_up(&subscription, Cursor::Next(5), &vec![b'1'; MUCH], &backlog()), Sweep::Full);
+    assert_eq!(
+        sending.catch_up(&subscription, Cursor::Next(5), &vec![b'1'; MUCH], &backlog()),
+        Sweep::Full
+    );
     assert_eq!((sending.flow(), sending.cursor(&subscription)), (Flow::Choked, Cursor::Next(5)));
     drop(sending);
     assert_eq!(read(&outlet, &mut reader, MUCH).await, vec![b'1'; MUCH]);

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use herenow::limits::PART_BYTES;
-use herenow_protocol::reply::{MemberView, SnapshotReason};
 use herenow_protocol::ServerFrame;
+use herenow_protocol::reply::{MemberView, SnapshotReason};
 use serde_json::json;
 use tokio::time::timeout;
 
