@@ -411,7 +411,8 @@ impl Round {
         let mut place = Some(channel.lock().presence.begin_snapshot());
         while let Some(at) = place.filter(|_| !riders.is_empty()) {
             let (part, next) = channel.lock().presence.snapshot_part(at);
-            let (to, shared) = (next.map_or(Cursor::Next(at.seq + 1), Cursor::Within), part.bytes());
+            let (to, shared) =
+                (next.map_or(Cursor::Next(at.seq + 1), Cursor::Within), part.bytes());
             riders.retain_mut(|(sub, stands)| {
                 let from = std::mem::replace(stands, to);
                 sub.visit(from, to, &shared)

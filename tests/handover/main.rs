@@ -247,6 +247,22 @@ fn a_subscribe_and_a_tick(mutant: Mutant) {
     judge(&hub, &mut [&mut writer, &mut reader]);
 }
 
+/// The same for someone whose socket has room for everything.
+fn a_roomy_subscribe_and_a_tick(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, AMPLE));
+    rest(&hub, &mut [&mut writer, &mut reader]);
+    hub.allow_flushers(2);
+    let subscribe = loom::thread::spawn(move || {
+        reader.receive(&[Request::Subscribe(0, None)]);
+        reader
+    });
+    change(&mut writer, 0);
+    whisper(&mut writer, 0);
+    let mut reader = subscribe.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
 /// Someone who was away for a moment resumes while a change is applied, ticked and passed.
 fn a_resume_and_a_tick(mutant: Mutant) {
     let hub = Hub::new(mutant);
@@ -475,6 +491,7 @@ holds! {
     a_sweep_and_a_pass: 4,
     a_sweep_that_fell_off_the_log: 4,
     a_subscribe_and_a_tick: 4,
+    a_roomy_subscribe_and_a_tick: 4,
     a_resume_and_a_tick: 4,
     a_choked_subscribe_and_a_tick: 4,
     an_unsubscribe_and_a_pass: 5,
@@ -516,8 +533,8 @@ is_found! {
         "a flusher ended while something was owed";
     a_second_flusher: StartsTwice in two_changes,
         "a subscriber was left behind";
-    a_snapshot_apart_from_its_subscription: SnapshotApart in a_subscribe_and_a_tick,
-        "a replica differs from the truth";
+    a_snapshot_apart_from_its_subscription: SnapshotApart in a_roomy_subscribe_and_a_tick,
+        "a subscriber was left behind";
     a_cursor_that_outlives_its_unsubscribe: LeavesTheCursorAlive in an_unsubscribe_and_a_pass,
         "a frame after the ok of unsubscribe";
     a_reaper_that_looks_once: ReapsWithoutLookingAgain in the_last_leaves_and_another_joins,
@@ -526,7 +543,13 @@ is_found! {
         "a channel was removed with a subscriber in it";
     an_aside_that_was_missed: ForgetsWhoMissedAnAside in a_sweep_and_an_aside,
         "a replica differs from the truth";
-    an_aside_behind_its_snapshot: AsidesBehindSnapshots in a_subscribe_and_an_aside,
+    an_aside_behind_its_snapshot: AsidesBehindSnapshots in a_roomy_subscribe_and_a_tick,
+        "an aside of what was known";
+    an_aside_within_a_snapshot: ForgetsAsidesWithinASnapshot in a_subscribe_and_an_aside,
+        "a replica differs from the truth";
+    a_place_that_is_forgotten: ForgetsThePlace in a_subscribe_and_a_tick,
+        "a subscriber was left behind";
+    what_came_within_a_snapshot: SkipsWhatCameMeanwhile in a_subscribe_and_a_tick,
         "a replica differs from the truth";
     a_resume_past_an_aside: ResumesPastAnAside in a_resume_and_an_aside,
         "a replica differs from the truth";

@@ -86,6 +86,7 @@ pub(crate) fn replicas(bytes: &[Byte]) -> [Replica; 2] {
                 };
                 let expected = known.seq + u8::from(values != [None, None]);
                 assert_eq!(seq, expected, "an aside that does not follow what was known");
+                assert!(known.whispers < whispers, "an aside of what was known");
                 (known.seq, known.whispers) = (seq, whispers);
                 apply(&mut known.values, values);
             }

@@ -49,7 +49,13 @@ enum CaughtUp {
 impl Task {
     pub(crate) fn new(hub: &Arc<Hub>, room: usize) -> Self {
         let outlet = Outlet::new(room, hub.mutant);
-        Self { hub: Arc::clone(hub), outlet, places: Vec::new(), resumed: false, turn: Cell::new(0) }
+        Self {
+            hub: Arc::clone(hub),
+            outlet,
+            places: Vec::new(),
+            resumed: false,
+            turn: Cell::new(0),
+        }
     }
 
     /// What the executor does. A task may be polled without having been woken, too.
