@@ -117,6 +117,11 @@ pub struct Limits {
           value_parser = duration::positive)]
     pub max_write_time: Duration,
 
+    /// Bytes that slow readers may keep in memory in all: rests of frames, and answers
+    #[arg(long, env = "HERENOW_MAX_BACKLOG", hide_env = true, value_name = "BYTES", default_value = "67108864",
+          value_parser = clap::value_parser!(u32).range(1 << 20..))]
+    pub max_backlog: u32,
+
     /// Connections in all [default: what the limit on open files allows]
     #[arg(long, env = "HERENOW_MAX_CONNECTIONS", hide_env = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -241,16 +246,16 @@ pub const LOG_AGE_MS: u64 = 120_000;
 /// is a burden to read.
 pub const PART_BYTES: usize = 64 * 1024;
 
+/// Parts of snapshots with members whom not everyone may see that a tick keeps to share: of
+/// [`PART_BYTES`] at most, so 4 MiB. Beyond it the same part is encoded again for who is to see it.
+pub const OWN_PARTS: usize = 64;
+
 /// Roles that a channel remembers of which some viewers were told what no log holds. Beyond it
 /// nobody resumes for a while.
 pub const MAX_UNLOGGED_ROLES: usize = 1024;
 
 /// From one count to the next at least so long, in milliseconds, for every subscriber.
 pub const COUNT_INTERVAL_MS: u64 = 1_000;
-
-/// Distinct large frames or snapshots of one channel that slow readers may keep in memory. Beyond
-/// it the readers of the oldest are closed.
-pub const PINNED_FRAMES: usize = 8;
 
 // Followers.
 
@@ -319,8 +324,31 @@ pub const MAILBOX_BYTES: usize = 64 * 1024;
 /// What a slow reader is caught up by in one go, before others get their turn.
 pub const SWEEP_BYTES: usize = 64 * 1024;
 
-/// A cut frame's rest is copied up to this size; a larger one stays shared, and counts as pinned.
+/// What a connection's task makes for it alone ends at about so many bytes: a part of a snapshot, or
+/// some frames of the log. A single member or frame may be larger.
+pub const OWN_PART_BYTES: usize = 16 * 1024;
+
+/// A socket of which the kernel says that it has room takes so many bytes whole: that is said only
+/// while a third of its buffer is free, which is more than 40 KiB.
+pub const WHOLE_BYTES: usize = SEND_BUFFER_BYTES / 2;
+
+/// A channel in which nothing was told for so long is quiet, in milliseconds: who is in the midst of a
+/// snapshot that the log does not reach back to any more begins anew then, since what follows will be
+/// the truth. Shorter than the second in which people expect it, longer than a rest usually is.
+pub const QUIET_MS: u64 = 250;
+
+/// A cut frame's rest is copied up to this size; a larger one stays shared.
 pub const TAIL_COPY_BYTES: usize = 16 * 1024;
+
+/// Snapshots that a client asks for are charged in units of so many bytes, and small ones not at all.
+pub const SNAPSHOT_UNIT_BYTES: usize = 4 * 1024;
+
+/// What a connection may ask for of them at once: 64 MiB, which is 128 channels of half a megabyte.
+/// Beyond it a `subscribe` that needs a snapshot is refused for a while.
+pub const SNAPSHOT_UNITS_BURST: u32 = 16 * 1024;
+
+/// And in a second, in the long run: one MiB.
+pub const SNAPSHOT_UNITS_PER_SECOND: u32 = 256;
 
 /// SO_SNDBUF of every socket (the kernel doubles it): small enough that a slow reader shows.
 pub const SEND_BUFFER_BYTES: usize = 64 * 1024;
@@ -420,4 +448,5 @@ pub const KICK_BATCH: usize = 8;
 /// Connections that are told of a shutdown in one go.
 pub const DRAIN_BATCH: usize = 256;
 
+const _: () = assert!(OWN_PART_BYTES < WHOLE_BYTES);
 const _: () = assert!(RESULT_BYTES >= REPLIES_PAUSE_BYTES && LIST_DEFAULT <= LIST_MAX);

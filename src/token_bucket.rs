@@ -43,10 +43,8 @@ impl TokenBucket {
     /// Charges one frame.
     pub fn charge(&mut self, rate: Rate, now_ms: u64) -> Charge {
         let burst = i64::from(rate.burst) * FRAME;
-        let elapsed = now_ms.saturating_sub(self.at_ms) as i64;
-        let gained = elapsed.saturating_mul(i64::from(rate.per_second));
-        self.level = self.level.saturating_add(gained).min(burst) - FRAME;
-        self.at_ms = now_ms;
+        self.fill(rate, now_ms);
+        self.level -= FRAME;
         if self.level >= 0 {
             Charge::Fine
         } else if self.level >= -burst {
@@ -57,6 +55,27 @@ impl TokenBucket {
             self.level = self.level.max(-2 * burst - FRAME);
             Charge::Abuse
         }
+    }
+
+    /// Takes so many tokens, whether they are there or not.
+    pub fn spend(&mut self, tokens: u32, rate: Rate, now_ms: u64) {
+        self.fill(rate, now_ms);
+        self.level -= i64::from(tokens) * FRAME;
+    }
+
+    /// In how long there is a token again, in milliseconds; `None`: there is one.
+    #[must_use]
+    pub fn lacks_ms(&mut self, rate: Rate, now_ms: u64) -> Option<u64> {
+        self.fill(rate, now_ms);
+        let lacking = FRAME - self.level;
+        (lacking > 0).then(|| lacking.unsigned_abs().div_ceil(u64::from(rate.per_second)))
+    }
+
+    fn fill(&mut self, rate: Rate, now_ms: u64) {
+        let elapsed = now_ms.saturating_sub(self.at_ms) as i64;
+        let gained = elapsed.saturating_mul(i64::from(rate.per_second));
+        self.level = self.level.saturating_add(gained).min(i64::from(rate.burst) * FRAME);
+        self.at_ms = now_ms;
     }
 
     /// In how long it is whole again, in milliseconds, if nothing more is charged.

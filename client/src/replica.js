@@ -109,7 +109,8 @@ function snapshot(replica, { epoch, seq, count, members: listed, more }) {
   const all = parts && parts.epoch === epoch && parts.seq === seq ? [...parts.members, ...listed] : listed;
   if (more) return unchanged({ ...replica, parts: { epoch, seq, members: all } });
 
-  const members = byUser([...all].reverse());
+  // Of a member that is in two parts the later counts: it was made later.
+  const members = byUser([...byUser(all).values()].reverse());
   const known = new Map([...replica.missing, ...replica.members]);
   // Of another history that is to come: who is not in it yet may still be on the way.
   const held = epoch === (replica.epoch ?? epoch) ? replica.missing : known;
@@ -153,6 +154,9 @@ function presence(replica, { seq, count, events }) {
 function happen(members, missing, event) {
   const { user, attributes } = event;
   const before = members.get(user) ?? missing.get(user);
+  // On a slow connection entries of a snapshot may be newer than its seq, and what follows tells some
+  // of it again: a join of somebody known is a change, if it is one, and what becomes of somebody
+  // unknown is nothing.
   if (event.event === 'join') {
     const after = { user, info: event.info, attributes, joinedAt: event.at };
     missing.delete(user);

@@ -64,6 +64,24 @@ const told = (changes) => changes.map(({ event, user }) => `${event} ${user}`);
 /** @param {replica.Replica} now */
 const names = (now) => replica.newestFirst(now).map(({ user }) => user);
 
+describe('a slow connection', () => {
+  test('hears of real changes only, though some is told again', () => {
+    const before = fold([snapshot(1, [member('ada'), member('bob')])]).replica;
+    const { replica: now, changes } = fold([
+      snapshot(5, [member('cid', { n: 2 })], { count: 2, more: true }),
+      snapshot(5, [member('ada')], { count: 2 }),
+      presence(6, 3, { event: 'join', user: 'cid', attributes: { n: 2 }, at: AT }),
+      presence(7, 2, { event: 'leave', user: 'bob', reason: 'left', at: AT }),
+      presence(8, 2, { event: 'join', user: 'cid', attributes: { n: 3 }, at: AT }),
+      presence(9, 2, { event: 'updateAttributes', user: 'dan', attributes: {}, at: AT }),
+    ], before);
+    assert.deepEqual(changes.map(({ event, user }) => `${event} ${user}`), [
+      'leave bob', 'join cid', 'updateAttributes cid',
+    ]);
+    assert.deepEqual([...now.members.keys()], ['ada', 'cid']);
+  });
+});
+
 describe('order', () => {
   test('is newest first, across parts and joins', () => {
     const { replica: now } = fold([

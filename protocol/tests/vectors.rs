@@ -190,7 +190,9 @@ impl Replica {
         match event {
             Event::Join { user, attributes, info, .. } => self.put(&user, &attributes, Some(&info)),
             Event::UpdateAttributes { user, attributes, info, .. } => {
-                self.put(&user, &attributes, info.as_ref());
+                if self.state.members.contains_key(user.as_str()) {
+                    self.put(&user, &attributes, info.as_ref());
+                }
             }
             Event::Leave { user, .. } | Event::Timeout { user, .. } => {
                 self.state.members.remove(user.as_str());

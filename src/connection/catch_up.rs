@@ -3,14 +3,17 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use herenow_protocol::Level;
-use herenow_protocol::reply::SnapshotReason;
+use herenow_protocol::{Level, encode};
 
 use super::client::Client;
+use super::place::Place;
+use crate::auth::Caller;
 use crate::delivery::{Cursor, Owed, Sending, Subscription, Sweep, Want};
 use crate::hub::{At, Channel};
-use crate::limits::SWEEP_BYTES;
+use crate::limits::{OWN_PART_BYTES, QUIET_MS, SWEEP_BYTES};
 use crate::now::Now;
+use crate::presence::{ChannelState, SnapshotPlace};
+use herenow_protocol::reply::SnapshotReason;
 
 /// What a step of catching up came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,23 +22,32 @@ pub(super) enum CaughtUp {
     ForNow,
     /// There is more, but others should have their turn.
     NotYet,
+    /// There is more, and no room for it: not of this socket, but among what slow readers keep. The
+    /// task is woken when there is.
+    NoRoom,
 }
 
 impl Client {
-    /// Sends what is owed: the rest of a cut frame, the replies, then each channel's missed frames
-    /// from its cursor on. The connection's lock is held throughout: a frame appended before the
-    /// last look is sent here, one appended later finds its pass waiting for that lock.
-    pub(super) fn catch_up(&self, sending: &mut Sending<'_>, now: Now) -> CaughtUp {
+    /// Sends what is owed: the rest of a cut frame, the replies, then what each channel has to tell
+    /// from its cursor on, a little of each in turn. The connection's lock is held throughout: a frame
+    /// appended before the last look at a log is sent here, one appended later finds its pass waiting
+    /// for that lock.
+    pub(super) fn catch_up(&mut self, sending: &mut Sending<'_>, now: Now) -> CaughtUp {
         if sending.resume() != Sweep::Done {
             return CaughtUp::ForNow;
         }
-        let mut bytes = 0;
-        for place in self.places.iter() {
-            let Some(subscribed) = &place.subscribed else { continue };
-            match send_missed(&place.channel, &subscribed.subscription, sending, now) {
-                (Sweep::Done, sent) => bytes += sent,
-                _ => return CaughtUp::ForNow,
+        let (mut bytes, mut idle) = (0, 0);
+        let places = self.places.len();
+        while idle < places {
+            let turn = usize::from(self.turn) % places;
+            let Some(place) = self.places.iter().nth(turn) else { break };
+            match self.send_next(place, sending, now) {
+                (Sweep::Done, 0) => idle += 1,
+                (Sweep::Done, sent) => (bytes, idle) = (bytes + sent, 0),
+                (Sweep::NoRoom, _) => return CaughtUp::NoRoom,
+                (Sweep::Full | Sweep::Broken, _) => return CaughtUp::ForNow,
             }
+            self.turn = (turn + 1) as u16;
             if bytes >= SWEEP_BYTES {
                 return CaughtUp::NotYet;
             }
@@ -63,7 +75,7 @@ impl Client {
                     Owed::Nothing | Owed::CountLater { .. } => false,
                     // Its level changed and changed back since the log was looked at.
                     Owed::Frames(seq) => seq < door.presence().next_seq(),
-                    Owed::Snapshot(_) | Owed::Count | Owed::Switch(_) => true,
+                    Owed::Snapshot(_) | Owed::Part(_) | Owed::Count | Owed::Switch(_) => true,
                 };
                 if wants {
                     door.want(Arc::clone(subscription));
@@ -73,35 +85,88 @@ impl Client {
     }
 }
 
-/// Sends what a subscription lacks of its channel, and says how many bytes that was.
-fn send_missed(
-    channel: &Channel,
-    subscription: &Subscription,
-    sending: &mut Sending<'_>,
-    now: Now,
-) -> (Sweep, usize) {
-    thread_local! {
-        static MISSED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    }
-    let cursor = sending.cursor(subscription);
-    MISSED.with_borrow_mut(|missed| {
-        missed.clear();
-        let look = channel.look();
-        let Owed::Frames(seq) = look.standing().owed(subscription.asked(), cursor, now.mono_ms)
-        else {
-            return (Sweep::Done, 0);
-        };
-        let next_seq = look.presence().next_seq();
-        match look.presence().since(seq) {
-            Some([]) => return (Sweep::Done, 0),
-            Some(frames) => missed.extend_from_slice(frames),
-            None => {
-                sending
-                    .set_cursor(subscription, Cursor::Want(Want::Snapshot(SnapshotReason::Resync)));
-                return (Sweep::Done, 0);
-            }
+/// What comes next for a subscriber.
+enum Next {
+    /// Nothing, or nothing before the connection flows.
+    Nothing,
+    /// What was put into the buffer, after which the subscription stands here.
+    Bytes(Cursor),
+}
+
+impl Client {
+    /// Sends the next of what a subscription lacks of its channel, at most about [`OWN_PART_BYTES`], and
+    /// says how many bytes that was: some frames of the log, or a part of a snapshot.
+    fn send_next(&self, place: &Place, sending: &mut Sending<'_>, now: Now) -> (Sweep, usize) {
+        thread_local! {
+            static NEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
-        drop(look);
-        (sending.catch_up(subscription, next_seq, missed), missed.len())
-    })
+        let Some(subscribed) = &place.subscribed else { return (Sweep::Done, 0) };
+        let subscription = &*subscribed.subscription;
+        NEXT.with_borrow_mut(|bytes| {
+            bytes.clear();
+            match self.next(&place.channel, subscription, sending, bytes, now) {
+                Next::Nothing => (Sweep::Done, 0),
+                Next::Bytes(to) => {
+                    let backlog = self.desk.hub().backlog();
+                    (sending.catch_up(subscription, to, bytes, backlog), bytes.len())
+                }
+            }
+        })
+    }
+
+    fn next(
+        &self,
+        channel: &Channel,
+        subscription: &Subscription,
+        sending: &mut Sending<'_>,
+        out: &mut Vec<u8>,
+        now: Now,
+    ) -> Next {
+        let resync = Cursor::Want(Want::Snapshot(SnapshotReason::Resync));
+        let cursor = sending.cursor(subscription);
+        let look = channel.look();
+        let presence = look.presence();
+        match look.standing().owed(subscription.asked(), cursor, now.mono_ms) {
+            Owed::Frames(seq) => match presence.first_since(seq, OWN_PART_BYTES) {
+                Some(([], _)) => Next::Nothing,
+                Some((frames, next_seq)) => {
+                    out.extend_from_slice(frames);
+                    Next::Bytes(Cursor::Next(next_seq))
+                }
+                None => {
+                    sending.set_cursor(subscription, resync);
+                    Next::Nothing
+                }
+            },
+            Owed::Part(place) => {
+                let place = if is_in_vain(place, presence, now) {
+                    SnapshotPlace { renewed: true, ..presence.begin_snapshot(place.reason) }
+                } else {
+                    place
+                };
+                let user = self.outlet.user();
+                let access = sending.access().map(Arc::as_ref);
+                let viewer = Caller::User { user, access }.viewer();
+                let (part, rest) = presence.snapshot_part(place, viewer, OWN_PART_BYTES);
+                let epoch = presence.epoch();
+                drop(look);
+                encode::text_message(&part.frame(channel.name(), epoch), out);
+                Next::Bytes(match rest {
+                    Some(rest) => Cursor::Within(rest),
+                    None if place.missed => resync,
+                    None => Cursor::Next(place.seq + 1),
+                })
+            }
+            _ => Next::Nothing,
+        }
+    }
+}
+
+/// Whether another snapshot has to follow the one under way, since the log does not reach back to its
+/// beginning, and nothing has been told for a while: then the truth is there soonest if it begins anew
+/// at once. Once at most, so that it ends however often the channel falls quiet.
+fn is_in_vain(place: SnapshotPlace, presence: &ChannelState, now: Now) -> bool {
+    let quiet = || presence.told_ms().is_none_or(|told_ms| told_ms + QUIET_MS <= now.mono_ms);
+    let followed = !place.missed && presence.since(place.seq + 1).is_some();
+    !place.renewed && !followed && quiet()
 }

@@ -11,6 +11,7 @@ use crate::actions::Desk;
 use crate::auth::Caller;
 use crate::delivery::{Outlet, Sending};
 use crate::presence::Source;
+use crate::token_bucket::TokenBucket;
 
 /// One connection's client.
 #[derive(Debug)]
@@ -23,6 +24,11 @@ pub struct Client {
     pub(super) retime: bool,
     /// A subscription resumed: its missed frames are to follow its `ok`.
     pub(super) resumed: bool,
+    /// Whose turn it is to be caught up, among the places.
+    pub(super) turn: u16,
+    /// What the client may still ask for of snapshots. Boxed, since it is whole until a large one was
+    /// asked for.
+    pub(super) snapshots: Option<Box<TokenBucket>>,
     /// The client was told that its token ends soon.
     pub(super) warned: bool,
 }

@@ -63,7 +63,7 @@ impl Client {
                 self.set_attributes(channel, attributes, merge, ttl_ms, now)
             }
             Request::Subscribe { channel, level, since } => {
-                self.subscribe(sending, channel, level, since)
+                self.subscribe(sending, channel, level, since, now)
             }
             Request::Unsubscribe { channel } => Ok(self.unsubscribe(sending, channel)),
             Request::GetMembers { channel, limit, after } => {

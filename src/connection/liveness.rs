@@ -76,6 +76,11 @@ impl Heart {
         }
     }
 
+    /// The socket may have room, but what is to be written waits for other room: no time goes by.
+    pub fn waits(&mut self, sent: u32, now_ms: u64) {
+        self.full = Some(Box::new((now_ms, sent)));
+    }
+
     /// What the socket needs now.
     #[must_use]
     pub fn check(&self, rules: PingRules, now_ms: u64) -> Pulse {
@@ -116,6 +121,8 @@ mod tests {
         assert_eq!(heart.check(RULES, 37), Pulse::Stuck);
         heart.full(101, 37);
         assert_eq!(heart.check(RULES, 43), Pulse::Quiet { until_ms: 44 });
+        heart.waits(101, 44);
+        assert_eq!(heart.check(RULES, 50), Pulse::Quiet { until_ms: 51 });
         heart.flowing(43);
         assert_eq!(heart.check(RULES, 60), Pulse::Quiet { until_ms: 68 });
     }

@@ -3,35 +3,51 @@
 use std::sync::Arc;
 
 use herenow_protocol::reply::{InForce, LevelReason, SnapshotReason};
-use herenow_protocol::{ChannelName, Level, Refusal, Since, UserId};
+use herenow_protocol::{ChannelName, ErrorCode, Level, Refusal, Since, UserId};
 
 use super::client::{Client, Done};
 use super::place::{Place, Subscribed};
+use crate::auth::Caller;
 use crate::delivery::{Cursor, Flow, Outlet, Sending, Subscription, Want};
 use crate::hub::{At, Door};
+use crate::limits::{SNAPSHOT_UNITS_BURST, SNAPSHOT_UNITS_PER_SECOND};
+use crate::now::Now;
+use crate::token_bucket::{Rate, TokenBucket};
+
+/// What a connection may ask for of snapshots, in units.
+const SNAPSHOT_RATE: Rate =
+    Rate { per_second: SNAPSHOT_UNITS_PER_SECOND, burst: SNAPSHOT_UNITS_BURST };
 
 impl Client {
     pub(super) fn subscribe(
         &mut self,
-        sending: &Sending<'_>,
+        sending: &mut Sending<'_>,
         name: ChannelName,
         asked: Level,
         since: Option<Since>,
+        now: Now,
     ) -> Result<Done, Refusal> {
+        let lacks_ms = self.lacks_ms(sending, now);
         let Self { desk, rules, places, outlet, .. } = self;
         places.check_room(&name, rules.max_channels)?;
-        let caller = Self::caller(outlet, sending);
+        let access = sending.access().cloned();
+        let caller = Caller::User { user: outlet.user(), access: access.as_deref() };
         let viewer = caller.viewer();
         let held = places.held(&name);
         let at = held.as_ref().map_or(At::Named(&name), At::Held);
         let (level, resumed, changed) = desk.subscribe(caller, at, asked, |door| {
             let level = door.standing().level(asked);
-            let place = places.get_or_add(door.channel());
-            let changed = changed(place, sending, asked, level);
-            let subscription = subscription(place, door, outlet, sending, asked);
             let resumed = since
                 .filter(|_| level == InForce::Events)
                 .and_then(|since| door.presence().resume(since, viewer));
+            if level == InForce::Events && resumed.is_none() && lacks_ms.is_some() {
+                let rule = "snapshots are asked for faster than allowed";
+                let refusal = Refusal::new(ErrorCode::RateLimited, rule);
+                return Err(Refusal { retry_after_ms: lacks_ms, ..refusal });
+            }
+            let place = places.get_or_add(door.channel());
+            let changed = changed(place, sending, asked, level);
+            let subscription = subscription(place, door, outlet, sending, asked);
             sending.set_cursor(
                 &subscription,
                 match (level, resumed) {
@@ -49,13 +65,36 @@ impl Client {
             if resumed.is_none() && sending.flow() == Flow::Flowing {
                 door.want(subscription);
             }
-            (level, resumed.is_some(), changed)
-        })?;
+            Ok((level, resumed.is_some(), changed))
+        })??;
         self.resumed |= resumed;
         Ok(Done::Subscribed { channel: name, level, resumed, changed })
     }
 
-    pub(super) fn unsubscribe(&mut self, sending: &Sending<'_>, name: ChannelName) -> Done {
+    /// Takes from what the client may ask for what its snapshots have cost since the last look. The
+    /// result: in how long it may ask for another, in milliseconds; `None`: now.
+    fn lacks_ms(&mut self, sending: &mut Sending<'_>, now: Now) -> Option<u64> {
+        self.charge_snapshots(sending, now);
+        let bucket = self.snapshots.as_mut()?;
+        let lacks_ms = bucket.lacks_ms(SNAPSHOT_RATE, now.mono_ms);
+        if bucket.is_whole(SNAPSHOT_RATE, now.mono_ms) {
+            self.snapshots = None;
+        }
+        lacks_ms
+    }
+
+    /// Charges what snapshots that the client asked for have cost: as they are sent, since before
+    /// nobody knows how large they are.
+    pub(super) fn charge_snapshots(&mut self, sending: &mut Sending<'_>, now: Now) {
+        let units = sending.take_snapshots();
+        if units > 0 {
+            let whole = || Box::new(TokenBucket::new(SNAPSHOT_RATE, now.mono_ms));
+            let bucket = self.snapshots.get_or_insert_with(whole);
+            bucket.spend(units.into(), SNAPSHOT_RATE, now.mono_ms);
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, sending: &mut Sending<'_>, name: ChannelName) -> Done {
         let Self { desk, places, .. } = self;
         if let Some(place) = places.find(&name) {
             place.unsubscribe(desk.hub(), sending);
@@ -67,7 +106,7 @@ impl Client {
     /// Watches all of `users`, or none. A user that is watched already is told again.
     pub(super) fn watch(
         &mut self,
-        sending: &Sending<'_>,
+        sending: &mut Sending<'_>,
         users: &[UserId],
     ) -> Result<Done, Refusal> {
         let own = self.outlet.user().clone();
@@ -81,7 +120,7 @@ impl Client {
         Ok(Done::Quiet(None))
     }
 
-    fn watch_one(&mut self, sending: &Sending<'_>, name: &ChannelName) {
+    fn watch_one(&mut self, sending: &mut Sending<'_>, name: &ChannelName) {
         let Self { desk, places, outlet, .. } = self;
         desk.watch(name, |door| {
             let place = places.get_or_add(door.channel());
@@ -95,7 +134,7 @@ impl Client {
         });
     }
 
-    pub(super) fn unwatch(&mut self, sending: &Sending<'_>, users: &[UserId]) -> Done {
+    pub(super) fn unwatch(&mut self, sending: &mut Sending<'_>, users: &[UserId]) -> Done {
         let Self { desk, places, outlet, .. } = self;
         for user in users {
             if let Some(place) = places.find(&ChannelName::of_status(user, outlet.user())) {
@@ -110,7 +149,7 @@ impl Client {
 /// Why the connection comes to another level by asking for `asked`, if it does.
 fn changed(
     place: &Place,
-    sending: &Sending<'_>,
+    sending: &mut Sending<'_>,
     asked: Level,
     level: InForce,
 ) -> Option<LevelReason> {
@@ -128,7 +167,7 @@ fn subscription(
     place: &mut Place,
     door: &mut Door<'_>,
     outlet: &Arc<Outlet>,
-    sending: &Sending<'_>,
+    sending: &mut Sending<'_>,
     asked: Level,
 ) -> Arc<Subscription> {
     let other = place.subscribed.take_if(|before| before.subscription.asked() != asked);

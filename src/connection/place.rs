@@ -34,7 +34,7 @@ pub struct Place {
 
 impl Place {
     /// Ends the subscription, if there is one: nothing is sent to it any more.
-    pub(super) fn unsubscribe(&mut self, hub: &Arc<Hub>, sending: &Sending<'_>) {
+    pub(super) fn unsubscribe(&mut self, hub: &Arc<Hub>, sending: &mut Sending<'_>) {
         let Some(Subscribed { subscription, slot }) = self.subscribed.take() else { return };
         sending.set_cursor(&subscription, Cursor::Dead);
         hub.enter(At::Held(&self.channel), |door| door.unsubscribe(subscription.asked(), slot));
@@ -115,6 +115,18 @@ impl Places {
     /// Forgets places that are neither joined nor subscribed.
     pub fn tidy(&mut self) {
         self.0.retain(|place| place.joined || place.subscribed.is_some());
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// All places.

@@ -11,7 +11,7 @@ use super::client::{Client, Done};
 use super::dialect::Dialect;
 use super::ending::End;
 use crate::actions::observing::right_of;
-use crate::auth::{Access, Right};
+use crate::auth::{Access, Caller, Right};
 use crate::delivery::{Cursor, Flow, Sending, Want};
 use crate::hub::At;
 use crate::limits::EXPIRY_WARNING_MS;
@@ -77,10 +77,16 @@ impl Client {
     }
 
     /// Ends what the connection's token does not grant any longer, and says what that was.
-    fn give_back(&mut self, sending: &Sending<'_>, now: Now) -> (Vec<ChannelName>, Vec<UserId>) {
+    fn give_back(
+        &mut self,
+        sending: &mut Sending<'_>,
+        now: Now,
+    ) -> (Vec<ChannelName>, Vec<UserId>) {
         let (mut channels, mut users) = (Vec::new(), Vec::new());
         let Self { desk, places, outlet, .. } = self;
-        let (hub, caller) = (desk.hub(), Self::caller(outlet, sending));
+        let access = sending.access().cloned();
+        let (hub, caller) =
+            (desk.hub(), Caller::User { user: outlet.user(), access: access.as_deref() });
         for place in places.iter_mut() {
             let name = place.channel.name().clone();
             let lacks = |right| caller.may_read(right, &name).is_err();
@@ -110,13 +116,13 @@ impl Client {
     }
 
     /// The user's roles changed: its replicas start from what it may see now.
-    fn look_anew(&self, sending: &Sending<'_>) {
+    fn look_anew(&self, sending: &mut Sending<'_>) {
         for place in self.places.iter() {
             let Some(subscribed) = &place.subscribed else { continue };
             let subscription = &subscribed.subscription;
             // Whom a user may watch is a right; what is seen of the watched does not depend on roles.
             let replica = !place.channel.name().is_status()
-                && matches!(sending.cursor(subscription), Cursor::Next(_));
+                && matches!(sending.cursor(subscription), Cursor::Next(_) | Cursor::Within(_));
             if !replica || subscription.asked() == Level::Count {
                 continue;
             }

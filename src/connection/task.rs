@@ -140,6 +140,8 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
                 retime: true,
                 warned: false,
                 resumed: false,
+                turn: 0,
+                snapshots: None,
             },
             dialect,
             guard: Some(guard),
@@ -172,6 +174,7 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         let mut sending = self.client.outlet.lock();
         let (flow, has_letters) = (sending.flow(), sending.has_letters());
         self.client.count_choked(&mut sending);
+        sending.count_replies(self.client.desk.hub().backlog());
         drop(sending);
         if self.client.outlet.take_wake(Wake::Drain) {
             return Err(End::Drain);
@@ -180,13 +183,17 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
             return Err(End::Kicked);
         }
         if flow == Flow::Closed {
-            return Err(self.why_closed());
+            return Err(End::Lost);
         }
         if flow == Flow::Choked {
             let ready = self.client.outlet.transport().poll_write_ready(cx);
             if let Poll::Ready(ready) = ready {
                 ready.map_err(|_| End::Lost)?;
-                return self.catch_up(now);
+                match self.catch_up(cx, now)? {
+                    // It waits for room, not for its socket.
+                    AfterStep::Wait => {}
+                    step => return Ok(step),
+                }
             }
         }
         if has_letters && !self.paused {
@@ -213,16 +220,12 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
     /// reader's letters stay in its mailbox, which is bounded, until it has taken what is queued.
     fn pass_on_letters(&mut self) {
         let mut sending = self.client.outlet.lock();
-        while pause_if_unread(&mut sending, &mut self.paused) == AfterFrame::More
+        while pause_if_unread(&self.client, &mut sending, &mut self.paused) == AfterFrame::More
             && let Some(letter) = sending.take_letter()
         {
             self.dialect.reply(&mut sending, letter.frame());
         }
         sending.flush_replies();
-    }
-
-    fn why_closed(&self) -> End {
-        if self.client.outlet.is_revoked() { End::too_slow() } else { End::Lost }
     }
 
     /// Reads what has come, into the thread's buffer, and acts on it.
@@ -253,7 +256,7 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         let decoded = decoder.feed(input, limit, now.mono_ms, |incoming| {
             let charge = bucket.charge(client.rules.rate, now.mono_ms);
             match take(client, dialect, &mut sending, incoming, charge, now) {
-                Ok(()) => pause_if_unread(&mut sending, paused),
+                Ok(()) => pause_if_unread(client, &mut sending, paused),
                 Err(why) => {
                     end = Some(why);
                     AfterFrame::Stop
@@ -275,12 +278,20 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
     }
 
     /// The socket takes bytes again: everything that is owed, oldest first.
-    fn catch_up(&mut self, now: Now) -> Result<AfterStep, End> {
+    fn catch_up(&mut self, cx: &Context<'_>, now: Now) -> Result<AfterStep, End> {
         let outlet = Arc::clone(&self.client.outlet);
         let mut sending = outlet.lock();
         let caught_up = self.client.catch_up(&mut sending, now);
+        self.client.charge_snapshots(&mut sending, now);
+        let backlog = self.client.desk.hub().backlog();
+        sending.count_replies(backlog);
         match sending.flow() {
             Flow::Flowing => self.heart.flowing(now.mono_ms),
+            Flow::Choked if caught_up == CaughtUp::NoRoom => {
+                // Its write time stands still: it is not its client that keeps it waiting.
+                self.heart.waits(sending.sent(), now.mono_ms);
+                backlog.wait(outlet.id(), cx.waker());
+            }
             Flow::Choked => self.heart.full(sending.sent(), now.mono_ms),
             Flow::Closed => return Err(End::Lost),
         }
@@ -292,7 +303,11 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
                 self.receive(&mut [], now)?;
             }
         }
-        Ok(if caught_up == CaughtUp::NotYet { AfterStep::Yield } else { AfterStep::Again })
+        Ok(match caught_up {
+            CaughtUp::ForNow => AfterStep::Again,
+            CaughtUp::NotYet => AfterStep::Yield,
+            CaughtUp::NoRoom => AfterStep::Wait,
+        })
     }
 
     /// Does what is due, and arms the connection's timer for what is due next.
@@ -401,10 +416,12 @@ fn take(
 }
 
 /// Stops reading from a client that does not read.
-fn pause_if_unread(sending: &mut Sending<'_>, paused: &mut bool) -> AfterFrame {
-    if sending.queued() > REPLIES_PAUSE_BYTES {
+fn pause_if_unread(client: &Client, sending: &mut Sending<'_>, paused: &mut bool) -> AfterFrame {
+    let full = sending.flow() == Flow::Choked && client.desk.hub().backlog().is_full();
+    let most = if full { 0 } else { REPLIES_PAUSE_BYTES };
+    if sending.queued() > most {
         sending.flush_replies();
-        *paused = sending.queued() > REPLIES_PAUSE_BYTES;
+        *paused = sending.queued() > most;
     }
     if *paused { AfterFrame::Pause } else { AfterFrame::More }
 }

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use herenow_protocol::reply::{InForce, SnapshotReason};
 
+use crate::presence::SnapshotPlace;
+
 /// Where a subscription stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cursor {
@@ -19,6 +21,8 @@ pub enum Cursor {
     },
     /// It waits for what its level begins with.
     Want(Want),
+    /// In the midst of a snapshot.
+    Within(SnapshotPlace),
     /// It ended: nothing is sent any more.
     Dead,
 }
@@ -37,14 +41,26 @@ impl Cursor {
     #[must_use]
     pub fn level(self) -> Option<InForce> {
         match self {
-            Self::Next(_) | Self::Want(Want::Snapshot(_)) => Some(InForce::Events),
+            Self::Next(_) | Self::Want(Want::Snapshot(_)) | Self::Within(_) => {
+                Some(InForce::Events)
+            }
             Self::Counted { .. } | Self::Want(Want::Count) => Some(InForce::Count),
             Self::Dead => None,
         }
     }
+
+    /// Whether what comes next is of a snapshot that the client brought about: that is charged.
+    pub(super) fn is_in_asked_snapshot(self) -> bool {
+        match self {
+            Self::Want(Want::Snapshot(reason)) | Self::Within(SnapshotPlace { reason, .. }) => {
+                reason != SnapshotReason::Resync
+            }
+            _ => false,
+        }
+    }
 }
 
-/// A [`Cursor`] that is guarded by its *connection's* lock. It is made of atomics because safe
+/// A [`Cursor`], apart from the place in a snapshot, that is guarded by its *connection's* lock. It is made of atomics because safe
 /// Rust can't say "guarded by another object's lock"; no ordering is needed, and whoever holds the
 /// lock cannot see one half without the other.
 #[derive(Debug)]
@@ -65,6 +81,7 @@ impl CursorCell {
     const WANT_RESYNC: u64 = u64::MAX - 2;
     const WANT_LEVEL: u64 = u64::MAX - 3;
     const WANT_COUNT: u64 = u64::MAX - 4;
+    const WITHIN: u64 = u64::MAX - 5;
     /// Added to the seq of a count.
     const COUNTED: u64 = 1 << 63;
 
@@ -75,8 +92,11 @@ impl CursorCell {
         cell
     }
 
-    pub(super) fn get(&self) -> Cursor {
-        match self.load() {
+    /// `None`: it is in the midst of a snapshot, and where is kept elsewhere: few ever are, and there
+    /// is no room for it here.
+    pub(super) fn get(&self) -> Option<Cursor> {
+        Some(match self.load() {
+            Self::WITHIN => return None,
             Self::DEAD => Cursor::Dead,
             Self::WANT_FIRST => Cursor::Want(Want::Snapshot(SnapshotReason::Subscribed)),
             Self::WANT_RESYNC => Cursor::Want(Want::Snapshot(SnapshotReason::Resync)),
@@ -87,7 +107,7 @@ impl CursorCell {
                 at_ms: self.counted_ms.load(Ordering::Relaxed),
             },
             seq => Cursor::Next(seq),
-        }
+        })
     }
 
     pub(super) fn set(&self, cursor: Cursor) {
@@ -101,6 +121,7 @@ impl CursorCell {
                 self.counted_ms.store(at_ms, Ordering::Relaxed);
                 Self::COUNTED | seq
             }
+            Cursor::Within(_) => Self::WITHIN,
             Cursor::Next(seq) => seq,
         };
         self.store(value);
@@ -126,7 +147,7 @@ mod tests {
     #[test]
     fn a_cell_keeps_every_cursor() {
         let cell = CursorCell::new();
-        assert_eq!(cell.get(), Cursor::Dead);
+        assert_eq!(cell.get(), Some(Cursor::Dead));
         for cursor in [
             Cursor::Next(0),
             Cursor::Next(CursorCell::COUNTED - 1),
@@ -139,7 +160,12 @@ mod tests {
             Cursor::Dead,
         ] {
             cell.set(cursor);
-            assert_eq!(cell.get(), cursor);
+            assert_eq!(cell.get(), Some(cursor));
         }
+        let (seq, reason) = (7, SnapshotReason::Level);
+        let rest = crate::presence::Rest::Public(9);
+        let place = SnapshotPlace { seq, reason, rest, missed: false, renewed: false };
+        cell.set(Cursor::Within(place));
+        assert_eq!(cell.get(), None);
     }
 }

@@ -3,20 +3,25 @@
 //! A connection has no queue. A pass writes a channel's new frame to every subscriber's socket
 //! directly ([`Subscription::visit`]). When a socket is full, the rest of a cut frame is its `tail`
 //! and the connection is choked: passes skip it, its cursors stay where they are, and its own task
-//! catches up from the channels' logs once the socket takes bytes again ([`Sweep`]). What a slow
-//! reader costs is bounded by its tail, its replies and its mailbox, however long it sleeps.
+//! catches up from the channels' logs once the socket takes bytes again ([`Sweep`]). What slow
+//! readers keep alive is bounded in the whole broker ([`Backlog`]), however many they are and however
+//! long they sleep.
 //!
 //! In the order in which the files need each other:
 //!
 //! - [`transport`]: the socket, and the only place that knows what it is made of.
+//! - [`backlog`]: how many bytes slow readers keep alive, in the whole broker.
 //! - [`shared_frame`]: bytes that many sockets are to get.
 //! - [`cursor`]: where a subscription stands.
+//! - [`behind`]: what there is of a connection only while it lags.
 //! - [`mailbox`]: why a connection's task is to look, and letters for its client.
 //! - [`writer`]: what is still to be written, and the lock that orders everything written.
 //! - [`outlet`]: a connection as others may touch it.
 //! - [`subscription`]: a connection that observes a channel, and how it is told.
 //! - [`owed`]: what it is owed, and so which level is in force.
 
+pub mod backlog;
+pub mod behind;
 pub mod cursor;
 pub mod mailbox;
 pub mod outlet;
@@ -26,6 +31,7 @@ pub mod subscription;
 pub mod transport;
 pub mod writer;
 
+pub use backlog::Backlog;
 pub use cursor::{Cursor, Want};
 pub use mailbox::{Letter, Undelivered, Wake};
 pub use outlet::Outlet;

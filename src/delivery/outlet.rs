@@ -10,7 +10,6 @@ use herenow_protocol::UserId;
 use parking_lot::Mutex;
 
 use super::mailbox::{Letter, Undelivered, Wake, Wakes};
-use super::shared_frame::SharedFrame;
 use super::transport::Transport;
 use super::writer::{Sending, Writer};
 use crate::auth::{Access, Identity};
@@ -121,7 +120,7 @@ impl Outlet {
     /// Takes the connection's lock: whoever holds the result is the only one who writes.
     #[must_use]
     pub fn lock(&self) -> Sending<'_> {
-        Sending::new(self.id, &self.transport, self.writer.lock())
+        Sending::new(&self.transport, self.writer.lock())
     }
 
     /// Registers the connection's task to be woken.
@@ -150,17 +149,6 @@ impl Outlet {
     /// The connection ended, or its mailbox is full.
     pub fn post(&self, letter: Arc<Letter>) -> Result<(), Undelivered> {
         self.writer.lock().post(letter)
-    }
-
-    /// Lets the connection go if it still has a part of `frame` to send.
-    pub fn give_up(&self, frame: &Arc<SharedFrame>) {
-        self.writer.lock().give_up(frame);
-    }
-
-    /// Whether the connection was closed because it kept memory that others needed freed.
-    #[must_use]
-    pub fn is_revoked(&self) -> bool {
-        self.writer.lock().is_revoked()
     }
 }
 

@@ -10,7 +10,7 @@ use herenow_protocol::reply::{InForce, SnapshotReason};
 
 use super::cursor::{Cursor, Want};
 use crate::limits::COUNT_INTERVAL_MS;
-use crate::presence::Standing;
+use crate::presence::{SnapshotPlace, Standing};
 
 impl Standing {
     /// What a subscriber is owed that asked for `asked` and stands at `cursor`.
@@ -20,6 +20,7 @@ impl Standing {
             (_, Cursor::Dead) => Owed::Nothing,
             (InForce::Events, Cursor::Next(seq)) => Owed::Frames(seq),
             (InForce::Events, Cursor::Want(Want::Snapshot(reason))) => Owed::Snapshot(reason),
+            (InForce::Events, Cursor::Within(place)) => Owed::Part(place),
             (InForce::Count, Cursor::Want(Want::Count)) => Owed::Count,
             (InForce::Count, Cursor::Counted { seq, .. }) if seq >= self.moved_seq => Owed::Nothing,
             (InForce::Count, Cursor::Counted { at_ms, .. }) => {
@@ -49,6 +50,8 @@ pub enum Owed {
     Frames(u64),
     /// A snapshot.
     Snapshot(SnapshotReason),
+    /// The next part of a snapshot.
+    Part(SnapshotPlace),
     /// A `count` frame, at once.
     Count,
     /// A `count` frame, but the last one is not old enough.
@@ -63,9 +66,16 @@ pub enum Owed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::presence::Roster;
+    use crate::presence::{Rest, Roster};
 
     const LISTED: Standing = Standing { roster: Roster::Listed, moved_seq: 7 };
+    const PLACE: SnapshotPlace = SnapshotPlace {
+        seq: 3,
+        reason: SnapshotReason::Subscribed,
+        rest: Rest::Public(9),
+        missed: false,
+        renewed: false,
+    };
     const COUNTED: Standing = Standing { roster: Roster::Counted, moved_seq: 7 };
 
     /// Whoever asked for a level is at it whatever the channel's size; `auto` goes by the size.
@@ -77,6 +87,7 @@ mod tests {
             Cursor::Want(Want::Snapshot(SnapshotReason::Subscribed)),
             Cursor::Want(Want::Snapshot(SnapshotReason::Resync)),
             Cursor::Want(Want::Snapshot(SnapshotReason::Level)),
+            Cursor::Within(PLACE),
         ];
         let of_count = [
             Cursor::Want(Want::Count),
@@ -94,8 +105,8 @@ mod tests {
         ] {
             assert_eq!(standing.level(asked), level);
             assert_eq!(standing.owed(asked, Cursor::Dead, 5_000), Owed::Nothing);
-            for (cursors, of) in [(of_events, Events), (of_count, Count)] {
-                for cursor in cursors {
+            for (cursors, of) in [(&of_events[..], Events), (&of_count[..], Count)] {
+                for &cursor in cursors {
                     assert_eq!(cursor.level(), Some(of));
                     let switched = standing.owed(asked, cursor, 5_000) == Owed::Switch(level);
                     assert_eq!(switched, of != level, "{asked:?} {standing:?} {cursor:?}");
@@ -108,6 +119,7 @@ mod tests {
     fn at_events_it_is_what_it_lacks() {
         let owed = |cursor| LISTED.owed(Level::Auto, cursor, 0);
         assert_eq!(owed(Cursor::Next(3)), Owed::Frames(3));
+        assert_eq!(owed(Cursor::Within(PLACE)), Owed::Part(PLACE));
         for reason in [SnapshotReason::Subscribed, SnapshotReason::Resync, SnapshotReason::Level] {
             assert_eq!(owed(Cursor::Want(Want::Snapshot(reason))), Owed::Snapshot(reason));
         }

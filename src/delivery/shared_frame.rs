@@ -1,24 +1,22 @@
-//! Bytes that many sockets are to get: a tick's frames, or a snapshot.
+//! Bytes that many sockets are to get: a tick's frame, or a part of a snapshot.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
+use super::backlog::{Backlog, Held};
 
-/// Shared bytes. A slow reader that got a part of them keeps them alive until it took the rest, so
-/// a channel counts the frames that are kept and lets the readers of the oldest go.
+/// Shared bytes. A slow reader that got a part of them keeps them alive until it took the rest;
+/// from then on they count as kept, once for all who keep them.
 pub struct SharedFrame {
     bytes: Box<[u8]>,
-    /// The numbers of the connections that keep it: whoever revokes it finds them by that. A leaf
-    /// lock.
-    holders: Mutex<Vec<u64>>,
+    kept: OnceLock<Held>,
 }
 
 impl SharedFrame {
     /// Bytes to be shared.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Arc<Self> {
-        Arc::new(Self { bytes: bytes.into_boxed_slice(), holders: Mutex::new(Vec::new()) })
+        Arc::new(Self { bytes: bytes.into_boxed_slice(), kept: OnceLock::new() })
     }
 
     /// The bytes.
@@ -27,17 +25,14 @@ impl SharedFrame {
         &self.bytes
     }
 
-    pub(super) fn held_by(&self, connection: u64) {
-        self.holders.lock().push(connection);
+    /// Somebody keeps a rest of it.
+    pub(super) fn keep(&self, backlog: &Arc<Backlog>) {
+        self.kept.get_or_init(|| backlog.hold(self.bytes.len()));
     }
 
-    /// The numbers of the connections that kept a part of this to send, each once for every time
-    /// that it was cut. Some may have sent it since, or have ended: [`Outlet::give_up`] looks again.
-    ///
-    /// [`Outlet::give_up`]: super::Outlet::give_up
-    #[must_use]
-    pub fn take_holders(&self) -> Vec<u64> {
-        std::mem::take(&mut *self.holders.lock())
+    /// Whether somebody kept a rest of it.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.get().is_some()
     }
 }
 

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use herenow_protocol::Level;
 use herenow_protocol::reply::SnapshotReason;
 
+use super::backlog::Backlog;
 use super::cursor::{Cursor, CursorCell, Want};
 use super::outlet::Outlet;
 use super::shared_frame::SharedFrame;
 use super::writer::{Flow, Sending, Sweep};
+use crate::presence::SnapshotPlace;
 
 /// A connection that observes a channel, at the level that it asked for: asking for another makes
 /// another subscription.
@@ -46,29 +48,51 @@ impl Subscription {
 
     /// Writes `frame`, which takes a subscriber from cursor `from` to cursor `to`, if it stands at
     /// `from` and its socket is free. The result: whether it did, and the socket took it.
-    pub fn visit(&self, from: Cursor, to: Cursor, frame: &Arc<SharedFrame>) -> bool {
+    pub fn visit(
+        &self,
+        from: Cursor,
+        to: Cursor,
+        frame: &Arc<SharedFrame>,
+        backlog: &Arc<Backlog>,
+    ) -> bool {
         let mut sending = self.outlet.lock();
         sending.flow() == Flow::Flowing
-            && self.cursor.get() == from
-            && sending.write_shared(&self.cursor, to, frame)
+            && sending.cursor_at(&self.cursor) == from
+            && sending.write_shared(&self.cursor, (from, to), frame, backlog)
     }
 
     /// As [`Subscription::visit`], with what no log keeps: whoever does not take it at once needs a
     /// snapshot. The result: whether the channel has to be asked for one; otherwise the
     /// connection's own task does, once it has caught up.
     #[must_use]
-    pub fn visit_once(&self, from: Cursor, to: Cursor, frame: &Arc<SharedFrame>) -> bool {
+    pub fn visit_once(
+        &self,
+        from: Cursor,
+        to: Cursor,
+        frame: &Arc<SharedFrame>,
+        backlog: &Arc<Backlog>,
+    ) -> bool {
         let mut sending = self.outlet.lock();
-        let cursor = self.cursor.get();
-        // Whoever waits for a snapshot gets this with it.
-        if !matches!(cursor, Cursor::Next(_)) || sending.flow() == Flow::Closed {
+        if sending.flow() == Flow::Closed {
             return false;
         }
+        let cursor = match sending.cursor_at(&self.cursor) {
+            // The parts to come have it, but what was told of before may contradict it.
+            Cursor::Within(place) => {
+                let place = SnapshotPlace { missed: true, ..place };
+                sending.writer().set_cursor(&self.cursor, Cursor::Within(place));
+                return false;
+            }
+            next @ Cursor::Next(_) => next,
+            // Whoever waits for a snapshot gets this with it.
+            _ => return false,
+        };
         let free = sending.flow() == Flow::Flowing && cursor == from;
-        if free && sending.write_shared(&self.cursor, to, frame) {
+        if free && sending.write_shared(&self.cursor, (from, to), frame, backlog) {
             return false;
         }
-        self.cursor.set(Cursor::Want(Want::Snapshot(SnapshotReason::Resync)));
+        let want = Want::Snapshot(SnapshotReason::Resync);
+        sending.writer().set_cursor(&self.cursor, Cursor::Want(want));
         sending.flow() == Flow::Flowing
     }
 }
@@ -77,18 +101,24 @@ impl Sending<'_> {
     /// Where a subscription of this connection stands.
     #[must_use]
     pub fn cursor(&self, sub: &Subscription) -> Cursor {
-        sub.cursor.get()
+        self.cursor_at(&sub.cursor)
     }
 
     /// Moves a subscription of this connection.
-    pub fn set_cursor(&self, sub: &Subscription, cursor: Cursor) {
-        sub.cursor.set(cursor);
+    pub fn set_cursor(&mut self, sub: &Subscription, cursor: Cursor) {
+        self.writer().set_cursor(&sub.cursor, cursor);
     }
 
-    /// A later step of catching up: `frames` of a channel, after which `next_seq` is next. The
-    /// connection is choked, and stays so until [`Sending::flowing`].
-    pub fn catch_up(&mut self, sub: &Subscription, next_seq: u64, frames: &[u8]) -> Sweep {
-        self.write_missed(&sub.cursor, next_seq, frames)
+    /// A later step of catching up: frames of a channel, after which the subscription stands at `to`.
+    /// The connection is choked, and stays so until [`Sending::flowing`].
+    pub fn catch_up(
+        &mut self,
+        sub: &Subscription,
+        to: Cursor,
+        frames: &[u8],
+        backlog: &Arc<Backlog>,
+    ) -> Sweep {
+        self.write_missed(&sub.cursor, to, frames, backlog)
     }
 }
 

@@ -9,6 +9,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsRawFd, RawFd};
 use std::task::{Context, Poll, ready};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -85,6 +86,33 @@ impl Transport {
     /// As [`Transport::write`].
     pub(super) fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
         SockRef::from(&self.socket).send(bytes)
+    }
+
+    /// As [`Transport::write`], with bytes of which no rest should be left: at most
+    /// [`WHOLE_BYTES`](crate::limits::WHOLE_BYTES). A socket that has less room counts as full.
+    ///
+    /// # Errors
+    /// As [`Transport::write`].
+    pub(super) fn write_whole(&self, bytes: &[u8]) -> io::Result<usize> {
+        // Within `try_io`, so that no event is missed that comes between the look and its being noted.
+        self.socket.try_io(Interest::WRITABLE, || self.write_whole_at_once(bytes))
+    }
+
+    /// As [`Transport::write_whole`], for a pass.
+    pub(super) fn write_whole_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.has_room() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.write_at_once(bytes)
+    }
+
+    /// Whether a third of the send buffer is free. It is the kernel's own measure for when to wake
+    /// whoever waits, and it notes that somebody does.
+    fn has_room(&self) -> bool {
+        let mut sockets = [PollFd::new(&self.socket, PollFlags::OUT)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // A socket that is broken is ready too: the write finds out.
+        poll(&mut sockets, Some(&at_once)) != Ok(0)
     }
 
     /// What [`Transport::write_at_once`] looks at: a pass brings it from memory beforehand.

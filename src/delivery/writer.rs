@@ -9,12 +9,14 @@ use std::task::{Context, Waker};
 use herenow_protocol::encode;
 use parking_lot::MutexGuard;
 
+use super::backlog::Backlog;
+use super::behind::{Behind, Tail};
 use super::cursor::{Cursor, CursorCell};
 use super::mailbox::{Letter, Letters, Undelivered};
 use super::shared_frame::SharedFrame;
 use super::transport::Transport;
 use crate::auth::Access;
-use crate::limits::TAIL_COPY_BYTES;
+use crate::limits::{SNAPSHOT_UNIT_BYTES, WHOLE_BYTES};
 
 /// Whether a connection's socket takes what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,16 @@ pub enum Flow {
     Closed,
 }
 
+/// Whether the socket was found full since the connection last flowed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Full {
+    No,
+    /// The connection's task does not know of it yet. Counted by the task, since there is no room
+    /// here for a way to the counters.
+    New,
+    Known,
+}
+
 /// What a step of catching up came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sweep {
@@ -34,6 +46,8 @@ pub enum Sweep {
     Done,
     /// The socket is full again.
     Full,
+    /// It is more than a socket takes whole, and slow readers keep as much as they may already.
+    NoRoom,
     /// The socket is gone.
     Broken,
 }
@@ -43,10 +57,10 @@ pub(super) struct Writer {
     flow: Flow,
     /// What the user's token grants; a fresh token replaces it. `None`: everything.
     access: Option<Arc<Access>>,
-    /// The rest of a frame that was cut. Boxed, since there seldom is one.
-    tail: Option<Box<Tail>>,
+    /// What there is only while it lags. Boxed, since most of the time there is none.
+    behind: Option<Box<Behind>>,
     /// Replies, pongs and a Close that are not written yet. Never an incomplete frame at its start
-    /// unless `tail` is empty and its beginning is already out.
+    /// unless the tail is empty and its beginning is already out.
     replies: Vec<u8>,
     /// Letters that the task has not made replies of yet.
     letters: Letters,
@@ -54,34 +68,10 @@ pub(super) struct Writer {
     waker: Option<Waker>,
     /// Bytes that the socket took in all, modulo 2³²: enough to see that it takes some.
     sent: u32,
-    /// A revoked reader is closed for being slow, not for being gone.
-    revoked: bool,
-    /// The socket was found full since the connection last flowed.
-    full: bool,
-    /// The connection's task does not know of that yet. Counted by the task, since there is no room
-    /// here for a way to the counters.
-    newly_full: bool,
-}
-
-enum Tail {
-    /// Few bytes: copied.
-    Own(Box<[u8]>, usize),
-    /// Many: shared with everyone who gets them.
-    Shared(Arc<SharedFrame>, usize),
-}
-
-impl Tail {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Own(bytes, sent) => &bytes[*sent..],
-            Self::Shared(frame, sent) => &frame.bytes()[*sent..],
-        }
-    }
-
-    fn advance(&mut self, written: usize) {
-        let (Self::Own(_, sent) | Self::Shared(_, sent)) = self;
-        *sent += written;
-    }
+    full: Full,
+    /// What snapshots that the client asked for have cost since this was last taken, in units of
+    /// [`SNAPSHOT_UNIT_BYTES`].
+    snapshots: u16,
 }
 
 /// How much of some bytes a socket took.
@@ -110,14 +100,13 @@ impl Writer {
         Self {
             flow: Flow::Flowing,
             access,
-            tail: None,
+            behind: None,
             replies: Vec::new(),
             letters: Letters::default(),
             waker: None,
             sent: 0,
-            revoked: false,
-            full: false,
-            newly_full: false,
+            full: Full::No,
+            snapshots: 0,
         }
     }
 
@@ -148,23 +137,46 @@ impl Writer {
         Ok(())
     }
 
-    /// Lets the connection go if it still has a part of `frame` to send.
-    pub(super) fn give_up(&mut self, frame: &Arc<SharedFrame>) {
-        let held = |tail: &Tail| matches!(tail, Tail::Shared(held, _) if Arc::ptr_eq(held, frame));
-        if self.tail.as_deref().is_some_and(held) {
-            self.revoked = true;
-            self.close();
-            self.wake();
+    /// Where the subscription with that cursor stands.
+    pub(super) fn cursor(&self, cell: &CursorCell) -> Cursor {
+        let place = || Some(Cursor::Within(self.behind.as_ref()?.place(cell)?));
+        cell.get().or_else(place).unwrap_or(Cursor::Dead)
+    }
+
+    /// Moves the subscription with that cursor.
+    pub(super) fn set_cursor(&mut self, cell: &CursorCell, cursor: Cursor) {
+        cell.set(cursor);
+        match cursor {
+            Cursor::Within(place) => {
+                self.behind.get_or_insert_default().set_place(cell, Some(place));
+            }
+            _ => self.change_behind(|behind| behind.set_place(cell, None)),
         }
     }
 
-    pub(super) fn is_revoked(&self) -> bool {
-        self.revoked
+    /// Changes what there is while it lags, if there is any, and drops what is empty by that.
+    fn change_behind(&mut self, change: impl FnOnce(&mut Behind)) {
+        if let Some(behind) = &mut self.behind {
+            change(behind);
+            if behind.is_empty() {
+                self.behind = None;
+            }
+        }
+    }
+
+    fn set_tail(&mut self, tail: Tail) {
+        self.behind.get_or_insert_default().tail = Some(tail);
+    }
+
+    /// Notes what the client's wish for a snapshot cost.
+    fn charge(&mut self, bytes: usize) {
+        let units = (bytes / SNAPSHOT_UNIT_BYTES).min(usize::from(u16::MAX)) as u16;
+        self.snapshots = self.snapshots.saturating_add(units);
     }
 
     fn close(&mut self) {
         self.flow = Flow::Closed;
-        self.tail = None;
+        self.behind = None;
         self.replies = Vec::new();
         self.letters = Letters::default();
     }
@@ -172,18 +184,21 @@ impl Writer {
 
 /// A connection's lock, held: the only way to write.
 pub struct Sending<'a> {
-    connection: u64,
     transport: &'a Transport,
     writer: MutexGuard<'a, Writer>,
 }
 
 impl<'a> Sending<'a> {
-    pub(super) fn new(
-        connection: u64,
-        transport: &'a Transport,
-        writer: MutexGuard<'a, Writer>,
-    ) -> Self {
-        Self { connection, transport, writer }
+    pub(super) fn new(transport: &'a Transport, writer: MutexGuard<'a, Writer>) -> Self {
+        Self { transport, writer }
+    }
+
+    pub(super) fn writer(&mut self) -> &mut Writer {
+        &mut self.writer
+    }
+
+    pub(super) fn cursor_at(&self, cell: &CursorCell) -> Cursor {
+        self.writer.cursor(cell)
     }
 
     /// How things stand.
@@ -242,7 +257,11 @@ impl<'a> Sending<'a> {
     /// Whether the socket was found full, for the first time since the connection last flowed and
     /// since this was last asked.
     pub fn take_newly_full(&mut self) -> bool {
-        std::mem::take(&mut self.writer.newly_full)
+        let new = self.writer.full == Full::New;
+        if new {
+            self.writer.full = Full::Known;
+        }
+        new
     }
 
     /// Sends the replies if nothing older is waiting.
@@ -269,10 +288,10 @@ impl<'a> Sending<'a> {
 
     fn resume_tail(&mut self) -> Sweep {
         let writer = &mut *self.writer;
-        while let Some(tail) = &mut writer.tail {
+        while let Some(tail) = writer.behind.as_mut().and_then(|behind| behind.tail.as_mut()) {
             let bytes = tail.bytes();
             match Written::new(self.transport.write(bytes), &mut writer.sent, bytes) {
-                Written::All => writer.tail = None,
+                Written::All => writer.change_behind(|behind| behind.tail = None),
                 Written::Cut(written) => tail.advance(written),
                 Written::Nothing => return self.full(),
                 Written::Failed => return self.broken(),
@@ -298,34 +317,63 @@ impl<'a> Sending<'a> {
         Sweep::Done
     }
 
-    /// As [`Sending::catch_up`], for the subscription whose cursor is `cursor`.
+    /// As [`Sending::catch_up`], for the subscription whose cursor is `cell`.
     pub(super) fn write_missed(
         &mut self,
-        cursor: &CursorCell,
-        next_seq: u64,
+        cell: &CursorCell,
+        to: Cursor,
         frames: &[u8],
+        backlog: &Arc<Backlog>,
     ) -> Sweep {
-        let result = self.transport.write(frames);
-        match Written::new(result, &mut self.writer.sent, frames) {
-            Written::All => {
-                cursor.set(Cursor::Next(next_seq));
-                Sweep::Done
-            }
+        let asked = self.writer.cursor(cell).is_in_asked_snapshot();
+        let whole = frames.len() <= WHOLE_BYTES;
+        if !whole && backlog.is_full() {
+            return Sweep::NoRoom;
+        }
+        let result =
+            if whole { self.transport.write_whole(frames) } else { self.transport.write(frames) };
+        let swept = match Written::new(result, &mut self.writer.sent, frames) {
+            Written::All => Sweep::Done,
             Written::Cut(written) => {
-                cursor.set(Cursor::Next(next_seq));
-                self.writer.tail = Some(Box::new(Tail::Own(frames[written..].into(), 0)));
+                self.writer.set_tail(Tail::own(&frames[written..], backlog));
                 self.full()
             }
-            Written::Nothing => self.full(),
-            Written::Failed => self.broken(),
+            Written::Nothing => return self.full(),
+            Written::Failed => return self.broken(),
+        };
+        self.writer.set_cursor(cell, to);
+        if asked {
+            self.writer.charge(frames.len());
         }
+        swept
+    }
+
+    /// Counts the replies that wait as what a slow reader keeps alive.
+    pub fn count_replies(&mut self, backlog: &Arc<Backlog>) {
+        let writer = &mut *self.writer;
+        let waits = if writer.flow == Flow::Choked { writer.replies.len() } else { 0 };
+        let counted = writer.behind.as_ref().and_then(|behind| behind.replies.as_ref());
+        if counted.map_or(0, |held| held.bytes()) == waits {
+            return;
+        }
+        if waits > 0 {
+            writer.behind.get_or_insert_default().replies = Some(backlog.hold(waits));
+        } else {
+            writer.change_behind(|behind| behind.replies = None);
+        }
+    }
+
+    /// What snapshots that the client asked for have cost since this was last asked, in units of
+    /// [`SNAPSHOT_UNIT_BYTES`].
+    pub fn take_snapshots(&mut self) -> u16 {
+        std::mem::take(&mut self.writer.snapshots)
     }
 
     /// The end of catching up: nothing is owed, so passes may write again.
     pub fn flowing(&mut self) {
         if self.writer.flow == Flow::Choked {
             self.writer.flow = Flow::Flowing;
-            self.writer.full = false;
+            self.writer.full = Full::No;
         }
     }
 
@@ -342,26 +390,28 @@ impl<'a> Sending<'a> {
         self.writer.waker = None;
     }
 
-    /// Writes a frame for a pass, and moves `cursor` to `to` if the socket took it, or as much of
-    /// it that the rest follows. Whether it did.
+    /// Writes a frame for a pass, and moves the cursor `cell` from `from` to `to` if the socket took
+    /// it, or as much of it that the rest follows. Whether it did.
     pub(super) fn write_shared(
         &mut self,
-        cursor: &CursorCell,
-        to: Cursor,
+        cell: &CursorCell,
+        (from, to): (Cursor, Cursor),
         frame: &Arc<SharedFrame>,
+        backlog: &Arc<Backlog>,
     ) -> bool {
-        let result = self.transport.write_at_once(frame.bytes());
-        match Written::new(result, &mut self.writer.sent, frame.bytes()) {
+        let bytes = frame.bytes();
+        let result = if !backlog.is_full() {
+            self.transport.write_at_once(bytes)
+        } else if bytes.len() <= WHOLE_BYTES {
+            self.transport.write_whole_at_once(bytes)
+        } else {
+            // Nothing of which a rest may have to be kept: the task waits for room.
+            Err(ErrorKind::WouldBlock.into())
+        };
+        match Written::new(result, &mut self.writer.sent, bytes) {
             Written::All => {}
             Written::Cut(written) => {
-                let rest = &frame.bytes()[written..];
-                let tail = if rest.len() <= TAIL_COPY_BYTES {
-                    Tail::Own(rest.into(), 0)
-                } else {
-                    frame.held_by(self.connection);
-                    Tail::Shared(Arc::clone(frame), written)
-                };
-                self.writer.tail = Some(Box::new(tail));
+                self.writer.set_tail(Tail::of(frame, written, backlog));
                 self.choke();
             }
             Written::Nothing => {
@@ -374,7 +424,10 @@ impl<'a> Sending<'a> {
                 return false;
             }
         }
-        cursor.set(to);
+        self.writer.set_cursor(cell, to);
+        if from.is_in_asked_snapshot() {
+            self.writer.charge(bytes.len());
+        }
         true
     }
 
@@ -386,8 +439,9 @@ impl<'a> Sending<'a> {
 
     /// The socket takes nothing more. Every write that finds so comes here.
     fn full(&mut self) -> Sweep {
-        self.writer.newly_full |= !self.writer.full;
-        self.writer.full = true;
+        if self.writer.full == Full::No {
+            self.writer.full = Full::New;
+        }
         Sweep::Full
     }
 

@@ -38,6 +38,8 @@ pub async fn metrics(State(web): State<Web>) -> Response {
     gauge("connections", "WebSockets that are connected", hub.connection_count());
     gauge("channels", "Channels with a member or a subscriber", hub.channel_count());
     gauge("users", "Users that are known", hub.user_count());
+    let kept = hub.backlog().bytes();
+    gauge("backlog_bytes", "Bytes that slow readers keep in memory, of --max-backlog", kept);
     gauge("uptime_seconds", "Since the start", hub.clock().elapsed().as_secs() as usize);
     registry.register(
         "connections_opened",

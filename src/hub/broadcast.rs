@@ -1,56 +1,48 @@
 //! What one tick has to tell: each kind encoded when the first subscriber is owed it, without the
-//! channel's lock, and shared by all others. So a giant's snapshot stalls nobody.
+//! channel's lock, and shared by all others. Snapshots are told part by part (`hub/convoy`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use herenow_protocol::reply::{InForce, LevelReason, SnapshotReason};
-use herenow_protocol::{ChannelName, Level, ServerFrame, encode};
+use herenow_protocol::{ChannelName, Level, ServerFrame, UserStatus, encode};
 
-use crate::auth::{Access, Caller};
-use crate::delivery::{Cursor, Owed, SharedFrame, Subscription};
-use crate::metrics::Metrics;
-use crate::presence::{Bundle, ChannelState, Sight, Standing, Step, Tally, View, Viewer};
+use super::convoy::{Convoy, viewer};
+use crate::delivery::{Backlog, Cursor, Owed, SharedFrame, Subscription};
+use crate::presence::{Bundle, ChannelState, Sight, Standing, Step, Tally};
 
 /// The frames of a tick, and what else its round may need, taken at the tick.
 pub(super) struct Broadcast {
     standing: Standing,
-    frames: Option<Frames>,
-    view: Option<View>,
+    /// The frames, each with its seq.
+    frames: Vec<(u64, Arc<SharedFrame>)>,
+    /// The last seq, with what those who begin at `events` are told after it.
+    begins: Option<(u64, Begins)>,
     tally: Option<Tally>,
     /// What was encoded besides the frames.
     shared: Vec<(Kind, Arc<SharedFrame>)>,
     /// Told, instead of the frames, to those who see more.
     aside: Option<Arc<Step>>,
     asides: HashMap<Sight, Arc<SharedFrame>>,
-    /// Snapshots of those who see more, by what they see: the numbers of the members.
-    own_views: HashMap<(Kind, Vec<u64>), Arc<SharedFrame>>,
-    metrics: Arc<Metrics>,
+    /// Those who are owed a snapshot.
+    convoy: Convoy,
+    backlog: Arc<Backlog>,
 }
 
-struct Frames {
-    first: Cursor,
-    next: Cursor,
-    shared: Arc<SharedFrame>,
+/// What somebody begins with at `events`.
+enum Begins {
+    /// The members, part by part.
+    Members,
+    /// The user's status, where that is what the channel tells.
+    Status(Box<UserStatus>),
 }
 
-/// The kinds of shared frames, besides those of the tick.
+/// The kinds of shared frames, besides those of the tick and snapshots.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
-    Snapshot(SnapshotReason),
+    Status,
     Count { recent: bool },
-    Switch(InForce),
-}
-
-impl Kind {
-    /// Why the snapshot comes that is in it, if one is.
-    fn snapshot_reason(self) -> Option<SnapshotReason> {
-        match self {
-            Self::Snapshot(reason) => Some(reason),
-            Self::Switch(InForce::Events) => Some(SnapshotReason::Level),
-            Self::Switch(InForce::Count) | Self::Count { .. } => None,
-        }
-    }
+    SwitchToCount,
 }
 
 impl Broadcast {
@@ -58,23 +50,21 @@ impl Broadcast {
         standing: Standing,
         frames: Option<Bundle>,
         aside: Option<Arc<Step>>,
-        metrics: Arc<Metrics>,
+        backlog: Arc<Backlog>,
     ) -> Self {
-        let frames = frames.map(|Bundle { first_seq, next_seq, bytes }| Frames {
-            first: Cursor::Next(first_seq),
-            next: Cursor::Next(next_seq),
-            shared: SharedFrame::new(bytes),
+        let frames = frames.into_iter().flat_map(|Bundle { first_seq, frames }| {
+            (first_seq..).zip(frames.into_iter().map(SharedFrame::new))
         });
         Self {
             standing,
-            frames,
-            view: None,
+            frames: frames.collect(),
+            begins: None,
             tally: None,
             shared: Vec::new(),
             aside,
             asides: HashMap::new(),
-            own_views: HashMap::new(),
-            metrics,
+            convoy: Convoy::default(),
+            backlog,
         }
     }
 
@@ -82,7 +72,11 @@ impl Broadcast {
     /// with.
     pub(super) fn take(&mut self, presence: &ChannelState, asked: Level) {
         match self.standing.level(asked) {
-            InForce::Events if self.view.is_none() => self.view = Some(presence.view()),
+            InForce::Events if self.begins.is_none() => {
+                let status = presence.told_status().cloned().map(Box::new);
+                let begins = status.map_or(Begins::Members, Begins::Status);
+                self.begins = Some((presence.next_seq() - 1, begins));
+            }
             InForce::Count if self.tally.is_none() => self.tally = Some(presence.tally()),
             _ => {}
         }
@@ -94,8 +88,10 @@ impl Broadcast {
 
     /// Writes the frames to a subscriber who lacks just these.
     pub(super) fn tell_frames(&self, sub: &Subscription) {
-        if let Some(Frames { first, next, shared }) = &self.frames {
-            sub.visit(*first, *next, shared);
+        for (seq, shared) in &self.frames {
+            if !sub.visit(Cursor::Next(*seq), Cursor::Next(seq + 1), shared, &self.backlog) {
+                return;
+            }
         }
     }
 
@@ -115,7 +111,7 @@ impl Broadcast {
         let encode = || SharedFrame::new(changes.encode(channel, viewer));
         let shared = self.asides.entry(sight).or_insert_with(encode);
         let (from, to) = (Cursor::Next(changes.first_seq()), Cursor::Next(changes.next_seq()));
-        sub.visit_once(from, to, shared)
+        sub.visit_once(from, to, shared, &self.backlog)
     }
 
     /// Tells a subscriber what the tick means to it. The result: in how long it may be told a
@@ -123,7 +119,7 @@ impl Broadcast {
     pub(super) fn tell(
         &mut self,
         channel: &ChannelName,
-        sub: &Subscription,
+        sub: &Arc<Subscription>,
         now_ms: u64,
     ) -> Option<u64> {
         let cursor = sub.outlet().lock().cursor(sub);
@@ -139,7 +135,7 @@ impl Broadcast {
     }
 
     /// Gives a subscriber that waited what it is owed.
-    pub(super) fn serve(&mut self, channel: &ChannelName, sub: &Subscription, now_ms: u64) {
+    pub(super) fn serve(&mut self, channel: &ChannelName, sub: &Arc<Subscription>, now_ms: u64) {
         let cursor = sub.outlet().lock().cursor(sub);
         let owed = match self.standing.owed(sub.asked(), cursor, now_ms) {
             // The pass tells it, or there is nothing to tell.
@@ -153,114 +149,80 @@ impl Broadcast {
 
     /// Whether a subscriber whose next frame is `seq` lacks at most the frames of this tick.
     fn is_near(&self, seq: u64) -> bool {
-        let next = Cursor::Next(seq);
-        self.frames.as_ref().is_some_and(|frames| frames.first == next || frames.next == next)
-            || self.view.as_ref().is_some_and(|view| view.seq + 1 == seq)
+        let first = self.frames.first().map(|(first, _)| *first);
+        let next = self.frames.last().map(|(last, _)| last + 1);
+        let begins = self.begins.as_ref().map(|(last, _)| last + 1);
+        [first, next, begins].contains(&Some(seq))
     }
 
+    /// Gives what one frame tells, and has those ride along who are owed a snapshot.
     fn give(
         &mut self,
         channel: &ChannelName,
-        sub: &Subscription,
+        sub: &Arc<Subscription>,
         from: Cursor,
         owed: Owed,
         now_ms: u64,
     ) {
-        let kind = match owed {
-            Owed::Nothing | Owed::Frames(_) | Owed::CountLater { .. } => return,
-            Owed::Snapshot(reason) => Kind::Snapshot(reason),
-            Owed::Count => Kind::Count { recent: sub.asked() == Level::Auto },
-            Owed::Switch(level) => Kind::Switch(level),
+        let (kind, to) = match (owed, &self.begins, &self.tally) {
+            // The task of a connection that is in the midst of a snapshot goes on with it by itself.
+            (Owed::Nothing | Owed::Frames(_) | Owed::CountLater { .. } | Owed::Part(_), ..) => {
+                return;
+            }
+            (Owed::Snapshot(_), Some((last, Begins::Status(_))), _) => {
+                (Kind::Status, Cursor::Next(last + 1))
+            }
+            (Owed::Snapshot(reason), Some(_), _) => {
+                return self.convoy.add(sub, from, reason, false);
+            }
+            (Owed::Switch(InForce::Events), Some(_), _) => {
+                return self.convoy.add(sub, from, SnapshotReason::Level, true);
+            }
+            (Owed::Count | Owed::Switch(InForce::Count), _, Some(tally)) => {
+                let recent = sub.asked() == Level::Auto;
+                let count = Kind::Count { recent };
+                let kind = if owed == Owed::Count { count } else { Kind::SwitchToCount };
+                (kind, Cursor::Counted { seq: tally.seq, at_ms: now_ms as u32 })
+            }
+            _ => {
+                debug_assert!(false, "nothing was taken for {owed:?}");
+                return;
+            }
         };
-        let to = match kind {
-            Kind::Snapshot(_) | Kind::Switch(InForce::Events) => {
-                self.view.as_ref().map(|view| Cursor::Next(view.seq + 1))
-            }
-            Kind::Count { .. } | Kind::Switch(InForce::Count) => {
-                let at_ms = now_ms as u32;
-                self.tally.as_ref().map(|tally| Cursor::Counted { seq: tally.seq, at_ms })
-            }
-        };
-        debug_assert!(to.is_some(), "nothing was taken for {owed:?}");
-        if let Some(to) = to {
-            let shared = match self.own_view(channel, kind, sub) {
-                Some(own) => own,
-                None => self.shared(channel, kind),
-            };
-            let given = sub.visit(from, to, &shared);
-            // Here and nowhere else a subscriber gets one, whatever made it want one. Where the
-            // socket does not take it, the subscriber still wants it, and it comes here again.
-            if given && kind == Kind::Snapshot(SnapshotReason::Resync) {
-                self.metrics.resyncs.inc();
-            }
-        }
+        let shared = self.shared(channel, kind);
+        sub.visit(from, to, &shared, &self.backlog);
     }
 
-    /// The snapshot of a subscriber who sees more than everyone does: that for everyone, and what
-    /// else it may see.
-    fn own_view(
-        &mut self,
-        channel: &ChannelName,
-        kind: Kind,
-        sub: &Subscription,
-    ) -> Option<Arc<SharedFrame>> {
-        let reason = kind.snapshot_reason()?;
-        let view = self.view.as_ref().filter(|view| !view.restricted.is_empty())?;
-        let access = sub.outlet().access();
-        let seen = view.sight(viewer(sub, access.as_deref()));
-        if seen.is_empty() {
-            return None;
-        }
-        let key = (kind, seen.iter().map(|member| member.number).collect());
-        if let Some(shared) = self.own_views.get(&key) {
-            return Some(Arc::clone(shared));
-        }
-        let mut bytes = self.encode(channel, kind, true);
-        view.encode_rest(channel, reason, &seen, &mut bytes);
-        let shared = SharedFrame::new(bytes);
-        self.own_views.insert(key, Arc::clone(&shared));
-        Some(shared)
+    /// Takes out those who are owed a snapshot.
+    pub(super) fn take_convoy(&mut self) -> Convoy {
+        std::mem::take(&mut self.convoy)
     }
 
     fn shared(&mut self, channel: &ChannelName, kind: Kind) -> Arc<SharedFrame> {
         if let Some((_, shared)) = self.shared.iter().find(|(known, _)| *known == kind) {
             return Arc::clone(shared);
         }
-        let shared = SharedFrame::new(self.encode(channel, kind, false));
+        let shared = SharedFrame::new(self.encode(channel, kind));
         self.shared.push((kind, Arc::clone(&shared)));
         shared
     }
 
-    /// `more`: a snapshot of which some more is to follow.
-    fn encode(&self, channel: &ChannelName, kind: Kind, more: bool) -> Vec<u8> {
+    fn encode(&self, channel: &ChannelName, kind: Kind) -> Vec<u8> {
         let mut out = Vec::new();
-        if let Kind::Switch(level) = kind {
-            let channel = channel.clone();
-            let frame = ServerFrame::Level { channel, level, reason: LevelReason::Size };
-            encode::text_message(&frame, &mut out);
-        }
-        match (kind, kind.snapshot_reason(), &self.view, &self.tally) {
-            (_, Some(reason), Some(view), _) => view.encode(channel, reason, more, &mut out),
-            (Kind::Switch(_), None, _, Some(tally)) => tally.encode(channel, true, &mut out),
-            (Kind::Count { recent }, _, _, Some(tally)) => tally.encode(channel, recent, &mut out),
+        match (kind, &self.begins, &self.tally) {
+            (Kind::Status, Some((_, Begins::Status(status))), _) => {
+                let status = UserStatus::clone(status);
+                encode::text_message(&ServerFrame::Status { status }, &mut out);
+            }
+            (Kind::Count { recent }, _, Some(tally)) => tally.encode(channel, recent, &mut out),
+            (Kind::SwitchToCount, _, Some(tally)) => {
+                let (name, level) = (channel.clone(), InForce::Count);
+                let frame = ServerFrame::Level { channel: name, level, reason: LevelReason::Size };
+                encode::text_message(&frame, &mut out);
+                tally.encode(channel, true, &mut out);
+            }
             _ => {}
         }
         out
     }
-
-    /// All that was shared.
-    pub(super) fn into_shared(self) -> Vec<Arc<SharedFrame>> {
-        let frames = self.frames.map(|frames| frames.shared);
-        frames
-            .into_iter()
-            .chain(self.shared.into_iter().map(|(_, shared)| shared))
-            .chain(self.asides.into_values())
-            .chain(self.own_views.into_values())
-            .collect()
-    }
-}
-
-/// Who looks through a subscription.
-fn viewer<'a>(sub: &'a Subscription, access: Option<&'a Access>) -> Viewer<'a> {
-    Caller::User { user: sub.outlet().user(), access }.viewer()
 }

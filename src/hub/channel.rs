@@ -1,10 +1,9 @@
 //! One channel as connections, followers and flushers share it.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 
 use herenow_protocol::reply::InForce;
 use herenow_protocol::{ChannelName, Epoch, Level, Refusal, UserId};
@@ -13,8 +12,8 @@ use parking_lot::{Mutex, MutexGuard};
 use super::count_pacer::CountPacer;
 use super::followers::{Followers, Link};
 use super::subscribers::Subscribers;
-use crate::delivery::{SharedFrame, Subscription};
-use crate::limits::{LOGS_BYTES, PINNED_FRAMES};
+use crate::delivery::Subscription;
+use crate::limits::LOGS_BYTES;
 use crate::metrics::Metrics;
 use crate::now::{NEVER, Now};
 use crate::presence::pending::Cause;
@@ -35,7 +34,6 @@ impl Channel {
             followers: None,
             pacer: CountPacer::default(),
             waiting: Vec::new(),
-            pinned: None,
             stirred: Vec::new(),
             logged: 0,
             armed_ms: NEVER,
@@ -99,10 +97,6 @@ pub struct Guarded {
     /// Subscribers that get what they are owed at the next tick. One may be in here twice, so
     /// whoever serves them looks at the cursor.
     waiting: Vec<Arc<Subscription>>,
-    /// Large frames and snapshots that slow readers have not taken whole, oldest first. Boxed, since
-    /// most channels have no slow reader.
-    #[expect(clippy::box_collection, reason = "24 bytes less for every channel")]
-    pinned: Option<Box<VecDeque<Weak<SharedFrame>>>>,
     /// Users that came online or went by what happened here: their watchers are told once the lock
     /// is free.
     pub(super) stirred: Vec<UserId>,
@@ -321,25 +315,6 @@ impl Guarded {
         if [Level::Auto, Level::Count].into_iter().any(counted) {
             self.pacer.owe();
         }
-    }
-
-    /// Remembers `frame` if slow readers keep it; the frames to revoke because they are too many.
-    pub(super) fn pin(&mut self, frame: &Arc<SharedFrame>) -> Vec<Arc<SharedFrame>> {
-        let kept = Arc::strong_count(frame) > 1;
-        if !kept && self.pinned.is_none() {
-            return Vec::new();
-        }
-        let pinned = self.pinned.get_or_insert_default();
-        pinned.retain(|frame| frame.strong_count() > 0);
-        if kept {
-            pinned.push_back(Arc::downgrade(frame));
-        }
-        let excess = pinned.len().saturating_sub(PINNED_FRAMES);
-        let revoked = pinned.drain(..excess).filter_map(|frame| frame.upgrade()).collect();
-        if pinned.is_empty() {
-            self.pinned = None;
-        }
-        revoked
     }
 
     /// Whether there is something to tell.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use herenow_protocol::UserId;
 
 use super::state::Hub;
-use crate::delivery::{Letter, Outlet, SharedFrame, Wake};
+use crate::delivery::{Letter, Outlet, Wake};
 use crate::limits::DRAIN_BATCH;
 
 impl Hub {
@@ -36,15 +36,6 @@ impl Hub {
         outlets.filter_map(|(_, outlet)| outlet).filter(posted).count()
     }
 
-    /// Closes every connection that still has a part of `frame` to send: slow readers keep too many
-    /// alive.
-    pub(super) fn revoke(&self, frame: &Arc<SharedFrame>) {
-        for outlet in frame.take_holders().into_iter().filter_map(|number| self.connection(number))
-        {
-            outlet.give_up(frame);
-        }
-    }
-
     /// A number for a new connection.
     #[must_use]
     pub fn number_connection(&self) -> u64 {
@@ -63,6 +54,7 @@ impl Hub {
     /// Forgets a connection whose task has ended.
     pub fn disconnected(&self, outlet: &Outlet) {
         self.timers.forget_connection(outlet);
+        self.backlog.forget(outlet.id());
         self.connections.remove(&outlet.id());
         if self.connections.is_empty() {
             self.connections.shrink_to_fit();

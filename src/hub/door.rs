@@ -307,13 +307,14 @@ impl Door<'_> {
 /// steps. It never sleeps until a count is due: it ends, and the channel's timer starts another.
 async fn flush(hub: Arc<Hub>, channel: Arc<Channel>) {
     let running = Running { hub: &hub, channel: &channel };
+    let counted = (&hub.backlog, &hub.metrics);
     let mut pace = Pace::default();
     while let Some(mut round) =
-        Round::begin(&channel, hub.clock.now(), &hub.bounds, &hub.stamps, &hub.metrics)
+        Round::begin(&channel, hub.clock.now(), &hub.bounds, &hub.stamps, counted)
     {
         round.tell_subscribers(hub.clock, &channel, &mut pace).await;
         let (followed, folds) = (round.is_followed(), round.folds());
-        round.end(&channel).iter().for_each(|frame| hub.revoke(frame));
+        round.end(&channel);
         match pace.rest(folds) {
             Some(rest) => tokio::time::sleep(rest).await,
             None => tokio::task::yield_now().await,

@@ -18,8 +18,8 @@ use super::state::{Hub, PatternFollower};
 use crate::auth::{Credential, Patterns};
 use crate::limits::{FOLLOW_BATCH, MAX_PATTERN_FOLLOWERS};
 use crate::now::Now;
+use crate::presence::Part;
 use crate::presence::follow::Mark;
-use crate::presence::news::Part;
 use crate::presence::{Follow, Last, News, Next};
 
 /// Somebody who follows a channel, or all channels that match a pattern. Ends when it is dropped.

@@ -8,6 +8,7 @@
 //! - `followers`: a channel's followers, and the ring that they read.
 //! - [`channel`]: one channel shared: its state, its subscribers and followers, its lock.
 //! - [`pace`]: how long a flusher rests.
+//! - `convoy`: those who are given a snapshot together, part by part.
 //! - `broadcast`: what one tick has to tell, encoded once for all.
 //! - `round`: one tick, and telling it to everybody.
 //! - [`timers`]: what is due when.
@@ -22,11 +23,13 @@
 //! Lock order: a connection's, a shard of the map of channels, the patterns of followers, a
 //! channel's, a user's entry. At most one of each kind at a time, and never across an await: nothing
 //! here that locks is async, except the flusher between its steps. Leaves, under which nothing else
-//! is taken: the sets of timers, a follower's list of what is ready.
+//! is taken: the sets of timers, a follower's list of what is ready, those who wait for room
+//! in the backlog.
 
 mod broadcast;
 pub mod channel;
 mod connections;
+mod convoy;
 pub mod count_pacer;
 pub mod door;
 pub mod follow;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::limits::{OTHERS_SHARE, REST_MAX, REST_MIN, REST_SHARE};
 
 /// What a flusher's passes cost, and the rest that it owes for them.
@@ -25,8 +26,15 @@ impl Pace {
         self.cost += cost;
     }
 
+    /// Gives others a turn.
+    pub async fn let_others(&mut self, clock: Clock) {
+        let began = clock.elapsed();
+        tokio::task::yield_now().await;
+        self.yielded(clock.elapsed() - began);
+    }
+
     /// Others were given a turn and took so long.
-    pub fn yielded(&mut self, others: Duration) {
+    fn yielded(&mut self, others: Duration) {
         self.others += others;
     }
 

@@ -13,7 +13,7 @@ use super::broadcast::Broadcast;
 use super::channel::{Channel, Guarded};
 use super::pace::Pace;
 use crate::clock::Clock;
-use crate::delivery::{SharedFrame, Subscription};
+use crate::delivery::{Backlog, Subscription};
 use crate::limits::{PASS_BATCH, PASS_TURN};
 use crate::metrics::Metrics;
 use crate::now::Now;
@@ -37,6 +37,8 @@ pub(super) struct Round {
     switched: bool,
     /// When the first of those who could not be told the count yet may be told.
     passed_over_ms: Option<u64>,
+    backlog: Arc<Backlog>,
+    metrics: Arc<Metrics>,
 }
 
 impl Round {
@@ -46,7 +48,7 @@ impl Round {
         now: Now,
         bounds: &Bounds,
         stamps: &AtomicU64,
-        metrics: &Arc<Metrics>,
+        (backlog, metrics): (&Arc<Backlog>, &Arc<Metrics>),
     ) -> Option<Self> {
         let mut guarded = channel.lock();
         guarded.pacer.ring(now.mono_ms);
@@ -65,7 +67,7 @@ impl Round {
         let switched = before.roster != standing.roster;
         let waiting = guarded.take_waiting();
         let asked = asked(&guarded, told.frames.is_some(), counting, switched);
-        let mut broadcast = Broadcast::new(standing, told.frames, told.aside, Arc::clone(metrics));
+        let mut broadcast = Broadcast::new(standing, told.frames, told.aside, Arc::clone(backlog));
         // Only at a tick do log and state agree, so whatever this round may need is taken now.
         // Subscribers that are told frames as ever need nothing else.
         let beginning = switched && asked.contains(&Level::Auto);
@@ -78,7 +80,19 @@ impl Round {
         }
         let folds = told.changes as usize + waiting.len() > 1;
         let followed = told.followed;
-        Some(Self { broadcast, waiting, asked, followed, folds, switched, passed_over_ms: None })
+        let (backlog, metrics) = (Arc::clone(backlog), Arc::clone(metrics));
+        let passed_over_ms = None;
+        Some(Self {
+            broadcast,
+            waiting,
+            asked,
+            followed,
+            folds,
+            switched,
+            passed_over_ms,
+            backlog,
+            metrics,
+        })
     }
 
     /// Tells subscribers all of it, in the order in which it must come.
@@ -129,8 +143,15 @@ impl Round {
                 self.broadcast.serve(channel.name(), sub, began.as_millis() as u64);
             }
             pace.spent(clock.elapsed() - began);
-            let_others(clock, pace).await;
+            pace.let_others(clock).await;
         }
+        self.give_snapshots(clock, channel, pace).await;
+    }
+
+    /// Gives snapshots to those who were found to be owed one.
+    async fn give_snapshots(&mut self, clock: Clock, channel: &Channel, pace: &mut Pace) {
+        let convoy = self.broadcast.take_convoy();
+        convoy.ride(clock, channel, (&self.backlog, &self.metrics), pace).await;
     }
 
     /// Writes to every subscriber to whom the tick means something.
@@ -140,6 +161,7 @@ impl Round {
             round.tell(channel, asked, batch, now_ms);
         };
         self.over(asked, clock, channel, pace, tell).await;
+        self.give_snapshots(clock, channel, pace).await;
     }
 
     /// Has `act` done with all who asked for one of `levels`, some at a time: the channel's lock is
@@ -166,7 +188,7 @@ impl Round {
                     break;
                 }
                 if batches % PASS_TURN == 0 {
-                    let_others(clock, pace).await;
+                    pace.let_others(clock).await;
                 }
             }
         }
@@ -187,15 +209,11 @@ impl Round {
         }
     }
 
-    /// What is left of a round: those whom it passed over, and what slow readers keep of it. The
-    /// result: what they keep no longer.
-    pub(super) fn end(self, channel: &Channel) -> Vec<Arc<SharedFrame>> {
-        let shared = self.broadcast.into_shared();
-        let mut guarded = channel.lock();
+    /// What is left of a round: those whom it passed over.
+    pub(super) fn end(self, channel: &Channel) {
         if let Some(due_ms) = self.passed_over_ms {
-            guarded.pacer.passed_over(due_ms);
+            channel.lock().pacer.passed_over(due_ms);
         }
-        shared.iter().flat_map(|frame| guarded.pin(frame)).collect()
     }
 }
 
@@ -212,15 +230,8 @@ pub(super) async fn wake_followers(clock: Clock, channel: &Channel, pace: &mut P
         if number.is_none() {
             return;
         }
-        let_others(clock, pace).await;
+        pace.let_others(clock).await;
     }
-}
-
-/// Gives others a turn.
-async fn let_others(clock: Clock, pace: &mut Pace) {
-    let began = clock.elapsed();
-    tokio::task::yield_now().await;
-    pace.yielded(clock.elapsed() - began);
 }
 
 /// Whose subscribers a pass takes after a tick that had `frames`, with a round of counts that is

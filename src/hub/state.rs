@@ -16,7 +16,7 @@ use crate::auth::Patterns;
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::delivery::Outlet;
+use crate::delivery::{Backlog, Outlet};
 use crate::limits::CHANNEL_SHARDS;
 use crate::metrics::Metrics;
 use crate::presence::Bounds;
@@ -40,6 +40,7 @@ pub struct Hub {
     pub(super) clock: Clock,
     pub(super) chance: Chance,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) backlog: Arc<Backlog>,
     /// Where flushers run. They are spawned from synchronous code, which has no runtime of its own.
     pub(super) runtime: Handle,
     pub(super) draining: AtomicBool,
@@ -94,6 +95,7 @@ impl Hub {
             clock,
             chance,
             metrics,
+            backlog: Backlog::new(limits.max_backlog as usize),
             runtime,
             draining: AtomicBool::new(false),
             walks: Arc::new(Semaphore::new(1)),
@@ -120,6 +122,12 @@ impl Hub {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// What slow readers keep in memory.
+    #[must_use]
+    pub fn backlog(&self) -> &Arc<Backlog> {
+        &self.backlog
     }
 
     /// The timers.

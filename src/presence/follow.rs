@@ -13,10 +13,11 @@ use herenow_protocol::reply::{InForce, SnapshotReason};
 use herenow_protocol::{Epoch, Level};
 
 use super::channel::ChannelState;
-use super::news::{Last, News, Part};
+use super::news::{Last, News};
 use super::ring::Ring;
+use super::snapshot::Part;
 use super::viewer::Viewer;
-use crate::limits::COUNT_INTERVAL_MS;
+use crate::limits::{COUNT_INTERVAL_MS, PART_BYTES};
 
 /// Where in a channel's history a follower is: it has had everything up to this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,7 +177,7 @@ impl Follow {
         below: u64,
         reason: SnapshotReason,
     ) -> Next {
-        let (members, below) = channel.told_part(below, viewer);
+        let (members, below) = channel.told_part(below, viewer, PART_BYTES);
         let more = below.is_some();
         self.stage = match below {
             Some(below) => Stage::Sweep { mark, count, below, reason },

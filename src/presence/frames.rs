@@ -1,8 +1,8 @@
-//! How many events or members make up one frame: so many that no frame is a burden to read.
+//! How many events make up one frame: so many that no frame is a burden to read.
 
 use herenow_protocol::{Attributes, Event};
 
-use super::member::{Member, OVERHEAD_BYTES};
+use super::member::OVERHEAD_BYTES;
 use crate::limits::PART_BYTES;
 
 /// How many of the first `events` make up the next frame; at least one, if there is one.
@@ -18,12 +18,6 @@ pub fn events_in_a_frame(events: &[Event]) -> usize {
         };
         OVERHEAD_BYTES + event.user().as_str().len() + written
     }))
-}
-
-/// How many of the first `members` make up the next part of a snapshot; at least one, if there is
-/// one.
-pub fn members_in_a_part<'a>(members: impl Iterator<Item = &'a Member>) -> usize {
-    in_a_frame(members.map(Member::bytes))
 }
 
 fn in_a_frame(mut sizes: impl Iterator<Item = usize>) -> usize {

@@ -113,6 +113,30 @@ impl Log {
         };
         Some(&self.bytes[(from - self.origin) as usize..])
     }
+
+    /// As [`Log::since`]: the first of these frames, as many as `bytes` hold and at least one if there
+    /// is one, and the seq that comes after them.
+    #[must_use]
+    pub fn first_since(&self, seq: u64, bytes: usize) -> Option<(&[u8], u64)> {
+        let frames = self.since(seq)?;
+        let first = self.entries.len() - (self.next_seq - seq) as usize;
+        let mut taken = (0, seq);
+        let from = self.origin + (self.bytes.len() - frames.len()) as u64;
+        for entry in self.entries.range(first..) {
+            let end = (entry.end - from) as usize;
+            if taken.0 > 0 && end > bytes {
+                break;
+            }
+            taken = (end, taken.1 + 1);
+        }
+        Some((&frames[..taken.0], taken.1))
+    }
+
+    /// When the last frame came; `None`: the log is empty.
+    #[must_use]
+    pub fn told_ms(&self) -> Option<u64> {
+        self.entries.back().map(|last| last.at_ms)
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +181,24 @@ mod tests {
         assert_eq!((log.since(1), log.since(2), log.since(3)), (None, None, Some(&b""[..])));
         log.append(b"next", 0);
         assert_eq!(log.since(3), Some(&b"next"[..]));
+    }
+
+    #[test]
+    fn the_first_frames_are_whole_and_at_least_one() {
+        let mut log = Log::default();
+        assert_eq!(log.first_since(1, 100), Some((&b""[..], 1)));
+        assert_eq!(log.told_ms(), None);
+        for (at_ms, frame) in [b"one", b"two", b"six"].into_iter().enumerate() {
+            log.append(frame, at_ms as u64);
+        }
+        assert_eq!(log.told_ms(), Some(2));
+        assert_eq!(log.first_since(1, 1), Some((&b"one"[..], 2)));
+        assert_eq!(log.first_since(1, 5), Some((&b"one"[..], 2)));
+        assert_eq!(log.first_since(1, 6), Some((&b"onetwo"[..], 3)));
+        assert_eq!(log.first_since(2, 100), Some((&b"twosix"[..], 4)));
+        assert_eq!(log.first_since(4, 100), Some((&b""[..], 4)));
+        log.trim(LOG_AGE_MS);
+        assert_eq!((log.first_since(1, 9), log.first_since(2, 4)), (None, Some((&b"two"[..], 3))));
     }
 
     #[test]

@@ -18,13 +18,14 @@
 //! - [`unlogged`]: who must not resume, because it may have missed what no log holds.
 //! - [`log`]: the last frames, for subscribers that lag or come back.
 //! - [`ring`]: the last ticks as values, for followers.
-//! - [`snapshot`]: the whole state as frames.
+//! - [`snapshot`]: a part of the whole state as a frame.
 //! - [`roster`]: whether a channel is small enough to be told member by member.
 //! - [`tally`]: how many members there are, as a frame.
 //! - [`channel`]: the state of one channel, and the one function that changes it.
 //! - [`expiry`]: what ends because time passes.
 //! - [`tick`]: what observers are told of the changes since the last tick.
 //! - [`reading`]: what anybody may ask.
+//! - [`sweep`]: the whole state, part by part.
 //! - [`news`]: what a follower is told, as values and as frames.
 //! - [`follow`]: how one follower walks from a snapshot through the ring.
 
@@ -44,6 +45,7 @@ pub mod ring;
 pub mod roster;
 pub mod snapshot;
 pub mod source;
+pub mod sweep;
 pub mod tally;
 pub mod tick;
 pub mod unlogged;
@@ -58,7 +60,7 @@ pub use news::{Last, News};
 pub use reading::{Heard, Page};
 pub use ring::{Ring, Step};
 pub use roster::{Roster, Standing};
-pub use snapshot::View;
+pub use snapshot::{Part, Rest, SnapshotPlace};
 pub use source::{ConnectionId, Keeper, NodeId, Source};
 pub use tally::Tally;
 pub use tick::{Bundle, Tick};

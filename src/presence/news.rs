@@ -5,8 +5,8 @@ use std::sync::Arc;
 use herenow_protocol::reply::{InForce, LevelReason, SnapshotReason};
 use herenow_protocol::{ChannelName, Epoch, Level, ServerFrame, UserStatus};
 
-use super::member::Member;
 use super::ring::Step;
+use super::snapshot::Part;
 use super::tally::Tally;
 use super::viewer::Viewer;
 
@@ -23,21 +23,6 @@ pub enum News {
     Level(InForce),
     /// A user's status, where that is what the channel tells instead of members.
     Status(Box<UserStatus>),
-}
-
-/// One part of a snapshot.
-#[derive(Debug)]
-pub struct Part {
-    /// The snapshot is that after this seq; entries may be newer.
-    pub seq: u64,
-    /// Members visible to all, at that seq.
-    pub count: u64,
-    /// Those of this part, newest first.
-    pub members: Vec<Arc<Member>>,
-    /// Whether further parts follow.
-    pub more: bool,
-    /// Why the snapshot comes.
-    pub reason: SnapshotReason,
 }
 
 /// Where a follower is left whose channel is gone.
@@ -72,20 +57,6 @@ impl News {
                 reason: LevelReason::Size,
             }],
             Self::Status(status) => vec![ServerFrame::Status { status: UserStatus::clone(status) }],
-        }
-    }
-}
-
-impl Part {
-    fn frame(&self, channel: &ChannelName, epoch: Epoch) -> ServerFrame {
-        ServerFrame::Snapshot {
-            channel: channel.clone(),
-            epoch,
-            seq: self.seq,
-            count: self.count,
-            members: self.members.iter().map(|member| member.view()).collect(),
-            more: self.more,
-            reason: self.reason,
         }
     }
 }

@@ -6,8 +6,7 @@ use herenow_protocol::reply::MAX_RECENT;
 use herenow_protocol::{Epoch, Since, UserId, UserStatus};
 
 use super::channel::ChannelState;
-use super::frames::members_in_a_part;
-use super::member::Member;
+use super::member::{Member, OVERHEAD_BYTES};
 use super::roster::{Roster, Standing};
 use super::source::{ConnectionId, Source};
 use super::tally::Tally;
@@ -62,6 +61,19 @@ impl ChannelState {
     #[must_use]
     pub fn since(&self, seq: u64) -> Option<&[u8]> {
         self.log.since(seq)
+    }
+
+    /// As [`ChannelState::since`]: the first of these frames, as many as `bytes` hold and at least one
+    /// if there is one, and the seq that comes after them.
+    #[must_use]
+    pub fn first_since(&self, seq: u64, bytes: usize) -> Option<(&[u8], u64)> {
+        self.log.first_since(seq, bytes)
+    }
+
+    /// When the log's last frame was told, in milliseconds of the broker's clock.
+    #[must_use]
+    pub fn told_ms(&self) -> Option<u64> {
+        self.log.told_ms()
     }
 
     /// The seq that the next frame gets.
@@ -147,20 +159,29 @@ impl ChannelState {
         merged(shown, restricted.filter(move |member| viewer.sees(member)))
     }
 
-    /// As [`ChannelState::below`], as observers know them: what was touched since the last tick is
-    /// as it was before. So what is read here agrees with the log at any moment, not only right
-    /// after a tick.
-    fn told_below<'a>(
+    /// The first of `members`, which run by falling number from below `below` on, as observers know
+    /// them: who was touched since the last tick is as before, if `sees` sees it. So what is read
+    /// here agrees with the log at any moment, not only right after a tick. `most`: at least so many
+    /// are right.
+    fn told<'a>(
         &'a self,
         below: u64,
-        viewer: Viewer<'a>,
+        members: impl Iterator<Item = &'a Arc<Member>>,
+        sees: impl Fn(&Member) -> bool,
+        most: usize,
     ) -> impl Iterator<Item = &'a Arc<Member>> {
         let touched = self.pending.before();
         let mut before: Vec<_> =
-            touched.filter(|member| member.number < below && viewer.sees(member)).collect();
-        before.sort_by_key(|member| std::cmp::Reverse(member.number));
+            touched.filter(|member| member.number < below && sees(member)).collect();
+        let newest_first = |member: &&Arc<Member>| std::cmp::Reverse(member.number);
+        // In a busy giant many are touched, and a part has room for few.
+        if before.len() > most {
+            before.select_nth_unstable_by_key(most, newest_first);
+            before.truncate(most);
+        }
+        before.sort_unstable_by_key(newest_first);
         let untouched = |member: &&Arc<Member>| !self.pending.has(&member.user);
-        merged(self.below(below, viewer).filter(untouched), before.into_iter())
+        merged(members.filter(untouched), before.into_iter())
     }
 
     /// Number of members visible to all, as observers know them.
@@ -174,20 +195,44 @@ impl ChannelState {
     }
 
     /// The next part of a snapshot, as observers know the members: those numbered below `below`,
-    /// as many as one frame takes, and where the part after it begins, if there is one.
+    /// as many as `bytes` hold and at least one, and where the part after it begins, if there is
+    /// one.
     #[must_use]
-    pub fn told_part(&self, below: u64, viewer: Viewer<'_>) -> (Vec<Arc<Member>>, Option<u64>) {
-        let fitting = members_in_a_part(self.told_below(below, viewer).map(|member| &**member));
-        let mut members = self.told_below(below, viewer);
-        let part: Vec<_> = members.by_ref().take(fitting).cloned().collect();
-        let next = members.next().and_then(|_| part.last()).map(|last| last.number);
-        (part, next)
+    pub fn told_part(
+        &self,
+        below: u64,
+        viewer: Viewer<'_>,
+        bytes: usize,
+    ) -> (Vec<Arc<Member>>, Option<u64>) {
+        let sees = |member: &Member| viewer.sees(member);
+        part_of(self.told(below, self.below(below, viewer), sees, most_in(bytes)), bytes)
+    }
+
+    /// As [`ChannelState::told_part`], of whom `viewer` sees and not everyone does.
+    pub(super) fn told_own_part(
+        &self,
+        below: u64,
+        viewer: Viewer<'_>,
+        bytes: usize,
+    ) -> (Vec<Arc<Member>>, Option<u64>) {
+        let sees = |member: &Member| member.is_restricted() && viewer.sees(member);
+        let restricted = self.restricted.range(..below).rev().map(|(_, member)| member);
+        let own = restricted.filter(|member| viewer.sees(member));
+        part_of(self.told(below, own, sees, most_in(bytes)), bytes)
+    }
+
+    /// Whether there may be somebody, as observers know the members, whom not everyone may see.
+    #[must_use]
+    pub fn hides(&self) -> bool {
+        !self.restricted.is_empty() || self.pending.before().any(|member| member.is_restricted())
     }
 
     /// How many there are and the newest of them, as observers know them.
     #[must_use]
     pub fn told_tally(&self) -> Tally {
-        let newest = self.told_below(u64::MAX, Viewer::Public).take(MAX_RECENT);
+        let shown = self.order.values().rev();
+        let sees = |member: &Member| Viewer::Public.sees(member);
+        let newest = self.told(u64::MAX, shown, sees, MAX_RECENT).take(MAX_RECENT);
         Tally::new(self.log.next_seq() - 1, self.told_count(), newest)
     }
 
@@ -197,6 +242,28 @@ impl ChannelState {
     pub fn told_status(&self) -> Option<&UserStatus> {
         self.status.as_ref().map(|status| &status.is)
     }
+}
+
+/// More members than a part of so many bytes has, and the one after it.
+fn most_in(bytes: usize) -> usize {
+    bytes / OVERHEAD_BYTES + 2
+}
+
+/// The first part of `members`, and the number of its last if there are more.
+fn part_of<'a>(
+    members: impl Iterator<Item = &'a Arc<Member>>,
+    bytes: usize,
+) -> (Vec<Arc<Member>>, Option<u64>) {
+    let (mut part, mut taken) = (Vec::<Arc<Member>>::new(), 0);
+    for member in members {
+        if !part.is_empty() && taken + member.bytes() > bytes {
+            let next = part.last().map(|last| last.number);
+            return (part, next);
+        }
+        taken += member.bytes();
+        part.push(Arc::clone(member));
+    }
+    (part, None)
 }
 
 /// Two lists that run by falling number, as one.

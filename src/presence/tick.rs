@@ -7,20 +7,18 @@ use super::changes::Changes;
 use super::channel::ChannelState;
 use super::command::Bounds;
 use super::frames::{events_in_a_frame, net_joins};
-use super::snapshot::View;
 use super::tally::Tally;
 use super::viewer::Viewer;
 use crate::now::Now;
 
-/// The frames of one tick, ready for the wire, one behind the other.
+/// The frames of one tick, ready for the wire.
 #[derive(Debug)]
 pub struct Bundle {
-    /// The seq of the first frame.
+    /// The seq of the first frame; each further one has the next.
     pub first_seq: u64,
-    /// The seq after the last frame.
-    pub next_seq: u64,
-    /// The frames, as WebSocket messages.
-    pub bytes: Vec<u8>,
+    /// The frames, as WebSocket messages: apart, so that of a frame which a slow reader's socket cut
+    /// no other is kept. At least one.
+    pub frames: Vec<Vec<u8>>,
 }
 
 /// What came of a tick.
@@ -71,7 +69,7 @@ impl ChannelState {
     ) -> Option<Bundle> {
         let first_seq = self.log.next_seq();
         let moved = events.iter().any(|event| net_joins(std::slice::from_ref(event)) != 0);
-        let mut bytes = Vec::new();
+        let mut frames = Vec::new();
         // The members before this tick; each frame tells how many there are after it.
         let mut count = self.order.len() as i64 - net_joins(&events);
         while !events.is_empty() {
@@ -83,15 +81,15 @@ impl ChannelState {
                 count: count as u64,
                 events: std::mem::replace(&mut events, rest),
             };
-            let start = bytes.len();
+            let mut bytes = Vec::new();
             encode::text_message(&frame, &mut bytes);
-            self.log.append(&bytes[start..], now.mono_ms);
+            self.log.append(&bytes, now.mono_ms);
+            frames.push(bytes);
         }
-        let next_seq = self.log.next_seq();
         if moved {
-            self.moved_seq = next_seq - 1;
+            self.moved_seq = self.log.next_seq() - 1;
         }
-        (first_seq < next_seq).then_some(Bundle { first_seq, next_seq, bytes })
+        (!frames.is_empty()).then_some(Bundle { first_seq, frames })
     }
 
     fn log_frame(&mut self, frame: &ServerFrame, now: Now) -> Bundle {
@@ -99,7 +97,7 @@ impl ChannelState {
         let mut bytes = Vec::new();
         encode::text_message(frame, &mut bytes);
         self.log.append(&bytes, now.mono_ms);
-        Bundle { first_seq, next_seq: self.log.next_seq(), bytes }
+        Bundle { first_seq, frames: vec![bytes] }
     }
 
     fn untold_status(&mut self) -> Option<UserStatus> {
@@ -108,19 +106,7 @@ impl ChannelState {
         untold.then(|| known.is.clone())
     }
 
-    /// The members as they are. Agrees with the log only right after a tick.
-    #[must_use]
-    pub fn view(&self) -> View {
-        View {
-            epoch: self.epoch,
-            seq: self.log.next_seq() - 1,
-            members: self.order.values().rev().cloned().collect(),
-            restricted: self.restricted.values().rev().cloned().collect(),
-            status: self.status.as_ref().map(|status| Box::new(status.is.clone())),
-        }
-    }
-
-    /// How many there are, and the newest of them. As with [`ChannelState::view`], at a tick only.
+    /// How many there are, and the newest of them. Agrees with the log only right after a tick.
     #[must_use]
     pub fn tally(&self) -> Tally {
         Tally::new(self.log.next_seq() - 1, self.order.len(), self.order.values().rev())

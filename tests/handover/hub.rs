@@ -9,9 +9,9 @@ use loom::sync::{Mutex, MutexGuard};
 use loom::thread::JoinHandle;
 
 use crate::Mutant;
-use crate::outlet::Subscription;
+use crate::outlet::{Cursor, Place, Subscription};
 use crate::replica::Since;
-use crate::socket::{Byte, Message};
+use crate::socket::{Byte, Message, Values};
 
 /// So few that a reader two frames behind wants a snapshot.
 const LOG_FRAMES: usize = 1;
@@ -24,12 +24,14 @@ pub(crate) struct Presence {
     epoch: u8,
     members: u8,
     changes: u8,
-    /// Those that no frame has told.
-    pending: u8,
-    /// Changes of members whom not everyone sees; every subscriber here does.
+    /// The two members, as they are, and as they were told: how many changes there had been when each
+    /// last changed.
+    values: [u8; 2],
+    told: [u8; 2],
+    /// Changes of members whom not everyone sees, and those of them that were told; every subscriber
+    /// here sees them.
     whispers: u8,
-    /// Those that no aside has told.
-    pending_whispers: u8,
+    told_whispers: u8,
     /// The seq that the last aside came to: no log has it.
     unlogged: Option<u8>,
     next_seq: u8,
@@ -60,35 +62,41 @@ impl Presence {
             Command::SetAttributes => {}
             Command::Whisper => {
                 self.whispers += 1;
-                self.pending_whispers += 1;
                 return;
             }
             Command::Leave => self.members -= 1,
         }
         self.changes += 1;
-        self.pending += 1;
+        self.values[usize::from(self.changes % 2)] = self.changes;
+    }
+
+    fn has_news(&self) -> bool {
+        self.values != self.told || self.whispers != self.told_whispers
     }
 
     fn tick(&mut self) -> Tick {
-        let (channel, from, changes) = (self.channel, self.next_seq, self.pending);
-        let frame = self.tick_for_everyone();
-        let whispers = std::mem::take(&mut self.pending_whispers);
-        let aside = (whispers > 0).then(|| {
+        let (channel, from) = (self.channel, self.next_seq);
+        let differs = |n: usize| (self.values[n] != self.told[n]).then_some(self.values[n]);
+        let values = [differs(0), differs(1)];
+        let frame = self.tick_for_everyone(values);
+        let whispers = self.whispers;
+        let whispered = std::mem::replace(&mut self.told_whispers, whispers) != whispers;
+        let aside = whispered.then(|| {
             let seq = self.next_seq - 1;
             self.unlogged = Some(seq);
-            let aside = Message::Aside { channel, seq, changes, whispers };
+            let aside = Message::Aside { channel, seq, values, whispers };
             (from, self.next_seq, aside.bytes())
         });
         Tick { frame, aside }
     }
 
-    fn tick_for_everyone(&mut self) -> Option<(u8, Vec<Byte>)> {
-        if self.pending == 0 {
+    fn tick_for_everyone(&mut self, values: Values) -> Option<(u8, Vec<Byte>)> {
+        if values == [None, None] {
             return None;
         }
+        self.told = self.values;
         let (channel, seq) = (self.channel, self.next_seq);
-        let changes = std::mem::take(&mut self.pending);
-        let frame = Message::Presence { channel, seq, changes };
+        let frame = Message::Presence { channel, seq, values };
         self.next_seq += 1;
         self.log.push_back(frame);
         if self.log.len() > LOG_FRAMES {
@@ -97,10 +105,15 @@ impl Presence {
         Some((seq, frame.bytes()))
     }
 
-    pub(crate) fn view(&self) -> (u8, Message) {
-        let Self { channel, epoch, changes, whispers, .. } = *self;
-        let seq = self.next_seq - 1;
-        (self.next_seq, Message::Snapshot { channel, epoch, seq, changes, whispers })
+    pub(crate) fn begin_snapshot(&self) -> Place {
+        Place { seq: self.next_seq - 1, half: 0, missed: false }
+    }
+
+    pub(crate) fn snapshot_part(&self, place: Place) -> (Message, Option<Place>) {
+        let Self { channel, epoch, told, told_whispers: whispers, .. } = *self;
+        let Place { seq, half, .. } = place;
+        let part = Message::Snapshot { channel, epoch, seq, half, value: told[half], whispers };
+        (part, (half == 0).then_some(Place { half: 1, ..place }))
     }
 
     pub(crate) fn since(&self, seq: u8) -> Option<Vec<Byte>> {
@@ -112,8 +125,8 @@ impl Presence {
         self.next_seq
     }
 
-    pub(crate) fn changes(&self) -> u8 {
-        self.changes
+    pub(crate) fn values(&self) -> [u8; 2] {
+        self.values
     }
 
     pub(crate) fn whispers(&self) -> u8 {
@@ -149,9 +162,10 @@ impl Channel {
             epoch,
             members: 0,
             changes: 0,
-            pending: 0,
+            values: [0, 0],
+            told: [0, 0],
             whispers: 0,
-            pending_whispers: 0,
+            told_whispers: 0,
             unlogged: None,
             next_seq: 1,
             log: VecDeque::new(),
@@ -195,8 +209,7 @@ impl Guarded {
     }
 
     fn has_news(&self) -> bool {
-        let untold = self.presence.pending > 0 || self.presence.pending_whispers > 0;
-        untold || !self.waiting.is_empty()
+        self.presence.has_news() || !self.waiting.is_empty()
     }
 
     fn start_flusher(&mut self, mutant: Mutant) -> bool {
@@ -349,11 +362,11 @@ impl Hub {
 fn flush(hub: &Arc<Hub>, channel: &Arc<Channel>) {
     while let Some(round) = Round::begin(channel, hub.mutant) {
         if hub.mutant == Mutant::AsidesBehindSnapshots {
-            round.serve_snapshots();
+            round.serve_snapshots(channel);
             round.tell_aside(channel);
         } else {
             round.tell_aside(channel);
-            round.serve_snapshots();
+            round.serve_snapshots(channel);
         }
         round.pass(channel);
     }
@@ -365,7 +378,6 @@ fn flush(hub: &Arc<Hub>, channel: &Arc<Channel>) {
 struct Round {
     tick: Tick,
     waiting: Vec<Arc<Subscription>>,
-    view: (u8, Message),
 }
 
 impl Round {
@@ -381,7 +393,7 @@ impl Round {
         }
         let tick = guarded.presence.tick();
         let waiting = std::mem::take(&mut guarded.waiting);
-        Some(Self { tick, waiting, view: guarded.presence.view() })
+        Some(Self { tick, waiting })
     }
 
     fn tell_aside(&self, channel: &Channel) {
@@ -394,11 +406,19 @@ impl Round {
         });
     }
 
-    fn serve_snapshots(&self) {
-        let (next_seq, snapshot) = self.view;
-        let shared = snapshot.bytes();
-        for sub in &self.waiting {
-            sub.visit_with_snapshot(next_seq, &shared);
+    /// The convoy: part by part, each read under a lock of its own.
+    fn serve_snapshots(&self, channel: &Channel) {
+        let mut riders: Vec<_> = self.waiting.iter().map(|sub| (sub, Cursor::Want)).collect();
+        let mut place = Some(channel.lock().presence.begin_snapshot());
+        while let Some(at) = place.filter(|_| !riders.is_empty()) {
+            let (part, next) = channel.lock().presence.snapshot_part(at);
+            let (to, shared) =
+                (next.map_or(Cursor::Next(at.seq + 1), Cursor::Within), part.bytes());
+            riders.retain_mut(|(sub, stands)| {
+                let from = std::mem::replace(stands, to);
+                sub.visit(from, to, &shared)
+            });
+            place = next;
         }
     }
 
@@ -406,7 +426,7 @@ impl Round {
         let Some((seq, shared)) = self.tick.frame else { return };
         over(channel, |batch| {
             for sub in batch.drain(..) {
-                sub.visit(seq, &shared);
+                sub.visit(Cursor::Next(seq), Cursor::Next(seq + 1), &shared);
             }
         });
     }

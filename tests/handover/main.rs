@@ -24,8 +24,8 @@
 //! An aside is told to every subscriber here: each sees more than everyone.
 //!
 //! Left out: errors, closing and panics; timers and pings; the two reasons for a snapshot (each
-//! is served by itself, after one more look at the cursors); shared frames, their holders and
-//! revoking; letters, which become replies under the connection's lock; ticks of several frames,
+//! is served by itself, after one more look at the cursors); shared frames, the backlog (its own
+//! tests are with it) and that snapshots begin anew in a quiet channel; letters, which become replies under the connection's lock; ticks of several frames,
 //! and those that come to nothing; folding; the index of users.
 //! A write, a read and the runtime's knowledge of whether a socket is ready are one step; the
 //! executor's flag and its queue are not explored.
@@ -78,6 +78,12 @@ enum Mutant {
     EntersTheDead,
     /// Whoever can't take an aside at once is not given a snapshot instead.
     ForgetsWhoMissedAnAside,
+    /// Whoever is in the midst of a snapshot when an aside is told takes it for whole.
+    ForgetsAsidesWithinASnapshot,
+    /// A task does not go on with a snapshot in the midst of which its socket was full.
+    ForgetsThePlace,
+    /// Behind a snapshot come the frames after its last part, not those after its beginning.
+    SkipsWhatCameMeanwhile,
     /// Snapshots, which have what the round's aside tells, go out before it.
     AsidesBehindSnapshots,
     /// Whoever comes back is resumed by the log alone, which keeps no asides.
@@ -154,7 +160,7 @@ fn judge(hub: &Arc<Hub>, tasks: &mut [&mut Task]) {
             let found = hub.find(name).expect("a channel was removed with a subscriber in it");
             assert!(Arc::ptr_eq(&found, &place.channel), "a subscriber of a channel that is gone");
             let room = place.channel.lock();
-            let (next_seq, changes) = (room.presence.next_seq(), room.presence.changes());
+            let (next_seq, values) = (room.presence.next_seq(), room.presence.values());
             let whispers = room.presence.whispers();
             drop(room);
             let cursor = task.outlet.lock().cursor(subscription);
@@ -162,8 +168,8 @@ fn judge(hub: &Arc<Hub>, tasks: &mut [&mut Task]) {
             let Replica::Synced(known) = known[name] else {
                 panic!("a subscriber was left without a snapshot")
             };
-            let told = (known.seq + 1, known.changes, known.whispers);
-            assert_eq!(told, (next_seq, changes, whispers), "a replica differs from the truth");
+            let told = (known.seq + 1, known.values, known.whispers);
+            assert_eq!(told, (next_seq, values, whispers), "a replica differs from the truth");
         }
         for name in [0, 1] {
             let knows = known[name] != Replica::Unsubscribed;
@@ -241,6 +247,22 @@ fn a_subscribe_and_a_tick(mutant: Mutant) {
     judge(&hub, &mut [&mut writer, &mut reader]);
 }
 
+/// The same for someone whose socket has room for everything.
+fn a_roomy_subscribe_and_a_tick(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, AMPLE));
+    rest(&hub, &mut [&mut writer, &mut reader]);
+    hub.allow_flushers(2);
+    let subscribe = loom::thread::spawn(move || {
+        reader.receive(&[Request::Subscribe(0, None)]);
+        reader
+    });
+    change(&mut writer, 0);
+    whisper(&mut writer, 0);
+    let mut reader = subscribe.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
 /// Someone who was away for a moment resumes while a change is applied, ticked and passed.
 fn a_resume_and_a_tick(mutant: Mutant) {
     let hub = Hub::new(mutant);
@@ -250,7 +272,7 @@ fn a_resume_and_a_tick(mutant: Mutant) {
     rest(&hub, &mut [&mut writer]);
     hub.allow_flushers(2);
     let resume = loom::thread::spawn(move || {
-        let since = Since { epoch: 0, seq: 1, changes: 1, whispers: 0 };
+        let since = Since { epoch: 0, seq: 1, values: [0, 1], whispers: 0 };
         reader.receive(&[Request::Subscribe(0, Some(since))]);
         reader.outlet.transport().read(3);
         reader.poll();
@@ -442,7 +464,7 @@ fn a_resume_and_an_aside(mutant: Mutant) {
     rest(&hub, &mut [&mut writer, &mut reader]);
     hub.allow_flushers(2);
     let resume = loom::thread::spawn(move || {
-        let since = Since { epoch: 0, seq: 1, changes: 1, whispers: 0 };
+        let since = Since { epoch: 0, seq: 1, values: [0, 1], whispers: 0 };
         reader.receive(&[Request::Subscribe(0, Some(since))]);
         reader.outlet.transport().read(3);
         reader.poll();
@@ -470,6 +492,7 @@ holds! {
     a_sweep_and_a_pass: 4,
     a_sweep_that_fell_off_the_log: 4,
     a_subscribe_and_a_tick: 4,
+    a_roomy_subscribe_and_a_tick: 4,
     a_resume_and_a_tick: 4,
     a_choked_subscribe_and_a_tick: 4,
     an_unsubscribe_and_a_pass: 5,
@@ -511,8 +534,8 @@ is_found! {
         "a flusher ended while something was owed";
     a_second_flusher: StartsTwice in two_changes,
         "a subscriber was left behind";
-    a_snapshot_apart_from_its_subscription: SnapshotApart in a_subscribe_and_a_tick,
-        "a replica differs from the truth";
+    a_snapshot_apart_from_its_subscription: SnapshotApart in a_roomy_subscribe_and_a_tick,
+        "a subscriber was left behind";
     a_cursor_that_outlives_its_unsubscribe: LeavesTheCursorAlive in an_unsubscribe_and_a_pass,
         "a frame after the ok of unsubscribe";
     a_reaper_that_looks_once: ReapsWithoutLookingAgain in the_last_leaves_and_another_joins,
@@ -521,7 +544,13 @@ is_found! {
         "a channel was removed with a subscriber in it";
     an_aside_that_was_missed: ForgetsWhoMissedAnAside in a_sweep_and_an_aside,
         "a replica differs from the truth";
-    an_aside_behind_its_snapshot: AsidesBehindSnapshots in a_subscribe_and_an_aside,
+    an_aside_behind_its_snapshot: AsidesBehindSnapshots in a_roomy_subscribe_and_a_tick,
+        "an aside of what was known";
+    an_aside_within_a_snapshot: ForgetsAsidesWithinASnapshot in a_subscribe_and_an_aside,
+        "a replica differs from the truth";
+    a_place_that_is_forgotten: ForgetsThePlace in a_subscribe_and_a_tick,
+        "a subscriber was left behind";
+    what_came_within_a_snapshot: SkipsWhatCameMeanwhile in a_subscribe_and_a_tick,
         "a replica differs from the truth";
     a_resume_past_an_aside: ResumesPastAnAside in a_resume_and_an_aside,
         "a replica differs from the truth";

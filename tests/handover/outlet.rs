@@ -19,7 +19,16 @@ pub(crate) enum Flow {
 pub(crate) enum Cursor {
     Next(u8),
     Want,
+    Within(Place),
     Dead,
+}
+
+/// `presence::SnapshotPlace`: a snapshot that began after `seq`, of which this half comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) seq: u8,
+    pub(crate) half: usize,
+    pub(crate) missed: bool,
 }
 
 /// Atomic, read and written without ordering, as the real one is: the checker hands out stale
@@ -30,12 +39,14 @@ struct CursorCell(AtomicU8);
 impl CursorCell {
     const DEAD: u8 = u8::MAX;
     const WANT: u8 = u8::MAX - 1;
+    const WITHIN: u8 = u8::MAX - 2;
 
-    fn get(&self) -> Cursor {
+    fn get(&self) -> Option<Cursor> {
         match self.0.load(Ordering::Relaxed) {
-            Self::DEAD => Cursor::Dead,
-            Self::WANT => Cursor::Want,
-            seq => Cursor::Next(seq),
+            Self::DEAD => Some(Cursor::Dead),
+            Self::WANT => Some(Cursor::Want),
+            Self::WITHIN => None,
+            seq => Some(Cursor::Next(seq)),
         }
     }
 
@@ -43,6 +54,7 @@ impl CursorCell {
         let value = match cursor {
             Cursor::Dead => Self::DEAD,
             Cursor::Want => Self::WANT,
+            Cursor::Within(_) => Self::WITHIN,
             Cursor::Next(seq) => seq,
         };
         self.0.store(value, Ordering::Relaxed);
@@ -59,27 +71,33 @@ impl Subscription {
         Arc::new(Self { outlet, cursor: CursorCell(AtomicU8::new(CursorCell::WANT)) })
     }
 
-    pub(crate) fn visit(&self, seq: u8, frame: &[Byte]) {
+    /// The result: whether it stood at `from`, and its socket took the frame.
+    pub(crate) fn visit(&self, from: Cursor, to: Cursor, frame: &[Byte]) -> bool {
         let Self { outlet, cursor } = self;
-        let (from, to) = (Cursor::Next(seq), Cursor::Next(seq + 1));
         if outlet.mutant == Mutant::VisitLooksBeforeLocking {
-            if outlet.lock().flow() == Flow::Flowing && cursor.get() == from {
-                outlet.lock().write_shared(cursor, to, frame);
-            }
-            return;
+            let sending = outlet.lock();
+            let free = sending.flow() == Flow::Flowing && sending.cursor_at(cursor) == from;
+            drop(sending);
+            return free && outlet.lock().write_shared(cursor, to, frame);
         }
         let mut sending = outlet.lock();
-        if sending.flow() == Flow::Flowing && cursor.get() == from {
-            sending.write_shared(cursor, to, frame);
-        }
+        sending.flow() == Flow::Flowing
+            && sending.cursor_at(cursor) == from
+            && sending.write_shared(cursor, to, frame)
     }
 
     pub(crate) fn visit_once(&self, from: u8, to: u8, frame: &[Byte]) -> bool {
         let mut sending = self.outlet.lock();
-        let cursor = self.cursor.get();
-        if !matches!(cursor, Cursor::Next(_)) {
-            return false;
-        }
+        let cursor = match sending.cursor_at(&self.cursor) {
+            Cursor::Within(place) => {
+                let missed = self.outlet.mutant != Mutant::ForgetsAsidesWithinASnapshot;
+                let place = Place { missed, ..place };
+                sending.set_cursor_at(&self.cursor, Cursor::Within(place));
+                return false;
+            }
+            next @ Cursor::Next(_) => next,
+            _ => return false,
+        };
         let free = sending.flow() == Flow::Flowing && cursor == Cursor::Next(from);
         if free && sending.write_shared(&self.cursor, Cursor::Next(to), frame) {
             return false;
@@ -87,15 +105,8 @@ impl Subscription {
         if self.outlet.mutant == Mutant::ForgetsWhoMissedAnAside {
             return false;
         }
-        self.cursor.set(Cursor::Want);
+        sending.set_cursor_at(&self.cursor, Cursor::Want);
         sending.flow() == Flow::Flowing
-    }
-
-    pub(crate) fn visit_with_snapshot(&self, next_seq: u8, frame: &[Byte]) {
-        let mut sending = self.outlet.lock();
-        if sending.flow() == Flow::Flowing && self.cursor.get() == Cursor::Want {
-            sending.write_shared(&self.cursor, Cursor::Next(next_seq), frame);
-        }
     }
 }
 
@@ -116,6 +127,8 @@ pub(crate) struct Outlet {
 struct Writer {
     flow: Flow,
     tail: Vec<Byte>,
+    /// How far subscriptions are in their snapshots, by the addresses of their cursors.
+    places: Vec<(usize, Place)>,
     replies: Vec<Byte>,
     /// The task has registered its waker.
     waker: bool,
@@ -124,8 +137,8 @@ struct Writer {
 impl Outlet {
     pub(crate) fn new(room: usize, mutant: Mutant) -> Arc<Self> {
         let woken = Arc::new(AtomicBool::new(true));
-        let writer =
-            Writer { flow: Flow::Flowing, tail: Vec::new(), replies: Vec::new(), waker: false };
+        let (tail, places, replies) = (Vec::new(), Vec::new(), Vec::new());
+        let writer = Writer { flow: Flow::Flowing, tail, places, replies, waker: false };
         let transport = Socket::new(room, Arc::clone(&woken));
         Arc::new(Self { transport, woken, writer: Mutex::new(writer), mutant })
     }
@@ -171,11 +184,26 @@ impl Sending<'_> {
     }
 
     pub(crate) fn cursor(&self, sub: &Subscription) -> Cursor {
-        sub.cursor.get()
+        self.cursor_at(&sub.cursor)
     }
 
-    pub(crate) fn set_cursor(&self, sub: &Subscription, cursor: Cursor) {
-        sub.cursor.set(cursor);
+    pub(crate) fn set_cursor(&mut self, sub: &Subscription, cursor: Cursor) {
+        self.set_cursor_at(&sub.cursor, cursor);
+    }
+
+    fn cursor_at(&self, cell: &CursorCell) -> Cursor {
+        let at = address(cell);
+        let place = self.writer.places.iter().find(|(of, _)| *of == at);
+        cell.get().unwrap_or_else(|| Cursor::Within(place.expect("a place").1))
+    }
+
+    fn set_cursor_at(&mut self, cell: &CursorCell, cursor: Cursor) {
+        cell.set(cursor);
+        let at = address(cell);
+        self.writer.places.retain(|(of, _)| *of != at);
+        if let Cursor::Within(place) = cursor {
+            self.writer.places.push((at, place));
+        }
     }
 
     pub(crate) fn flush_replies(&mut self) {
@@ -218,22 +246,14 @@ impl Sending<'_> {
         Sweep::Done
     }
 
-    pub(crate) fn catch_up(&mut self, sub: &Subscription, next_seq: u8, frames: &[Byte]) -> Sweep {
-        match self.outlet.transport.write(frames) {
+    pub(crate) fn catch_up(&mut self, sub: &Subscription, to: Cursor, frames: &[Byte]) -> Sweep {
+        match self.outlet.transport.write_whole(frames) {
             Written::All => {
-                sub.cursor.set(Cursor::Next(next_seq));
+                self.set_cursor_at(&sub.cursor, to);
                 Sweep::Done
             }
-            Written::Cut(written) => {
-                sub.cursor.set(Cursor::Next(next_seq));
-                self.writer.tail = frames[written..].into();
-                self.writer.flow = Flow::Choked;
-                Sweep::Full
-            }
-            Written::Nothing => {
-                self.writer.flow = Flow::Choked;
-                Sweep::Full
-            }
+            Written::Cut(_) => panic!("what a task writes is small"),
+            Written::Nothing => Sweep::Full,
         }
     }
 
@@ -254,7 +274,7 @@ impl Sending<'_> {
                 return false;
             }
         }
-        cursor.set(to);
+        self.set_cursor_at(cursor, to);
         true
     }
 
@@ -264,4 +284,8 @@ impl Sending<'_> {
             self.outlet.woken.store(true, Ordering::Relaxed);
         }
     }
+}
+
+fn address(cell: &CursorCell) -> usize {
+    std::ptr::from_ref(cell).addr()
 }

@@ -8,6 +8,10 @@ use loom::sync::Mutex;
 
 use crate::replica::Since;
 
+/// The two members of a channel, those that a frame tells of: how many changes there had been when
+/// each last changed.
+pub(crate) type Values = [Option<u8>; 2];
+
 /// What the broker says, as far as the hand-over cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
@@ -15,13 +19,14 @@ pub(crate) enum Message {
     Subscribed { channel: usize, resumed: Option<Since> },
     /// The `ok` of `unsubscribe`.
     Unsubscribed { channel: usize },
-    /// The state after `seq`: so many changes, and so many of members whom not everyone sees.
-    Snapshot { channel: usize, epoch: u8, seq: u8, changes: u8, whispers: u8 },
-    /// A frame: so many changes folded.
-    Presence { channel: usize, seq: u8, changes: u8 },
+    /// One of the two parts of a snapshot that began after `seq`: one member as it is, and with the
+    /// first part how often members changed whom not everyone sees.
+    Snapshot { channel: usize, epoch: u8, seq: u8, half: usize, value: u8, whispers: u8 },
+    /// A frame: the members that changed, as they are.
+    Presence { channel: usize, seq: u8, values: Values },
     /// What a tick tells who sees more than everyone: all that its frame tells, if there is one, and
     /// the rest. Without one it repeats the seq.
-    Aside { channel: usize, seq: u8, changes: u8, whispers: u8 },
+    Aside { channel: usize, seq: u8, values: Values, whispers: u8 },
 }
 
 /// One byte of a message. Every message has [`Byte::ALL`] of them, so that it can be cut.
@@ -91,6 +96,17 @@ impl Socket {
             _ if written == bytes.len() => Written::All,
             _ => Written::Cut(written),
         }
+    }
+
+    /// As [`Socket::write`], and nothing unless there is room for all of it.
+    pub(crate) fn write_whole(&self, bytes: &[Byte]) -> Written {
+        let mut pipe = self.pipe.lock().unwrap();
+        if !pipe.ready || self.room - pipe.unread.len() < bytes.len() {
+            pipe.ready = false;
+            return Written::Nothing;
+        }
+        pipe.unread.extend(bytes);
+        Written::All
     }
 
     pub(crate) fn poll_write_ready(&self) -> bool {

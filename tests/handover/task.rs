@@ -1,5 +1,6 @@
 //! `src/connection/task.rs`, `command.rs` and `catch_up.rs`, reduced.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::Mutant;
@@ -30,6 +31,7 @@ pub(crate) struct Task {
     pub(crate) outlet: Arc<Outlet>,
     pub(crate) places: Vec<Place>,
     resumed: bool,
+    turn: Cell<usize>,
 }
 
 enum Step {
@@ -47,7 +49,13 @@ enum CaughtUp {
 impl Task {
     pub(crate) fn new(hub: &Arc<Hub>, room: usize) -> Self {
         let outlet = Outlet::new(room, hub.mutant);
-        Self { hub: Arc::clone(hub), outlet, places: Vec::new(), resumed: false }
+        Self {
+            hub: Arc::clone(hub),
+            outlet,
+            places: Vec::new(),
+            resumed: false,
+            turn: Cell::new(0),
+        }
     }
 
     /// What the executor does. A task may be polled without having been woken, too.
@@ -97,7 +105,7 @@ impl Task {
             Request::Subscribe(channel, _) if self.hub.mutant == Mutant::SnapshotApart => {
                 let snapshot = self.subscribe_apart(sending, channel);
                 sending.reply(Message::Subscribed { channel, resumed: None });
-                sending.reply(snapshot);
+                snapshot.into_iter().for_each(|part| sending.reply(part));
             }
             Request::Subscribe(channel, since) => {
                 let resumed = self.subscribe(sending, channel, since);
@@ -111,7 +119,7 @@ impl Task {
         }
     }
 
-    fn subscribe(&mut self, sending: &Sending<'_>, name: usize, since: Option<Since>) -> bool {
+    fn subscribe(&mut self, sending: &mut Sending<'_>, name: usize, since: Option<Since>) -> bool {
         let Self { hub, places, outlet, .. } = self;
         let mutant = hub.mutant;
         let resumed = hub.enter(name, |channel, guarded| {
@@ -134,8 +142,14 @@ impl Task {
     }
 
     /// The mutant that some brokers are: the list is read, and then the frames are subscribed.
-    fn subscribe_apart(&mut self, sending: &Sending<'_>, name: usize) -> Message {
-        let (next_seq, snapshot) = self.hub.enter(name, |_, guarded| guarded.presence.view());
+    fn subscribe_apart(&mut self, sending: &mut Sending<'_>, name: usize) -> [Message; 2] {
+        let (next_seq, snapshot) = self.hub.enter(name, |_, guarded| {
+            let presence = &guarded.presence;
+            let begin = presence.begin_snapshot();
+            let (first, next) = presence.snapshot_part(begin);
+            let (second, _) = presence.snapshot_part(next.expect("a second part"));
+            (presence.next_seq(), [first, second])
+        });
         let Self { hub, places, outlet, .. } = self;
         hub.enter(name, |channel, guarded| {
             let subscription = Subscription::new(Arc::clone(outlet));
@@ -146,7 +160,7 @@ impl Task {
         snapshot
     }
 
-    fn unsubscribe(&mut self, sending: &Sending<'_>, name: usize) {
+    fn unsubscribe(&mut self, sending: &mut Sending<'_>, name: usize) {
         let found = self.places.iter_mut().find(|place| place.channel.name == name);
         if let Some(place) = found
             && let Some((subscription, slot)) = place.subscribed.take()
@@ -164,13 +178,16 @@ impl Task {
         if sending.resume() != Sweep::Done {
             return CaughtUp::ForNow;
         }
-        let mut bytes = 0;
-        for place in &self.places {
-            let Some((subscription, _)) = &place.subscribed else { continue };
-            match send_missed(&place.channel, subscription, &mut sending) {
-                (Sweep::Done, sent) => bytes += sent,
+        let (mut bytes, mut idle, mut turn) = (0, 0, self.turn.get());
+        while idle < self.places.len() {
+            turn %= self.places.len();
+            match self.send_next(&self.places[turn], &mut sending) {
+                (Sweep::Done, 0) => idle += 1,
+                (Sweep::Done, sent) => (bytes, idle) = (bytes + sent, 0),
                 (Sweep::Full, _) => return CaughtUp::ForNow,
             }
+            turn += 1;
+            self.turn.set(turn);
             if bytes >= SWEEP_BYTES {
                 return CaughtUp::NotYet;
             }
@@ -182,6 +199,42 @@ impl Task {
         sending.flowing();
         self.ask_for_snapshots(&sending);
         CaughtUp::ForNow
+    }
+
+    fn send_next(&self, place: &Place, sending: &mut Sending<'_>) -> (Sweep, usize) {
+        let Some((subscription, _)) = &place.subscribed else { return (Sweep::Done, 0) };
+        let guarded = place.channel.lock();
+        let presence = &guarded.presence;
+        let (to, bytes) = match sending.cursor(subscription) {
+            Cursor::Next(seq) => match presence.since(seq) {
+                None => {
+                    sending.set_cursor(subscription, Cursor::Want);
+                    return (Sweep::Done, 0);
+                }
+                Some(frames) => (Cursor::Next(presence.next_seq()), frames),
+            },
+            Cursor::Within(_) if self.hub.mutant == Mutant::ForgetsThePlace => {
+                return (Sweep::Done, 0);
+            }
+            Cursor::Within(place) => {
+                let (part, next) = presence.snapshot_part(place);
+                let to = match next {
+                    Some(next) => Cursor::Within(next),
+                    None if place.missed => Cursor::Want,
+                    None if self.hub.mutant == Mutant::SkipsWhatCameMeanwhile => {
+                        Cursor::Next(presence.next_seq())
+                    }
+                    None => Cursor::Next(place.seq + 1),
+                };
+                (to, part.bytes())
+            }
+            _ => return (Sweep::Done, 0),
+        };
+        drop(guarded);
+        if bytes.is_empty() {
+            return (Sweep::Done, 0);
+        }
+        (sending.catch_up(subscription, to, &bytes), bytes.len())
     }
 
     fn ask_for_snapshots(&self, sending: &Sending<'_>) {
@@ -205,24 +258,4 @@ fn get_or_add<'a>(places: &'a mut Vec<Place>, channel: &Arc<Channel>) -> &'a mut
         places.len() - 1
     });
     &mut places[index]
-}
-
-fn send_missed(
-    channel: &Channel,
-    subscription: &Subscription,
-    sending: &mut Sending<'_>,
-) -> (Sweep, usize) {
-    let Cursor::Next(seq) = sending.cursor(subscription) else { return (Sweep::Done, 0) };
-    let guarded = channel.lock();
-    let next_seq = guarded.presence.next_seq();
-    let missed = guarded.presence.since(seq);
-    drop(guarded);
-    match missed {
-        None => {
-            sending.set_cursor(subscription, Cursor::Want);
-            (Sweep::Done, 0)
-        }
-        Some(frames) if frames.is_empty() => (Sweep::Done, 0),
-        Some(frames) => (sending.catch_up(subscription, next_seq, &frames), frames.len()),
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use herenow::now::Now;
-use herenow::presence::news::Part;
+use herenow::presence::Part;
 use herenow::presence::{Changes, ChannelState, Follow, News, Next, Ring, Step, Viewer};
 use herenow_protocol::reply::{InForce, MemberView};
 use herenow_protocol::{ChannelName, Event, Level, ServerFrame, UserId};

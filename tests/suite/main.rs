@@ -88,6 +88,7 @@ mod signed_out;
 mod slow;
 mod source;
 mod status;
+mod swept;
 mod transcripts;
 mod visibility;
 mod where_is;

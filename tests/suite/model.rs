@@ -8,7 +8,7 @@ use herenow::now::Now;
 use herenow::presence::{
     Bounds, ChannelState, Command, Lasts, Member, Ring, Roster, Source, Tick, Transition, Viewer,
 };
-use herenow_protocol::reply::{InForce, UpdateReason};
+use herenow_protocol::reply::{InForce, SnapshotReason, UpdateReason};
 use herenow_protocol::{
     AttributeMap, Attributes, ChannelName, Epoch, Event, LeaveReason, Level, LossReason,
     ServerFrame, Since, UserId,
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::followed::{Followed, Read, keep};
 use crate::seed::seed;
+use crate::swept::{Swept, frames};
 
 const CASES: u32 = 10_000;
 const USERS: usize = 4;
@@ -315,22 +316,6 @@ fn as_attributes(map: &BTreeMap<String, Value>) -> Attributes {
     Attributes::from_map(&map.clone().into_iter().collect())
 }
 
-/// The frames of one or more unmasked WebSocket text messages.
-pub(crate) fn frames(mut bytes: &[u8]) -> Vec<ServerFrame> {
-    let mut frames = Vec::new();
-    while let [0x81, length, rest @ ..] = bytes {
-        let (length, rest) = match length {
-            126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
-            127 => (u64::from_be_bytes(rest[..8].try_into().unwrap()) as usize, &rest[8..]),
-            short => (usize::from(*short), rest),
-        };
-        frames.push(serde_json::from_slice(&rest[..length]).unwrap());
-        bytes = &rest[length..];
-    }
-    assert!(bytes.is_empty(), "a message does not end where its header says");
-    frames
-}
-
 /// The members as a reader of pages of one sees them.
 pub(crate) fn page_by_page(channel: &ChannelState) -> Vec<Arc<Member>> {
     let mut paged = Vec::new();
@@ -366,6 +351,7 @@ struct Pair {
     ring: Ring,
     follower: Followed,
     auto_follower: Followed,
+    swept: Swept,
 }
 
 impl Pair {
@@ -393,6 +379,7 @@ impl Pair {
             ring: Ring::new(0),
             follower: Followed::new(&name, Level::Events),
             auto_follower: Followed::new(&name, Level::Auto),
+            swept: Swept::new(),
             name,
         }
     }
@@ -507,20 +494,37 @@ impl Pair {
             return;
         };
         assert_eq!(bundle.first_seq, self.seq + 1);
-        let told = frames(&bundle.bytes);
+        let bytes = bundle.frames.concat();
+        let told = frames(&bytes);
         assert_eq!(told, step.changes.frames(&self.name, Viewer::Public), "told to followers");
-        assert_eq!(bundle.next_seq, self.seq + 1 + told.len() as u64);
+        assert_eq!(bundle.frames.len(), told.len());
         assert_eq!(told.len(), 1, "so few events fit one frame");
         for frame in told {
             self.hear(frame, &expected);
         }
-        self.history.push((bundle.bytes, self.model.now.mono_ms));
+        self.history.push((bytes, self.model.now.mono_ms));
         self.read_along();
     }
 
     /// Followers know at any moment just what was told last, whatever has happened since.
     fn read_along(&mut self) {
         let (core, ring, now) = (&self.core, &self.ring, self.model.now);
+        // A slow socket, which gets two things for each step of all others.
+        for _ in 0..2 {
+            if let Some(members) = self.swept.read(core, Viewer::Public) {
+                let known =
+                    members.values().map(|m| (m.user.clone(), (m.attributes.clone(), m.joined_at)));
+                assert_eq!(
+                    known.collect::<BTreeMap<_, _>>(),
+                    self.replica,
+                    "known by a slow reader"
+                );
+                // It has all, and now and then begins anew.
+                if self.seq % 5 == 0 {
+                    self.swept = Swept::new();
+                }
+            }
+        }
         assert_eq!(self.follower.read_all(core, ring, Viewer::Public, now), Read::All);
         let known = |followed: &Followed| -> BTreeMap<_, _> {
             let members = followed.members.values();
@@ -584,23 +588,26 @@ impl Pair {
         }
     }
 
-    /// Reads show the applied state; a view taken right after a tick is what observers know.
+    /// Reads show the applied state; a snapshot taken right after a tick is the same.
     fn compare_reads(&self) {
         let mut expected: Vec<_> = self.model.members.iter().collect();
         expected.sort_by_key(|(_, member)| std::cmp::Reverse(member.number));
-        let view = self.core.view();
-        assert_eq!((self.core.count(), view.members.len()), (expected.len(), expected.len()));
+        let shown = self.core.members(usize::MAX, None, Viewer::All).members;
+        assert_eq!((self.core.count(), shown.len()), (expected.len(), expected.len()));
         let sources = expected.iter().flat_map(|(_, member)| &member.sources);
         let live = sources.filter(|source| source.lost.is_none()).count();
         assert_eq!(self.core.connections(), live, "connections that keep somebody present");
-        for (shown, (user, member)) in view.members.iter().zip(&expected) {
+        for (shown, (user, member)) in shown.iter().zip(&expected) {
             assert_eq!(&shown.user, *user);
             assert_eq!(shown.attributes, as_attributes(&member.attributes));
             assert_eq!(shown.joined_at, member.joined_at);
             assert_eq!(self.core.member(user, Viewer::Public), Some(shown));
         }
-        assert_eq!(page_by_page(&self.core), view.members);
+        assert_eq!(page_by_page(&self.core), shown);
         if !self.core.has_news() {
+            let begin = self.core.begin_snapshot(SnapshotReason::Resync);
+            let (view, next) = self.core.snapshot_part(begin, Viewer::Public, usize::MAX);
+            assert_eq!((&view.members, next), (&shown, None));
             let known: BTreeMap<_, _> = view
                 .members
                 .iter()

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use herenow::auth::Identity;
 use herenow::delivery::{
-    Cursor, Flow, Letter, Outlet, SharedFrame, Subscription, Sweep, Transport, Undelivered, Wake,
+    Backlog, Cursor, Flow, Letter, Outlet, SharedFrame, Subscription, Sweep, Transport,
+    Undelivered, Wake,
 };
 use herenow_protocol::{Level, ServerFrame, UserId, encode};
 use tokio::io::AsyncReadExt;
@@ -34,12 +35,9 @@ fn reply() -> Vec<u8> {
     bytes
 }
 
-/// As the hub does with the connections that it knows, of which this is the only one.
-fn revoke(frame: &Arc<SharedFrame>, outlet: &Outlet) {
-    for number in frame.take_holders() {
-        assert_eq!(number, outlet.id());
-        outlet.give_up(frame);
-    }
+/// As much room for what slow readers keep as anybody wants.
+fn backlog() -> Arc<Backlog> {
+    Backlog::new(usize::MAX)
 }
 
 /// Reads so many bytes, and lets the outlet go on as its task would.
@@ -73,7 +71,7 @@ async fn what_was_cut_goes_first() {
     let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
     outlet.lock().set_cursor(&subscription, Cursor::Next(1));
     let first = SharedFrame::new(vec![b'1'; MUCH]);
-    subscription.visit(Cursor::Next(1), Cursor::Next(2), &first);
+    subscription.visit(Cursor::Next(1), Cursor::Next(2), &first, &backlog());
     assert_eq!(outlet.lock().flow(), Flow::Choked);
     // What was begun counts as sent: its rest is owed.
     assert_eq!(outlet.lock().cursor(&subscription), Cursor::Next(2));
@@ -93,7 +91,7 @@ async fn what_was_cut_goes_first() {
     timeout(PATIENCE, freed).await.expect("the socket stays full");
     // The next frame and a reply come, and must wait.
     let second = SharedFrame::new(vec![b'2'; 100]);
-    subscription.visit(Cursor::Next(2), Cursor::Next(3), &second);
+    subscription.visit(Cursor::Next(2), Cursor::Next(3), &second, &backlog());
     let reply = reply();
     let mut sending = outlet.lock();
     assert_eq!(sending.cursor(&subscription), Cursor::Next(2), "a pass got in");
@@ -107,9 +105,9 @@ async fn what_was_cut_goes_first() {
     assert_eq!(got[MUCH..], reply);
     assert_eq!(outlet.lock().flow(), Flow::Flowing);
     // Now the pass may write: what it is for, and nothing else.
-    subscription.visit(Cursor::Next(1), Cursor::Next(2), &first);
-    subscription.visit(Cursor::Next(3), Cursor::Next(4), &first);
-    subscription.visit(Cursor::Next(2), Cursor::Next(3), &second);
+    subscription.visit(Cursor::Next(1), Cursor::Next(2), &first, &backlog());
+    subscription.visit(Cursor::Next(3), Cursor::Next(4), &first, &backlog());
+    subscription.visit(Cursor::Next(2), Cursor::Next(3), &second, &backlog());
     assert_eq!(read(&outlet, &mut reader, 100).await, [b'2'; 100]);
     assert_eq!(outlet.lock().cursor(&subscription), Cursor::Next(3));
 }
@@ -122,37 +120,90 @@ async fn what_was_cut_while_catching_up_is_not_lost() {
     let mut sending = outlet.lock();
     sending.set_cursor(&subscription, Cursor::Next(1));
     sending.hold_passes();
-    assert_eq!(sending.catch_up(&subscription, 5, &vec![b'1'; MUCH]), Sweep::Full);
+    assert_eq!(
+        sending.catch_up(&subscription, Cursor::Next(5), &vec![b'1'; MUCH], &backlog()),
+        Sweep::Full
+    );
     assert_eq!((sending.flow(), sending.cursor(&subscription)), (Flow::Choked, Cursor::Next(5)));
     drop(sending);
     assert_eq!(read(&outlet, &mut reader, MUCH).await, vec![b'1'; MUCH]);
     assert_eq!(outlet.lock().flow(), Flow::Flowing);
 }
 
-/// Whoever keeps too much is cut off in mid-frame, and nothing is written behind that.
+/// The rest of a frame counts until it is out, once for all who keep it; a small one that nobody else
+/// keeps is copied, and counts by itself. A connection that ends keeps nothing.
 #[tokio::test]
-async fn a_revoked_frame_ends_its_holders_only() {
+async fn what_slow_readers_keep_is_counted() {
+    let backlog = backlog();
+    let mut slow = Vec::new();
+    let shared = SharedFrame::new(vec![b'1'; MUCH]);
+    for _ in 0..3 {
+        let (outlet, reader) = outlet().await;
+        let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
+        outlet.lock().set_cursor(&subscription, Cursor::Next(1));
+        assert!(subscription.visit(Cursor::Next(1), Cursor::Next(2), &shared, &backlog));
+        assert_eq!(backlog.bytes(), MUCH, "counted once");
+        slow.push((outlet, reader));
+    }
+    assert_eq!(Arc::strong_count(&shared), 4);
+    drop(shared);
+    slow[0].0.lock().queue(|out| out.extend_from_slice(&[b'2'; 500]));
+    slow[0].0.lock().count_replies(&backlog);
+    assert_eq!(backlog.bytes(), MUCH + 500);
+    for (last, (outlet, mut reader)) in [false, false, true].into_iter().zip(slow) {
+        if last {
+            assert_eq!(read(&outlet, &mut reader, MUCH).await, vec![b'1'; MUCH]);
+        } else {
+            outlet.lock().close(Some(b"\x03\xe8"));
+            let letter = Letter::new(ServerFrame::HeartbeatDue { in_ms: 7 });
+            assert_eq!(outlet.post(letter), Err(Undelivered::Closed));
+            let mut got = Vec::new();
+            drop(outlet);
+            drop(reader.read_buf(&mut got).await);
+        }
+        assert_eq!(backlog.bytes(), if last { 0 } else { MUCH }, "last: {last}");
+    }
+}
+
+/// Where slow readers keep as much as they may, whoever reads is told as ever, and whoever does not
+/// gets nothing whose rest had to be kept.
+#[tokio::test]
+async fn a_full_backlog_grows_no_more() {
+    let backlog = Backlog::new(100);
+    let (glutton, _unread) = outlet().await;
+    let kept = Subscription::new(Arc::clone(&glutton), Level::Events);
+    glutton.lock().set_cursor(&kept, Cursor::Next(1));
+    let large = SharedFrame::new(vec![b'1'; MUCH]);
+    assert!(kept.visit(Cursor::Next(1), Cursor::Next(2), &large, &backlog));
+    assert!(backlog.is_full());
+
     let (outlet, mut reader) = outlet().await;
     let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
     outlet.lock().set_cursor(&subscription, Cursor::Next(1));
-    let (kept, other) = (SharedFrame::new(vec![b'1'; MUCH]), SharedFrame::new(vec![b'2'; MUCH]));
-    subscription.visit(Cursor::Next(1), Cursor::Next(2), &kept);
-    assert_eq!(Arc::strong_count(&kept), 2);
-    revoke(&other, &outlet);
-    outlet.give_up(&other);
-    assert!(!outlet.is_revoked());
-    assert_eq!(outlet.lock().flow(), Flow::Choked);
-    revoke(&kept, &outlet);
-    assert!(outlet.is_revoked());
-    assert_eq!(outlet.lock().flow(), Flow::Closed);
-    assert_eq!(Arc::strong_count(&kept), 1, "its memory is free");
-    let letter = Letter::new(ServerFrame::HeartbeatDue { in_ms: 7 });
-    assert_eq!(outlet.post(letter), Err(Undelivered::Closed));
-    outlet.lock().close(Some(b"\x03\xe8"));
-    drop((outlet, subscription));
-    let mut got = Vec::new();
-    timeout(PATIENCE, reader.read_to_end(&mut got)).await.unwrap().unwrap();
-    assert!(got.len() < MUCH && got.iter().all(|&byte| byte == b'1'));
+    let small = SharedFrame::new(vec![b'2'; 20_000]);
+    let (mut seq, mut got) = (1, 0);
+    while subscription.visit(Cursor::Next(seq), Cursor::Next(seq + 1), &small, &backlog) {
+        seq += 1;
+    }
+    assert!(seq > 1, "a reader with room was told nothing");
+    let mut sending = outlet.lock();
+    let state = (sending.flow(), sending.cursor(&subscription));
+    assert_eq!(state, (Flow::Choked, Cursor::Next(seq)), "it keeps its place");
+    assert_eq!(backlog.bytes(), MUCH);
+    let large = vec![b'3'; MUCH];
+    let to = Cursor::Next(seq + 1);
+    assert_eq!(sending.catch_up(&subscription, to, &large, &backlog), Sweep::NoRoom);
+    assert_eq!(sending.catch_up(&subscription, to, small.bytes(), &backlog), Sweep::Full);
+    assert_eq!(sending.cursor(&subscription), Cursor::Next(seq));
+    drop(sending);
+    while got < 20_000 * (seq as usize - 1) {
+        let mut some = Vec::new();
+        got += timeout(PATIENCE, reader.read_buf(&mut some)).await.unwrap().unwrap();
+    }
+    outlet.transport().writable().await.unwrap();
+    let mut sending = outlet.lock();
+    assert_eq!(sending.catch_up(&subscription, to, small.bytes(), &backlog), Sweep::Done);
+    assert_eq!((sending.cursor(&subscription), backlog.bytes()), (to, MUCH));
 }
 
 /// A timer that fires late, after another was armed or none, wakes nobody.

@@ -232,8 +232,8 @@ async fn what_is_told_last_is_what_is_so() {
             let stale = (0..ROUNDS).filter(|_| {
                 gate.wait();
                 gate.wait();
-                let told =
-                    hub.look(&name, |guarded| guarded.presence().view().status).flatten().unwrap();
+                let told = hub.look(&name, |guarded| guarded.presence().told_status().cloned());
+                let told = told.flatten().unwrap();
                 told.wait_time != status(&hub, "bob").unwrap().wait_time
             });
             stale.count()

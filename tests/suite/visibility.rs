@@ -9,15 +9,16 @@ use herenow::presence::{Bounds, ChannelState, Command, Lasts, Ring, Source, Tick
 use herenow_protocol::reply::{MemberView, SnapshotReason};
 use herenow_protocol::{
     Audience, ChannelName, Epoch, Event, LeaveReason, Level, LossReason, Role, ServerFrame, Since,
-    UserId,
+    UserId, encode,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::json;
 
 use crate::followed::{Followed, Read, keep};
-use crate::model::{frames, frames as frames_of, page_by_page};
+use crate::model::page_by_page;
 use crate::seed::seed;
+use crate::swept::{Swept, frames, frames as frames_of};
 
 const CASES: u32 = 5_000;
 const USERS: [&str; 4] = ["ada", "bob", "carol", "dan"];
@@ -178,6 +179,8 @@ struct Scene {
     /// For each viewer a follower that reads at once, and one that reads when it likes.
     eager: Vec<Followed>,
     lazy: Vec<Followed>,
+    /// And a slow socket.
+    swept: Vec<Swept>,
     /// What somebody was told who sees what everyone may see: nobody else's business shows in it.
     public: Watcher,
 }
@@ -191,6 +194,7 @@ impl Scene {
         Self {
             eager: followers(),
             lazy: followers(),
+            swept: (0..USERS.len()).map(|_| Swept::new()).collect(),
             ring: Ring::new(0),
             core: ChannelState::new(epoch),
             epoch,
@@ -282,7 +286,12 @@ impl Scene {
         let Tick { frames, changes } = self.core.tick(&self.name, self.now, &BOUNDS);
         let step = keep(&mut self.ring, changes, self.now);
         let changes = &step.changes;
-        let everyone = frames.as_ref().map_or(&[][..], |bundle| &bundle.bytes);
+        for (watcher, swept) in self.watchers.iter().zip(&mut self.swept) {
+            if changes.sight(watcher.viewer()).is_some() {
+                swept.miss();
+            }
+        }
+        let everyone = &frames.map_or(Vec::new(), |bundle| bundle.frames.concat());
         self.public.hear(everyone);
         assert_eq!(self.public.seq + 1, self.core.next_seq());
         for watcher in self.watchers.iter_mut().filter(|watcher| !watcher.away) {
@@ -306,6 +315,9 @@ impl Scene {
             assert_eq!(end, Read::All);
             assert_eq!(followed.members, watcher.members, "the follower of {}", watcher.user);
             assert_eq!(followed.count, self.public.members.len() as u64, "the count");
+            if let Some(members) = self.swept[n].read(&self.core, looks) {
+                assert_eq!(members, &watcher.members, "the slow reader {}", watcher.user);
+            }
         }
     }
 
@@ -365,12 +377,13 @@ impl Scene {
                 self.watchers[viewer].hear(&missed);
             }
             None => {
-                let view = self.core.view();
-                let (mut bytes, reason) = (Vec::new(), SnapshotReason::Resync);
-                let own = view.sight(self.watchers[viewer].viewer());
-                view.encode(&self.name, reason, !own.is_empty(), &mut bytes);
-                if !own.is_empty() {
-                    view.encode_rest(&self.name, reason, &own, &mut bytes);
+                let mut place = Some(self.core.begin_snapshot(SnapshotReason::Resync));
+                let mut bytes = Vec::new();
+                while let Some(at) = place {
+                    let viewer = self.watchers[viewer].viewer();
+                    let (part, next) = self.core.snapshot_part(at, viewer, 1_000_000);
+                    encode::text_message(&part.frame(&self.name, self.epoch), &mut bytes);
+                    place = next;
                 }
                 self.watchers[viewer].members.clear();
                 self.watchers[viewer].hear(&bytes);

@@ -1,0 +1,211 @@
+//! Subscribers that are given a snapshot together: part by part, each part encoded once for all who
+//! keep pace.
+//!
+//! Whoever's socket does not take a part at once is left behind with its place, and its own task goes
+//! on from there (`connection/catch_up`). The channel does not tick meanwhile, so that the parts agree
+//! with each other and with the log, although each is read under a lock of its own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use herenow_protocol::reply::{InForce, LevelReason, SnapshotReason};
+use herenow_protocol::{ServerFrame, encode};
+
+use super::channel::Channel;
+use super::pace::Pace;
+use crate::auth::{Access, Caller};
+use crate::clock::Clock;
+use crate::delivery::{Backlog, Cursor, SharedFrame, Subscription};
+use crate::limits::{OWN_PARTS, PART_BYTES, PASS_BATCH};
+use crate::metrics::Metrics;
+use crate::presence::{Part, Rest, SnapshotPlace, Viewer};
+
+/// Those who are owed a snapshot, each with where it stands.
+#[derive(Debug, Default)]
+pub(super) struct Convoy(Vec<Rider>);
+
+#[derive(Debug)]
+struct Rider {
+    sub: Arc<Subscription>,
+    at: Cursor,
+    reason: SnapshotReason,
+    /// A `level` frame comes before the first part.
+    switch: bool,
+}
+
+/// The parts that are being told, each encoded when somebody first needs it: why it comes, whether a
+/// `level` frame goes before it, and whether more follows.
+type Encoded = Vec<((SnapshotReason, bool, bool), Arc<SharedFrame>)>;
+
+/// What of a snapshot lies before its riders.
+struct Leg {
+    part: Part,
+    /// From where the part after it goes on; `None`: this is the last that everyone gets.
+    next: Option<Rest>,
+    /// Some viewers may see more than is in the parts for everyone.
+    hides: bool,
+    encoded: Encoded,
+}
+
+impl Convoy {
+    /// Adds a subscriber that stands at `at` and is owed a snapshot for `reason`, behind a `level` frame
+    /// or not (`switch`).
+    pub(super) fn add(
+        &mut self,
+        sub: &Arc<Subscription>,
+        at: Cursor,
+        reason: SnapshotReason,
+        switch: bool,
+    ) {
+        self.0.push(Rider { sub: Arc::clone(sub), at, reason, switch });
+    }
+
+    /// Tells all of it.
+    pub(super) async fn ride(
+        mut self,
+        clock: Clock,
+        channel: &Channel,
+        (backlog, metrics): (&Arc<Backlog>, &Metrics),
+        pace: &mut Pace,
+    ) {
+        let mut rest = Some(Rest::Public(u64::MAX));
+        while let Some(from) = rest.filter(|_| !self.0.is_empty()) {
+            let began = clock.elapsed();
+            let mut leg = Leg::new(channel, from);
+            rest = leg.next;
+            let mut riders = std::mem::take(&mut self.0);
+            pace.spent(clock.elapsed() - began);
+            while !riders.is_empty() {
+                let began = clock.elapsed();
+                for mut rider in riders.drain(..riders.len().min(PASS_BATCH)) {
+                    if rider.ride(channel, &mut leg, backlog, metrics) {
+                        self.0.push(rider);
+                    }
+                }
+                pace.spent(clock.elapsed() - began);
+                pace.let_others(clock).await;
+            }
+        }
+        let mut own = HashMap::new();
+        for riders in self.0.chunks_mut(PASS_BATCH) {
+            let began = clock.elapsed();
+            for rider in riders {
+                rider.ride_alone(channel, &mut own, backlog);
+            }
+            pace.spent(clock.elapsed() - began);
+            pace.let_others(clock).await;
+        }
+    }
+}
+
+impl Leg {
+    fn new(channel: &Channel, from: Rest) -> Self {
+        let look = channel.look();
+        let presence = look.presence();
+        let begin = presence.begin_snapshot(SnapshotReason::Subscribed);
+        let place = SnapshotPlace { rest: from, ..begin };
+        let (part, next) = presence.snapshot_part(place, Viewer::Public, PART_BYTES);
+        let hides = next.is_none() && presence.hides();
+        Self { part, next: next.map(|place| place.rest), hides, encoded: Encoded::new() }
+    }
+
+    fn shared(
+        &mut self,
+        channel: &Channel,
+        reason: SnapshotReason,
+        switch: bool,
+        more: bool,
+    ) -> Arc<SharedFrame> {
+        let key = (reason, switch, more);
+        if let Some((_, shared)) = self.encoded.iter().find(|(known, _)| *known == key) {
+            return Arc::clone(shared);
+        }
+        let mut out = Vec::new();
+        if switch {
+            let (channel, level) = (channel.name().clone(), InForce::Events);
+            let frame = ServerFrame::Level { channel, level, reason: LevelReason::Size };
+            encode::text_message(&frame, &mut out);
+        }
+        let epoch = channel.look().presence().epoch();
+        (self.part.reason, self.part.more) = (reason, more);
+        encode::text_message(&self.part.frame(channel.name(), epoch), &mut out);
+        let shared = SharedFrame::new(out);
+        self.encoded.push((key, Arc::clone(&shared)));
+        shared
+    }
+}
+
+impl Rider {
+    /// Tells the rider the part that all get. Whether it keeps pace, and there is more for it.
+    fn ride(
+        &mut self,
+        channel: &Channel,
+        leg: &mut Leg,
+        backlog: &Arc<Backlog>,
+        metrics: &Metrics,
+    ) -> bool {
+        let rest = match leg.next {
+            Some(rest) => Some(rest),
+            None if leg.hides => self.sees_more(channel).then_some(Rest::Own(u64::MAX)),
+            None => None,
+        };
+        let first = !matches!(self.at, Cursor::Within(_));
+        let shared = leg.shared(channel, self.reason, self.switch && first, rest.is_some());
+        let to = place_of(leg.part.seq, self.reason, rest);
+        let told = self.sub.visit(self.at, to, &shared, backlog);
+        // Here and nowhere else a subscriber begins one, whatever made it want one. Where the socket
+        // does not take it, the subscriber still wants it, and it comes here again.
+        if told && first && self.reason == SnapshotReason::Resync {
+            metrics.resyncs.inc();
+        }
+        self.at = to;
+        told && rest.is_some()
+    }
+
+    fn sees_more(&self, channel: &Channel) -> bool {
+        let access = self.sub.outlet().access();
+        channel.look().presence().sees_more(viewer(&self.sub, access.as_deref()))
+    }
+
+    /// Tells the rest, of whom not everyone may see. Viewers who see the same share it.
+    fn ride_alone(
+        &mut self,
+        channel: &Channel,
+        told: &mut HashMap<(SnapshotReason, Vec<u64>, bool), Arc<SharedFrame>>,
+        backlog: &Arc<Backlog>,
+    ) {
+        let access = self.sub.outlet().access();
+        while let Cursor::Within(place) = self.at {
+            let look = channel.look();
+            let viewer = viewer(&self.sub, access.as_deref());
+            let (part, next) = look.presence().snapshot_part(place, viewer, PART_BYTES);
+            let epoch = look.presence().epoch();
+            drop(look);
+            if told.len() == OWN_PARTS {
+                told.clear();
+            }
+            let numbers = part.members.iter().map(|member| member.number).collect();
+            let shared = told.entry((self.reason, numbers, part.more)).or_insert_with(|| {
+                let mut out = Vec::new();
+                encode::text_message(&part.frame(channel.name(), epoch), &mut out);
+                SharedFrame::new(out)
+            });
+            let to = place_of(place.seq, self.reason, next.map(|place| place.rest));
+            if !self.sub.visit(self.at, to, shared, backlog) {
+                return;
+            }
+            self.at = to;
+        }
+    }
+}
+
+/// Where somebody stands who is in the midst of a snapshot, or has it whole.
+fn place_of(seq: u64, reason: SnapshotReason, rest: Option<Rest>) -> Cursor {
+    let place = |rest| SnapshotPlace { seq, reason, rest, missed: false, renewed: false };
+    rest.map_or(Cursor::Next(seq + 1), |rest| Cursor::Within(place(rest)))
+}
+
+/// Who looks through a subscription.
+pub(super) fn viewer<'a>(sub: &'a Subscription, access: Option<&'a Access>) -> Viewer<'a> {
+    Caller::User { user: sub.outlet().user(), access }.viewer()
+}
