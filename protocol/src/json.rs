@@ -14,7 +14,8 @@ use crate::attributes::{AttributeMap, shallow};
 use crate::error::{ErrorCode, Refusal, shorten};
 use crate::name::{ChannelName, UserId};
 use crate::request::{
-    ClientFrame, FrameId, Lease, Level, MAX_ID_BYTES, MAX_USERS, Request, Since, Token,
+    ClientFrame, Epoch, FrameId, Lease, Level, MAX_ID_BYTES, MAX_USERS, Request, Sight, Since,
+    Token,
 };
 use crate::role::Audience;
 use crate::status::{MAX_WAIT_MINUTES, StatusPatch};
@@ -315,10 +316,21 @@ fn level(raw: &RawValue) -> Result<Level, Refusal> {
 }
 
 fn since(raw: &RawValue) -> Result<Since, Refusal> {
+    #[derive(Deserialize)]
+    struct Parts<'a> {
+        epoch: Epoch,
+        #[serde(borrow)]
+        seq: &'a RawValue,
+        sight: Option<Sight>,
+    }
     Some(raw.get())
         .filter(|text| text.starts_with('{')) // derived code would take ["…",7] too
-        .and_then(|text| serde_json::from_str(text).ok())
-        .ok_or_else(|| Refusal::invalid("since", "must be {\"epoch\":string,\"seq\":whole number}"))
+        .and_then(|text| serde_json::from_str::<Parts<'_>>(text).ok())
+        .and_then(|Parts { epoch, seq, sight }| Some(Since { epoch, seq: whole(seq)?, sight }))
+        .ok_or_else(|| {
+            let rule = "must be {\"epoch\":string,\"seq\":whole number,\"sight\":string if known}";
+            Refusal::invalid("since", rule)
+        })
 }
 
 #[cfg(test)]
@@ -432,6 +444,42 @@ mod tests {
         for written in ["1.5", "-1", "-1.0", "1e300", "\"30\"", "true"] {
             assert_eq!(grace(written), None, "{written}");
         }
+    }
+
+    #[test]
+    fn a_whole_seq_is_one_too() {
+        let seq = |written: &str| {
+            let since = format!(r#"{{"epoch":"k3v9x2m7","seq":{written}}}"#);
+            let text = format!(r#"{{"type":"subscribe","channel":"r","since":{since}}}"#);
+            match parse(&text).map(|frame| frame.request) {
+                Ok(Request::Subscribe { since: Some(since), .. }) => Some(since.seq),
+                _ => None,
+            }
+        };
+        for written in ["5", "5.0", "5e0", "50E-1"] {
+            assert_eq!(seq(written), Some(5), "{written}");
+        }
+        for written in ["5.5", "-5.0", "1e300", "\"5\"", "null"] {
+            assert_eq!(seq(written), None, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_sight_is_any_text() {
+        let sight = |written: &str| {
+            let since = format!(r#"{{"epoch":"k3v9x2m7","seq":1,"sight":{written}}}"#);
+            let text = format!(r#"{{"type":"subscribe","channel":"r","since":{since}}}"#);
+            match parse(&text).map(|frame| frame.request) {
+                Ok(Request::Subscribe { since: Some(since), .. }) => Some(since.sight),
+                _ => None,
+            }
+        };
+        assert_eq!(sight("\"00000000000000ff\""), Some(Some(Sight::from_hash(255))));
+        assert_eq!(sight("null"), Some(None));
+        for foreign in ["\"\"", "\"ff\"", "\"00000000000000FF\"", "\"+0000000000000ff\""] {
+            assert_eq!(sight(foreign), Some(Some(Sight::from_hash(u64::MAX))), "{foreign}");
+        }
+        assert_eq!(sight("7"), None);
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Desk {
         self.hub.member_seen(channel, user, caller.viewer(), now).ok_or_else(no_member)
     }
 
-    /// The channels in which the caller may see the user, in no particular order. Those that the
+    /// The channels in which the caller may see the user, by name. Those that the
     /// caller may not list are left out: that a user is there is no less a secret than who is.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl Desk {
         Ok(self.hub.channels_seen(user, caller.viewer(), may_list))
     }
 
-    /// Channels that somebody is in, by name, each with its count, and whether there are more. For
+    /// Channels in which the caller may see somebody, by name, each with its count, and whether there are more. For
     /// back ends.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl Desk {
     ) -> Result<(Vec<(ChannelName, u64)>, bool), Refusal> {
         caller.may_operate(KeyRight::Read)?;
         let limit = check_limit(limit)?;
-        let (names, more) = self.hub.occupied(prefix, after, limit);
+        let (names, more) = self.hub.occupied(prefix, after, limit, caller.viewer());
         let counted = names.into_iter().map(|name| {
             let count = self.hub.count(&name) as u64;
             (name, count)

@@ -22,6 +22,8 @@ impl Client {
         places.check_room(&name, rules.max_channels)?;
         let caller = Self::caller(outlet, sending);
         let viewer = caller.viewer();
+        // Another sight: the replica may show whom its user may not see now, and lack others.
+        let since = since.filter(|since| caller.saw_as_now(since.sight));
         let held = places.held(&name);
         let at = held.as_ref().map_or(At::Named(&name), At::Held);
         let (level, resumed, changed) = desk.subscribe(caller, at, asked, |door| {

@@ -10,6 +10,7 @@
 //! - [`source`]: what keeps a member present.
 //! - [`member`]: a member, and the sources that keep it present.
 //! - [`viewer`]: who looks, and whom it may see.
+//! - `hidden`: the members that not everyone may see, by who may.
 //! - [`pending`]: what observers saw before, until the tick tells them what is now.
 //! - [`command`]: what can be done to a channel, and what became of a member by it.
 //! - [`frames`]: how many events or members make up one frame.
@@ -33,6 +34,7 @@ pub mod command;
 pub mod expiry;
 pub mod follow;
 pub mod frames;
+mod hidden;
 pub mod log;
 pub mod member;
 pub mod news;

@@ -85,6 +85,18 @@ impl ChannelState {
         self.order.len()
     }
 
+    /// Whether `viewer` may see anybody.
+    #[must_use]
+    pub fn shows(&self, viewer: Viewer<'_>) -> bool {
+        self.below(u64::MAX, viewer).next().is_some()
+    }
+
+    /// The number after which those visible to all are numbered since [`ChannelState::epoch`].
+    #[must_use]
+    pub fn first_number(&self) -> u64 {
+        self.first_number
+    }
+
     /// Whether there is no member at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -137,8 +149,12 @@ impl ChannelState {
         viewer: Viewer<'a>,
     ) -> impl Iterator<Item = &'a Arc<Member>> {
         let shown = self.order.range(..below).rev().map(|(_, member)| member);
-        let restricted = self.restricted.range(..below).rev().map(|(_, member)| member);
-        merged(shown, restricted.filter(move |member| viewer.sees(member)))
+        let own = match viewer {
+            Viewer::User { user, .. } => self.members.get(user).map(|own| &own.member),
+            Viewer::Public | Viewer::All => None,
+        };
+        let hidden = self.hidden.as_ref().map(|hidden| hidden.below(below, viewer, own));
+        merged(shown, hidden.into_iter().flatten())
     }
 
     /// As [`ChannelState::below`], as observers know them: what was touched since the last tick is

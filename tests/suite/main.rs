@@ -3,8 +3,10 @@
 //! - `model`: random histories of the presence core against a simple model of it.
 //! - `beat`: random subscribers of a count, who are told in time and not too often.
 //! - `visibility`: the same of members that not everyone may see.
+//! - `two_worlds`: whoever sees nobody hidden is told the same as if nobody were.
 //! - `follow`: followers of a channel, and of patterns.
 //! - `rights`: tokens and keys at work.
+//! - `roles`: coming back with other roles.
 //! - `status`, `online`: users apart from any channel: what is told of them, what keeps them online.
 //! - `events`, `events_slow`, `events_storm`: server-sent events; slow readers, proxies and logs; and
 //!   two hundred streams that are cut.
@@ -69,6 +71,7 @@ mod pacing;
 mod readme;
 mod replica;
 mod rights;
+mod roles;
 mod rules;
 mod seed;
 mod shorthand;
@@ -76,5 +79,6 @@ mod slow;
 mod source;
 mod status;
 mod transcripts;
+mod two_worlds;
 mod visibility;
 mod wire;

@@ -154,13 +154,15 @@ impl Replica {
             Event::Leave { user, .. } | Event::Timeout { user, .. } => {
                 assert!(self.members.remove(&user).is_some(), "{user} ended and was not there");
             }
-            Event::UpdateAttributes { user, attributes, info, .. } => {
+            Event::UpdateAttributes { user, attributes, info, joined_at, .. } => {
                 let member = self.members.get_mut(&user);
                 let member = member.unwrap_or_else(|| panic!("an update of {user}, who is absent"));
-                let changes = member.attributes != attributes || info.is_some();
+                let changes =
+                    member.attributes != attributes || info.is_some() || joined_at.is_some();
                 assert!(changes, "an update of {user} changes nothing");
                 member.attributes = attributes;
                 member.info = info.unwrap_or_else(|| member.info.clone());
+                member.joined_at = joined_at.unwrap_or(member.joined_at);
             }
         }
     }
@@ -172,7 +174,7 @@ impl Replica {
 
     /// The last frame that was applied: what `subscribe` resumes from.
     pub(crate) fn since(&self) -> Since {
-        Since { epoch: self.epoch.expect("a snapshot"), seq: self.seq }
+        Since { epoch: self.epoch.expect("a snapshot"), seq: self.seq, sight: None }
     }
 
     /// The members by name.

@@ -59,7 +59,7 @@ pub(crate) fn token(flags: &str) -> String {
 }
 
 /// A client with that token, past its welcome.
-async fn connect(broker: &Broker, token: &str) -> Client {
+pub(crate) async fn connect(broker: &Broker, token: &str) -> Client {
     let stream = TcpStream::connect(broker.address()).await.unwrap();
     let path = format!("/ws?token={token}");
     let mut client = Client::open(stream, &path, None).await.unwrap().0;

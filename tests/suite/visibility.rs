@@ -157,12 +157,13 @@ impl Watcher {
             Event::Leave { user, .. } | Event::Timeout { user, .. } => {
                 assert!(self.members.remove(&user).is_some(), "{user} ended, who was not there");
             }
-            Event::UpdateAttributes { user, attributes, info, .. } => {
+            Event::UpdateAttributes { user, attributes, info, joined_at, .. } => {
                 let member = self.members.get_mut(&user).expect("an update of nobody");
-                let same = member.attributes == attributes && info.is_none();
+                let same = member.attributes == attributes && info.is_none() && joined_at.is_none();
                 assert!(!same, "an update of {user} that changes nothing");
                 member.attributes = attributes;
                 member.info = info.unwrap_or_else(|| member.info.clone());
+                member.joined_at = joined_at.unwrap_or(member.joined_at);
             }
         }
     }
@@ -357,7 +358,7 @@ impl Scene {
         if !std::mem::take(&mut self.watchers[viewer].away) {
             return;
         }
-        let since = Since { epoch: self.epoch, seq: self.watchers[viewer].seq };
+        let since = Since { epoch: self.epoch, seq: self.watchers[viewer].seq, sight: None };
         let resumed = self.core.resume(since, self.watchers[viewer].viewer());
         match resumed {
             Some(next) => {
