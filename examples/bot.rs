@@ -71,8 +71,15 @@ pub(crate) async fn run<S>(
     tell: impl FnMut(String),
 ) -> Result<(), String> {
     let channel = ChannelName::parse(&settings.channel, "channel").map_err(|bad| bad.message)?;
-    let mut bot =
-        Bot { channel, me: None, since: None, sight: None, members: BTreeSet::new(), parts: None, tell };
+    let mut bot = Bot {
+        channel,
+        me: None,
+        since: None,
+        sight: None,
+        members: BTreeSet::new(),
+        parts: None,
+        tell,
+    };
     let mut stop = std::pin::pin!(stop);
     let mut longest = FIRST_BACK_OFF;
     loop {

@@ -172,8 +172,8 @@ fn told() -> impl Strategy<Value = ServerFrame> {
 fn request() -> impl Strategy<Value = Request> {
     let epoch = any::<u64>().prop_map(Epoch::from_random);
     let sight = option::of(any::<u64>().prop_map(Sight::from_hash));
-    let since = (epoch, any::<u64>(), sight)
-        .prop_map(|(epoch, seq, sight)| Since { epoch, seq, sight });
+    let since =
+        (epoch, any::<u64>(), sight).prop_map(|(epoch, seq, sight)| Since { epoch, seq, sight });
     let level = prop_oneof![Just(Level::Auto), Just(Level::Events), Just(Level::Count)];
     let number = || option::of(any::<u64>());
     prop_oneof![

@@ -10,7 +10,7 @@ use super::state::Hub;
 use crate::chance::{seal, unseal};
 use crate::limits::RESULT_BYTES;
 use crate::now::Now;
-use crate::presence::channel::NUMBER_STEP;
+use crate::presence::lists::NUMBER_STEP;
 use crate::presence::{Heard, Member, Page, Viewer};
 
 impl Hub {
@@ -173,7 +173,8 @@ mod tests {
     #[test]
     fn a_cursor_leads_back_and_counts_nobody_hidden() {
         let first = 5 * NUMBER_STEP;
-        for number in [1, NUMBER_STEP, first, first + 1, first + NUMBER_STEP, first + (9 << 20) + 8] {
+        for number in [1, NUMBER_STEP, first, first + 1, first + NUMBER_STEP, first + (9 << 20) + 8]
+        {
             let cursor = cursor_of(number, first);
             assert_eq!(number_at(cursor, first), number);
             assert!(cursor < 1 << 53);

@@ -22,6 +22,7 @@
 //! - [`roster`]: whether a channel is small enough to be told member by member.
 //! - [`tally`]: how many members there are, as a frame.
 //! - [`channel`]: the state of one channel, and the one function that changes it.
+//! - [`lists`]: where members stand in its lists.
 //! - [`expiry`]: what ends because time passes.
 //! - [`tick`]: what observers are told of the changes since the last tick.
 //! - [`reading`]: what anybody may ask.
@@ -35,6 +36,7 @@ pub mod expiry;
 pub mod follow;
 pub mod frames;
 mod hidden;
+pub mod lists;
 pub mod log;
 pub mod member;
 pub mod news;

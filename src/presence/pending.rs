@@ -165,9 +165,8 @@ impl Changed {
             (Some(before), Some(now)) => {
                 let info = (before.info() != now.info()).then(|| now.info().clone());
                 let joined_at = (before.joined_at != now.joined_at).then_some(now.joined_at);
-                let differs = info.is_some()
-                    || joined_at.is_some()
-                    || before.attributes != now.attributes;
+                let differs =
+                    info.is_some() || joined_at.is_some() || before.attributes != now.attributes;
                 differs.then(|| Event::UpdateAttributes {
                     user,
                     attributes: now.attributes.clone(),

@@ -115,7 +115,12 @@ impl ChannelState {
             epoch: self.epoch,
             seq: self.log.next_seq() - 1,
             members: self.order.values().rev().cloned().collect(),
-            restricted: self.hidden.iter().flat_map(|hidden| hidden.newest_first()).cloned().collect(),
+            restricted: self
+                .hidden
+                .iter()
+                .flat_map(|hidden| hidden.newest_first())
+                .cloned()
+                .collect(),
             status: self.status.as_ref().map(|status| Box::new(status.is.clone())),
         }
     }

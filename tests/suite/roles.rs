@@ -113,8 +113,15 @@ async fn join_all(hidden: &mut [(Client, &str)]) {
 
 #[tokio::test]
 async fn whoever_comes_back_with_other_roles_is_right_at_once() {
-    let changes =
-        [(NONE, BLUE), (BLUE, NONE), (BLUE, RED), (BOTH, RED), (BLUE, BLUE), (NONE, NONE), (BOTH, TURNED)];
+    let changes = [
+        (NONE, BLUE),
+        (BLUE, NONE),
+        (BLUE, RED),
+        (BOTH, RED),
+        (BLUE, BLUE),
+        (NONE, NONE),
+        (BOTH, TURNED),
+    ];
     for (before, after) in changes {
         for meanwhile in [Meanwhile::Stays, Meanwhile::Comes, Meanwhile::Goes] {
             for how in ["with", "without", "foreign", "never"] {

@@ -32,8 +32,13 @@ const QUIET: Duration = Duration::from_millis(6);
 /// What an actor does. Whether the viewer may see the actor then is what the worlds differ in.
 #[derive(Clone, Debug)]
 enum Act {
-    Join { audience: usize, value: u64 },
-    Set { value: u64 },
+    Join {
+        audience: usize,
+        value: u64,
+    },
+    Set {
+        value: u64,
+    },
     Leave,
     /// Observes, so that the channel has an observer who is not the viewer.
     Subscribe,
@@ -47,12 +52,16 @@ enum Act {
 enum Look {
     Subscribe(&'static str),
     /// With the `since` that it has, and a `sight` or without.
-    Resume { sight: bool },
+    Resume {
+        sight: bool,
+    },
     Unsubscribe,
     List,
     Ask(&'static str),
     Http(&'static str),
-    Follow { resume: bool },
+    Follow {
+        resume: bool,
+    },
     Unfollow,
     Nothing,
 }

@@ -63,12 +63,18 @@ enum Op {
         ms: u64,
     },
     Tick,
-    /// A viewer is away from now on until it comes back.
+    /// A viewer is away from now on until it comes back, and says where it was or not.
     Away {
         viewer: usize,
     },
     Back {
         viewer: usize,
+        since: bool,
+    },
+    /// A viewer has other roles from now on: by a fresh token, or when it comes back.
+    Roles {
+        viewer: usize,
+        roles: usize,
     },
     /// The lazy follower reads so much, or leaves and comes back.
     Read {
@@ -97,7 +103,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => prop::sample::select(vec![1u64, 400, 1_000]).prop_map(|ms| Op::Pass { ms }),
         5 => Just(Op::Tick),
         1 => user().prop_map(|viewer| Op::Away { viewer }),
-        2 => user().prop_map(|viewer| Op::Back { viewer }),
+        2 => (user(), prop::bool::weighted(0.8)).prop_map(|(viewer, since)| Op::Back { viewer, since }),
+        1 => (user(), 0..ROLES.len()).prop_map(|(viewer, roles)| Op::Roles { viewer, roles }),
         2 => (user(), 1..4usize).prop_map(|(viewer, most)| Op::Read { viewer, most }),
         1 => user().prop_map(|viewer| Op::Return { viewer }),
         1 => Just(Op::ClearRing),
@@ -112,10 +119,16 @@ fn connection(n: usize) -> Source {
     Source::connection(1 + n as u64)
 }
 
+fn roles(n: usize) -> Vec<Role> {
+    ROLES[n].iter().map(|role| Role::parse(role, "roles").unwrap()).collect()
+}
+
 /// A viewer, and what it knows from the frames that it was told.
 struct Watcher {
     user: UserId,
     roles: Vec<Role>,
+    /// Those that it had when its last snapshot came.
+    built_with: Vec<Role>,
     seq: u64,
     members: BTreeMap<UserId, MemberView>,
     away: bool,
@@ -123,8 +136,8 @@ struct Watcher {
 
 impl Watcher {
     fn new(n: usize) -> Self {
-        let roles = ROLES[n].iter().map(|role| Role::parse(role, "roles").unwrap()).collect();
-        Self { user: user(n), roles, seq: 0, members: BTreeMap::new(), away: false }
+        let (roles, built_with) = (roles(n), roles(n));
+        Self { user: user(n), roles, built_with, seq: 0, members: BTreeMap::new(), away: false }
     }
 
     fn viewer(&self) -> Viewer<'_> {
@@ -271,9 +284,20 @@ impl Scene {
                 self.tick();
                 self.watchers[viewer].away = true;
             }
-            Op::Back { viewer } => {
+            Op::Back { viewer, since } => {
                 self.tick();
-                self.come_back(viewer);
+                self.come_back(viewer, since);
+            }
+            Op::Roles { viewer, roles: n } => {
+                self.tick();
+                self.watchers[viewer].roles = roles(n);
+                // An event's id is good for the roles alone for which it was told.
+                self.eager[viewer] = Followed::new(&self.name, Level::Events);
+                self.lazy[viewer] = Followed::new(&self.name, Level::Events);
+                if !self.watchers[viewer].away {
+                    self.give_snapshot(viewer);
+                }
+                self.read_along();
             }
         }
     }
@@ -353,29 +377,35 @@ impl Scene {
         visible
     }
 
+    fn give_snapshot(&mut self, viewer: usize) {
+        let view = self.core.view();
+        let (mut bytes, reason) = (Vec::new(), SnapshotReason::Resync);
+        let own = view.sight(self.watchers[viewer].viewer());
+        view.encode(&self.name, reason, !own.is_empty(), &mut bytes);
+        if !own.is_empty() {
+            view.encode_rest(&self.name, reason, &own, &mut bytes);
+        }
+        let watcher = &mut self.watchers[viewer];
+        watcher.members.clear();
+        watcher.built_with = watcher.roles.clone();
+        watcher.hear(&bytes);
+    }
+
     /// Resumes if the channel lets it, else starts from a snapshot.
-    fn come_back(&mut self, viewer: usize) {
+    fn come_back(&mut self, viewer: usize, since: bool) {
         if !std::mem::take(&mut self.watchers[viewer].away) {
             return;
         }
-        let since = Since { epoch: self.epoch, seq: self.watchers[viewer].seq, sight: None };
-        let resumed = self.core.resume(since, self.watchers[viewer].viewer());
-        match resumed {
+        let watcher = &self.watchers[viewer];
+        let at = Since { epoch: self.epoch, seq: watcher.seq, sight: None };
+        let same_sight = watcher.roles == watcher.built_with;
+        let resumed = (since && same_sight).then(|| self.core.resume(at, watcher.viewer()));
+        match resumed.flatten() {
             Some(next) => {
                 let missed = self.core.since(next).unwrap().to_vec();
                 self.watchers[viewer].hear(&missed);
             }
-            None => {
-                let view = self.core.view();
-                let (mut bytes, reason) = (Vec::new(), SnapshotReason::Resync);
-                let own = view.sight(self.watchers[viewer].viewer());
-                view.encode(&self.name, reason, !own.is_empty(), &mut bytes);
-                if !own.is_empty() {
-                    view.encode_rest(&self.name, reason, &own, &mut bytes);
-                }
-                self.watchers[viewer].members.clear();
-                self.watchers[viewer].hear(&bytes);
-            }
+            None => self.give_snapshot(viewer),
         }
         let before: Vec<_> = self.watchers.iter().map(|w| w.members.clone()).collect();
         self.compare(&before);
@@ -433,4 +463,73 @@ fn nobody_can_count_the_hidden_by_cursors() {
         cursors
     };
     assert_eq!(cursors(0), cursors(20));
+}
+
+fn join(core: &mut ChannelState, user: &str, audience: Option<&[&str]>, now: Now) -> bool {
+    let number = user.bytes().fold(7, |sum, byte| sum * 31 + u64::from(byte));
+    let command = Command::Join {
+        user: UserId::parse(user, "user").unwrap(),
+        source: Source::connection(number),
+        attributes: None,
+        info: None,
+        visible_to: audience.map(|roles| Audience::parse(roles.iter().copied()).unwrap()),
+        lasts: Lasts::Connection { grace_ms: 0 },
+    };
+    let bounds = Bounds { members: 2, ..BOUNDS };
+    core.apply(command, now, &bounds, |_| {}).is_ok()
+}
+
+#[test]
+fn whether_a_channel_is_full_says_nothing_of_the_hidden() {
+    let now = Now { mono_ms: 1, unix_ms: 1 };
+    let mut core = ChannelState::new(Epoch::from_random(7));
+    for hidden in ["h1", "h2"] {
+        assert!(join(&mut core, hidden, Some(&[]), now));
+    }
+    assert!(join(&mut core, "ada", None, now) && join(&mut core, "bob", None, now));
+    assert!(!join(&mut core, "carol", None, now), "two are the limit");
+    assert!(!join(&mut core, "h3", Some(&[]), now), "and for the hidden as many");
+    assert!(!join(&mut core, "h1", Some(&["any"]), now), "nor does one come out of hiding");
+    assert!(!join(&mut core, "ada", Some(&[]), now));
+    assert!(join(&mut core, "ada", None, now) && join(&mut core, "h1", Some(&["staff"]), now));
+    assert_eq!(core.count(), 2);
+}
+
+#[test]
+fn times_run_with_the_order_however_late_a_command_comes_to_the_lock() {
+    let mut core = ChannelState::new(Epoch::from_random(7));
+    for (user, ms) in [("h1", 12), ("h2", 11)] {
+        assert!(join(&mut core, user, None, Now { mono_ms: ms, unix_ms: 1_000 + ms }));
+    }
+    let listed = core.members(9, None, Viewer::Public).members;
+    let joined: Vec<_> = listed.iter().map(|m| (m.user.as_str(), m.joined_at)).collect();
+    assert_eq!(joined, [("h2", 1_012), ("h1", 1_012)]);
+}
+
+#[test]
+fn a_channel_that_only_the_hidden_keep_begins_anew() {
+    let name = ChannelName::parse("room", "channel").unwrap();
+    let now = Now { mono_ms: 1, unix_ms: 1 };
+    let mut core = ChannelState::new(Epoch::from_random(7));
+    assert!(join(&mut core, "ghost", Some(&[]), now));
+    core.tick(&name, now, &BOUNDS);
+    assert!(!core.is_over(), "nobody knows of it");
+    assert!(join(&mut core, "ada", None, now));
+    core.tick(&name, now, &BOUNDS);
+    let user = UserId::parse("ada", "user").unwrap();
+    let source = core.member(&user, Viewer::All).map(|_| {
+        let number = "ada".bytes().fold(7, |sum, byte| sum * 31 + u64::from(byte));
+        Source::connection(number)
+    });
+    let leave = Command::Leave { user, source: source.unwrap(), reason: LeaveReason::Left };
+    core.apply(leave, now, &BOUNDS, |_| {}).unwrap();
+    assert!(!core.is_over(), "there is something to tell");
+    core.tick(&name, now, &BOUNDS);
+    assert!(core.is_over());
+    core.begin_anew(Epoch::from_random(8));
+    assert!(!core.is_over());
+    assert_eq!((core.epoch(), core.next_seq()), (Epoch::from_random(8), 1));
+    assert!(core.shows(Viewer::All) && !core.shows(Viewer::Public));
+    core.observe();
+    assert!(core.is_over(), "an observer came and went: it knows the epoch");
 }
