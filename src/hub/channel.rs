@@ -380,6 +380,7 @@ impl Guarded {
     /// Begins a new history, of which followers of patterns are told.
     pub(super) fn begin_anew(&mut self, epoch: Epoch) {
         self.presence.begin_anew(epoch);
+        self.pacer = CountPacer::default();
         // What is kept for whoever comes back is of the old one.
         self.followers.take_if(|followers| followers.is_empty());
         self.followers.iter().for_each(|followers| followers.wake());

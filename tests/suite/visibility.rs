@@ -3,7 +3,9 @@
 //! viewer, no more and no less, and whoever sees nothing of a change can't tell that there was one.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use herenow::clock::Clock;
 use herenow::now::Now;
 use herenow::presence::{Bounds, ChannelState, Command, Lasts, Ring, Source, Tick, Viewer};
 use herenow_protocol::reply::{MemberView, SnapshotReason};
@@ -339,6 +341,11 @@ impl Scene {
         let seen = |viewer: Viewer<'_>| -> BTreeMap<_, _> {
             let page = self.core.members(usize::MAX, None, viewer);
             assert_eq!(page.next, None);
+            let newest_first = page.members.windows(2);
+            let mut pairs = newest_first.map(|pair| (&pair[0], &pair[1]));
+            assert!(pairs.all(|(one, other)| {
+                one.number > other.number && one.joined_at >= other.joined_at
+            }));
             page.members.iter().map(|member| (member.user.clone(), member.view())).collect()
         };
         assert_eq!(self.public.members, seen(Viewer::Public));
@@ -532,4 +539,35 @@ fn a_channel_that_only_the_hidden_keep_begins_anew() {
     assert!(core.shows(Viewer::All) && !core.shows(Viewer::Public));
     core.observe();
     assert!(core.is_over(), "an observer came and went: it knows the epoch");
+}
+
+/// Looking at each of them, six thousand times, would take far longer.
+#[test]
+fn reading_costs_by_what_one_sees() {
+    let mut core = ChannelState::new(Epoch::from_random(7));
+    let now = Now { mono_ms: 1, unix_ms: 1 };
+    let hide = |core: &mut ChannelState, n: usize, audience: &[&str]| {
+        let command = Command::Join {
+            user: UserId::parse(&format!("user-{n}"), "user").unwrap(),
+            source: Source::connection(1 + n as u64),
+            attributes: None,
+            info: None,
+            visible_to: Some(Audience::parse(audience.iter().copied()).unwrap()),
+            lasts: Lasts::Connection { grace_ms: 0 },
+        };
+        let bounds = Bounds { members: 100_000, ..BOUNDS };
+        core.apply(command, now, &bounds, |_| {}).unwrap();
+    };
+    (0..60_000).for_each(|n| hide(&mut core, n, &[["team:red"], ["staff"]][n % 2]));
+    hide(&mut core, 60_000, &["team:blue", "user:ada"]);
+    let ada = Watcher { roles: roles(1), ..Watcher::new(0) };
+    let clock = Clock::start();
+    for _ in 0..6_000 {
+        let seen = core.members(200, None, ada.viewer()).members;
+        assert_eq!(seen.iter().map(|m| m.user.as_str()).collect::<Vec<_>>(), ["user-60000"]);
+        assert!(core.members(200, None, Viewer::Public).members.is_empty());
+    }
+    assert!(clock.elapsed() < Duration::from_secs(5), "{:?}", clock.elapsed());
+    let all = core.members(usize::MAX, None, Viewer::All).members;
+    assert!(all.len() == 60_001 && all.windows(2).all(|pair| pair[0].number > pair[1].number));
 }
