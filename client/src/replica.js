@@ -70,7 +70,8 @@ export function find({ members, missing }, user) {
 
 /** What `since` a subscribe should have, if any. @param {Replica} replica */
 export function since({ epoch, seq, sight }) {
-  return epoch === null ? undefined : { epoch, seq, sight };
+  if (epoch === null) return undefined;
+  return sight === undefined ? { epoch, seq } : { epoch, seq, sight };
 }
 
 /** Nothing that can be told. @param {Replica} replica @returns {Step} */

@@ -105,7 +105,8 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
     ) -> Self {
         let now = desk.now();
         // Sent with the first look.
-        dialect.reply(&mut outlet.lock(), &rules.welcome(&desk, &outlet, now));
+        let welcome = rules.welcome(&desk, &outlet, now);
+        dialect.reply(&mut outlet.lock(), &welcome);
         let access = outlet.access();
         desk.hub().user_connected(&outlet, access.as_ref().map(|access| access.info()), now);
         Self {
