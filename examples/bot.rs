@@ -16,7 +16,7 @@ use clap::Parser;
 use futures_util::{SinkExt, StreamExt};
 use herenow_protocol::{
     ChannelName, ClientFrame, CloseCode, ErrorCode, Event, FrameId, Level, PROTOCOL_VERSION,
-    Request, SUBPROTOCOL, ServerFrame, Since, UserId,
+    Request, SUBPROTOCOL, ServerFrame, Sight, Since, UserId,
 };
 use serde_json::{Map, Value};
 use tokio::net::TcpStream;
@@ -71,8 +71,15 @@ pub(crate) async fn run<S>(
     tell: impl FnMut(String),
 ) -> Result<(), String> {
     let channel = ChannelName::parse(&settings.channel, "channel").map_err(|bad| bad.message)?;
-    let mut bot =
-        Bot { channel, me: None, since: None, members: BTreeSet::new(), parts: None, tell };
+    let mut bot = Bot {
+        channel,
+        me: None,
+        since: None,
+        sight: None,
+        members: BTreeSet::new(),
+        parts: None,
+        tell,
+    };
     let mut stop = std::pin::pin!(stop);
     let mut longest = FIRST_BACK_OFF;
     loop {
@@ -200,6 +207,8 @@ struct Bot<T> {
     me: Option<UserId>,
     /// The last frame that `members` includes.
     since: Option<Since>,
+    /// Whom the connection may see, as the broker names it.
+    sight: Option<Sight>,
     members: BTreeSet<UserId>,
     /// The parts of a snapshot whose last has not come.
     parts: Option<BTreeSet<UserId>>,
@@ -241,7 +250,8 @@ impl<T: FnMut(String)> Bot<T> {
             }
         };
         let (user, heartbeat) = match first {
-            ServerFrame::Welcome { protocol: PROTOCOL_VERSION, user, heartbeat, .. } => {
+            ServerFrame::Welcome { protocol: PROTOCOL_VERSION, user, heartbeat, sight, .. } => {
+                self.sight = Some(sight);
                 (user, heartbeat)
             }
             ServerFrame::Welcome { protocol, .. } => {
@@ -285,7 +295,7 @@ impl<T: FnMut(String)> Bot<T> {
                 let parts = self.parts.get_or_insert_default();
                 parts.extend(members.into_iter().map(|member| member.user));
                 if !more {
-                    self.since = Some(Since { epoch, seq });
+                    self.since = Some(Since { epoch, seq, sight: self.sight });
                     self.state();
                 }
             }

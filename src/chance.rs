@@ -1,7 +1,10 @@
 //! Chance, handed in: whoever starts a broker says from which seed, so that a test can repeat what
-//! it saw. Nothing here needs secrecy.
+//! it saw. None of that needs secrecy. What clients must not look through is made with the key of
+//! this process.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::LazyLock;
 
 use fastrand::Rng;
 use parking_lot::Mutex;
@@ -35,8 +38,64 @@ impl Chance {
     }
 }
 
+/// From the operating system, once, and told to nobody.
+static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// A hash of `what` that nobody without the key can compute, and that is the same for as long as
+/// this process lives.
+#[must_use]
+pub fn keyed_hash(what: impl Hash) -> u64 {
+    KEY.hash_one(what)
+}
+
+/// A number of `bits` bits, an even number of them, as another of as many, which says nothing of
+/// it: a different one for each, by `context`. [`unseal`] gives it back.
+#[must_use]
+pub fn seal(number: u64, bits: u32, context: u64) -> u64 {
+    let (mask, half) = ((1 << (bits / 2)) - 1, bits / 2);
+    let (mut left, mut right) = (number >> half & mask, number & mask);
+    for round in 0..SEAL_ROUNDS {
+        (left, right) = (right, left ^ keyed_hash((context, bits, round, right)) & mask);
+    }
+    left << half | right
+}
+
+/// What [`seal`] made `number` of.
+#[must_use]
+pub fn unseal(number: u64, bits: u32, context: u64) -> u64 {
+    let (mask, half) = ((1 << (bits / 2)) - 1, bits / 2);
+    let (mut left, mut right) = (number >> half & mask, number & mask);
+    for round in (0..SEAL_ROUNDS).rev() {
+        (left, right) = (right ^ keyed_hash((context, bits, round, left)) & mask, left);
+    }
+    left << half | right
+}
+
+/// Rounds of a Feistel network: four make a permutation that looks random from both sides (Luby
+/// and Rackoff, 1988).
+const SEAL_ROUNDS: u32 = 4;
+
 impl fmt::Debug for Chance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Chance").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_comes_back() {
+        for number in [0, 1, 77, u64::MAX / 3, u64::MAX] {
+            assert_eq!(unseal(seal(number, 64, 5), 64, 5), number);
+        }
+        let mut sealed: Vec<_> = (0..1 << 10).map(|number| seal(number, 10, 3)).collect();
+        assert!(sealed.iter().enumerate().all(|(n, &s)| unseal(s, 10, 3) == n as u64));
+        assert!(!sealed.is_sorted());
+        sealed.sort_unstable();
+        assert_eq!(sealed, (0..1 << 10).collect::<Vec<_>>(), "each once");
+        let of = |context| (0..64).map(|number| seal(number, 20, context)).collect::<Vec<_>>();
+        assert_ne!(of(1), of(2));
     }
 }

@@ -228,7 +228,7 @@ export class Channel extends Emitter {
   /** @param {any} frame @internal */
   frame(frame) {
     if (this.#level === null) return;
-    const step = replica.apply(this.#replica, frame);
+    const step = replica.apply(this.#replica, frame, this.#client.sight);
     this.#take(step);
     if (step.gap) this.#sendSubscribe();
     if (this.live && frame.type !== 'presence') settleAll(this.#watching, null);

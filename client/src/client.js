@@ -56,6 +56,8 @@ const RENEW_AHEAD_MS = 30_000;
 export class Client extends Emitter {
   /** The last `welcome` of the broker: its limits, its heartbeat, its version. @type {any} */
   welcome = null;
+  /** Whom this connection may see, as the broker names it. @type {string | undefined} @internal */
+  sight;
   #url;
   #options;
   #link;
@@ -274,9 +276,10 @@ export class Client extends Emitter {
   async #renew() {
     try {
       const token = await this.#freshToken();
-      this.ask({ type: 'auth', token }, (error) => {
-        if (error) this.emit('error', error);
-        else this.#scheduleRenewal();
+      this.ask({ type: 'auth', token }, (error, answer) => {
+        if (error) return this.emit('error', error);
+        if (answer) this.sight = answer.sight;
+        this.#scheduleRenewal();
       });
     } catch (error) {
       // The broker ends the connection in time, and then the next one asks for a token again.
@@ -300,6 +303,7 @@ export class Client extends Emitter {
   onOpen(welcome) {
     this.#reached = true;
     this.welcome = welcome;
+    this.sight = welcome.sight;
     this.#clockOffsetMs = welcome.now - Date.now();
     this.#scheduleRenewal();
     const unanswered = [...this.#pending.keys()];

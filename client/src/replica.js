@@ -38,7 +38,8 @@
  * @property {ReadonlyMap<string, Member>} members oldest first; at level `count` only the newest
  * @property {ReadonlyMap<string, Member>} missing whom the history that ended knew and the new one
  *   does not know yet: after a restart everybody comes back one by one, and nobody has left
- * @property {{epoch: string, seq: number, members: Member[]} | null} parts of a snapshot
+ * @property {string} [sight] whom we could see when the last snapshot came, as the broker names it
+ * @property {{epoch: string, seq: number, sight?: string, members: Member[]} | null} parts of a snapshot
  *
  * @typedef {{replica: Replica, changes: Change[], gap?: boolean}} Step `gap`: a frame is missing, and
  *   only a snapshot heals it
@@ -68,8 +69,9 @@ export function find({ members, missing }, user) {
 }
 
 /** What `since` a subscribe should have, if any. @param {Replica} replica */
-export function since({ epoch, seq }) {
-  return epoch === null ? undefined : { epoch, seq };
+export function since({ epoch, seq, sight }) {
+  if (epoch === null) return undefined;
+  return sight === undefined ? { epoch, seq } : { epoch, seq, sight };
 }
 
 /** Nothing that can be told. @param {Replica} replica @returns {Step} */
@@ -93,21 +95,24 @@ export function settle(replica) {
   return { replica: { ...replica, missing: NOBODY }, changes };
 }
 
-/** @param {Replica} replica @param {any} frame @returns {Step} */
-export function apply(replica, frame) {
+/** @param {Replica} replica @param {any} frame @param {string} [sight] the connection's @returns {Step} */
+export function apply(replica, frame, sight) {
   switch (frame.type) {
-    case 'snapshot': return snapshot(replica, frame);
+    case 'snapshot': return snapshot(replica, frame, sight);
     case 'presence': return presence(replica, frame);
     case 'count': return counted(replica, frame);
     default: return unchanged(replica); // also `level`: what comes behind it says as much
   }
 }
 
-/** @param {Replica} replica @param {any} frame @returns {Step} */
-function snapshot(replica, { epoch, seq, count, members: listed, more }) {
+/** @param {Replica} replica @param {any} frame @param {string} [sight] @returns {Step} */
+function snapshot(replica, { epoch, seq, count, members: listed, more }, sight) {
   const { parts } = replica;
-  const all = parts && parts.epoch === epoch && parts.seq === seq ? [...parts.members, ...listed] : listed;
-  if (more) return unchanged({ ...replica, parts: { epoch, seq, members: all } });
+  const goesOn = parts && parts.epoch === epoch && parts.seq === seq;
+  const all = goesOn ? [...parts.members, ...listed] : listed;
+  // As it was at the first part: fresh roles that came since bring a snapshot of their own.
+  const seen = goesOn ? parts.sight : sight;
+  if (more) return unchanged({ ...replica, parts: { epoch, seq, sight: seen, members: all } });
 
   // Of a member that is in two parts the later counts: it was made later.
   const members = byUser([...byUser(all).values()].reverse());
@@ -127,7 +132,7 @@ function snapshot(replica, { epoch, seq, count, members: listed, more }) {
     for (const [user, after] of members) changes.push(...arrival(known.get(user), after));
   }
   return {
-    replica: { epoch, seq, told: count, level: 'events', live: true, members, missing, parts: null },
+    replica: { epoch, seq, sight: seen, told: count, level: 'events', live: true, members, missing, parts: null },
     changes,
   };
 }
@@ -167,7 +172,9 @@ function happen(members, missing, event) {
   if (!before) return [];
   switch (event.event) {
     case 'updateAttributes': {
-      const after = { ...before, attributes, info: event.info ?? before.info };
+      const { info = before.info, joinedAt = before.joinedAt } = event;
+      const after = { ...before, attributes, info, joinedAt };
+      if (event.joinedAt !== undefined) members.delete(user); // to the end, as a newcomer
       members.set(user, after);
       return [{ ...event, before, after }];
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::attributes::Attributes;
 use crate::error::{ErrorCode, Refusal};
 use crate::name::{ChannelName, UserId};
-use crate::request::{Epoch, FrameId};
+use crate::request::{Epoch, FrameId, Sight};
 use crate::status::UserStatus;
 
 /// Most members that the `recent` of one `count` frame names.
@@ -132,6 +132,9 @@ pub enum Event {
         /// with another token.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         info: Option<Attributes>,
+        /// The member's `joinedAt`, if that changed: others see the member since then too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        joined_at: Option<u64>,
         /// When.
         at: u64,
         /// Absent when the user set them.
@@ -318,6 +321,8 @@ pub enum ServerFrame {
         heartbeat: HeartbeatInfo,
         /// The bounds that a client has to know.
         limits: LimitsInfo,
+        /// Whom the connection may see, as a text to hand back in `since`.
+        sight: Sight,
         /// The broker's wall clock, in milliseconds since 1970.
         now: u64,
     },
@@ -334,6 +339,9 @@ pub enum ServerFrame {
         /// To `subscribe`: whether missed frames follow instead of a snapshot.
         #[serde(skip_serializing_if = "Option::is_none")]
         resumed: Option<bool>,
+        /// To `auth`: that of the fresh token.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sight: Option<Sight>,
     },
     /// The answer to a query.
     Result {

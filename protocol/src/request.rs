@@ -146,6 +146,73 @@ pub struct Since {
     pub epoch: Epoch,
     /// The seq of the last snapshot or presence frame.
     pub seq: u64,
+    /// The sight that the connection had when the last snapshot came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sight: Option<Sight>,
+}
+
+/// Tells apart those who may see different members, and says nothing of why: a keyed hash of what
+/// decides it. On the wire a short text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sight(u64);
+
+impl Sight {
+    const DIGITS: usize = 16;
+
+    /// The sight of that hash.
+    #[must_use]
+    pub fn from_hash(hash: u64) -> Self {
+        Self(hash)
+    }
+
+    /// The sight that `text` writes; `None`: no broker wrote it.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let digits = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let ours = text.len() == Self::DIGITS && text.bytes().all(digits);
+        ours.then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()
+    }
+}
+
+impl fmt::Display for Sight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:0width$x}", self.0, width = Self::DIGITS)
+    }
+}
+
+impl fmt::Debug for Sight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Sight {
+    fn serialize<S: serde::Serializer>(&self, ser: S) -> Result<S::Ok, S::Error> {
+        ser.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sight {
+    /// A text that no broker wrote becomes a sight that, but for chance, nobody has.
+    fn deserialize<D: serde::Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(de)?;
+        Ok(Self::from_text(&text).unwrap_or(Self(u64::MAX)))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Sight {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Sight".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "opaque: compare, never parse" })
+    }
 }
 
 /// How much a subscriber asks to be told.

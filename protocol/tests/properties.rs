@@ -9,7 +9,7 @@ use herenow_protocol::reply::{MemberView, RecentView, RemovedReason, SnapshotRea
 use herenow_protocol::status::MAX_WAIT_MINUTES;
 use herenow_protocol::{
     AttributeMap, Attributes, Audience, ChannelName, ClientFrame, Epoch, ErrorCode, Event, FrameId,
-    Level, Request, ServerFrame, Since, StatusPatch, Token, UserId, UserStatus, parse,
+    Level, Request, ServerFrame, Sight, Since, StatusPatch, Token, UserId, UserStatus, parse,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -142,7 +142,8 @@ fn told() -> impl Strategy<Value = ServerFrame> {
         at,
     });
     let update = (user(), option::of(info()), time()).prop_map(|(user, info, at)| {
-        Event::UpdateAttributes { user, attributes: Attributes::EMPTY, info, at, reason: None }
+        let (attributes, joined_at, reason) = (Attributes::EMPTY, None, None);
+        Event::UpdateAttributes { user, attributes, info, joined_at, at, reason }
     });
     let removed = (vec(channel(), 0..3), vec(user(), 0..3));
     let recent = (user(), info()).prop_map(|(user, info)| RecentView { user, info });
@@ -172,7 +173,9 @@ fn told() -> impl Strategy<Value = ServerFrame> {
 
 fn request() -> impl Strategy<Value = Request> {
     let epoch = any::<u64>().prop_map(Epoch::from_random);
-    let since = (epoch, any::<u64>()).prop_map(|(epoch, seq)| Since { epoch, seq });
+    let sight = option::of(any::<u64>().prop_map(Sight::from_hash));
+    let since =
+        (epoch, any::<u64>(), sight).prop_map(|(epoch, seq, sight)| Since { epoch, seq, sight });
     let level = prop_oneof![Just(Level::Auto), Just(Level::Events), Just(Level::Count)];
     let number = || option::of(any::<u64>());
     prop_oneof![

@@ -6,7 +6,7 @@ use herenow_protocol::{ChannelName, ErrorCode, Refusal, UserId};
 
 use super::desk::Desk;
 use super::rules::check_between;
-use crate::auth::{Caller, KeyRight, Right};
+use crate::auth::{Caller, Credential, KeyRight, Right};
 use crate::limits::{LIST_DEFAULT, LIST_MAX};
 use crate::now::Now;
 use crate::presence::{Member, Page};
@@ -118,21 +118,25 @@ impl Desk {
         Ok((names, next))
     }
 
-    /// Channels that somebody is in, by name, each with its count, and whether there are more. For
-    /// back ends.
+    /// Channels in which `credential` may see somebody, by name, each with its count, and whether
+    /// there are more. For back ends.
     ///
     /// # Errors
     /// `forbidden`, `invalid_field` (limit).
     pub async fn channels(
         &self,
-        caller: Caller<'_>,
+        credential: &Credential,
         prefix: String,
         after: Option<ChannelName>,
         limit: Option<u64>,
     ) -> Result<(Vec<(ChannelName, u64)>, bool), Refusal> {
-        caller.may_operate(KeyRight::Read)?;
+        credential.caller().may_operate(KeyRight::Read)?;
         let limit = check_limit(limit)?;
-        let walk = self.hub.aside(move |hub| hub.occupied(&prefix, after.as_ref(), limit));
+        let credential = credential.clone();
+        let walk = self.hub.aside(move |hub| {
+            let viewer = credential.caller().viewer();
+            hub.occupied(&prefix, after.as_ref(), limit, viewer)
+        });
         let failed = || Refusal::new(ErrorCode::Internal, "the channels can't be walked");
         let (names, more) = walk.await.ok_or_else(failed)?;
         let counted = names.into_iter().map(|name| {

@@ -1,10 +1,11 @@
 //! Who asks for something, and what it may do and see: one type for a WebSocket's user, a request's
 //! user, a back end, and anybody in open mode.
 
-use herenow_protocol::{Attributes, ChannelName, ErrorCode, Refusal, UserId};
+use herenow_protocol::{Attributes, ChannelName, ErrorCode, Refusal, Role, Sight, UserId};
 
 use super::access::{Access, Identity, Right};
 use super::keys::{ApiKey, KeyRight};
+use crate::chance::keyed_hash;
 use crate::presence::Viewer;
 
 /// Who asks, as whoever keeps it: a request, a stream of events.
@@ -60,6 +61,31 @@ impl<'a> Caller<'a> {
             Self::Anyone(Some(user)) => Viewer::User { user, roles: &[] },
             Self::Anyone(None) => Viewer::Public,
         }
+    }
+
+    /// What the caller may see, as a text that says nothing of why: two with the same see the same
+    /// members. Roles count as a set.
+    #[must_use]
+    pub fn sight(self) -> Sight {
+        Sight::from_hash(match self.viewer() {
+            Viewer::Public => keyed_hash("public"),
+            Viewer::All => keyed_hash("all"),
+            Viewer::User { user, roles } => {
+                let mut roles: Vec<_> = roles.iter().map(Role::as_str).collect();
+                roles.sort_unstable();
+                roles.dedup();
+                keyed_hash(("user", user.as_str(), roles))
+            }
+        })
+    }
+
+    /// Whether a replica that was built under `since` holds no more and no less than the caller may
+    /// see. A client that does not know its sight names none: it may have had other roles, unless
+    /// nobody has any.
+    #[must_use]
+    pub fn saw_as_now(self, since: Option<Sight>) -> bool {
+        let nobody_has_roles = matches!(self, Self::Anyone(_) | Self::User { access: None, .. });
+        since.map_or(nobody_has_roles, |sight| sight == self.sight())
     }
 
     /// The user that asks, if it is one.

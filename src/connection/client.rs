@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use herenow_protocol::reply::{Answer, InForce, LevelReason};
-use herenow_protocol::{ChannelName, ServerFrame};
+use herenow_protocol::{ChannelName, ServerFrame, Sight};
 
 use super::place::Places;
 use super::rules::SocketRules;
@@ -47,6 +47,8 @@ pub(super) enum Done {
     },
     /// To `auth`.
     Renewed {
+        /// Whom the fresh token lets the connection see.
+        sight: Sight,
         /// What the fresh token does not grant any longer.
         removed: Option<ServerFrame>,
     },

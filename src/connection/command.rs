@@ -91,7 +91,7 @@ fn follows(outcome: &Result<Done, Refusal>) -> Option<ServerFrame> {
             let (channel, level, reason) = (channel.clone(), *level, *reason);
             Some(ServerFrame::Level { channel, level, reason })
         }
-        Ok(Done::Renewed { removed }) => removed.clone(),
+        Ok(Done::Renewed { removed, .. }) => removed.clone(),
         _ => None,
     }
 }
@@ -99,17 +99,22 @@ fn follows(outcome: &Result<Done, Refusal>) -> Option<ServerFrame> {
 fn reply(id: Option<FrameId>, outcome: Result<Done, Refusal>) -> Option<ServerFrame> {
     match outcome {
         Ok(Done::Quiet(channel)) => {
-            id.map(|id| ServerFrame::Ok { id, channel, level: None, resumed: None })
+            id.map(|id| ServerFrame::Ok { id, channel, level: None, resumed: None, sight: None })
         }
         Ok(Done::Subscribed { channel, level, resumed, .. }) => id.map(|id| ServerFrame::Ok {
             id,
             channel: Some(channel),
             level: Some(level),
             resumed: Some(resumed),
+            sight: None,
         }),
-        Ok(Done::Renewed { .. }) => {
-            id.map(|id| ServerFrame::Ok { id, channel: None, level: None, resumed: None })
-        }
+        Ok(Done::Renewed { sight, .. }) => id.map(|id| ServerFrame::Ok {
+            id,
+            channel: None,
+            level: None,
+            resumed: None,
+            sight: Some(sight),
+        }),
         Ok(Done::Answer(answer)) => Some(ServerFrame::Result { id, answer }),
         Ok(Done::Help) => Some(ServerFrame::Help { commands: shorthand::help() }),
         Err(refusal) => Some(ServerFrame::error(id, refusal)),

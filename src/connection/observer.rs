@@ -33,6 +33,8 @@ impl Client {
         let access = sending.access().cloned();
         let caller = Caller::User { user: outlet.user(), access: access.as_deref() };
         let viewer = caller.viewer();
+        // Another sight: the replica may show whom its user may not see now, and lack others.
+        let since = since.filter(|since| caller.saw_as_now(since.sight));
         let held = places.held(&name);
         let at = held.as_ref().map_or(At::Named(&name), At::Held);
         let (level, resumed, changed) = desk.subscribe(caller, at, asked, |door| {

@@ -73,7 +73,8 @@ impl Client {
         let reason = RemovedReason::Rights;
         let any = !channels.is_empty() || !users.is_empty();
         let removed = any.then_some(ServerFrame::Removed { channels, users, reason });
-        Ok(Done::Renewed { removed })
+        let sight = Self::caller(&self.outlet, sending).sight();
+        Ok(Done::Renewed { sight, removed })
     }
 
     /// Ends what the connection's token does not grant any longer, and says what that was.

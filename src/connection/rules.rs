@@ -9,6 +9,7 @@ use herenow_protocol::reply::{LimitsInfo, ServerInfo};
 use super::liveness::PingRules;
 use super::patience::Patience;
 use crate::actions::Desk;
+use crate::auth::Caller;
 use crate::config::Config;
 use crate::delivery::Outlet;
 use crate::limits::LIST_MAX;
@@ -66,6 +67,8 @@ impl SocketRules {
 
     /// The first frame of a connection.
     pub(super) fn welcome(&self, desk: &Desk, outlet: &Outlet, now: Now) -> ServerFrame {
+        let access = outlet.access();
+        let caller = Caller::User { user: outlet.user(), access: access.as_deref() };
         ServerFrame::Welcome {
             protocol: herenow_protocol::PROTOCOL_VERSION,
             connection: format!("c{}", outlet.id()).into(),
@@ -76,6 +79,7 @@ impl SocketRules {
             },
             heartbeat: desk.rules().heartbeat,
             limits: self.limits,
+            sight: caller.sight(),
             now: now.unix_ms,
         }
     }

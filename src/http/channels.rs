@@ -50,7 +50,7 @@ pub async fn list(
     let limit = query.number("limit", 1, LIST_MAX as u64)?;
     let after = after(&query)?;
     let prefix = query.text("prefix").unwrap_or_default();
-    let (channels, more) = web.desk.channels(credential.caller(), prefix, after, limit).await?;
+    let (channels, more) = web.desk.channels(&credential, prefix, after, limit).await?;
     let next = channels.last().filter(|_| more).map(|(name, _)| name.clone());
     let channels = channels.into_iter().map(|(channel, count)| CountView { channel, count });
     Ok(Json(ChannelList { channels: channels.collect(), next }))

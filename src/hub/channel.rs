@@ -17,7 +17,9 @@ use crate::limits::LOGS_BYTES;
 use crate::metrics::Metrics;
 use crate::now::{NEVER, Now};
 use crate::presence::pending::Cause;
-use crate::presence::{Bounds, Bundle, ChannelState, Command, Ring, Standing, Step, Transition};
+use crate::presence::{
+    Bounds, Bundle, ChannelState, Command, Ring, Standing, Step, Transition, Viewer,
+};
 use crate::users::Users;
 
 /// A channel: its name, and everything else behind its lock.
@@ -225,6 +227,7 @@ impl Guarded {
 
     /// Adds a subscriber; the result is its slot among those who asked for the same level.
     pub(super) fn add_subscriber(&mut self, sub: Arc<Subscription>) -> u32 {
+        self.presence.observe();
         self.subscribers.add(sub)
     }
 
@@ -242,6 +245,9 @@ impl Guarded {
     ) {
         let followers = self.followers.get_or_insert_with(|| Box::new(new()));
         let link = link(&self.presence, followers.ring());
+        if link.is_alone() {
+            self.presence.observe();
+        }
         followers.add(link);
     }
 
@@ -360,13 +366,34 @@ impl Guarded {
         !self.running && !self.dead && self.presence.is_empty() && self.observers() == 0
     }
 
+    /// Whether only hidden members keep the channel: to everybody else it is to be like one that is
+    /// gone, and the next one of that name has another epoch.
+    pub(super) fn is_over(&self) -> bool {
+        !self.running && !self.dead && self.observers() == 0 && self.presence.is_over()
+    }
+
+    /// Whether, to a `viewer` who does not keep it, the channel is like one that is gone.
+    pub(super) fn is_none_to(&self, viewer: Viewer<'_>) -> bool {
+        let over = !self.running && self.observers() == 0 && !self.presence.has_news();
+        over && self.presence.count() == 0 && !self.presence.shows(viewer)
+    }
+
+    /// Begins a new history, of which followers of patterns are told.
+    pub(super) fn begin_anew(&mut self, epoch: Epoch) {
+        self.presence.begin_anew(epoch);
+        self.pacer = CountPacer::default();
+        // What is kept for whoever comes back is of the old one.
+        self.followers.take_if(|followers| followers.is_empty());
+        self.followers.iter().for_each(|followers| followers.wake());
+    }
+
     /// Marks the channel dead; the result is when its timer would have fired.
     pub(super) fn bury(&mut self, metrics: &Metrics) -> u64 {
         self.dead = true;
         self.presence.forget_log();
         self.count_log(metrics);
         if let Some(followers) = self.followers.take() {
-            followers.end();
+            followers.wake();
         }
         std::mem::replace(&mut self.armed_ms, NEVER)
     }

@@ -152,6 +152,9 @@ impl Hub {
             self.timers.rearm_channel(channel.name(), before_ms, due_ms);
         }
         let vain = guarded.is_vain();
+        if !vain && guarded.is_over() {
+            guarded.begin_anew(Epoch::from_random(self.chance.number()));
+        }
         let stirred = std::mem::take(&mut guarded.stirred);
         drop(guarded);
         stirred.iter().for_each(|user| self.tell_status(user));

@@ -229,8 +229,11 @@ impl Follower {
         let Some(channel) = self.hub.find(&link.name) else { return Looked::Gone };
         let guarded = channel.look();
         let Some(ring) = guarded.ring(link) else { return Looked::Gone };
-        let mut follow = link.follow.lock();
         let viewer = link.reader.credential.caller().viewer();
+        if !link.is_alone() && guarded.is_none_to(viewer) {
+            return Looked::Gone;
+        }
+        let mut follow = link.follow.lock();
         let next = follow.next(guarded.presence(), ring, viewer, now.mono_ms);
         Looked::At(guarded.presence().epoch(), follow.mark(), next)
     }

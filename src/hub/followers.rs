@@ -82,6 +82,11 @@ impl Link {
         })
     }
 
+    /// Whether it follows this channel alone.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone
+    }
+
     /// Has the follower look at this channel. One that never does is queued once, and costs the
     /// channel a look at this flag from then on.
     pub(super) fn queue(self: &Arc<Self>) {
@@ -212,8 +217,8 @@ impl Followers {
         last
     }
 
-    /// The channel is gone: whoever followed it is told so.
-    pub(super) fn end(&self) {
+    /// The channel, or its history, is over: whoever followed it looks.
+    pub(super) fn wake(&self) {
         self.links.values().for_each(Link::queue);
     }
 

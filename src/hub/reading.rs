@@ -7,8 +7,10 @@ use herenow_protocol::{ChannelName, UserId};
 
 use super::channel::Guarded;
 use super::state::Hub;
+use crate::chance::{seal, unseal};
 use crate::limits::{MAX_PASSED_OVER, RESULT_BYTES, USER_BATCH};
 use crate::now::Now;
+use crate::presence::lists::NUMBER_STEP;
 use crate::presence::{Heard, Member, Page, Viewer};
 
 impl Hub {
@@ -35,7 +37,8 @@ impl Hub {
     }
 
     /// Number of members visible to all, and at most `limit` of those that `viewer` may see: fewer
-    /// if they would take more than [`RESULT_BYTES`], but at least one.
+    /// if they would take more than [`RESULT_BYTES`], but at least one. `after` is the page's before
+    /// `next`.
     #[must_use]
     pub fn members(
         &self,
@@ -45,10 +48,12 @@ impl Hub {
         viewer: Viewer<'_>,
     ) -> (usize, Page) {
         let read = |guarded: &Guarded| {
-            (guarded.presence().count(), guarded.presence().members(limit, after, viewer))
+            let (presence, first) = (guarded.presence(), guarded.presence().first_number());
+            let after = after.map(|cursor| number_at(cursor, first));
+            (presence.count(), presence.members(limit, after, viewer), first)
         };
-        let nobody = || (0, Page { members: Vec::new(), next: None });
-        let (count, mut page) = self.look(name, read).unwrap_or_else(nobody);
+        let nobody = || (0, Page { members: Vec::new(), next: None }, 0);
+        let (count, mut page, first) = self.look(name, read).unwrap_or_else(nobody);
         // Whoever asks and reads slowly costs memory until it has read.
         let mut bytes = 0;
         let fitting = page.members.iter().take_while(|member| {
@@ -60,6 +65,7 @@ impl Hub {
             page.members.truncate(fitting);
             page.next = page.members.last().map(|member| member.number);
         }
+        page.next = page.next.map(|number| cursor_of(number, first));
         (count, page)
     }
 
@@ -92,7 +98,7 @@ impl Hub {
         self.connection(number).map(|outlet| now.unix_at(outlet.heard_ms()))
     }
 
-    /// The first `limit` channels by name that have a member, begin with `prefix` and come after
+    /// The first `limit` channels by name that have a member whom `viewer` may see, begin with `prefix` and come after
     /// `after`, and whether there are more. Walks all channels, shard by shard, and keeps no more
     /// than it returns: for an operator, not for every page view.
     #[must_use]
@@ -101,6 +107,7 @@ impl Hub {
         prefix: &str,
         after: Option<&ChannelName>,
         limit: usize,
+        viewer: Viewer<'_>,
     ) -> (Vec<ChannelName>, bool) {
         let mut first = BinaryHeap::new();
         for entry in &self.channels {
@@ -109,7 +116,7 @@ impl Hub {
                 && after.is_none_or(|after| name > after)
                 && !name.is_status();
             let sooner = first.len() <= limit || first.peek().is_some_and(|last| name < last);
-            if wanted && sooner && !entry.value().look().presence().is_empty() {
+            if wanted && sooner && entry.value().look().presence().shows(viewer) {
                 first.push(name.clone());
                 if first.len() > limit + 1 {
                     first.pop();
@@ -159,5 +166,46 @@ impl Hub {
                 return (seen, false);
             }
         }
+    }
+}
+
+/// Bits of a sealed number: with the one that marks it, it is still a whole number in JavaScript.
+const SEALED_BITS: u32 = 52;
+
+/// A member's number as the cursor of a list. Those visible to all are counted from the beginning
+/// of the channel's history, `first`; any other number would tell how many are hidden, so it is
+/// sealed.
+fn cursor_of(number: u64, first: u64) -> u64 {
+    if number > first && number.is_multiple_of(NUMBER_STEP) {
+        return number - first;
+    }
+    1 << SEALED_BITS | seal(number, SEALED_BITS, 0)
+}
+
+/// The number of which [`cursor_of`] made `cursor`. Any other cursor is somewhere too.
+fn number_at(cursor: u64, first: u64) -> u64 {
+    match cursor.checked_sub(1 << SEALED_BITS) {
+        Some(sealed) if sealed < 1 << SEALED_BITS => unseal(sealed, SEALED_BITS, 0),
+        _ => cursor.saturating_add(first),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leads_back_and_counts_nobody_hidden() {
+        let first = 5 * NUMBER_STEP;
+        for number in [1, NUMBER_STEP, first, first + 1, first + NUMBER_STEP, first + (9 << 20) + 8]
+        {
+            let cursor = cursor_of(number, first);
+            assert_eq!(number_at(cursor, first), number);
+            assert!(cursor < 1 << 53);
+        }
+        assert_eq!(cursor_of(first + NUMBER_STEP, first), NUMBER_STEP, "as in a new channel");
+        let near = [cursor_of(7, 0), cursor_of(8, 0)];
+        assert!(near[0].abs_diff(near[1]) > 1, "{near:?}");
+        assert_eq!(number_at(u64::MAX, first), u64::MAX);
     }
 }

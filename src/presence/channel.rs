@@ -8,6 +8,7 @@ use herenow_protocol::{
 };
 
 use super::command::{Bounds, Command, Lasts, Transition};
+use super::hidden::Hidden;
 use super::holds::{Ends, Hold};
 use super::log::Log;
 use super::member::{Member, Membership, Profile};
@@ -43,9 +44,14 @@ pub struct ChannelState {
     pub(super) members: HashMap<UserId, Membership>,
     /// Those visible to all, by their numbers.
     pub(super) order: BTreeMap<u64, Arc<Member>>,
-    /// The others. Apart, so that whoever may not see them pays nothing for them.
-    pub(super) restricted: BTreeMap<u64, Arc<Member>>,
-    last_number: u64,
+    /// The others. Apart, so that whoever may not see them pays nothing for them; boxed, since most
+    /// channels have none.
+    pub(super) hidden: Option<Box<Hidden>>,
+    pub(super) last_number: u64,
+    /// The number after which those visible to all are numbered in this history.
+    pub(super) first_number: u64,
+    /// The latest moment at which anything happened.
+    latest: Now,
     /// Live connections that keep members present that are visible to all.
     pub(super) connections: usize,
     /// Members with something that ends by itself, by when to look at them: one entry each, never
@@ -60,6 +66,8 @@ pub struct ChannelState {
     pub(super) roster: Roster,
     /// The last frame that told of somebody who came or went.
     pub(super) moved_seq: u64,
+    /// Whether an observer may know the epoch.
+    pub(super) observed: bool,
 }
 
 impl ChannelState {
@@ -70,8 +78,10 @@ impl ChannelState {
             epoch,
             members: HashMap::new(),
             order: BTreeMap::new(),
-            restricted: BTreeMap::new(),
+            hidden: None,
             last_number: 0,
+            first_number: 0,
+            latest: Now { mono_ms: 0, unix_ms: 0 },
             connections: 0,
             due: BTreeSet::new(),
             pending: Pending::default(),
@@ -80,6 +90,7 @@ impl ChannelState {
             status: None,
             roster: Roster::default(),
             moved_seq: 0,
+            observed: false,
         }
     }
 
@@ -96,6 +107,9 @@ impl ChannelState {
         bounds: &Bounds,
         mut told: impl FnMut(Transition<'_>),
     ) -> Result<(), Refusal> {
+        // Whoever read the clock first may come to the lock last: times run as things happen here.
+        let now = if now.mono_ms < self.latest.mono_ms { self.latest } else { now };
+        self.latest = now;
         let gone = match command {
             Command::Join { user, source, attributes, info, visible_to, lasts } => {
                 let (hold, ends_ms) = hold_of(source, lasts, now);
@@ -183,28 +197,25 @@ impl ChannelState {
         if let Some(attributes) = &brought {
             check_attributes(attributes, bounds)?;
         }
-        let Some(membership) = self.members.get_mut(user) else {
-            if self.members.len() >= bounds.members {
-                return Err(Refusal::field(
-                    ErrorCode::ChannelFull,
-                    "channel",
-                    format_args!("holds {} members, and that is the limit", bounds.members),
-                ));
-            }
-            let profile = Profile {
-                info: info.unwrap_or_default(),
-                visible_to: visible_to.unwrap_or_default(),
-            };
+        let Some(membership) = self.members.get(user) else {
+            let visible_to = visible_to.unwrap_or_default();
+            self.check_room(&visible_to, bounds)?;
+            let profile = Profile { info: info.unwrap_or_default(), visible_to };
             self.insert(user, hold, brought.unwrap_or_default(), profile, now);
             return Ok(true);
         };
         let only_in_grace = !membership.holds.iter().any(Hold::is_live);
+        let visible_to = visible_to.or(only_in_grace.then_some(Audience::EVERYONE));
+        let restricted = membership.member.is_restricted();
+        if let Some(visible_to) = visible_to.as_ref().filter(|to| to.is_everyone() == restricted) {
+            self.check_room(visible_to, bounds)?;
+        }
+        let Some(membership) = self.members.get_mut(user) else { return Ok(false) };
         membership.holds.retain(|held| held.is_live() && held.source != hold.source);
         membership.holds.push(hold);
         // A member that only grace kept starts from what it brings; a returning tab never wipes
         // what a living one set.
         let brought = brought.or(only_in_grace.then_some(Attributes::EMPTY));
-        let visible_to = visible_to.or(only_in_grace.then_some(Audience::EVERYONE));
         if brought.is_some() {
             membership.forget_keys();
         }
@@ -221,39 +232,14 @@ impl ChannelState {
         now: Now,
     ) {
         // Whoever left and came back before any observer heard of it never left.
-        let (number, joined_at) = match self.pending.still_seen(user) {
-            Some(seen) => (seen.number, seen.joined_at),
-            None => (self.next_number(&profile.visible_to), now.unix_ms),
-        };
+        let seen = self.pending.still_seen(user).cloned();
+        let (number, joined_at) = self.place(seen.as_deref(), &profile.visible_to, now);
         self.pending.touch(user, None, Cause::Own, now.unix_ms);
         let profile = (profile != Profile::default()).then(|| Arc::new(profile));
         let member = Member { user: user.clone(), attributes, joined_at, number, profile };
         let member = Arc::new(member);
-        self.list(&member);
+        self.list(None, Some(&member));
         self.members.insert(user.clone(), Membership::new(member, hold));
-    }
-
-    /// The number of the next join. A cursor into a list is such a number, so members that not
-    /// everyone may see are numbered in the gaps between the others: nobody can count them.
-    fn next_number(&mut self, visible_to: &Audience) -> u64 {
-        const STEP: u64 = 1 << 20;
-        self.last_number = if visible_to.is_everyone() {
-            (self.last_number / STEP + 1) * STEP
-        } else {
-            self.last_number + 1
-        };
-        self.last_number
-    }
-
-    /// Puts the member into the list in which it belongs.
-    fn list(&mut self, member: &Arc<Member>) {
-        let (in_list, other) = if member.is_restricted() {
-            (&mut self.restricted, &mut self.order)
-        } else {
-            (&mut self.order, &mut self.restricted)
-        };
-        in_list.insert(member.number, Arc::clone(member));
-        other.remove(&member.number);
     }
 
     /// Whether the member vanished. A lost connection with grace (`graced`: if it may have any)
@@ -321,7 +307,7 @@ impl ChannelState {
         cause: Cause,
         now: Now,
     ) {
-        let Some(membership) = self.members.get_mut(user) else { return };
+        let Some(membership) = self.members.get(user) else { return };
         let before = Arc::clone(&membership.member);
         let attributes = attributes.unwrap_or_else(|| before.attributes.clone());
         let profile = changed_profile(&before, info, visible_to);
@@ -329,11 +315,20 @@ impl ChannelState {
             return;
         }
         self.pending.touch(user, Some(&before), cause, now.unix_ms);
-        let (joined_at, number) = (before.joined_at, before.number);
+        let was = before.profile.as_ref().map(|profile| &profile.visible_to);
+        let is = profile.as_ref().map(|profile| &profile.visible_to);
+        let (number, joined_at) = if was == is {
+            (before.number, before.joined_at)
+        } else {
+            let seen = self.pending.still_seen(user).cloned();
+            self.place(seen.as_deref(), is.unwrap_or(&Audience::EVERYONE), now)
+        };
         let user = user.clone();
-        membership.member = Arc::new(Member { user, attributes, joined_at, number, profile });
-        let member = Arc::clone(&membership.member);
-        self.list(&member);
+        let member = Arc::new(Member { user, attributes, joined_at, number, profile });
+        self.list(Some(&before), Some(&member));
+        if let Some(membership) = self.members.get_mut(&member.user) {
+            membership.member = member;
+        }
     }
 
     /// Whether the member vanished.
@@ -352,8 +347,7 @@ impl ChannelState {
         if let Some(due_ms) = gone.due_ms() {
             self.due.remove(&(due_ms, user.clone()));
         }
-        self.order.remove(&gone.member.number);
-        self.restricted.remove(&gone.member.number);
+        self.list(Some(&gone.member), None);
         self.pending.touch(user, Some(&gone.member), cause, now.unix_ms);
         if self.members.is_empty() {
             self.members = HashMap::new();

@@ -136,9 +136,10 @@ impl Follow {
     }
 
     fn next_event(&mut self, channel: &ChannelState, ring: &Ring, viewer: Viewer<'_>) -> Next {
-        // Behind the ring: what is lacking is gone, so the walk begins anew, with all of it.
+        // Behind the ring, or of a history that is over: what is lacking is gone, so the walk begins
+        // anew, with all of it.
         if let Stage::Sweep { mark, .. } | Stage::At(mark) = self.stage
-            && !ring.reaches(mark.stamp)
+            && !(mark.epoch == channel.epoch() && ring.reaches(mark.stamp))
         {
             self.stage = Stage::Begin { reason: SnapshotReason::Resync, told: None };
         }
@@ -188,7 +189,7 @@ impl Follow {
 
     fn next_count(&mut self, channel: &ChannelState, ring: &Ring, now_ms: u64) -> Next {
         if let Stage::Counted { mark, at_ms } = self.stage {
-            if mark.seq >= channel.moved_seq() {
+            if mark.epoch == channel.epoch() && mark.seq >= channel.moved_seq() {
                 return Next::Nothing;
             }
             let elapsed_ms = now_ms.saturating_sub(at_ms);

@@ -29,9 +29,9 @@ pub struct Member {
     pub user: UserId,
     /// What they set.
     pub attributes: Attributes,
-    /// When they joined, by the wall clock.
+    /// When they joined, by the wall clock; or since when more may see them, if that was later.
     pub joined_at: u64,
-    /// Lists run by it, newest first: it grows from join to join.
+    /// Lists run by it, newest first: it grows from join to join, and with `joined_at`.
     pub number: u64,
     /// `None`: no info, and visible to all. Behind one pointer, so that a plain member is no larger
     /// for it.
@@ -55,6 +55,15 @@ impl Member {
     #[must_use]
     pub fn is_restricted(&self) -> bool {
         self.audience().is_some()
+    }
+
+    /// Whether somebody might see a member that `audience` may see who may not see this one.
+    pub(super) fn is_widened_by(&self, audience: &Audience) -> bool {
+        match (self.audience(), audience.roles()) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(before), Some(now)) => now.iter().any(|role| !before.contains(role)),
+        }
     }
 
     /// Bytes of JSON that a list spends on it, about.

@@ -11,6 +11,7 @@
 //! - `holds`: the sources of one member, and how each ends.
 //! - [`member`]: a member, as observers see it and as the broker keeps it.
 //! - [`viewer`]: who looks, and whom it may see.
+//! - `hidden`: the members that not everyone may see, by who may.
 //! - [`pending`]: what observers saw before, until the tick tells them what is now.
 //! - [`command`]: what can be done to a channel, and what became of a member by it.
 //! - [`frames`]: how many events or members make up one frame.
@@ -22,6 +23,7 @@
 //! - [`roster`]: whether a channel is small enough to be told member by member.
 //! - [`tally`]: how many members there are, as a frame.
 //! - [`channel`]: the state of one channel, and the one function that changes it.
+//! - [`lists`]: where members stand in its lists.
 //! - [`expiry`]: what ends because time passes.
 //! - [`tick`]: what observers are told of the changes since the last tick.
 //! - [`reading`]: what anybody may ask.
@@ -35,7 +37,9 @@ pub mod command;
 pub mod expiry;
 pub mod follow;
 pub mod frames;
+mod hidden;
 mod holds;
+pub mod lists;
 pub mod log;
 pub mod member;
 pub mod news;

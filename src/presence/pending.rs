@@ -164,11 +164,14 @@ impl Changed {
             }),
             (Some(before), Some(now)) => {
                 let info = (before.info() != now.info()).then(|| now.info().clone());
-                let differs = info.is_some() || before.attributes != now.attributes;
+                let joined_at = (before.joined_at != now.joined_at).then_some(now.joined_at);
+                let differs =
+                    info.is_some() || joined_at.is_some() || before.attributes != now.attributes;
                 differs.then(|| Event::UpdateAttributes {
                     user,
                     attributes: now.attributes.clone(),
                     info,
+                    joined_at,
                     at,
                     reason: (self.cause == Cause::Expired).then_some(UpdateReason::Expired),
                 })

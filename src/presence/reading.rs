@@ -97,6 +97,18 @@ impl ChannelState {
         self.order.len()
     }
 
+    /// Whether `viewer` may see anybody.
+    #[must_use]
+    pub fn shows(&self, viewer: Viewer<'_>) -> bool {
+        self.below(u64::MAX, viewer).next().is_some()
+    }
+
+    /// The number after which those visible to all are numbered since [`ChannelState::epoch`].
+    #[must_use]
+    pub fn first_number(&self) -> u64 {
+        self.first_number
+    }
+
     /// Whether there is no member at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -155,8 +167,21 @@ impl ChannelState {
         viewer: Viewer<'a>,
     ) -> impl Iterator<Item = &'a Arc<Member>> {
         let shown = self.order.range(..below).rev().map(|(_, member)| member);
-        let restricted = self.restricted.range(..below).rev().map(|(_, member)| member);
-        merged(shown, restricted.filter(move |member| viewer.sees(member)))
+        merged(shown, self.hidden_below(below, viewer))
+    }
+
+    /// Those of them whom not everyone may see.
+    fn hidden_below<'a>(
+        &'a self,
+        below: u64,
+        viewer: Viewer<'a>,
+    ) -> impl Iterator<Item = &'a Arc<Member>> {
+        let own = match viewer {
+            Viewer::User { user, .. } => self.members.get(user).map(|own| &own.member),
+            Viewer::Public | Viewer::All => None,
+        };
+        let hidden = self.hidden.as_ref().map(|hidden| hidden.below(below, viewer, own));
+        hidden.into_iter().flatten()
     }
 
     /// The first of `members`, which run by falling number from below `below` on, as observers know
@@ -216,15 +241,14 @@ impl ChannelState {
         bytes: usize,
     ) -> (Vec<Arc<Member>>, Option<u64>) {
         let sees = |member: &Member| member.is_restricted() && viewer.sees(member);
-        let restricted = self.restricted.range(..below).rev().map(|(_, member)| member);
-        let own = restricted.filter(|member| viewer.sees(member));
-        part_of(self.told(below, own, sees, most_in(bytes)), bytes)
+        let hidden = self.hidden_below(below, viewer);
+        part_of(self.told(below, hidden, sees, most_in(bytes)), bytes)
     }
 
     /// Whether there may be somebody, as observers know the members, whom not everyone may see.
     #[must_use]
     pub fn hides(&self) -> bool {
-        !self.restricted.is_empty() || self.pending.before().any(|member| member.is_restricted())
+        self.hidden.is_some() || self.pending.before().any(|member| member.is_restricted())
     }
 
     /// How many there are and the newest of them, as observers know them.

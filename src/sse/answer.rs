@@ -10,7 +10,7 @@ use axum::response::sse::Sse;
 use axum::response::{IntoResponse, Response};
 use herenow_protocol::{Level, Refusal};
 
-use super::cursor::{Cursor, Sight};
+use super::cursor::Cursor;
 use super::stream::{Order, events};
 use super::streams::Streams;
 use crate::auth::{Credential, Patterns};
@@ -38,7 +38,7 @@ pub async fn of_channel(
 ) -> Result<Response, Problem> {
     let level = level(&query)?;
     let since = last_event_id(&headers, &query)
-        .and_then(|text| Cursor::resume(&text, Sight::of(&credential)));
+        .and_then(|text| Cursor::resume(&text, credential.caller().sight()));
     let follower = web.desk.follow(credential.clone(), &channel, level, since)?;
     let order = Order { follower, credential, level, resumes: true };
     Ok(answer(&web, &streams, order))

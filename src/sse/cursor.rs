@@ -1,44 +1,24 @@
 //! An event's `id`: where in a channel's history a stream is, as a text that clients hand back.
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
-use herenow_protocol::Epoch;
+use herenow_protocol::{Epoch, Sight};
 
-use crate::auth::{Access, Credential};
+use crate::chance::{seal, unseal};
 use crate::presence::follow::Mark;
+
+/// A stamp counts the ticks of other channels too, and those that tell of members whom the reader
+/// may not see: it is sealed whole.
+const STAMP_BITS: u32 = 64;
 
 /// Where a stream is, and for whose eyes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// It has had everything up to this.
     pub mark: Mark,
-    /// Of whom the stream is.
+    /// Of whom the stream is. Whoever comes back with other roles must not go on from where it was:
+    /// it was never told of members that it may see now.
     pub sight: Sight,
-}
-
-/// Tells apart callers that see different members. Whoever comes back with other roles must not go
-/// on from where it was: it was never told of members that it may see now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sight(u32);
-
-impl Sight {
-    /// That of `credential`.
-    #[must_use]
-    pub fn of(credential: &Credential) -> Self {
-        let mut hasher = DefaultHasher::new();
-        match credential {
-            Credential::Key(_) => 0.hash(&mut hasher),
-            Credential::User(identity) => {
-                let roles = identity.access.as_deref().map_or(&[][..], Access::roles);
-                (1, identity.user.as_str()).hash(&mut hasher);
-                roles.iter().for_each(|role| role.as_str().hash(&mut hasher));
-            }
-            Credential::Anyone(None) => 2.hash(&mut hasher),
-            Credential::Anyone(Some(user)) => (3, user.as_str()).hash(&mut hasher),
-        }
-        Self(hasher.finish() as u32)
-    }
 }
 
 impl Cursor {
@@ -49,9 +29,9 @@ impl Cursor {
         let mut parts = text.split('.');
         let mut part = || parts.next();
         let epoch = Epoch::from_text(part()?);
-        let (seq, stamp) = (part()?.parse().ok()?, part()?.parse().ok()?);
-        let whose = u32::from_str_radix(part()?, 16).ok()?;
-        let fits = whose == sight.0 && part().is_none();
+        let (seq, sealed) = (part()?.parse().ok()?, u64::from_str_radix(part()?, 16).ok()?);
+        let stamp = unseal(sealed, STAMP_BITS, seq);
+        let fits = Sight::from_text(part()?) == Some(sight) && part().is_none();
         fits.then_some(Mark { epoch, seq, stamp })
     }
 }
@@ -59,7 +39,7 @@ impl Cursor {
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { mark: Mark { epoch, seq, stamp }, sight } = self;
-        write!(f, "{epoch}.{seq}.{stamp}.{:x}", sight.0)
+        write!(f, "{epoch}.{seq}.{:x}.{sight}", seal(*stamp, STAMP_BITS, *seq))
     }
 }
 
@@ -68,18 +48,19 @@ mod tests {
     use herenow_protocol::UserId;
 
     use super::*;
+    use crate::auth::Credential;
 
     #[test]
     fn a_cursor_comes_back_as_it_went_and_to_its_own_sight_alone() {
         let as_user = |name| {
             let user = UserId::parse(name, "user").unwrap();
-            Sight::of(&Credential::Anyone(Some(user)))
+            Credential::Anyone(Some(user)).caller().sight()
         };
         let mark = Mark { epoch: Epoch::from_random(7), seq: 12, stamp: u64::MAX };
         let text = Cursor { mark, sight: as_user("ada") }.to_string();
         assert_eq!(Cursor::resume(&text, as_user("ada")), Some(mark));
         assert_eq!(Cursor::resume(&text, as_user("bob")), None);
-        assert_eq!(Cursor::resume(&text, Sight::of(&Credential::Anyone(None))), None);
+        assert_eq!(Cursor::resume(&text, Credential::Anyone(None).caller().sight()), None);
         for foreign in ["", "7", "1.2.3", "a.b.c.d", "::", &format!("{text}.1"), &text[1..]] {
             let mark = Cursor::resume(foreign, as_user("ada"));
             // An epoch that nobody has leads nowhere either.

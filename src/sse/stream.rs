@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use axum::response::sse::Event;
 use futures_util::stream::{self, Stream};
-use herenow_protocol::{Level, ServerFrame};
+use herenow_protocol::{Level, ServerFrame, Sight};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::cursor::{Cursor, Sight};
+use super::cursor::Cursor;
 use super::streams::Streams;
 use crate::actions::Desk;
 use crate::auth::Credential;
@@ -64,7 +64,7 @@ pub(super) fn events(
 ) -> impl Stream<Item = Result<Event, axum::Error>> + use<> {
     let open = Open {
         desk: Arc::clone(desk),
-        sight: Sight::of(&order.credential),
+        sight: order.credential.caller().sight(),
         keep_alive: streams.keep_alive,
         ending: streams.open(),
         expires_unix_ms: order.credential.caller().expires_unix_ms(),

@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use herenow::Config;
+use herenow::chance::Chance;
 use herenow::clock::Clock;
 use herenow::hub::Hub;
 
@@ -73,9 +74,15 @@ impl Broker {
 
     /// A broker with the defaults less what `change` changes.
     pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let chance = Chance::from_entropy();
+        Self::on(Clock::start(), chance, change)
+    }
+
+    /// As [`Broker::with`], on a clock and with a chance that the test has.
+    pub(crate) fn on(clock: Clock, chance: Chance, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
         change(&mut config);
-        Self(herenow::start(&config).unwrap())
+        Self(herenow::server::start_with(&config, clock, chance).unwrap())
     }
 
     /// Where a client on this machine reaches it.

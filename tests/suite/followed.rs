@@ -144,13 +144,14 @@ impl Followed {
                 let known = self.members.remove(&user);
                 assert!(again || known.is_some(), "{user} ended, who was not there");
             }
-            Event::UpdateAttributes { user, attributes, info, .. } => {
+            Event::UpdateAttributes { user, attributes, info, joined_at, .. } => {
                 let Some(member) = self.members.get_mut(&user) else {
                     assert!(again, "an update of nobody");
                     return;
                 };
                 member.attributes = attributes;
                 member.info = info.unwrap_or_else(|| member.info.clone());
+                member.joined_at = joined_at.unwrap_or(member.joined_at);
             }
         }
     }

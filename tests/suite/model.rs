@@ -281,6 +281,7 @@ impl Model {
                         user: user.clone(),
                         attributes: as_attributes(&member.attributes),
                         info: None,
+                        joined_at: None,
                         at,
                         reason: (cause == Cause::Expired).then_some(UpdateReason::Expired),
                     }
@@ -625,12 +626,12 @@ impl Pair {
         for seq in self.seq - kept..=self.seq {
             let next = self
                 .core
-                .resume(Since { epoch: self.epoch, seq }, Viewer::Public)
+                .resume(Since { epoch: self.epoch, seq, sight: None }, Viewer::Public)
                 .expect("young enough");
             let told: Vec<_> = self.history[seq as usize..].iter().map(|(b, _)| &b[..]).collect();
             assert_eq!(self.core.since(next), Some(&*told.concat()));
         }
-        let foreign = Since { epoch: Epoch::from_random(8), seq: self.seq };
+        let foreign = Since { epoch: Epoch::from_random(8), seq: self.seq, sight: None };
         assert_eq!(self.core.resume(foreign, Viewer::Public), None);
     }
 }

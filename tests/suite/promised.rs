@@ -362,7 +362,7 @@ fn the_frames_of_a_quiet_channel_are_dropped_in_time() {
     joins(&mut core, 1, Audience::EVERYONE, at(1_000));
     let due_ms = core.deadline().expect("time has something to do");
     assert!((60_000..180_000).contains(&due_ms), "{due_ms}");
-    let since = Since { epoch: core.epoch(), seq: 0 };
+    let since = Since { epoch: core.epoch(), seq: 0, sight: None };
     core.apply(Command::Expire, at(due_ms - 1), &BOUNDS, |_| {}).unwrap();
     assert_eq!(core.resume(since, Viewer::Public), Some(1));
     core.apply(Command::Expire, at(due_ms), &BOUNDS, |_| {}).unwrap();
@@ -378,7 +378,7 @@ fn nobody_resumes_past_what_too_many_roles_might_have_seen() {
     let mut core = ChannelState::new(Epoch::from_random(7));
     joins(&mut core, 0, Audience::EVERYONE, now);
     let role = |member: u64, n: u64| format!("role-{member}-{n}");
-    let since = Since { epoch: core.epoch(), seq: 1 };
+    let since = Since { epoch: core.epoch(), seq: 1, sight: None };
     let bystander = UserId::parse("bystander", "user").unwrap();
     for member in 1..=40 {
         let roles: Vec<_> = (0..32).map(|n| role(member, n)).collect();

@@ -12,7 +12,9 @@ fn blanked(line: &str) -> Value {
             Value::Object(map) => {
                 for (key, value) in map {
                     match key.as_str() {
-                        "epoch" | "at" | "joinedAt" | "now" | "connection" => *value = Value::Null,
+                        "epoch" | "sight" | "at" | "joinedAt" | "now" | "connection" => {
+                            *value = Value::Null;
+                        }
                         _ => blank(value),
                     }
                 }

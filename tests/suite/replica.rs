@@ -172,15 +172,17 @@ impl Replica {
                 let was_there = self.members.remove(&user).is_some();
                 assert!(was_there || self.lags, "{user} ended and was not there");
             }
-            Event::UpdateAttributes { user, attributes, info, .. } => {
+            Event::UpdateAttributes { user, attributes, info, joined_at, .. } => {
                 let Some(member) = self.members.get_mut(&user) else {
                     assert!(self.lags, "an update of {user}, who is absent");
                     return;
                 };
-                let changes = member.attributes != attributes || info.is_some();
+                let changes =
+                    member.attributes != attributes || info.is_some() || joined_at.is_some();
                 assert!(changes || self.lags, "an update of {user} changes nothing");
                 member.attributes = attributes;
                 member.info = info.unwrap_or_else(|| member.info.clone());
+                member.joined_at = joined_at.unwrap_or(member.joined_at);
             }
         }
     }
@@ -192,7 +194,7 @@ impl Replica {
 
     /// The last frame that was applied: what `subscribe` resumes from.
     pub(crate) fn since(&self) -> Since {
-        Since { epoch: self.epoch.expect("a snapshot"), seq: self.seq }
+        Since { epoch: self.epoch.expect("a snapshot"), seq: self.seq, sight: None }
     }
 
     /// The members by name.

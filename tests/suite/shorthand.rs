@@ -16,6 +16,10 @@ fn masked(mut frame: Value) -> Value {
                             assert_eq!(value.as_str().unwrap().len(), 8);
                             *value = json!("EPOCH");
                         }
+                        "sight" => {
+                            assert_eq!(value.as_str().unwrap().len(), 16);
+                            *value = json!("SIGHT");
+                        }
                         "at" | "joinedAt" | "now" => {
                             assert!(value.as_u64().unwrap() > 1_700_000_000_000);
                             *value = json!("TIME");
@@ -76,6 +80,7 @@ async fn a_session_by_hand() {
             "graceMs": 60_000, "ttlMs": 3_600_000, "list": 1_000,
             "roster": 1_000,
         },
+        "sight": "SIGHT",
         "now": "TIME",
     });
     assert_eq!(masked(ada.json().await), welcome);

@@ -226,10 +226,11 @@ fn tell(members: &mut BTreeMap<UserId, MemberView>, event: Event) {
         Event::Leave { user, .. } | Event::Timeout { user, .. } => {
             members.remove(&user);
         }
-        Event::UpdateAttributes { user, attributes, info, .. } => {
+        Event::UpdateAttributes { user, attributes, info, joined_at, .. } => {
             let Some(member) = members.get_mut(&user) else { return };
             member.attributes = attributes;
             member.info = info.unwrap_or_else(|| member.info.clone());
+            member.joined_at = joined_at.unwrap_or(member.joined_at);
         }
     }
 }

@@ -3,7 +3,9 @@
 //! viewer, no more and no less, and whoever sees nothing of a change can't tell that there was one.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use herenow::clock::Clock;
 use herenow::now::Now;
 use herenow::presence::{Bounds, ChannelState, Command, Lasts, Ring, Source, Tick, Viewer};
 use herenow_protocol::reply::{MemberView, SnapshotReason};
@@ -64,12 +66,18 @@ enum Op {
         ms: u64,
     },
     Tick,
-    /// A viewer is away from now on until it comes back.
+    /// A viewer is away from now on until it comes back, and says where it was or not.
     Away {
         viewer: usize,
     },
     Back {
         viewer: usize,
+        since: bool,
+    },
+    /// A viewer has other roles from now on: by a fresh token, or when it comes back.
+    Roles {
+        viewer: usize,
+        roles: usize,
     },
     /// The lazy follower reads so much, or leaves and comes back.
     Read {
@@ -98,7 +106,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => prop::sample::select(vec![1u64, 400, 1_000]).prop_map(|ms| Op::Pass { ms }),
         5 => Just(Op::Tick),
         1 => user().prop_map(|viewer| Op::Away { viewer }),
-        2 => user().prop_map(|viewer| Op::Back { viewer }),
+        2 => (user(), prop::bool::weighted(0.8)).prop_map(|(viewer, since)| Op::Back { viewer, since }),
+        1 => (user(), 0..ROLES.len()).prop_map(|(viewer, roles)| Op::Roles { viewer, roles }),
         2 => (user(), 1..4usize).prop_map(|(viewer, most)| Op::Read { viewer, most }),
         1 => user().prop_map(|viewer| Op::Return { viewer }),
         1 => Just(Op::ClearRing),
@@ -113,10 +122,16 @@ fn connection(n: usize) -> Source {
     Source::connection(1 + n as u64)
 }
 
+fn roles(n: usize) -> Vec<Role> {
+    ROLES[n].iter().map(|role| Role::parse(role, "roles").unwrap()).collect()
+}
+
 /// A viewer, and what it knows from the frames that it was told.
 struct Watcher {
     user: UserId,
     roles: Vec<Role>,
+    /// Those that it had when its last snapshot came.
+    built_with: Vec<Role>,
     seq: u64,
     members: BTreeMap<UserId, MemberView>,
     away: bool,
@@ -124,8 +139,8 @@ struct Watcher {
 
 impl Watcher {
     fn new(n: usize) -> Self {
-        let roles = ROLES[n].iter().map(|role| Role::parse(role, "roles").unwrap()).collect();
-        Self { user: user(n), roles, seq: 0, members: BTreeMap::new(), away: false }
+        let (roles, built_with) = (roles(n), roles(n));
+        Self { user: user(n), roles, built_with, seq: 0, members: BTreeMap::new(), away: false }
     }
 
     fn viewer(&self) -> Viewer<'_> {
@@ -158,12 +173,13 @@ impl Watcher {
             Event::Leave { user, .. } | Event::Timeout { user, .. } => {
                 assert!(self.members.remove(&user).is_some(), "{user} ended, who was not there");
             }
-            Event::UpdateAttributes { user, attributes, info, .. } => {
+            Event::UpdateAttributes { user, attributes, info, joined_at, .. } => {
                 let member = self.members.get_mut(&user).expect("an update of nobody");
-                let same = member.attributes == attributes && info.is_none();
+                let same = member.attributes == attributes && info.is_none() && joined_at.is_none();
                 assert!(!same, "an update of {user} that changes nothing");
                 member.attributes = attributes;
                 member.info = info.unwrap_or_else(|| member.info.clone());
+                member.joined_at = joined_at.unwrap_or(member.joined_at);
             }
         }
     }
@@ -274,9 +290,20 @@ impl Scene {
                 self.tick();
                 self.watchers[viewer].away = true;
             }
-            Op::Back { viewer } => {
+            Op::Back { viewer, since } => {
                 self.tick();
-                self.come_back(viewer);
+                self.come_back(viewer, since);
+            }
+            Op::Roles { viewer, roles: n } => {
+                self.tick();
+                self.watchers[viewer].roles = roles(n);
+                // An event's id is good for the roles alone for which it was told.
+                self.eager[viewer] = Followed::new(&self.name, Level::Events);
+                self.lazy[viewer] = Followed::new(&self.name, Level::Events);
+                if !self.watchers[viewer].away {
+                    self.give_snapshot(viewer);
+                }
+                self.read_along();
             }
         }
     }
@@ -326,6 +353,11 @@ impl Scene {
         let seen = |viewer: Viewer<'_>| -> BTreeMap<_, _> {
             let page = self.core.members(usize::MAX, None, viewer);
             assert_eq!(page.next, None);
+            let newest_first = page.members.windows(2);
+            let mut pairs = newest_first.map(|pair| (&pair[0], &pair[1]));
+            assert!(pairs.all(|(one, other)| {
+                one.number > other.number && one.joined_at >= other.joined_at
+            }));
             page.members.iter().map(|member| (member.user.clone(), member.view())).collect()
         };
         assert_eq!(self.public.members, seen(Viewer::Public));
@@ -364,30 +396,36 @@ impl Scene {
         visible
     }
 
+    fn give_snapshot(&mut self, viewer: usize) {
+        let mut place = Some(self.core.begin_snapshot(SnapshotReason::Resync));
+        let mut bytes = Vec::new();
+        while let Some(at) = place {
+            let viewer = self.watchers[viewer].viewer();
+            let (part, next) = self.core.snapshot_part(at, viewer, 1_000_000);
+            encode::text_message(&part.frame(&self.name, self.epoch), &mut bytes);
+            place = next;
+        }
+        let watcher = &mut self.watchers[viewer];
+        watcher.members.clear();
+        watcher.built_with = watcher.roles.clone();
+        watcher.hear(&bytes);
+    }
+
     /// Resumes if the channel lets it, else starts from a snapshot.
-    fn come_back(&mut self, viewer: usize) {
+    fn come_back(&mut self, viewer: usize, since: bool) {
         if !std::mem::take(&mut self.watchers[viewer].away) {
             return;
         }
-        let since = Since { epoch: self.epoch, seq: self.watchers[viewer].seq };
-        let resumed = self.core.resume(since, self.watchers[viewer].viewer());
-        match resumed {
+        let watcher = &self.watchers[viewer];
+        let at = Since { epoch: self.epoch, seq: watcher.seq, sight: None };
+        let same_sight = watcher.roles == watcher.built_with;
+        let resumed = (since && same_sight).then(|| self.core.resume(at, watcher.viewer()));
+        match resumed.flatten() {
             Some(next) => {
                 let missed = self.core.since(next).unwrap().to_vec();
                 self.watchers[viewer].hear(&missed);
             }
-            None => {
-                let mut place = Some(self.core.begin_snapshot(SnapshotReason::Resync));
-                let mut bytes = Vec::new();
-                while let Some(at) = place {
-                    let viewer = self.watchers[viewer].viewer();
-                    let (part, next) = self.core.snapshot_part(at, viewer, 1_000_000);
-                    encode::text_message(&part.frame(&self.name, self.epoch), &mut bytes);
-                    place = next;
-                }
-                self.watchers[viewer].members.clear();
-                self.watchers[viewer].hear(&bytes);
-            }
+            None => self.give_snapshot(viewer),
         }
         let before: Vec<_> = self.watchers.iter().map(|w| w.members.clone()).collect();
         self.compare(&before);
@@ -445,4 +483,104 @@ fn nobody_can_count_the_hidden_by_cursors() {
         cursors
     };
     assert_eq!(cursors(0), cursors(20));
+}
+
+fn join(core: &mut ChannelState, user: &str, audience: Option<&[&str]>, now: Now) -> bool {
+    let number = user.bytes().fold(7, |sum, byte| sum * 31 + u64::from(byte));
+    let command = Command::Join {
+        user: UserId::parse(user, "user").unwrap(),
+        source: Source::connection(number),
+        attributes: None,
+        info: None,
+        visible_to: audience.map(|roles| Audience::parse(roles.iter().copied()).unwrap()),
+        lasts: Lasts::Connection { grace_ms: 0 },
+    };
+    let bounds = Bounds { members: 2, ..BOUNDS };
+    core.apply(command, now, &bounds, |_| {}).is_ok()
+}
+
+#[test]
+fn whether_a_channel_is_full_says_nothing_of_the_hidden() {
+    let now = Now { mono_ms: 1, unix_ms: 1 };
+    let mut core = ChannelState::new(Epoch::from_random(7));
+    for hidden in ["h1", "h2"] {
+        assert!(join(&mut core, hidden, Some(&[]), now));
+    }
+    assert!(join(&mut core, "ada", None, now) && join(&mut core, "bob", None, now));
+    assert!(!join(&mut core, "carol", None, now), "two are the limit");
+    assert!(!join(&mut core, "h3", Some(&[]), now), "and for the hidden as many");
+    assert!(!join(&mut core, "h1", Some(&["any"]), now), "nor does one come out of hiding");
+    assert!(!join(&mut core, "ada", Some(&[]), now));
+    assert!(join(&mut core, "ada", None, now) && join(&mut core, "h1", Some(&["staff"]), now));
+    assert_eq!(core.count(), 2);
+}
+
+#[test]
+fn times_run_with_the_order_however_late_a_command_comes_to_the_lock() {
+    let mut core = ChannelState::new(Epoch::from_random(7));
+    for (user, ms) in [("h1", 12), ("h2", 11)] {
+        assert!(join(&mut core, user, None, Now { mono_ms: ms, unix_ms: 1_000 + ms }));
+    }
+    let listed = core.members(9, None, Viewer::Public).members;
+    let joined: Vec<_> = listed.iter().map(|m| (m.user.as_str(), m.joined_at)).collect();
+    assert_eq!(joined, [("h2", 1_012), ("h1", 1_012)]);
+}
+
+#[test]
+fn a_channel_that_only_the_hidden_keep_begins_anew() {
+    let name = ChannelName::parse("room", "channel").unwrap();
+    let now = Now { mono_ms: 1, unix_ms: 1 };
+    let mut core = ChannelState::new(Epoch::from_random(7));
+    assert!(join(&mut core, "ghost", Some(&[]), now));
+    core.tick(&name, now, &BOUNDS);
+    assert!(!core.is_over(), "nobody knows of it");
+    assert!(join(&mut core, "ada", None, now));
+    core.tick(&name, now, &BOUNDS);
+    let user = UserId::parse("ada", "user").unwrap();
+    let source = core.member(&user, Viewer::All).map(|_| {
+        let number = "ada".bytes().fold(7, |sum, byte| sum * 31 + u64::from(byte));
+        Source::connection(number)
+    });
+    let leave = Command::Leave { user, source: source.unwrap(), reason: LeaveReason::Left };
+    core.apply(leave, now, &BOUNDS, |_| {}).unwrap();
+    assert!(!core.is_over(), "there is something to tell");
+    core.tick(&name, now, &BOUNDS);
+    assert!(core.is_over());
+    core.begin_anew(Epoch::from_random(8));
+    assert!(!core.is_over());
+    assert_eq!((core.epoch(), core.next_seq()), (Epoch::from_random(8), 1));
+    assert!(core.shows(Viewer::All) && !core.shows(Viewer::Public));
+    core.observe();
+    assert!(core.is_over(), "an observer came and went: it knows the epoch");
+}
+
+/// Looking at each of them, six thousand times, would take far longer.
+#[test]
+fn reading_costs_by_what_one_sees() {
+    let mut core = ChannelState::new(Epoch::from_random(7));
+    let now = Now { mono_ms: 1, unix_ms: 1 };
+    let hide = |core: &mut ChannelState, n: usize, audience: &[&str]| {
+        let command = Command::Join {
+            user: UserId::parse(&format!("user-{n}"), "user").unwrap(),
+            source: Source::connection(1 + n as u64),
+            attributes: None,
+            info: None,
+            visible_to: Some(Audience::parse(audience.iter().copied()).unwrap()),
+            lasts: Lasts::Connection { grace_ms: 0 },
+        };
+        let bounds = Bounds { members: 100_000, ..BOUNDS };
+        core.apply(command, now, &bounds, |_| {}).unwrap();
+    };
+    (0..60_000).for_each(|n| hide(&mut core, n, &[["team:red"], ["staff"]][n % 2]));
+    hide(&mut core, 60_000, &["team:blue", "user:ada"]);
+    let ada = Watcher { roles: roles(1), ..Watcher::new(0) };
+    let clock = Clock::start();
+    for _ in 0..6_000 {
+        let seen = core.members(200, None, ada.viewer()).members;
+        assert_eq!(seen.iter().map(|m| m.user.as_str()).collect::<Vec<_>>(), ["user-60000"]);
+        assert!(core.members(200, None, Viewer::Public).members.is_empty());
+    }
+    assert!(clock.elapsed() < Duration::from_secs(5), "{:?}", clock.elapsed());
+    let all = core.members(usize::MAX, None, Viewer::All).members;
+    assert!(all.len() == 60_001 && all.windows(2).all(|pair| pair[0].number > pair[1].number));
 }

@@ -1,0 +1,96 @@
+//! Where members stand in a channel's lists, and where the history of those lists begins and ends.
+
+use std::sync::Arc;
+
+use herenow_protocol::{Audience, Epoch, ErrorCode, Refusal};
+
+use super::channel::ChannelState;
+use super::command::Bounds;
+use super::log::Log;
+use super::member::Member;
+use super::roster::Roster;
+use crate::now::Now;
+
+/// Numbers between two members visible to all: for the others that join in between.
+pub const NUMBER_STEP: u64 = 1 << 20;
+
+impl ChannelState {
+    /// Somebody comes to observe, and will know the epoch.
+    pub fn observe(&mut self) {
+        self.observed = true;
+    }
+
+    /// Whether there is a history, and nobody left who may know it, but for observers: no member is
+    /// visible to all, and everything was told.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let begun = self.observed || self.log.next_seq() > Log::default().next_seq();
+        begun && self.order.is_empty() && self.pending.is_empty()
+    }
+
+    /// Begins a new history, as a channel does that comes to be now: nobody can tell from it that
+    /// hidden members have been here all the while.
+    pub fn begin_anew(&mut self, epoch: Epoch) {
+        (self.epoch, self.log, self.unlogged) = (epoch, Log::default(), None);
+        (self.roster, self.moved_seq, self.observed) = (Roster::default(), 0, false);
+        self.last_number = self.last_number.next_multiple_of(NUMBER_STEP);
+        self.first_number = self.last_number;
+    }
+
+    /// Refuses one more member of that visibility. Each kind has the same bound of its own: whether
+    /// there is room says nothing of members whom one may not see.
+    pub(super) fn check_room(&self, visible_to: &Audience, bounds: &Bounds) -> Result<(), Refusal> {
+        let hidden = self.hidden.as_ref().map_or(0, |hidden| hidden.len());
+        let held = if visible_to.is_everyone() { self.order.len() } else { hidden };
+        if held < bounds.members {
+            return Ok(());
+        }
+        Err(Refusal::field(
+            ErrorCode::ChannelFull,
+            "channel",
+            format_args!("holds {} members, and that is the limit", bounds.members),
+        ))
+    }
+
+    /// Where in the lists the member belongs whom observers saw last as `seen`, and since when:
+    /// whoever comes to see it takes it for one that joins now.
+    pub(super) fn place(
+        &mut self,
+        seen: Option<&Member>,
+        visible_to: &Audience,
+        now: Now,
+    ) -> (u64, u64) {
+        match seen {
+            Some(seen) if !seen.is_widened_by(visible_to) => (seen.number, seen.joined_at),
+            _ => (self.next_number(visible_to), now.unix_ms),
+        }
+    }
+
+    /// The number of the next join. Members that not everyone may see are numbered in the gaps
+    /// between the others, whose numbers so do not count them.
+    fn next_number(&mut self, visible_to: &Audience) -> u64 {
+        self.last_number = if visible_to.is_everyone() {
+            (self.last_number / NUMBER_STEP + 1) * NUMBER_STEP
+        } else {
+            self.last_number + 1
+        };
+        self.last_number
+    }
+
+    /// Takes the member as it was out of the lists, and puts it there as it is now.
+    pub(super) fn list(&mut self, before: Option<&Member>, now: Option<&Arc<Member>>) {
+        match before {
+            Some(before) if before.is_restricted() => {
+                self.hidden.as_mut().into_iter().for_each(|hidden| hidden.remove(before));
+            }
+            Some(before) => drop(self.order.remove(&before.number)),
+            None => {}
+        }
+        match now {
+            Some(now) if now.is_restricted() => self.hidden.get_or_insert_default().insert(now),
+            Some(now) => drop(self.order.insert(now.number, Arc::clone(now))),
+            None => {}
+        }
+        self.hidden.take_if(|hidden| hidden.is_empty());
+    }
+}
