@@ -71,11 +71,13 @@ fn welcome(
     dialect: &mut impl Dialect,
     now: Now,
 ) -> Result<(), Refusal> {
+    // Made before the lock is taken: it looks at what the token grants, which the same lock guards.
+    let frame = rules.welcome(desk, outlet, now);
     let mut sending = outlet.lock();
     let access = sending.access().cloned();
     desk.hub().user_connected(outlet, access.as_ref().map(|access| access.info()), now)?;
     // Sent with the first look.
-    dialect.reply(&mut sending, &rules.welcome(desk, outlet, now));
+    dialect.reply(&mut sending, &frame);
     drop(sending);
     // From here on a kick finds the connection. One that came since the token was looked at did not.
     let caller = Caller::User { user: outlet.user(), access: access.as_deref() };
