@@ -9,12 +9,12 @@ use fastrand::Rng;
 use herenow::chance::Chance;
 use herenow::clock::{Clock, Shift};
 use herenow::{Broker, Config};
-use herenow_protocol::{Event, ServerFrame};
+use herenow_protocol::{Event, ServerFrame, UserId};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::broker::until;
-use crate::client::{Client, PATIENCE};
+use crate::client::{A_TURN, Client, PATIENCE};
 use crate::http::{Answer, ask};
 use crate::replica::short;
 use crate::rights::{OPERATOR, token, with_identity};
@@ -419,10 +419,17 @@ impl World {
         format!("{}/{connection} is lost", USERS[user])
     }
 
-    fn pass(&mut self) -> String {
+    /// Time passes, and the broker has looked at what ends by it: also where nobody sees that.
+    async fn pass(&mut self) -> String {
         self.now += STEP_MS;
         self.shift.pass(STEP_MS);
         self.rooms.iter_mut().for_each(|room| room.pass(self.now));
+        tokio::time::sleep(A_TURN).await;
+        for user in USERS {
+            let in_all = self.rooms.iter().filter(|room| room.members.contains_key(user)).count();
+            let id = UserId::parse(user, "user").unwrap();
+            until("what is over ends", || self.broker.hub().channels_of(&id).len() == in_all).await;
+        }
         "time passes".to_owned()
     }
 
@@ -498,7 +505,7 @@ async fn leases_graces_and_sight_are_as_the_reference_says() {
         // One change of each channel at most: so it is known what must be told.
         let did = match rng.u8(..6) {
             0 => world.lose(&mut rng).await,
-            1 => world.pass(),
+            1 => world.pass().await,
             _ => {
                 let mut did = Vec::new();
                 for number in 0..CHANNELS {
