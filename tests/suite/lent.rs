@@ -9,12 +9,12 @@ use fastrand::Rng;
 use herenow::chance::Chance;
 use herenow::clock::{Clock, Shift};
 use herenow::{Broker, Config};
-use herenow_protocol::{Event, ServerFrame, UserId};
+use herenow_protocol::{ChannelName, Event, ServerFrame};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::broker::until;
-use crate::client::{A_TURN, Client, PATIENCE};
+use crate::client::{Client, PATIENCE};
 use crate::http::{Answer, ask};
 use crate::replica::short;
 use crate::rights::{OPERATOR, token, with_identity};
@@ -424,11 +424,14 @@ impl World {
         self.now += STEP_MS;
         self.shift.pass(STEP_MS);
         self.rooms.iter_mut().for_each(|room| room.pass(self.now));
-        tokio::time::sleep(A_TURN).await;
-        for user in USERS {
-            let in_all = self.rooms.iter().filter(|room| room.members.contains_key(user)).count();
-            let id = UserId::parse(user, "user").unwrap();
-            until("what is over ends", || self.broker.hub().channels_of(&id).len() == in_all).await;
+        let hub = self.broker.hub();
+        for number in 0..CHANNELS {
+            let name = ChannelName::parse(&name_of(number), "channel").unwrap();
+            let is_over = || {
+                let due_ms = hub.find(&name).and_then(|room| room.look().presence().deadline());
+                due_ms.is_none_or(|due_ms| due_ms > hub.clock().now().mono_ms)
+            };
+            until("what is over ends", is_over).await;
         }
         "time passes".to_owned()
     }
