@@ -9,7 +9,7 @@ target=$(mkdir -p "${CARGO_TARGET_DIR:-target}" && cd "${CARGO_TARGET_DIR:-targe
 export HERENOW_BIN=$target/debug/herenow
 
 # The suite's tests that wait for seconds to pass, or keep both cores busy: for scripts/check.
-slow_tests=(closes:: concurrent:: demo_viewers:: levels:: liveness:: pacing:: slow:: transcripts:: visibility::)
+slow_tests=(closes:: concurrent:: demo_viewers:: lent:: levels:: liveness:: pacing:: promised:: slow:: transcripts:: visibility::)
 # The client's tests that need no broker.
 fast_js_tests=(client/test/{carried,emitter,replica}.test.js tests/browser/words.test.mjs)
 

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use herenow::chance::Chance;
 use herenow::clock::{Clock, Shift};
 use herenow::{Broker, Config};
-use herenow_protocol::{Event, ServerFrame};
+use herenow_protocol::{ChannelName, Event, ServerFrame};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
@@ -419,10 +419,20 @@ impl World {
         format!("{}/{connection} is lost", USERS[user])
     }
 
-    fn pass(&mut self) -> String {
+    /// Time passes, and the broker has looked at what ends by it: also where nobody sees that.
+    async fn pass(&mut self) -> String {
         self.now += STEP_MS;
         self.shift.pass(STEP_MS);
         self.rooms.iter_mut().for_each(|room| room.pass(self.now));
+        let hub = self.broker.hub();
+        for number in 0..CHANNELS {
+            let name = ChannelName::parse(&name_of(number), "channel").unwrap();
+            let is_over = || {
+                let due_ms = hub.find(&name).and_then(|room| room.look().presence().deadline());
+                due_ms.is_none_or(|due_ms| due_ms > hub.clock().now().mono_ms)
+            };
+            until("what is over ends", is_over).await;
+        }
         "time passes".to_owned()
     }
 
@@ -498,7 +508,7 @@ async fn leases_graces_and_sight_are_as_the_reference_says() {
         // One change of each channel at most: so it is known what must be told.
         let did = match rng.u8(..6) {
             0 => world.lose(&mut rng).await,
-            1 => world.pass(),
+            1 => world.pass().await,
             _ => {
                 let mut did = Vec::new();
                 for number in 0..CHANNELS {

@@ -397,3 +397,34 @@ fn nobody_resumes_past_what_too_many_roles_might_have_seen() {
     let since = Since { seq: 2, ..since };
     assert_eq!(core.resume(since, Viewer::User { user: &bystander, roles: &[] }), Some(3));
 }
+
+/// And what no log could bring back is forgotten first: the others go on resuming.
+#[test]
+fn roles_of_long_ago_stop_nobody_from_resuming() {
+    let at = |mono_ms| Now { mono_ms, unix_ms: 5_000_000 + mono_ms };
+    let mut core = ChannelState::new(Epoch::from_random(7));
+    let hidden = |core: &mut ChannelState, members: std::ops::Range<u64>, now| {
+        for member in members {
+            let roles: Vec<_> = (0..32).map(|n| format!("role-{member}-{n}")).collect();
+            let to = Audience::parse(roles.iter().map(String::as_str)).unwrap();
+            joins(core, member, to, now);
+        }
+    };
+    joins(&mut core, 0, Audience::EVERYONE, at(1_000));
+    hidden(&mut core, 1..21, at(1_000));
+    let later = at(core.deadline().unwrap());
+    core.apply(Command::Expire, later, &BOUNDS, |_| {}).unwrap();
+    joins(&mut core, 100, Audience::EVERYONE, later);
+    joins(&mut core, 101, Audience::EVERYONE, later);
+    hidden(&mut core, 21..41, later);
+    let since = Since { epoch: core.epoch(), seq: 3 };
+    let bystander = UserId::parse("bystander", "user").unwrap();
+    let resumes = |role: &str| {
+        let roles = [Role::parse(role, "roles").unwrap()];
+        core.resume(since, Viewer::User { user: &bystander, roles: &roles })
+    };
+    assert_eq!(resumes("role-1-0"), Some(4));
+    assert_eq!(resumes("role-40-31"), None);
+    assert_eq!(core.resume(since, Viewer::Public), Some(4));
+    assert_eq!(core.resume(since, Viewer::All), None);
+}
