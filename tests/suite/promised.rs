@@ -417,7 +417,7 @@ fn roles_of_long_ago_stop_nobody_from_resuming() {
     joins(&mut core, 100, Audience::EVERYONE, later);
     joins(&mut core, 101, Audience::EVERYONE, later);
     hidden(&mut core, 21..41, later);
-    let since = Since { epoch: core.epoch(), seq: 3 };
+    let since = Since { epoch: core.epoch(), seq: 3, sight: None };
     let bystander = UserId::parse("bystander", "user").unwrap();
     let resumes = |role: &str| {
         let roles = [Role::parse(role, "roles").unwrap()];
