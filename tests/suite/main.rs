@@ -73,6 +73,7 @@ mod rules;
 mod seed;
 mod shorthand;
 mod slow;
+mod slow_lines;
 mod source;
 mod status;
 mod swept;
