@@ -24,14 +24,23 @@ impl ChannelState {
     /// visible to all, and everything was told.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        let begun = self.observed || self.log.next_seq() > Log::default().next_seq();
+        let begun = self.is_known() || self.unlogged.is_some();
         begun && self.order.is_empty() && self.pending.is_empty()
     }
 
+    /// Whether somebody may know the epoch, or a seq.
+    fn is_known(&self) -> bool {
+        self.observed || self.log.next_seq() > Log::default().next_seq()
+    }
+
     /// Begins a new history, as a channel does that comes to be now: nobody can tell from it that
-    /// hidden members have been here all the while.
+    /// hidden members have been here all the while. One that nobody knows goes on, and forgets.
     pub fn begin_anew(&mut self, epoch: Epoch) {
-        (self.epoch, self.log, self.unlogged) = (epoch, Log::default(), None);
+        self.unlogged = None;
+        if !self.is_known() {
+            return;
+        }
+        (self.epoch, self.log) = (epoch, Log::default());
         (self.roster, self.moved_seq, self.observed) = (Roster::default(), 0, false);
         self.last_number = self.last_number.next_multiple_of(NUMBER_STEP);
         self.first_number = self.last_number;

@@ -1,12 +1,16 @@
 //! Coming back with other roles: a replica is right at once, whatever came, went or stayed hidden
 //! meanwhile, and however the client says where it stands.
 
-use herenow_protocol::ServerFrame;
+use std::collections::BTreeMap;
+
+use herenow_protocol::reply::MemberView;
+use herenow_protocol::{ServerFrame, UserId};
 use serde_json::{Value, json};
 
 use crate::broker::Broker;
-use crate::client::{Client, Replica};
+use crate::client::Client;
 use crate::rights::{broker_with, connect, token};
+use crate::source::tell;
 
 const NONE: &[&str] = &[];
 const BLUE: &[&str] = &["team:blue"];
@@ -25,22 +29,53 @@ fn sight(client: &Client) -> Value {
     welcome["sight"].clone()
 }
 
-/// Subscribes with `since`; whether the broker went on from there. The replica is as it is then.
-async fn come_back(client: &mut Client, since: Option<Value>, replica: &mut Replica) -> bool {
+/// What a client knows of the room that keeps a replica as the reference says.
+#[derive(Default)]
+struct Known {
+    epoch: Value,
+    seq: u64,
+    whole: bool,
+    members: BTreeMap<UserId, MemberView>,
+}
+
+impl Known {
+    fn apply(&mut self, frame: ServerFrame) {
+        match frame {
+            ServerFrame::Snapshot { epoch, seq, members, more, .. } => {
+                (self.epoch, self.seq, self.whole) = (json!(epoch), seq, !more);
+                self.members.extend(members.into_iter().map(|one| (one.user.clone(), one)));
+            }
+            ServerFrame::Presence { seq, events, .. } => {
+                assert!(seq == self.seq || seq == self.seq + 1);
+                self.seq = seq;
+                let members = &mut self.members;
+                events.into_iter().for_each(|event| tell(members, event));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn since(&self) -> Value {
+        json!({"epoch": self.epoch, "seq": self.seq})
+    }
+}
+
+/// Subscribes with `since`; whether the broker went on from there. What is known is as it is then.
+async fn come_back(client: &mut Client, since: Option<Value>, known: &mut Known) -> bool {
     let subscribe = json!({"type": "subscribe", "channel": "room", "since": since});
     let ServerFrame::Ok { resumed: Some(resumed), .. } = client.request(subscribe).await else {
         panic!("no ok")
     };
     if !resumed {
-        *replica = Replica::new("room");
+        *known = Known::default();
     }
-    while !replica.is_whole() {
-        replica.apply(&client.next().await);
+    while !known.whole {
+        known.apply(client.next().await);
     }
     // What was missed comes behind the answer, before that of another.
     client.count("room").await;
     while let Some(frame) = client.already() {
-        replica.apply(&frame);
+        known.apply(frame);
     }
     resumed
 }
@@ -65,7 +100,8 @@ async fn is_right_at_once(before: &[&str], after: &[&str], meanwhile: Meanwhile,
         join_all(&mut hidden).await;
     }
     let mut away = viewer(&broker, before).await;
-    let mut replica = away.observe("room").await;
+    let mut replica = Known::default();
+    come_back(&mut away, None, &mut replica).await;
     let replica_sight = sight(&away);
     away.close(1000).await;
     match meanwhile {
@@ -80,7 +116,7 @@ async fn is_right_at_once(before: &[&str], after: &[&str], meanwhile: Meanwhile,
     open.expect_quiet().await;
 
     let mut back = viewer(&broker, after).await;
-    let mut since = json!({"epoch": replica.since().epoch, "seq": replica.since().seq});
+    let mut since = replica.since();
     match how {
         "with" => since["sight"] = replica_sight.clone(),
         "foreign" => since["sight"] = json!("no broker wrote this"),
@@ -94,15 +130,9 @@ async fn is_right_at_once(before: &[&str], after: &[&str], meanwhile: Meanwhile,
     if how == "with" && same_roles && (before.is_empty() || meanwhile == Meanwhile::Stays) {
         assert!(resumed, "nothing was missed: {what}");
     }
-    let seen = back.members("room").await.into_iter();
-    let seen: Vec<_> = seen.map(|member| (member.user.clone(), member)).collect();
-    let known = replica.members().iter().map(|(user, member)| (user.clone(), member.clone()));
-    assert_eq!(known.collect::<Vec<_>>(), sorted(seen), "{what}");
-}
-
-fn sorted<K: Ord, V>(mut pairs: Vec<(K, V)>) -> Vec<(K, V)> {
-    pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
-    pairs
+    let seen = back.all_members("room").await.into_iter();
+    let seen: BTreeMap<_, _> = seen.map(|member| (member.user.clone(), member)).collect();
+    assert_eq!(replica.members, seen, "{what}");
 }
 
 async fn join_all(hidden: &mut [(Client, &str)]) {
@@ -159,10 +189,11 @@ async fn a_fresh_token_brings_its_sight() {
 async fn without_tokens_a_client_that_knows_no_sight_resumes() {
     let broker = Broker::start();
     let mut ada = broker.connect("ada").await;
-    let mut replica = ada.observe("room").await;
+    let mut replica = Known::default();
+    come_back(&mut ada, None, &mut replica).await;
     let mut bob = broker.connect("bob").await;
     bob.ok(json!({"type": "join", "channel": "room", "visibleTo": []})).await;
-    let since = json!({"epoch": replica.since().epoch, "seq": replica.since().seq});
+    let since = replica.since();
     let mut again = broker.connect("ada").await;
     assert!(come_back(&mut again, Some(since.clone()), &mut replica).await);
     // Another user's sight is another one.

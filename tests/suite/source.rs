@@ -217,7 +217,7 @@ impl Known {
     }
 }
 
-fn tell(members: &mut BTreeMap<UserId, MemberView>, event: Event) {
+pub(crate) fn tell(members: &mut BTreeMap<UserId, MemberView>, event: Event) {
     match event {
         Event::Join { user, info, attributes, at } => {
             let member = MemberView { user: user.clone(), info, attributes, joined_at: at };
