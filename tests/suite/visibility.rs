@@ -300,6 +300,7 @@ impl Scene {
                 // An event's id is good for the roles alone for which it was told.
                 self.eager[viewer] = Followed::new(&self.name, Level::Events);
                 self.lazy[viewer] = Followed::new(&self.name, Level::Events);
+                self.swept[viewer] = Swept::new();
                 if !self.watchers[viewer].away {
                     self.give_snapshot(viewer);
                 }
@@ -533,7 +534,9 @@ fn a_channel_that_only_the_hidden_keep_begins_anew() {
     let mut core = ChannelState::new(Epoch::from_random(7));
     assert!(join(&mut core, "ghost", Some(&[]), now));
     core.tick(&name, now, &BOUNDS);
-    assert!(!core.is_over(), "nobody knows of it");
+    core.begin_anew(Epoch::from_random(9));
+    assert!(!core.is_over());
+    assert_eq!(core.epoch(), Epoch::from_random(7), "nobody knows of it, so it goes on");
     assert!(join(&mut core, "ada", None, now));
     core.tick(&name, now, &BOUNDS);
     let user = UserId::parse("ada", "user").unwrap();
