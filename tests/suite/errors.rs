@@ -236,7 +236,7 @@ fn others() -> Vec<Fault> {
         (
             subscribe("since", json!({"epoch": "x"})),
             Some("since"),
-            "must be {\"epoch\":string,\"seq\":whole number}",
+            "must be {\"epoch\":string,\"seq\":whole number,\"sight\":string if known}",
         ),
     ]
 }

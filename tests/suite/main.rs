@@ -87,6 +87,7 @@ mod seed;
 mod shorthand;
 mod signed_out;
 mod slow;
+mod slow_lines;
 mod source;
 mod status;
 mod swept;

@@ -260,13 +260,16 @@ async fn roles_say_who_sees_whom() {
     assert!(matches!(&events[..], [Event::Leave { .. }]), "{events:?}");
     let events = red.events().await;
     assert!(matches!(&events[..], [Event::Join { .. }]), "{events:?}");
-    // In sight of all: red knows already.
+    // In sight of all, and so a member that joins now: red, who knows it, is told since when.
     ghost.ok(join("any")).await;
     let ServerFrame::Presence { seq, count, events, .. } = blue.next().await else { panic!() };
     assert_eq!((seq, count), (of_red.since().seq + 1, 1));
     assert!(matches!(&events[..], [Event::Join { .. }]), "{events:?}");
     let ServerFrame::Presence { events, .. } = red.next().await else { panic!() };
-    assert!(events.is_empty(), "{events:?}");
+    let [Event::UpdateAttributes { joined_at: Some(joined_at), at, .. }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(joined_at, at);
     // A snapshot has what its viewer may see, the restricted behind the others.
     ghost.ok(join("team:blue")).await;
     blue.events().await;

@@ -79,10 +79,11 @@ impl Swept {
                 Event::Leave { user, .. } | Event::Timeout { user, .. } => {
                     self.members.remove(&user);
                 }
-                Event::UpdateAttributes { user, attributes, info, .. } => {
+                Event::UpdateAttributes { user, attributes, info, joined_at, .. } => {
                     let Some(member) = self.members.get_mut(&user) else { continue };
                     member.attributes = attributes;
                     member.info = info.unwrap_or_else(|| member.info.clone());
+                    member.joined_at = joined_at.unwrap_or(member.joined_at);
                 }
             }
         }

@@ -38,6 +38,7 @@ const NARROW: [(&str, &[&str]); 17] = [
             "src/now.rs",
             "src/duration.rs",
             "src/limits.rs",
+            "src/chance.rs",
             "src/presence/viewer.rs",
         ],
     ),
