@@ -132,7 +132,7 @@ pub enum Event {
         /// with another token.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         info: Option<Attributes>,
-        /// The member's `joinedAt`, if that changed: others see the member since then too.
+        /// The member's `joinedAt`, if it counts as one that joins anew: others see it since then too.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         joined_at: Option<u64>,
         /// When.

@@ -164,7 +164,8 @@ impl Changed {
             }),
             (Some(before), Some(now)) => {
                 let info = (before.info() != now.info()).then(|| now.info().clone());
-                let joined_at = (before.joined_at != now.joined_at).then_some(now.joined_at);
+                // By the number: it moves to the front of lists also if it is the same millisecond.
+                let joined_at = (before.number != now.number).then_some(now.joined_at);
                 let differs =
                     info.is_some() || joined_at.is_some() || before.attributes != now.attributes;
                 differs.then(|| Event::UpdateAttributes {
