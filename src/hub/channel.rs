@@ -227,7 +227,7 @@ impl Guarded {
 
     /// Adds a subscriber; the result is its slot among those who asked for the same level.
     pub(super) fn add_subscriber(&mut self, sub: Arc<Subscription>) -> u32 {
-        self.presence.observe();
+        self.observe();
         self.subscribers.add(sub)
     }
 
@@ -246,9 +246,20 @@ impl Guarded {
         let followers = self.followers.get_or_insert_with(|| Box::new(new()));
         let link = link(&self.presence, followers.ring());
         if link.is_alone() {
-            self.presence.observe();
+            self.observe();
         }
-        followers.add(link);
+        if let Some(followers) = &mut self.followers {
+            followers.add(link);
+        }
+    }
+
+    /// Somebody comes to observe. The first has followers of patterns look, to whom the channel may
+    /// have been like one that is gone.
+    fn observe(&mut self) {
+        if self.observers() == 0 && self.presence.count() == 0 {
+            self.followers.iter().for_each(|followers| followers.wake());
+        }
+        self.presence.observe();
     }
 
     pub(super) fn remove_follower(&mut self, number: u64, now_ms: u64) {

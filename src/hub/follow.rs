@@ -204,7 +204,9 @@ impl Follower {
                     self.later.retain(|(_, other)| !Arc::ptr_eq(other, &link));
                     // Once, and before anything of a new channel of that name, whose link was queued
                     // after this one. Of a channel that came and went unseen there is nothing to say.
-                    let Some(last) = link.follow.lock().end() else { continue };
+                    let Some(last) = link.end() else { continue };
+                    // It may be there all the same, and begin anew.
+                    link.queue();
                     return Some(Told { channel: link.name.clone(), what: What::Ended(last) });
                 }
                 Looked::At(_, _, Next::Nothing) => {}
@@ -230,12 +232,17 @@ impl Follower {
         let guarded = channel.look();
         let Some(ring) = guarded.ring(link) else { return Looked::Gone };
         let viewer = link.reader.credential.caller().viewer();
-        if !link.is_alone() && guarded.is_none_to(viewer) {
-            return Looked::Gone;
-        }
+        let epoch = guarded.presence().epoch();
         let mut follow = link.follow.lock();
+        if link.is_of_pattern() {
+            // To whoever sees nobody of those who are left, the channel is gone.
+            let of_another = follow.last().is_some_and(|last| last.epoch != epoch);
+            if of_another || guarded.is_none_to(viewer) {
+                return Looked::Gone;
+            }
+        }
         let next = follow.next(guarded.presence(), ring, viewer, now.mono_ms);
-        Looked::At(guarded.presence().epoch(), follow.mark(), next)
+        Looked::At(link.told_epoch(epoch), follow.mark(), next)
     }
 }
 

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-use herenow_protocol::ChannelName;
+use herenow_protocol::{ChannelName, Epoch};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::auth::Credential;
+use crate::chance::keyed_hash;
 use crate::limits::{FOLLOW_BATCH, RING_AGE_MS, RINGS_BYTES};
-use crate::presence::{Follow, Ring, Step};
+use crate::presence::{Follow, Last, Ring, Step, Viewer};
 
 /// A follower, as the channels that it follows know it.
 #[derive(Debug)]
@@ -39,6 +40,9 @@ pub(super) struct Link {
     /// unless the channel is gone.
     pub(super) follow: Mutex<Follow>,
     queued: AtomicBool,
+    /// How often the channel ended to this follower while others were left in it whom it may not
+    /// see.
+    endings: AtomicU32,
 }
 
 impl Reader {
@@ -79,12 +83,37 @@ impl Link {
             alone,
             follow: Mutex::new(follow),
             queued: AtomicBool::new(false),
+            endings: AtomicU32::new(0),
         })
     }
 
     /// Whether it follows this channel alone.
     pub(super) fn is_alone(&self) -> bool {
         self.alone
+    }
+
+    /// Whether the channel is to be gone to the follower when nobody is left in it whom it sees.
+    pub(super) fn is_of_pattern(&self) -> bool {
+        !self.alone && !matches!(self.reader.credential.caller().viewer(), Viewer::All)
+    }
+
+    /// How the channel's `epoch` is told: to a follower of a pattern as one of its own, and another
+    /// one each time that the channel ended to it and not to others. No id of an event has it, so
+    /// nobody comes back with it.
+    pub(super) fn told_epoch(&self, epoch: Epoch) -> Epoch {
+        if !self.is_of_pattern() {
+            return epoch;
+        }
+        let endings = self.endings.load(Ordering::Relaxed);
+        Epoch::from_random(keyed_hash((epoch, self.reader.number, endings)))
+    }
+
+    /// What the follower is told when the channel ended to it; `None`: it was told nothing before.
+    pub(super) fn end(&self) -> Option<Last> {
+        let last = self.follow.lock().end()?;
+        let epoch = self.told_epoch(last.epoch);
+        self.endings.fetch_add(1, Ordering::Relaxed);
+        Some(Last { epoch, ..last })
     }
 
     /// Has the follower look at this channel. One that never does is queued once, and costs the

@@ -106,7 +106,9 @@ impl Follow {
         last
     }
 
-    fn last(&self) -> Option<Last> {
+    /// What it was told last; `None`: nothing that it could show.
+    #[must_use]
+    pub fn last(&self) -> Option<Last> {
         let (mark, level) = match self.stage {
             Stage::Begin { told, .. } => return told,
             Stage::Sweep { mark, .. } | Stage::At(mark) => (mark, InForce::Events),

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use fastrand::Rng;
-use herenow::auth::Credential;
+use herenow::auth::{Credential, Patterns};
 use herenow::chance::Chance;
 use herenow::clock::{Clock, Shift};
-use herenow::hub::{At, Follower, What};
+use herenow::hub::{At, Follower, Told, What};
 use herenow::presence::follow::Mark;
 use herenow_protocol::{ChannelName, Level, UserId};
 use serde_json::{Map, Value, json};
@@ -117,6 +117,8 @@ struct Lane {
     room: String,
     follower: Option<(Follower, Option<Mark>)>,
     left: Option<Mark>,
+    /// Told of all rooms whose name matches.
+    around: Option<Follower>,
     /// What the viewer was told in this history.
     told: Vec<Value>,
     heard: usize,
@@ -141,13 +143,20 @@ impl Lane {
             room: String::new(),
             follower: None,
             left: None,
+            around: None,
             told: Vec::new(),
             heard: 1,
             asked: 0,
         }
     }
 
-    /// What this actor sends in this world, if anything.
+    /// What this actor sends in this world. Where nobody else is to notice, it asks something: when
+    /// its connection was last heard is the same in both.
+    fn says(&mut self, who: usize, act: &Act) -> Value {
+        let said = self.said(who, act);
+        said.unwrap_or_else(|| json!({"type": "heartbeat"}))
+    }
+
     fn said(&mut self, who: usize, act: &Act) -> Option<Value> {
         let room = &self.room;
         let frame = |kind: &str| json!({"type": kind, "channel": room});
@@ -259,6 +268,12 @@ impl Lane {
         self.follower = Some((follower, None));
     }
 
+    fn look_around(&mut self, broker: &Broker) {
+        let patterns = Patterns::parse([self.room.as_str()]).unwrap();
+        let around = broker.hub().follow_all(patterns, self.credential(), Level::Events);
+        self.around = Some(around.unwrap());
+    }
+
     fn unfollow(&mut self) {
         if let Some((_, mark)) = self.follower.take() {
             self.left = mark.or(self.left);
@@ -277,11 +292,21 @@ impl Lane {
         self.told.extend(heard.map(|text| serde_json::from_str::<Value>(text).unwrap()));
         self.heard = self.viewer.heard().len();
         let credential = self.credential();
+        let viewer = credential.caller().viewer();
+        while let Some(Told { channel, what }) = self.around.as_mut().unwrap().try_next(clock.now())
+        {
+            let frames = match what {
+                What::Ended(last) => vec![last.emptied(&channel, Level::Events)],
+                What::News { epoch, news, .. } => {
+                    news.frames(&channel, epoch, viewer, Level::Events)
+                }
+            };
+            self.told.extend(frames.iter().map(|frame| json!({"around": frame})));
+        }
         let Some((follower, at)) = &mut self.follower else { return };
         while let Some(told) = follower.try_next(clock.now()) {
             let What::News { epoch, news, mark } = told.what else { panic!("it ended") };
             *at = mark.or(*at);
-            let viewer = credential.caller().viewer();
             for frame in news.frames(&told.channel, epoch, viewer, Level::Auto) {
                 self.told.push(json!({"followed": frame}));
             }
@@ -346,24 +371,35 @@ impl Worlds {
         Self { clock, shift, brokers: [broker(1), broker(2)] }
     }
 
+    /// Everybody hears what there is to hear.
+    async fn quiet(&self, lanes: &mut [[Lane; 2]]) {
+        tokio::time::sleep(QUIET).await;
+        for lane in lanes.iter_mut().flatten() {
+            lane.take(self.clock).await;
+        }
+    }
+
     /// One history in each lane: what they do, and where the two worlds told something else.
     async fn live(&self, lanes: &mut [[Lane; 2]], rngs: &mut [Rng], first: usize) {
         let began = self.clock.now().unix_ms;
         let mut script: Vec<Vec<String>> = vec![Vec::new(); lanes.len()];
         for (n, pair) in lanes.iter_mut().enumerate() {
-            pair.iter_mut().for_each(|lane| lane.room = format!("room-{}", first + n));
+            for (lane, broker) in pair.iter_mut().zip(&self.brokers) {
+                lane.room = format!("room-{}", first + n);
+                lane.look_around(broker);
+            }
         }
+        tokio::time::sleep(QUIET).await;
         for _ in 0..STEPS {
             for (pair, (rng, script)) in lanes.iter_mut().zip(rngs.iter_mut().zip(&mut script)) {
                 let (who, act) = (rng.usize(..ACTORS), act(rng));
                 script.push(format!("{who}: {act:?}"));
                 for lane in pair {
-                    if let Some(frame) = lane.said(who, &act) {
-                        lane.actors[who].ok(frame).await;
-                    }
+                    let frame = lane.says(who, &act);
+                    lane.actors[who].ok(frame).await;
                 }
             }
-            tokio::time::sleep(QUIET).await;
+            self.quiet(lanes).await;
             for (pair, (rng, script)) in lanes.iter_mut().zip(rngs.iter_mut().zip(&mut script)) {
                 let look = look(rng);
                 script.push(format!("{look:?}"));
@@ -371,10 +407,7 @@ impl Worlds {
                     lane.look(broker, &look).await;
                 }
             }
-            tokio::time::sleep(QUIET).await;
-            for lane in lanes.iter_mut().flatten() {
-                lane.take(self.clock).await;
-            }
+            self.quiet(lanes).await;
             self.shift.pass(STEP_MS);
         }
         for (pair, script) in lanes.iter_mut().zip(script) {
@@ -394,7 +427,7 @@ impl Lane {
     /// Everybody goes.
     async fn end(&mut self) {
         self.unfollow();
-        self.left = None;
+        (self.left, self.around) = (None, None);
         self.viewer.ok(json!({"type": "unsubscribe", "channel": self.room})).await;
         while self.viewer.already().is_some() {}
         self.heard = self.viewer.heard().len();
