@@ -151,7 +151,7 @@ impl Client {
 /// Why the connection comes to another level by asking for `asked`, if it does.
 fn changed(
     place: &Place,
-    sending: &mut Sending<'_>,
+    sending: &Sending<'_>,
     asked: Level,
     level: InForce,
 ) -> Option<LevelReason> {

@@ -73,7 +73,7 @@ impl Hidden {
         iter::from_fn(move || {
             let next = lists.iter_mut().filter_map(|list| list.peek().map(|one| one.number));
             let number = next.chain(own.map(|own| own.number)).max()?;
-            let mut newest = own.take_if(|own| own.number == number).map(|own| &*own);
+            let mut newest = own.take_if(|own| own.number == number).map(|own| own as &Arc<Member>);
             // Seen by several roles, it stands in several lists.
             for list in &mut lists {
                 newest = list.next_if(|one| one.number == number).or(newest);

@@ -173,7 +173,6 @@ pub(crate) struct Sending<'a> {
     writer: MutexGuard<'a, Writer>,
 }
 
-#[expect(clippy::unused_self, reason = "that the lock is held is what self says")]
 impl Sending<'_> {
     pub(crate) fn flow(&self) -> Flow {
         self.writer.flow

@@ -521,7 +521,7 @@ impl Pair {
                     "known by a slow reader"
                 );
                 // It has all, and now and then begins anew.
-                if self.seq % 5 == 0 {
+                if self.seq.is_multiple_of(5) {
                     self.swept = Swept::new();
                 }
             }

@@ -256,14 +256,8 @@ impl Scene {
             }
             Op::Set { user: n, value, ttl_ms } => {
                 let (source, attributes) = (connection(n), map(value));
-                let user = user(n);
-                self.apply(Command::SetAttributes {
-                    user,
-                    source,
-                    attributes,
-                    merge: true,
-                    ttl_ms,
-                });
+                let (user, merge) = (user(n), true);
+                self.apply(Command::SetAttributes { user, source, attributes, merge, ttl_ms });
             }
             Op::Inform { user: n, value } => {
                 let info = herenow_protocol::Attributes::from_map(&map(value));
@@ -296,17 +290,21 @@ impl Scene {
             }
             Op::Roles { viewer, roles: n } => {
                 self.tick();
-                self.watchers[viewer].roles = roles(n);
-                // An event's id is good for the roles alone for which it was told.
-                self.eager[viewer] = Followed::new(&self.name, Level::Events);
-                self.lazy[viewer] = Followed::new(&self.name, Level::Events);
-                self.swept[viewer] = Swept::new();
-                if !self.watchers[viewer].away {
-                    self.give_snapshot(viewer);
-                }
-                self.read_along();
+                self.take_roles(viewer, roles(n));
             }
         }
+    }
+
+    fn take_roles(&mut self, viewer: usize, roles: Vec<Role>) {
+        self.watchers[viewer].roles = roles;
+        // An event's id is good for the roles alone for which it was told.
+        self.eager[viewer] = Followed::new(&self.name, Level::Events);
+        self.lazy[viewer] = Followed::new(&self.name, Level::Events);
+        self.swept[viewer] = Swept::new();
+        if !self.watchers[viewer].away {
+            self.give_snapshot(viewer);
+        }
+        self.read_along();
     }
 
     fn tick(&mut self) {

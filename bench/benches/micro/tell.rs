@@ -3,6 +3,9 @@
 use std::cell::RefCell;
 
 use divan::Bencher;
+use herenow::limits::PART_BYTES;
+use herenow::presence::Viewer;
+use herenow_protocol::encode;
 use herenow_protocol::reply::SnapshotReason;
 
 use crate::scene::{BOUNDS, Scene, name, now, set};
@@ -31,20 +34,23 @@ fn tick_with_events(bencher: Bencher<'_, '_>, events: usize) {
         });
 }
 
-/// What a snapshot needs of the channel's lock.
+/// What a snapshot's first part needs of the channel's lock.
 #[divan::bench(args = [1_000])]
-fn view_of(bencher: Bencher<'_, '_>, members: usize) {
+fn part_of(bencher: Bencher<'_, '_>, members: usize) {
     let scene = Scene::new(members);
-    bencher.bench_local(|| scene.channel.view());
+    let place = scene.channel.begin_snapshot(SnapshotReason::Subscribed);
+    bencher.bench_local(|| scene.channel.snapshot_part(place, Viewer::Public, PART_BYTES));
 }
 
 /// The rest of it.
 #[divan::bench(args = [1_000])]
-fn encode_a_snapshot_of(bencher: Bencher<'_, '_>, members: usize) {
-    let (view, name) = (Scene::new(members).channel.view(), name());
+fn encode_a_part_of(bencher: Bencher<'_, '_>, members: usize) {
+    let (scene, name) = (Scene::new(members), name());
+    let place = scene.channel.begin_snapshot(SnapshotReason::Subscribed);
+    let (part, _) = scene.channel.snapshot_part(place, Viewer::Public, PART_BYTES);
     bencher.bench_local(|| {
         let mut out = Vec::new();
-        view.encode(&name, SnapshotReason::Subscribed, false, &mut out);
+        encode::text_message(&part.frame(&name, scene.channel.epoch()), &mut out);
         out
     });
 }
