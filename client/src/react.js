@@ -13,29 +13,34 @@
 
 import { useCallback, useEffect, useRef, useSyncExternalStore } from 'react';
 
-/** @typedef {import('./client.js').Client} Client */
-/** @typedef {import('./channel.js').Channel} Channel */
-/** @typedef {import('./channel.js').JoinOptions} JoinOptions */
 /** @typedef {import('./error.js').HerenowError} HerenowError */
 /** @typedef {import('./link.js').State} State */
 /** @typedef {import('./replica.js').Attributes} Attributes */
-/** @typedef {import('./replica.js').Member} Member */
-/** @typedef {import('./user.js').Status} Status */
+/** @typedef {import('./shapes.js').Shape} Shape */
+/** @template {Shape} [T=any] @typedef {import('./client.js').Client<T>} Client */
+/** @template {Shape} T @typedef {import('./shapes.js').AttributesOf<T>} AttributesOf */
+/** @template {Shape} T @typedef {import('./shapes.js').InfoOf<T>} InfoOf */
+/** @template {object} [A=any] @template {object} [I=any] @typedef {import('./channel.js').Channel<A, I>} Channel */
+/** @template {object} [A=any] @typedef {import('./channel.js').JoinOptions<A>} JoinOptions */
+/** @template {object} [A=any] @template {object} [I=any] @typedef {import('./replica.js').Member<A, I>} Member */
+/** @template {object} [I=any] @typedef {import('./user.js').Status<I>} Status */
 
 /**
+ * The events of a channel, or of a client.
  * @template Target
- * @typedef {Target extends Channel ? import('./channel.js').Events : import('./client.js').Events} EventsOf
+ * @typedef {Target extends Channel<infer A, infer I> ? import('./channel.js').Events<A, I> : import('./client.js').Events} EventsOf
  */
 
 /**
  * What a component wants of a channel: JSON throughout, so a new object that says the same is the same.
+ * @template {object} [A=any]
  * @typedef {object} Wish
  * @property {'auto' | 'events' | 'count' | null} [level] how much to watch; null: not at all; `auto` if absent
- * @property {boolean | Attributes} [join] whether to be a member, or with which attributes. When they
+ * @property {boolean | A} [join] whether to be a member, or with which attributes. When they
  *   change they replace what the member carries.
- *
- * @typedef {Wish & JoinOptions} ChannelOptions
  */
+
+/** @template {object} [A=any] @typedef {Wish<A> & JoinOptions<A>} ChannelOptions */
 
 /**
  * What the components of a page want of one channel, and what was last said of it.
@@ -62,19 +67,28 @@ const CONNECTING = /** @type {State} */ (Object.freeze({ phase: 'connecting' }))
  * Watches a channel while the component is there, and is a member of it if asked to. Components that
  * use the same channel share one subscription and one membership, which end with the last of them.
  * What is refused is told by the channel's `error`.
- * @param {Client} here
+ * @template {Shape} T
+ * @template {object} [A=AttributesOf<T>] what members of this channel carry
+ * @param {Client<T>} here
  * @param {string} name
- * @param {ChannelOptions} [options]
- * @returns {Channel} the same for the same name; the component renders again only by the other hooks
+ * @param {ChannelOptions<NoInfer<A>>} [options]
+ * @returns {Channel<A, InfoOf<T>>} the same for the same name; the component renders again only by the other hooks
  */
 export function useChannel(here, name, options = {}) {
+  /** @type {Channel<A, InfoOf<T>>} */
   const room = here.channel(name);
   const wish = JSON.stringify(options);
   useEffect(() => hold(here, room, JSON.parse(wish)), [here, room, wish]);
   return room;
 }
 
-/** The members, newest first. @param {Channel} room @returns {readonly Member[]} */
+/**
+ * The members, newest first.
+ * @template {object} A
+ * @template {object} I
+ * @param {Channel<A, I>} room
+ * @returns {readonly Member<A, I>[]}
+ */
 export function useMembers(room) {
   return useRoom(room, () => room.members, NOBODY);
 }
@@ -96,9 +110,10 @@ export function useJoined(room) {
 
 /**
  * A user's status, while the component is there; null until it is known.
- * @param {Client} here
+ * @template {Shape} T
+ * @param {Client<T>} here
  * @param {string} id
- * @returns {Status | null}
+ * @returns {Status<InfoOf<T>> | null}
  */
 export function useStatus(here, id) {
   const user = here.user(id);

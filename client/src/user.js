@@ -2,8 +2,11 @@
 
 import { call } from './emitter.js';
 
+/** @typedef {import('./replica.js').Attributes} Attributes */
+
 /**
  * The fields of the protocol's `status` frame.
+ * @template {object} [I=Attributes] what tokens say of users
  * @typedef {object} Status
  * @property {string} user
  * @property {boolean} online
@@ -11,21 +14,22 @@ import { call } from './emitter.js';
  * @property {boolean} busy
  * @property {number} [waitTime] minutes
  * @property {string} [text]
- * @property {Record<string, unknown>} [info]
+ * @property {I} [info]
  * @property {number} [lastSeen]
  * @property {number} [createdAt]
  * @property {number} [updatedAt]
  */
 
-/** @typedef {(status: Status) => void} Watcher */
+/** @template {object} [I=Attributes] @typedef {(status: Status<I>) => void} Watcher */
 
 /** Names in one frame: 50 of the longest fit into a message. */
 const BATCH = 50;
 
+/** @template {object} [I=Attributes] */
 export class User {
-  /** What was told last. @type {Status | null} */
+  /** What was told last. @type {Status<I> | null} */
   status = null;
-  /** @type {Set<Watcher>} */
+  /** @type {Set<Watcher<I>>} */
   #watchers = new Set();
   #users;
 
@@ -43,7 +47,7 @@ export class User {
   /**
    * Hears the status as soon as it is known, and again whenever it changes. What is refused is told
    * by the client's `error`.
-   * @param {Watcher} watcher
+   * @param {Watcher<I>} watcher
    * @returns {() => void} ends it
    */
   watch(watcher) {
@@ -55,7 +59,7 @@ export class User {
     };
   }
 
-  /** @param {Status} status @internal */
+  /** @param {Status<I>} status @internal */
   told(status) {
     const before = this.status;
     this.status = status;
@@ -65,7 +69,7 @@ export class User {
 }
 
 export class Users {
-  /** @type {Map<string, User>} */
+  /** @type {Map<string, User<any>>} */
   #all = new Map();
   /** Those to ask for at the end of this turn, all in one. @type {Set<string>} */
   #asking = new Set();
@@ -76,19 +80,19 @@ export class Users {
     this.#client = client;
   }
 
-  /** @param {string} id */
+  /** @param {string} id @returns {User<any>} */
   get(id) {
     const user = this.#all.get(id) ?? new User(this, id);
     this.#all.set(id, user);
     return user;
   }
 
-  /** @param {User} user */
+  /** @param {User<any>} user */
   begin({ id }) {
     if (this.#asking.add(id).size === 1) queueMicrotask(() => this.#ask());
   }
 
-  /** @param {User} user */
+  /** @param {User<any>} user */
   end(user) {
     user.status = null;
     if (!this.#asking.delete(user.id)) this.#client.ask({ type: 'unwatch', users: [user.id] }, () => {});
