@@ -130,6 +130,7 @@ impl Dialect for Herenow {
             attributes: None,
             grace_ms: None,
             visible_to: None,
+            away: None,
         });
     }
 
