@@ -9,7 +9,7 @@ export const ENTRIES = {
   index: 8_192,
   livelike: 1_536,
   rooms: 1_536,
-  react: 1_536,
+  react: 2_048,
 };
 
 /** The entries beside `herenow` itself. */
