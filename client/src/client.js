@@ -6,7 +6,10 @@
 import { Channel } from './channel.js';
 import { Emitter } from './emitter.js';
 import { HerenowError } from './error.js';
+import * as guest from './guest.js';
+import { copy } from './json.js';
 import { BACK_SOON, Link, MAX_RETRY_MS } from './link.js';
+import { deferred, quietly } from './promise.js';
 import { expiry } from './token.js';
 import { Users } from './user.js';
 
@@ -21,7 +24,7 @@ import { Users } from './user.js';
  * @property {number} [graceMs] for how long others do not notice a lost connection; 10,000 if absent
  * @property {number} [timeoutMs] after which a promise without an answer rejects; 10,000 if absent
  * @property {number} [firstRetryMs] the back-off's first bound; 1,000 if absent
- * @property {number} [maxRetryMs] its last; 30,000 if absent
+ * @property {number} [maxRetryMs] its last; 10,000 if absent, and 30,000 while the page is hidden
  * @property {'leave' | 'grace'} [onPageHide] what a page that is closed or reloaded does: `leave` at
  *   once (if absent), or go as if the connection were lost, so that a reload within the grace is
  *   not seen by others
@@ -36,13 +39,19 @@ import { Users } from './user.js';
  * @property {{direction: 'in' | 'out', text: string}} frame every message, as it is
  */
 
-/** @typedef {(error: HerenowError | null, answer?: any) => void} Settle */
+/** @typedef {import('./promise.js').Settle} Settle */
 
 /**
- * What becomes of a frame whose connection is lost before its answer: it is sent `again` on the next;
- * it is a matter of that connection and so `done`; or it is dropped, since whoever wants something
- * says so when asked to `restore`.
- * @typedef {'again' | 'done' | 'drop'} IfLost
+ * A frame that has an answer. `again`: it was not heard, since it came too fast; whoever said it is
+ * asked anew. If the connection is lost first, neither is called: what is wanted is said again then.
+ * @typedef {object} Saying
+ * @property {object} frame
+ * @property {Settle} settle
+ * @property {() => void} again
+ *
+ * Something that is asked until it is answered. `lane`: each waits for the answer of the one before.
+ * `due`: not said yet on this connection.
+ * @typedef {{frame: object, settle: Settle, lane?: string, due: boolean}} Request
  */
 
 /** So many requests may wait for their answers. */
@@ -66,8 +75,10 @@ export class Client extends Emitter {
   #lastId = 0;
   /** @type {Map<string, Channel>} */
   #channels = new Map();
-  /** Frames that wait for their answer. @type {Map<number, {frame: object, settle: Settle, ifLost: IfLost}>} */
+  /** Frames of this connection that wait for their answer. @type {Map<number, Saying & {topic: object, make: () => Saying[]}>} */
   #pending = new Map();
+  /** @type {Set<Request>} */
+  #requests = new Set();
   /** Promises that nobody has kept or broken yet. @type {Set<Settle>} */
   #open = new Set();
   /** When the token in use expires, as far as it says. @type {number | null} */
@@ -119,8 +130,8 @@ export class Client extends Emitter {
    * @param {{busy?: boolean, invisible?: boolean, waitTime?: number | null, text?: string | null}} patch
    * @returns {Promise<void>}
    */
-  async status(patch) {
-    await this.request({ type: 'setStatus', ...patch });
+  status(patch) {
+    return this.request({ type: 'setStatus', ...patch }, () => undefined);
   }
 
   /**
@@ -129,22 +140,36 @@ export class Client extends Emitter {
    * @param {string} [after] only those behind this one
    * @returns {Promise<string[]>}
    */
-  async getChannels(user, after) {
+  getChannels(user, after) {
+    return quietly(this.#channelsOf(user, after));
+  }
+
+  /** @param {string} [user] @param {string} [after] @returns {Promise<string[]>} */
+  async #channelsOf(user, after) {
     const { channels, next } = await this.request({ type: 'getChannels', user, after });
-    if (next) channels.push(...await this.getChannels(user, next));
+    if (next) channels.push(...await this.#channelsOf(user, next));
     return channels;
   }
 
   /**
    * Any frame of the protocol that has an answer; its `id` is given here. It is said again after a
-   * lost connection, until it is answered.
+   * lost connection, until it is answered. What is no question is done in the order of the calls.
    * @param {object} frame
+   * @param {(answer: any) => any} [read] what of the answer is wanted
    * @returns {Promise<any>} the `ok` or `result`
    */
-  request(frame) {
+  request(frame, read = (answer) => answer) {
     return this.promise((settle) => {
-      const id = this.ask(frame, settle, 'again');
-      return () => this.#pending.delete(id);
+      const said = /** @type {any} */ (copy(frame, 'invalid_frame', 'frame'));
+      if (this.#requests.size >= MAX_PENDING) {
+        return settle(new HerenowError('too_many_requests', `${MAX_PENDING} requests wait already`));
+      }
+      const lane = /^get/.test(said.type) ? undefined : `${said.channel}`;
+      /** @type {Request} */
+      const request = { frame: said, lane, due: true, settle: (error, answer) => settle(error, error ?? read(answer)) };
+      this.#requests.add(request);
+      this.#sendRequest(request);
+      return () => this.#endRequest(request);
     });
   }
 
@@ -180,60 +205,98 @@ export class Client extends Emitter {
     return Math.max(this.graceMs, this.#options.maxRetryMs ?? MAX_RETRY_MS);
   }
 
+  get isOpen() {
+    return this.#link.isOpen;
+  }
+
   /**
    * A promise that is always settled: by its maker, by the time, or by the end of the client.
    * @param {(settle: Settle) => (() => void) | void} make may return what to do if time runs out
+   * @param {boolean} [wanted] whether it goes on being wanted then
    * @returns {Promise<any>}
    * @internal
    */
-  promise(make) {
+  promise(make, wanted = false) {
     const { timeoutMs = 10_000 } = this.#options;
-    return new Promise((resolve, reject) => {
-      /** @type {Settle} */
-      const settle = (error, answer) => {
-        clearTimeout(timer);
-        this.#open.delete(settle);
-        if (error) reject(error);
-        else resolve(answer);
-      };
-      const timer = setTimeout(() => {
-        cancel?.();
-        const cause = this.state.error;
-        settle(new HerenowError('timeout', `no answer in ${timeoutMs} ms${cause ? `: ${cause.message}` : ''}`, { cause }));
-      }, timeoutMs);
-      /** @type {(() => void) | void} */
-      let cancel;
-      if (this.state.phase === 'closed') return settle(this.state.error);
-      this.#open.add(settle);
-      cancel = make(settle);
-    });
+    const { promise, settle: tell } = deferred();
+    /** @type {Settle} */
+    const settle = (error, answer) => {
+      clearTimeout(timer);
+      this.#open.delete(settle);
+      tell(error, answer);
+    };
+    /** @type {(() => void) | void} */
+    let cancel;
+    const timer = setTimeout(() => {
+      cancel?.();
+      const cause = this.state.error;
+      settle(new HerenowError('timeout', `no answer in ${timeoutMs} ms${cause ? `: ${cause.message}` : ''}`, { cause, wanted }));
+    }, timeoutMs);
+    this.#open.add(settle);
+    try {
+      if (this.state.phase === 'closed') settle(this.state.error);
+      else cancel = make(settle);
+    } catch (error) {
+      settle(/** @type {HerenowError} */ (error));
+    }
+    return promise;
   }
 
   /**
-   * Sends a frame and hears its answer.
-   * @param {object} frame
-   * @param {Settle} settle
-   * @param {IfLost} [ifLost]
-   * @returns {number} its id
+   * Asks for a turn to say something. Without a connection it is nothing: with the next one, all that is
+   * wanted is said.
+   * @param {object} topic
+   * @param {() => Saying[]} make what is to be said when the turn has come
+   * @param {number} [waitMs]
    * @internal
    */
-  ask(frame, settle, ifLost = 'drop') {
-    const id = ++this.#lastId;
-    if (!this.#link.isOpen && ifLost !== 'again') {
-      if (ifLost === 'done') settle(null);
-    } else if (this.#pending.size >= MAX_PENDING) {
-      settle(new HerenowError('too_many_requests', `${MAX_PENDING} requests wait already`));
-    } else {
-      this.#pending.set(id, { frame, settle, ifLost });
-      this.#transmit(id);
-    }
-    return id;
+  post(topic, make, waitMs) {
+    this.#link.post(topic, () => make().map((saying) => {
+      const id = ++this.#lastId;
+      this.#pending.set(id, { ...saying, topic, make });
+      return JSON.stringify({ id, ...saying.frame });
+    }), waitMs);
   }
 
-  /** @param {number} id */
-  #transmit(id) {
-    const pending = this.#pending.get(id);
-    if (pending) this.#link.send(JSON.stringify({ id, ...pending.frame }));
+  /**
+   * Says a frame once, if there is a connection, and hears its answer.
+   * @param {object} frame
+   * @param {Settle} settle not called if the connection is lost before
+   * @internal
+   */
+  ask(frame, settle) {
+    let due = true;
+    this.post(frame, () => {
+      const frames = due ? [{ frame, settle, again: () => { due = true; } }] : [];
+      due = false;
+      return frames;
+    });
+  }
+
+  /** @param {Request} request */
+  #sendRequest(request) {
+    const { frame, lane } = request;
+    if (lane && [...this.#requests].find((each) => each.lane === lane) !== request) return;
+    this.post(request, () => {
+      if (!request.due || !this.#requests.has(request)) return [];
+      request.due = false;
+      return [{
+        frame,
+        again: () => { request.due = true; },
+        settle: (error, answer) => {
+          if (this.#endRequest(request)) request.settle(error, answer);
+        },
+      }];
+    });
+  }
+
+  /** @param {Request} request @returns {boolean} whether it was waited for */
+  #endRequest(request) {
+    const { lane } = request;
+    if (!this.#requests.delete(request)) return false;
+    const next = lane && [...this.#requests].find((each) => each.lane === lane);
+    if (next) this.#sendRequest(next);
+    return true;
   }
 
   /** Whether each connection can have a fresh token. @internal */
@@ -246,7 +309,7 @@ export class Client extends Emitter {
     const url = new URL(this.#url);
     const protocols = ['herenow.v1'];
     // A guest's name is made up by the broker, and stays the same on the next connection.
-    const { token, user = this.me } = this.#options;
+    const { token, user = this.me || guest.recall(url) } = this.#options;
     if (token !== undefined) protocols.push(`bearer.${await this.#freshToken()}`);
     else if (user) url.searchParams.set('user', user);
     return { url: url.href, protocols };
@@ -301,24 +364,26 @@ export class Client extends Emitter {
 
   /** @param {any} welcome @internal */
   onOpen(welcome) {
+    const { token, user } = this.#options;
     this.#reached = true;
     this.welcome = welcome;
     this.sight = welcome.sight;
     this.#clockOffsetMs = welcome.now - Date.now();
+    if (token === undefined && !user) guest.keep(this.#url, this.me);
     this.#scheduleRenewal();
-    const unanswered = [...this.#pending.keys()];
     for (const channel of this.#channels.values()) channel.restore();
     this.#users.restore();
-    for (const id of unanswered) this.#transmit(id);
+    for (const request of this.#requests) {
+      request.due = true;
+      this.#sendRequest(request);
+    }
   }
 
   /** @internal */
   onLost() {
     clearTimeout(this.#renewal);
-    for (const [id, { settle, ifLost }] of this.#pending) {
-      if (ifLost !== 'again') this.#pending.delete(id);
-      if (ifLost === 'done') settle(null);
-    }
+    this.#pending.clear();
+    this.#users.interrupted();
     for (const channel of this.#channels.values()) channel.interrupted();
   }
 
@@ -350,10 +415,11 @@ export class Client extends Emitter {
     const { id, code, message, retryAfterMs = 1_000 } = frame;
     const error = code ? new HerenowError(code, message, frame) : null;
     const pending = this.#pending.get(id);
+    this.#pending.delete(id);
     if (pending && code === 'rate_limited') {
-      setTimeout(() => this.#transmit(id), retryAfterMs);
+      pending.again();
+      this.post(pending.topic, pending.make, retryAfterMs);
     } else if (pending) {
-      this.#pending.delete(id);
       pending.settle(error, frame);
     } else if (error && code === 'token_expired') {
       if (this.isRenewable) this.#renew();
@@ -363,7 +429,7 @@ export class Client extends Emitter {
 
   /** @param {HerenowError} error */
   #rejectAll(error) {
-    this.#pending.clear();
+    this.#requests.clear();
     for (const channel of this.#channels.values()) channel.ended();
     for (const settle of [...this.#open]) settle(error);
   }
