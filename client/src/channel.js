@@ -74,6 +74,10 @@ export class Channel extends Emitter {
   #showing = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #holding;
+  /** Why we are no member, and why we do not watch, though we asked for it. @type {Record<'join' | 'watch', HerenowError | null>} */
+  #errors = { join: null, watch: null };
+  /** What was written before the join of the same turn. @type {Set<() => void>} */
+  #early = new Set();
   #changed = soon(() => this.emit('change', this));
 
   /** @param {import('./client.js').Client} client @param {string} name */
@@ -83,8 +87,11 @@ export class Channel extends Emitter {
     this.name = name;
     this.#membership = new Membership(client, {
       name,
-      changed: () => this.#changed(),
-      tell: (waiting, error) => this.#tell(waiting, error),
+      changed: () => {
+        if (this.joined === 'in') this.#errors.join = null;
+        this.#changed();
+      },
+      tell: (waiting, error) => this.#tell('join', waiting, error),
     });
   }
 
@@ -118,6 +125,16 @@ export class Channel extends Emitter {
   /** Whether we are a member; `joining` until the broker says so, however many connections that takes. */
   get joined() {
     return this.#membership.joined;
+  }
+
+  /** Why we are no member, or do not watch, though we asked for it; null once we do, or do not ask for it any more. */
+  get error() {
+    return this.#errors.join ?? this.#errors.watch;
+  }
+
+  /** Our own member, as others see it; undefined if we are none, or do not watch. */
+  get self() {
+    return this.get(this.#client.me);
   }
 
   /** @param {string} user @returns {Member | undefined} */
@@ -161,13 +178,14 @@ export class Channel extends Emitter {
       const wish = attributes && copy(attributes, 'invalid_attributes', 'attributes');
       const shows = () => this.#shows(wish ?? {});
       this.#membership.join(wish, copy(options, 'invalid_attributes', 'options'), this.#shown(shows, settle));
+      for (const write of this.#early) write();
     }, true);
   }
 
   /** Is a member no longer. @returns {Promise<void>} */
   leave() {
     return this.#client.promise((settle) => {
-      this.#membership.leave(this.#shown(() => !this.get(this.#client.me), settle));
+      this.#membership.leave(this.#shown(() => !this.self, settle));
     });
   }
 
@@ -186,7 +204,19 @@ export class Channel extends Emitter {
       if (ttl !== undefined && !(ttl > 0 && ttl < Infinity)) {
         return settle(new HerenowError('invalid_field', 'ttl must be a number of milliseconds above 0', { field: 'ttl' }));
       }
-      return this.#membership.set(wish, { ttl, replace }, this.#shown(() => this.#shows(wish), settle, false));
+      const shown = this.#shown(() => this.#shows(wish), settle, false);
+      /** @type {(() => void) | void} */
+      let cancel;
+      const write = () => {
+        this.#early.delete(write);
+        cancel = this.#membership.set(wish, { ttl, replace }, shown);
+      };
+      if (this.joined !== 'out') write();
+      else this.#early.add(write);
+      // A component's first effect runs before that of the component around it, which joins, and
+      // which may itself wait for the end of the turn.
+      queueMicrotask(() => queueMicrotask(() => this.#early.has(write) && write()));
+      return () => cancel?.();
     }, true);
   }
 
@@ -244,7 +274,7 @@ export class Channel extends Emitter {
     this.#take(step);
     if (step.gap) this.#sendSubscribe();
     if (frame.type === 'count') this.#look(true);
-    if (this.live && frame.type !== 'presence') settleAll(this.#watching, null);
+    if (this.live && frame.type !== 'presence') this.#watches();
   }
 
   /** Our membership ended, or our rights, without our asking. @param {string} reason @internal */
@@ -261,7 +291,7 @@ export class Channel extends Emitter {
 
   /** Whether our own row has what was written. @param {Attributes} patch */
   #shows(patch) {
-    const { attributes } = this.get(this.#client.me) ?? {};
+    const { attributes } = this.self ?? {};
     return attributes && Object.entries(patch).every(([key, value]) => sorted(attributes[key]) === sorted(value));
   }
 
@@ -314,7 +344,7 @@ export class Channel extends Emitter {
         if (error) return this.#endSubscription(error);
         if (!answer.resumed) return; // a snapshot or a count follows
         this.#take(replica.resumed(this.#replica));
-        settleAll(this.#watching, null);
+        this.#watches();
       },
     }];
   }
@@ -337,12 +367,25 @@ export class Channel extends Emitter {
     this.#level = null;
     this.#stopHolding();
     this.#take(replica.unchanged(replica.NOTHING));
-    this.#tell(this.#watching, error);
+    this.#tell('watch', this.#watching, error);
   }
 
-  /** Tells those who wait; if nobody does, whoever listens. @param {Set<Settle>} waiting @param {HerenowError} error */
-  #tell(waiting, error) {
-    if (!waiting.size && error.code !== 'superseded') this.emit('error', error);
+  #watches() {
+    this.#errors.watch = null;
+    settleAll(this.#watching, null);
+  }
+
+  /**
+   * Tells those who wait; if nobody does, whoever listens.
+   * @param {'join' | 'watch'} what
+   * @param {Set<Settle>} waiting
+   * @param {HerenowError} error
+   */
+  #tell(what, waiting, error) {
+    const isOurs = error.code === 'superseded';
+    this.#errors[what] = isOurs ? null : error;
+    this.#changed();
+    if (!waiting.size && !isOurs) this.emit('error', error);
     settleAll(waiting, error);
   }
 

@@ -20,7 +20,7 @@ export function soon(act) {
       clearTimeout(timer);
       act();
     };
-    const hasFrames = globalThis.requestAnimationFrame;
+    const hasFrames = 'requestAnimationFrame' in globalThis;
     const timer = setTimeout(once, hasFrames ? isHidden() ? HIDDEN_MS : STUCK_MS : 0);
     if (hasFrames) requestAnimationFrame(once);
   };
