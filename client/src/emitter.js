@@ -1,3 +1,5 @@
+import { bind } from './bound.js';
+
 /**
  * Listeners by the name of an event. A listener that throws keeps no other from hearing: its error
  * is thrown on its own, where the page's error handling sees it.
@@ -7,6 +9,10 @@
 export class Emitter {
   /** @type {Map<keyof Events, Set<(argument: any) => void>>} */
   #listeners = new Map();
+
+  constructor() {
+    bind(this);
+  }
 
   /**
    * @template {keyof Events} Name

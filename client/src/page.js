@@ -1,0 +1,13 @@
+/** What a page knows of itself. */
+
+/**
+ * Does it now, or as soon as a page is shown that the browser renders ahead of time: until then nobody
+ * looks at it, and perhaps nobody ever will.
+ * @param {() => void} act
+ * @param {AbortSignal} signal ends the waiting
+ */
+export function whenShown(act, signal) {
+  const document = /** @type {any} */ (globalThis.document);
+  if (document?.prerendering) document.addEventListener('prerenderingchange', act, { once: true, signal });
+  else act();
+}
