@@ -350,6 +350,7 @@ fn joins(core: &mut ChannelState, number: u64, visible_to: Audience, now: Now) {
         attributes: None,
         info: None,
         visible_to: Some(visible_to),
+        away: None,
         lasts: Lasts::Connection { grace_ms: 0 },
     };
     core.apply(command, now, &BOUNDS, |_| {}).unwrap();
