@@ -3,14 +3,17 @@
  * their answers. Whatever is wanted is said again on every new connection.
  */
 
+import { address, needsPage, withUser } from './address.js';
 import { Channel } from './channel.js';
+import { Credentials } from './credentials.js';
+import { debug } from './debug.js';
 import { Emitter } from './emitter.js';
 import { HerenowError } from './error.js';
 import * as guest from './guest.js';
 import { copy } from './json.js';
 import { BACK_SOON, Link, MAX_RETRY_MS } from './link.js';
+import { whenShown } from './page.js';
 import { deferred, quietly } from './promise.js';
-import { expiry } from './token.js';
 import { Users } from './user.js';
 
 /** @typedef {import('./link.js').State} State */
@@ -28,6 +31,11 @@ import { Users } from './user.js';
  * @property {'leave' | 'grace'} [onPageHide] what a page that is closed or reloaded does: `leave` at
  *   once (if absent), or go as if the connection were lost, so that a reload within the grace is
  *   not seen by others
+ * @property {boolean} [lazy] dials when something is wanted first: to watch, to join, to ask. If absent,
+ *   so it is where there is no document: on a server that renders, nobody is present.
+ * @property {boolean} [autoConnect] false: dials only when told to `connect`
+ * @property {boolean} [debug] tells every frame, state and error on the console. If absent, so it is in
+ *   a page with `localStorage.herenow = 'debug'`.
  * @property {any} [WebSocket] the constructor, where there is no global one
  * @property {() => number} [random] instead of `Math.random`
  */
@@ -43,11 +51,12 @@ import { Users } from './user.js';
 
 /**
  * A frame that has an answer. `again`: it was not heard, since it came too fast; whoever said it is
- * asked anew. If the connection is lost first, neither is called: what is wanted is said again then.
+ * asked anew. If the connection is lost first, only `lost` is called: what is wanted is said again then.
  * @typedef {object} Saying
  * @property {object} frame
  * @property {Settle} settle
  * @property {() => void} again
+ * @property {() => void} [lost]
  *
  * Something that is asked until it is answered. `lane`: each waits for the answer of the one before.
  * `due`: not said yet on this connection.
@@ -56,10 +65,6 @@ import { Users } from './user.js';
 
 /** So many requests may wait for their answers. */
 const MAX_PENDING = 1_000;
-/** The longest that a timer can be set to. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-/** A token is renewed so long before it expires, or after two thirds of its life if that is less. */
-const RENEW_AHEAD_MS = 30_000;
 
 /** @extends {Emitter<Events>} */
 export class Client extends Emitter {
@@ -72,6 +77,7 @@ export class Client extends Emitter {
   #url;
   #options;
   #link;
+  #credentials;
   #users = new Users(this);
   #clockOffsetMs = 0;
   #lastId = 0;
@@ -83,22 +89,26 @@ export class Client extends Emitter {
   #requests = new Set();
   /** Promises that nobody has kept or broken yet. @type {Set<Settle>} */
   #open = new Set();
-  /** When the token in use expires, as far as it says. @type {number | null} */
-  #expiresAt = null;
   #reached = true;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #renewal;
   #gone = new AbortController();
 
   /** @param {string | URL} url @param {Options} [options] */
   constructor(url, options = {}) {
     super();
-    this.#url = address(url);
+    this.#url = needsPage(url) ? url : address(url);
     this.#options = options;
+    this.#credentials = new Credentials(options.token, this);
     this.#link = new Link(this, options);
+    debug(/** @type {Emitter<any>} */ (this), options.debug);
     this.#listen();
+    const { lazy = !globalThis.document } = options;
+    if (!lazy && this.#link.WebSocket) this.#wake();
+  }
+
+  #wake() {
+    if (this.state.phase !== 'idle' || this.#options.autoConnect === false) return;
     // Later, so that whoever calls us can listen first.
-    queueMicrotask(() => this.retry());
+    queueMicrotask(() => this.state.phase === 'idle' && this.retry());
   }
 
   /** Who we are, as the broker says; empty before the first welcome. @returns {string} */
@@ -184,9 +194,26 @@ export class Client extends Emitter {
     return this.#link.send(text);
   }
 
+  /** Dials now, where it waits to be told so or for something to be wanted (`autoConnect`, `lazy`). */
+  connect() {
+    this.retry();
+  }
+
   /** Dials now instead of later; also after the broker said not to come back. */
   retry() {
-    if (this.state.error?.code !== 'closed') this.#link.retry();
+    if (this.state.error?.code !== 'closed') whenShown(() => this.#link.retry(), this.#gone.signal);
+  }
+
+  /**
+   * Finds out now whether the connection carries, for an app that comes back to the foreground; dials
+   * again if not.
+   * @returns {Promise<boolean>} false if it did not: then it is on its way
+   */
+  check() {
+    this.#link.nudge();
+    return new Promise((resolve) => {
+      this.ask({ type: 'heartbeat' }, (_, answer) => resolve(!!answer));
+    });
   }
 
   /** Says goodbye for good: leaves all channels. Whatever is still promised rejects with `closed`. */
@@ -232,6 +259,8 @@ export class Client extends Emitter {
   promise(make, wanted = false) {
     const { timeoutMs = 10_000 } = this.#options;
     const { promise, settle: tell } = deferred();
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
     /** @type {Settle} */
     const settle = (error, answer) => {
       clearTimeout(timer);
@@ -240,11 +269,13 @@ export class Client extends Emitter {
     };
     /** @type {(() => void) | void} */
     let cancel;
-    const timer = setTimeout(() => {
-      cancel?.();
-      const cause = this.state.error;
-      settle(new HerenowError('timeout', `no answer in ${timeoutMs} ms${cause ? `: ${cause.message}` : ''}`, { cause, wanted }));
-    }, timeoutMs);
+    whenShown(() => {
+      timer = setTimeout(() => {
+        cancel?.();
+        const cause = this.state.error;
+        settle(new HerenowError('timeout', `no answer in ${timeoutMs} ms${cause ? `: ${cause.message}` : ''}`, { cause, wanted }));
+      }, timeoutMs);
+    }, this.#gone.signal);
     this.#open.add(settle);
     try {
       if (this.state.phase === 'closed') settle(this.state.error);
@@ -264,6 +295,7 @@ export class Client extends Emitter {
    * @internal
    */
   post(topic, make, waitMs) {
+    this.#wake();
     this.#link.post(topic, () => make().map((saying) => {
       const id = ++this.#lastId;
       this.#pending.set(id, { ...saying, topic, make });
@@ -272,15 +304,17 @@ export class Client extends Emitter {
   }
 
   /**
-   * Says a frame once, if there is a connection, and hears its answer.
+   * Says a frame on this connection, and hears its answer.
    * @param {object} frame
-   * @param {Settle} settle not called if the connection is lost before
+   * @param {Settle} settle without either where the connection ends before
    * @internal
    */
   ask(frame, settle) {
+    const lost = () => settle(null);
+    if (!this.isOpen) return lost();
     let due = true;
     this.post(frame, () => {
-      const frames = due ? [{ frame, settle, again: () => { due = true; } }] : [];
+      const frames = due ? [{ frame, settle, lost, again: () => { due = true; } }] : [];
       due = false;
       return frames;
     });
@@ -312,55 +346,34 @@ export class Client extends Emitter {
     return true;
   }
 
-  /** Whether each connection can have a fresh token. @internal */
-  get isRenewable() {
-    return typeof this.#options.token === 'function';
+  /** Before which there is nothing to dial with. @internal */
+  get waitMs() {
+    return this.#credentials.waitMs;
+  }
+
+  /** @param {number} closeCode @internal */
+  canMend(closeCode) {
+    return this.#credentials.canMend(closeCode);
   }
 
   /** What the next connection needs. @returns {Promise<{url: string, protocols: string[]}>} @internal */
   async dial() {
-    const url = new URL(this.#url);
-    const protocols = ['herenow.v1'];
+    const url = this.#url = address(this.#url);
     // A guest's name is made up by the broker, and stays the same on the next connection.
     const { token, user = this.me || guest.recall(url) } = this.#options;
-    if (token !== undefined) protocols.push(`bearer.${await this.#freshToken()}`);
-    else if (user) url.searchParams.set('user', user);
-    return { url: url.href, protocols };
+    if (token !== undefined) return { url, protocols: ['herenow.v1', `bearer.${await this.#credentials.take()}`] };
+    return { url: user ? withUser(url, user) : url, protocols: ['herenow.v1'] };
   }
 
-  /** @returns {Promise<string>} */
-  async #freshToken() {
-    const { token } = this.#options;
-    try {
-      const fresh = typeof token === 'function' ? await token() : /** @type {string} */ (token);
-      this.#expiresAt = expiry(fresh);
-      return fresh;
-    } catch (cause) {
-      throw new HerenowError('token_failed', `options.token failed: ${cause}`, { cause });
-    }
-  }
-
-  #scheduleRenewal() {
-    clearTimeout(this.#renewal);
-    if (this.#expiresAt === null || !this.isRenewable) return;
-    const lifeMs = this.#expiresAt - this.now();
-    const waitMs = lifeMs - Math.min(RENEW_AHEAD_MS, lifeMs / 3);
-    this.#renewal = setTimeout(() => this.#renew(), Math.min(waitMs, MAX_TIMER_MS));
-  }
-
-  /** Goes on with a fresh token on the same connection. */
-  async #renew() {
-    try {
-      const token = await this.#freshToken();
-      this.ask({ type: 'auth', token }, (error, answer) => {
-        if (error) return this.emit('error', error);
-        if (answer) this.sight = answer.sight;
-        this.#scheduleRenewal();
-      });
-    } catch (error) {
-      // The broker ends the connection in time, and then the next one asks for a token again.
-      this.emit('error', /** @type {HerenowError} */ (error));
-    }
+  /**
+   * Goes on with a fresh token on the same connection.
+   * @param {string} token @param {(error: HerenowError | null) => void} settle @internal
+   */
+  authenticate(token, settle) {
+    this.ask({ type: 'auth', token }, (error, answer) => {
+      if (answer) this.sight = answer.sight;
+      settle(error);
+    });
   }
 
   /** @param {State} state @internal */
@@ -384,8 +397,8 @@ export class Client extends Emitter {
     this.welcome = welcome;
     this.sight = welcome.sight;
     this.#clockOffsetMs = welcome.now - Date.now();
-    if (token === undefined && !user) guest.keep(this.#url, this.me);
-    this.#scheduleRenewal();
+    if (token === undefined && !user) guest.keep(`${this.#url}`, this.me);
+    this.#credentials.accepted();
     for (const channel of this.#channels.values()) channel.restore();
     this.#users.restore();
     for (const request of this.#requests) {
@@ -396,8 +409,10 @@ export class Client extends Emitter {
 
   /** @internal */
   onLost() {
-    clearTimeout(this.#renewal);
+    this.#credentials.lost();
+    const asked = [...this.#pending.values()];
     this.#pending.clear();
+    for (const { lost } of asked) lost?.();
     this.#users.interrupted();
     for (const channel of this.#channels.values()) channel.interrupted();
   }
@@ -437,8 +452,7 @@ export class Client extends Emitter {
     } else if (pending) {
       pending.settle(error, frame);
     } else if (error && code === 'token_expired') {
-      if (this.isRenewable) this.#renew();
-      else this.emit('error', error);
+      if (!this.#credentials.warned()) this.emit('error', error);
     }
   }
 
@@ -467,16 +481,4 @@ export class Client extends Emitter {
       for (const channel of this.#channels.values()) channel.visibilityChanged();
     }, options);
   }
-}
-
-/** @param {string | URL} url @returns {URL} */
-function address(url) {
-  try {
-    const full = new URL(url, globalThis.location?.href);
-    full.protocol = full.protocol.replace('http', 'ws');
-    full.hash = '';
-    if (full.pathname === '/') full.pathname = '/ws';
-    if (full.protocol.startsWith('ws')) return full;
-  } catch {} // told below
-  throw new HerenowError('invalid_url', `${url} is not like wss://HOST/ws`);
 }

@@ -1,3 +1,5 @@
+import { bind } from './bound.js';
+
 /**
  * Listeners by the name of an event. One that is given twice hears twice, and each removal takes one of
  * the two. A listener that throws keeps no other from hearing: its error is thrown on its own, where the
@@ -8,6 +10,10 @@
 export class Emitter {
   /** Lists are never changed, so who is told meanwhile is told. @type {Map<keyof Events, {listener: (argument: any) => void}[]>} */
   #listeners = new Map();
+
+  constructor() {
+    bind(this);
+  }
 
   /**
    * @template {keyof Events} Name

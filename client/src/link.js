@@ -20,6 +20,8 @@ const HEARTBEAT = '{"type":"heartbeat","id":"hb"}';
 /** Close codes that say: this client is wrong, and coming back will not mend it. */
 const OUR_FAULT = [1002, 1003, 1007, 1009, 4008];
 const TOKEN_EXPIRED = 4102;
+/** What no other attempt will mend: there is no such address here, and no WebSocket. */
+const HOPELESS = ['invalid_url', 'no_websocket'];
 /** No wait between two attempts is longer, unless the page wants it otherwise. */
 export const MAX_RETRY_MS = 30_000;
 /** The same while somebody looks. */
@@ -28,12 +30,13 @@ const LOOKED_AT_RETRY_MS = 10_000;
 export const BACK_SOON = 4200;
 
 /**
+ * - `idle`: not dialled yet: nothing is wanted so far, or the page is not shown
  * - `connecting`: dialling, no welcome yet
  * - `open`: welcomed
  * - `waiting`: lost; `retryAt`, by `Date.now()`, says when the next attempt begins. Without an `error` the
  *   page was left, and may come back.
  * - `closed`: by us (`error.code` is `closed`), or by a broker that said not to come back
- * @typedef {{phase: 'connecting', error?: undefined} | {phase: 'open', error?: undefined}
+ * @typedef {{phase: 'idle', error?: undefined} | {phase: 'connecting', error?: undefined} | {phase: 'open', error?: undefined}
  *   | {phase: 'waiting', retryAt: number, error?: HerenowError}
  *   | {phase: 'closed', error: HerenowError}} State
  */
@@ -41,7 +44,8 @@ export const BACK_SOON = 4200;
 /**
  * @typedef {object} Host whose link it is
  * @property {() => Promise<{url: string, protocols: string[]}>} dial what the next connection needs
- * @property {boolean} isRenewable whether `dial` brings a fresh token each time
+ * @property {number} waitMs before which `dial` shall not be asked
+ * @property {(closeCode: number) => boolean} canMend whether what `dial` brings next may be accepted
  * @property {(state: State) => void} onState
  * @property {(welcome: any) => void} onOpen before `onState`, so that who hears of it knows who we are
  * @property {() => void} onLost
@@ -67,7 +71,7 @@ export function retryDelay(failures, { firstRetryMs = 1_000, maxRetryMs = MAX_RE
 
 export class Link {
   /** @type {State} */
-  state = { phase: 'connecting' };
+  state = { phase: 'idle' };
   /** @type {any} */
   #socket = null;
   #failures = 0;
@@ -89,14 +93,18 @@ export class Link {
 
   #host;
   #options;
-  #WebSocket;
 
   /** @param {Host} host @param {LinkOptions} options */
   constructor(host, options) {
     this.#host = host;
     this.#options = options;
-    this.#WebSocket = options.WebSocket ?? globalThis.WebSocket;
-    if (!this.#WebSocket) throw new HerenowError('no_websocket', 'options.WebSocket is needed here');
+  }
+
+  /** @throws {HerenowError} `no_websocket` */
+  get WebSocket() {
+    const { WebSocket = globalThis.WebSocket } = this.#options;
+    if (!WebSocket) throw new HerenowError('no_websocket', 'options.WebSocket is needed here');
+    return WebSocket;
   }
 
   get isOpen() {
@@ -147,6 +155,8 @@ export class Link {
 
   async #dial() {
     this.#hangUp(BACK_SOON);
+    const { waitMs } = this.#host;
+    if (waitMs > 0 && this.state.error) return this.#wait(waitMs, this.state.error);
     const attempt = this.#attempt;
     this.#goaway = this.#refused = null;
     this.#busy = true;
@@ -155,7 +165,7 @@ export class Link {
     try {
       const { url, protocols } = await this.#host.dial();
       if (attempt !== this.#attempt) return;
-      const socket = new this.#WebSocket(url, protocols);
+      const socket = new this.WebSocket(url, protocols);
       this.#socket = socket;
       socket.onmessage = (/** @type {any} */ { data }) => this.#hear(data);
       socket.onclose = (/** @type {any} */ { code, reason }) => this.#lost(code, reason);
@@ -163,9 +173,10 @@ export class Link {
     } catch (error) {
       if (attempt !== this.#attempt) return;
       this.#hangUp();
-      // The address is well-formed: what a WebSocket can't have in it is the token.
-      const code = /** @type {any} */ (error).name === 'SyntaxError' ? 'token_failed' : 'unreachable';
-      this.#retryLater(error instanceof HerenowError ? error : new HerenowError(code, String(error), { cause: error }));
+      const code = /** @type {any} */ (error).name === 'SyntaxError' ? 'invalid_url' : 'unreachable';
+      const told = error instanceof HerenowError ? error : new HerenowError(code, String(error), { cause: error });
+      if (HOPELESS.includes(told.code)) this.close(told);
+      else this.#retryLater(told);
     }
   }
 
@@ -236,9 +247,8 @@ export class Link {
     if (this.isOpen && performance.now() - this.#openedAt >= STEADY_MS) this.#failures = 0;
     const error = this.#why(code, reason);
     this.#hangUp(BACK_SOON);
-    const forGood = OUR_FAULT.includes(code) || (code >= 4000 && code < 4100)
-      || (code === TOKEN_EXPIRED && !this.#host.isRenewable);
-    if (forGood) this.close(error);
+    const isRefused = code === TOKEN_EXPIRED || (code >= 4000 && code < 4100);
+    if (OUR_FAULT.includes(code) || (isRefused && !this.#host.canMend(code))) this.close(error);
     else this.#retryLater(error);
   }
 
@@ -256,9 +266,14 @@ export class Link {
   #retryLater(error) {
     // A broker that goes has spread its clients over this time already: no jitter, no growth.
     const waitMs = this.#goaway?.reconnectInMs
-      ?? Math.max(error.retryAfterMs ?? 0, retryDelay(this.#failures++, {
+      ?? Math.max(error.retryAfterMs ?? 0, this.#host.waitMs, retryDelay(this.#failures++, {
         ...this.#options, maxRetryMs: this.#options.maxRetryMs ?? (isHidden() ? MAX_RETRY_MS : LOOKED_AT_RETRY_MS),
       }));
+    this.#wait(waitMs, error);
+  }
+
+  /** @param {number} waitMs @param {HerenowError} error why */
+  #wait(waitMs, error) {
     this.#timers.retry = setTimeout(() => this.#dial(), waitMs);
     this.#set({ phase: 'waiting', retryAt: Date.now() + waitMs, error });
   }

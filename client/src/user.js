@@ -1,5 +1,6 @@
 /** Users apart from any channel: who is watched, and what was told of them. */
 
+import { bind } from './bound.js';
 import { call } from './emitter.js';
 
 /**
@@ -33,6 +34,7 @@ export class User {
 
   /** @param {Users} users @param {string} id */
   constructor(users, id) {
+    bind(this);
     this.#users = users;
     this.id = id;
   }
