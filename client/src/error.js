@@ -14,6 +14,8 @@
  * `code` is the broker's (see "Errors" in the protocol) or one of the library's own:
  *
  * - `invalid_url`: the address is none that a WebSocket could have
+ * - `invalid_attributes`: JSON cannot say them
+ * - `invalid_frame`: the same of a frame handed to `request`
  * - `no_websocket`: there is no WebSocket here; hand one in
  * - `unreachable`: nobody answers at the address, or the connection broke
  * - `unsupported_protocol`: something answers, but no broker that speaks version 1
@@ -30,9 +32,10 @@ export class HerenowError extends Error {
   /**
    * @param {ErrorCode} code
    * @param {string} message a sentence for people
-   * @param {{field?: string, retryAfterMs?: number, closeCode?: number, cause?: unknown}} [more]
+   * @param {{field?: string, retryAfterMs?: number, closeCode?: number, cause?: unknown, wanted?: boolean}} [more]
    *   `field`: the frame's field that is at fault. `retryAfterMs`: when to try again, in milliseconds
    *   from then. `closeCode`: the Close code, if a Close told it. `cause`: what is behind it.
+   *   `wanted`: whether what had no answer in time goes on being wanted.
    */
   constructor(code, message, more = {}) {
     super(message, more);
@@ -42,5 +45,6 @@ export class HerenowError extends Error {
     this.field = more.field;
     this.retryAfterMs = more.retryAfterMs;
     this.closeCode = more.closeCode;
+    this.wanted = more.wanted ?? false;
   }
 }
