@@ -44,6 +44,17 @@ export function typeTests(tarball) {
     });
   }
 
+  test('types: what the README shows compiles', async () => {
+    const readme = await readFile(join(client, 'README.md'), 'utf8');
+    const shown = [...readme.matchAll(/^```ts\n([^]*?)^```$/gm)].map(([, code]) => code);
+    assert(shown.length > 0);
+    const files = Object.fromEntries(shown.map((code, at) => [`shown${at}.ts`, `declare const fetchToken: () => Promise<string>;\n${code}`]));
+    const { folder, remove } = await project(tarball(), { 'package.json': '{"type":"module"}', ...files });
+    const flags = ['--noEmit', '--module', 'nodenext', '--strict', '--target', 'es2022', '--lib', 'es2023,dom', '--types', ''];
+    await run(process.execPath, [...TSC, ...flags, ...Object.keys(files)], { cwd: folder })
+      .catch(({ stdout, stderr }) => assert.fail(`${stdout}${stderr}`)).finally(remove);
+  });
+
   test('types: codes, reasons and the welcome are those of the protocol', async () => {
     const { $defs, oneOf } = JSON.parse(await readFile(join(client, '../protocol/schema/server.schema.json'), 'utf8'));
     const texts = (name) => $defs[name].oneOf.map(({ const: text }) => text);
