@@ -170,11 +170,11 @@ export class Channel extends Emitter {
     return this.#client.promise((settle) => {
       if (!this.#wish) return settle(new HerenowError('not_joined', 'join first'));
       const until = ttl === undefined ? undefined : performance.now() + ttl;
-      const undo = this.#wish.carried.set(patch, until, replace);
+      const told = this.#wish.carried.set(patch, until, replace);
       if (this.#isAway) return settle(null);
       this.#waiting.add(settle);
       this.#ask('setAttributes', { attributes: patch, merge: !replace, ttlMs: ttl }, (error) => {
-        if (error) undo();
+        told(error);
         settleAll(this.#waiting, error, [settle]);
       });
     });
@@ -267,7 +267,9 @@ export class Channel extends Emitter {
     if (this.#isAway) return settleAll(this.#waiting, null);
     this.#setJoined('joining');
     const waiting = [...this.#waiting];
-    this.#ask('join', this.#joinFrame(wish), (error) => {
+    const { done, ...said } = wish.carried.saying();
+    this.#ask('join', this.#joinFrame(wish, said), (error) => {
+      if (!error) done();
       if (wish !== this.#wish) return;
       if (error) return this.#endMembership(error);
       if (!this.#isAway) this.#setJoined('in');
@@ -276,13 +278,14 @@ export class Channel extends Emitter {
     for (const passing of wish.carried.passing(performance.now())) this.#ask('setAttributes', { ...passing, merge: true });
   }
 
-  /** @param {JoinOptions & {carried: Carried}} wish */
-  #joinFrame({ carried, graceMs, visibleTo, whenHidden }) {
-    const mark = typeof whenHidden === 'object' && isHidden() ? whenHidden : undefined;
-    const attributes = mark ? { ...carried.lasting, ...mark } : carried.lasting;
+  /** @param {JoinOptions & {carried: Carried}} wish @param {{attributes?: Attributes, merge: boolean}} said */
+  #joinFrame({ carried, graceMs, visibleTo, whenHidden }, { attributes, merge }) {
+    if (typeof whenHidden === 'object') {
+      attributes = { ...attributes, ...(isHidden() ? whenHidden : merge && carried.without(whenHidden)) };
+    }
     // Nobody asked for just this grace, so a broker that allows less shall not refuse it.
     const usual = Math.min(this.#client.graceMs, this.#client.welcome?.limits.graceMs ?? Infinity);
-    return { attributes, graceMs: graceMs ?? usual, visibleTo };
+    return { attributes, merge, graceMs: graceMs ?? usual, visibleTo };
   }
 
   /** @param {string} type @param {object} [more] @param {Settle} [settle] @param {import('./client.js').IfLost} [ifLost] */

@@ -97,6 +97,7 @@ pub fn lease(text: &str) -> Result<Lease, Refusal> {
     let fields = fields(text)?;
     Ok(Lease {
         attributes: fields.attributes.map(attributes).transpose()?,
+        merge: fields.merge()?,
         visible_to: fields.visible_to.map(audience).transpose()?,
         ttl_ms: integer(fields.ttl_ms, "ttlMs")?,
     })
@@ -140,6 +141,7 @@ impl Fields<'_> {
             "join" => Request::Join {
                 channel: self.channel()?,
                 attributes: self.attributes.map(attributes).transpose()?,
+                merge: self.merge()?,
                 grace_ms: integer(self.grace_ms, "graceMs")?,
                 visible_to: self.visible_to.map(audience).transpose()?,
             },
@@ -147,7 +149,7 @@ impl Fields<'_> {
             "setAttributes" => Request::SetAttributes {
                 channel: self.channel()?,
                 attributes: attributes(required(self.attributes, "attributes")?)?,
-                merge: self.merge.map(|raw| boolean(raw, "merge")).transpose()?.unwrap_or(false),
+                merge: self.merge()?,
                 ttl_ms: integer(self.ttl_ms, "ttlMs")?,
             },
             "subscribe" => Request::Subscribe {
@@ -182,6 +184,10 @@ impl Fields<'_> {
 
     fn channel(&self) -> Result<ChannelName, Refusal> {
         channel(required(self.channel, "channel")?, "channel")
+    }
+
+    fn merge(&self) -> Result<bool, Refusal> {
+        Ok(self.merge.map(|raw| boolean(raw, "merge")).transpose()?.unwrap_or(false))
     }
 
     fn user(&self) -> Result<Option<UserId>, Refusal> {

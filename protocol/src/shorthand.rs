@@ -55,6 +55,7 @@ pub fn parse(line: &str) -> Result<Request, Refusal> {
         "join" => Request::Join {
             channel: channel(words.next())?,
             attributes: attributes(&mut words)?,
+            merge: false,
             grace_ms: None,
             visible_to: None,
         },

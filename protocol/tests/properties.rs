@@ -179,10 +179,11 @@ fn request() -> impl Strategy<Value = Request> {
     let level = prop_oneof![Just(Level::Auto), Just(Level::Events), Just(Level::Count)];
     let number = || option::of(any::<u64>());
     prop_oneof![
-        (channel(), option::of(map()), number(), option::of(audience())).prop_map(
-            |(channel, attributes, grace_ms, visible_to)| Request::Join {
+        (channel(), option::of(map()), any::<bool>(), number(), option::of(audience())).prop_map(
+            |(channel, attributes, merge, grace_ms, visible_to)| Request::Join {
                 channel,
                 attributes,
+                merge,
                 grace_ms,
                 visible_to
             }

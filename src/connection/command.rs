@@ -54,9 +54,9 @@ impl Client {
         }
         match request {
             Request::Heartbeat { channels } => Ok(self.heartbeat(channels, now)),
-            Request::Join { channel, attributes, grace_ms, visible_to } => {
+            Request::Join { channel, attributes, merge, grace_ms, visible_to } => {
                 let grace_ms = grace_ms.unwrap_or(0);
-                self.join(sending, channel, attributes, visible_to, grace_ms, now)
+                self.join(sending, channel, (attributes, merge), visible_to, grace_ms, now)
             }
             Request::Leave { channel } => Ok(self.leave(channel, now)),
             Request::SetAttributes { channel, attributes, merge, ttl_ms } => {

@@ -22,7 +22,7 @@ impl Client {
         &mut self,
         sending: &Sending<'_>,
         name: ChannelName,
-        attributes: Option<AttributeMap>,
+        (attributes, merge): (Option<AttributeMap>, bool),
         visible_to: Option<Audience>,
         grace_ms: u64,
         now: Now,
@@ -30,7 +30,7 @@ impl Client {
         let (user, source) = (self.outlet.user().clone(), self.source());
         let Self { desk, rules, places, outlet, .. } = self;
         places.check_room(&name, rules.max_channels)?;
-        let joining = Joining { user, source, attributes, visible_to, grace_ms };
+        let joining = Joining { user, source, attributes, merge, visible_to, grace_ms };
         let held = places.held(&name);
         let at = held.as_ref().map_or(At::Named(&name), At::Held);
         let channel = desk.join(Self::caller(outlet, sending), at, joining, now)?;

@@ -32,7 +32,7 @@ const ROSTER: usize = 2;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Join { slot: usize, attributes: Option<AttributeMap>, grace_ms: u64 },
+    Join { slot: usize, attributes: Option<AttributeMap>, merge: bool, grace_ms: u64 },
     Leave { slot: usize },
     Close { slot: usize },
     Drop { slot: usize },
@@ -51,8 +51,8 @@ fn attributes() -> impl Strategy<Value = AttributeMap> {
 fn op() -> impl Strategy<Value = Op> {
     let slot = 0..SLOTS;
     prop_oneof![
-        4 => (slot.clone(), prop::option::of(attributes()), prop::sample::select(vec![0, 0, 500, 2_000]))
-            .prop_map(|(slot, attributes, grace_ms)| Op::Join { slot, attributes, grace_ms }),
+        4 => (slot.clone(), prop::option::of(attributes()), any::<bool>(), prop::sample::select(vec![0, 0, 500, 2_000]))
+            .prop_map(|(slot, attributes, merge, grace_ms)| Op::Join { slot, attributes, merge, grace_ms }),
         2 => slot.clone().prop_map(|slot| Op::Leave { slot }),
         1 => slot.clone().prop_map(|slot| Op::Close { slot }),
         2 => slot.clone().prop_map(|slot| Op::Drop { slot }),
@@ -119,10 +119,12 @@ impl Model {
         &mut self,
         user: &UserId,
         id: Source,
-        brought: Option<&AttributeMap>,
+        written: Option<&AttributeMap>,
+        merge: bool,
         grace_ms: u64,
     ) -> bool {
-        let brought = brought.map(without_nulls);
+        let known = self.members.get(user).filter(|_| merge).map(|member| &member.attributes);
+        let brought = written.map(|written| patched(known.cloned().unwrap_or_default(), written));
         if brought.as_ref().is_some_and(|map| map.len() > MAX_KEYS) {
             return false;
         }
@@ -131,9 +133,12 @@ impl Model {
             let only_grace = member.sources.iter().all(|s| s.lost.is_some());
             member.sources.retain(|s| s.lost.is_none() && s.id != id);
             member.sources.push(source);
-            let new = if only_grace { Some(brought.unwrap_or_default()) } else { brought };
+            // A merging join keeps what it does not name; any other starts anew behind a grace.
+            let wipes = only_grace && !merge;
+            let new = if wipes { Some(brought.unwrap_or_default()) } else { brought };
             if let Some(new) = new {
-                member.deadlines.clear();
+                let goes_on = |key: &String| merge && !written.unwrap().contains_key(key);
+                member.deadlines.retain(|key, _| goes_on(key));
                 if member.attributes != new {
                     member.attributes = new;
                     self.caused(user, Cause::Own);
@@ -203,14 +208,8 @@ impl Model {
         if !member.sources.iter().any(|s| s.id == id && s.lost.is_none()) {
             return false;
         }
-        let mut new = if merge { member.attributes.clone() } else { BTreeMap::new() };
-        for (key, value) in written {
-            if value.is_null() {
-                new.remove(key)
-            } else {
-                new.insert(key.clone(), value.clone())
-            };
-        }
+        let known = if merge { member.attributes.clone() } else { BTreeMap::new() };
+        let new = patched(known, written);
         if new.len() > MAX_KEYS {
             return false;
         }
@@ -309,8 +308,15 @@ fn user(n: usize) -> UserId {
     UserId::parse(&format!("user-{}", n % USERS), "user").unwrap()
 }
 
-fn without_nulls(map: &AttributeMap) -> BTreeMap<String, Value> {
-    map.iter().filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect()
+fn patched(mut known: BTreeMap<String, Value>, written: &AttributeMap) -> BTreeMap<String, Value> {
+    for (key, value) in written {
+        if value.is_null() {
+            known.remove(key)
+        } else {
+            known.insert(key.clone(), value.clone())
+        };
+    }
+    known
 }
 
 fn as_attributes(map: &BTreeMap<String, Value>) -> Attributes {
@@ -387,12 +393,13 @@ impl Pair {
 
     fn run(&mut self, op: Op) {
         match op {
-            Op::Join { slot, attributes, grace_ms } => {
+            Op::Join { slot, attributes, merge, grace_ms } => {
                 let (user, source) = (user(slot), self.sources[slot]);
-                let expected = self.model.join(&user, source, attributes.as_ref(), grace_ms);
+                let expected = self.model.join(&user, source, attributes.as_ref(), merge, grace_ms);
                 let (info, visible_to) = (None, None);
                 let lasts = Lasts::Connection { grace_ms };
-                let command = Command::Join { user, source, attributes, info, visible_to, lasts };
+                let command =
+                    Command::Join { user, source, attributes, merge, info, visible_to, lasts };
                 assert_eq!(self.apply(command), expected);
             }
             Op::Leave { slot } => {
