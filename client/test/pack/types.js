@@ -5,11 +5,14 @@ import { createRequire } from 'node:module';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ENTRIES } from '../../scripts/entries.js';
 import { client, modules, project, run } from './install.js';
+import { unnamed } from './named.js';
 
 const TSC = [join(modules, 'typescript/bin/tsc')];
 /** The last line of compilers that know `node10`; attw brings it. */
-const TSC5 = [createRequire(join(modules, '@arethetypeswrong/core/package.json')).resolve('typescript/bin/tsc')];
+const old = createRequire(join(modules, '@arethetypeswrong/core/package.json'));
+const TSC5 = [old.resolve('typescript/bin/tsc')];
 
 /** The compiler, how the project looks for packages, and what a `.ts` file of it is. */
 const WAYS = [
@@ -43,6 +46,15 @@ export function typeTests(tarball) {
       }
     });
   }
+
+  test('types: whatever a type names can be named by those who import it', async () => {
+    const { folder, remove } = await project(tarball(), {}, ['react', '@types/react', 'csstype']);
+    try {
+      assert.deepEqual(unnamed(old('typescript'), folder, Object.keys(ENTRIES)), []);
+    } finally {
+      await remove();
+    }
+  });
 
   test('types: what the README shows compiles', async () => {
     const readme = await readFile(join(client, 'README.md'), 'utf8');
