@@ -14,8 +14,8 @@ use crate::attributes::{AttributeMap, shallow};
 use crate::error::{ErrorCode, Refusal, shorten};
 use crate::name::{ChannelName, UserId};
 use crate::request::{
-    ClientFrame, Epoch, FrameId, Heartbeat, Lease, Level, MAX_ID_BYTES, MAX_USERS, Request, Sight, Since,
-    Token,
+    ClientFrame, Epoch, FrameId, Heartbeat, Lease, Level, MAX_ID_BYTES, MAX_USERS, Request, Sight,
+    Since, Token,
 };
 use crate::role::Audience;
 use crate::status::{MAX_WAIT_MINUTES, StatusPatch};

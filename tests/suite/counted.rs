@@ -210,7 +210,8 @@ async fn logs_of_all_channels_have_a_bound() {
             let (user, source) = (id("ada"), Source::LEASE);
             let (info, visible_to) = (None, None);
             let (attributes, lasts) = (Some(attributes), Lasts::Lease { ttl_ms: 1_000_000 });
-            let join = Command::Join { user, source, attributes, info, visible_to, away: None, lasts };
+            let join =
+                Command::Join { user, source, attributes, info, visible_to, away: None, lasts };
             hub.enter(At::Named(&name), |door| door.apply(join, now)).unwrap();
             // Each has a tick of its own.
             tokio::task::yield_now().await;

@@ -671,7 +671,10 @@ impl Pair {
     fn replicate(&mut self, event: Event) {
         match event {
             Event::Join { user, attributes, away, at, .. } => {
-                assert!(self.replica.insert(user, (attributes, away, at)).is_none(), "joined twice");
+                assert!(
+                    self.replica.insert(user, (attributes, away, at)).is_none(),
+                    "joined twice"
+                );
             }
             Event::Leave { user, .. } | Event::Timeout { user, .. } => {
                 assert!(self.replica.remove(&user).is_some(), "ended twice");

@@ -178,7 +178,8 @@ impl Watcher {
     fn apply(&mut self, event: Event) {
         match event {
             Event::Join { user, info, attributes, away, at } => {
-                let member = MemberView { user: user.clone(), info, attributes, away, joined_at: at };
+                let member =
+                    MemberView { user: user.clone(), info, attributes, away, joined_at: at };
                 assert!(self.members.insert(user, member).is_none(), "joined twice");
             }
             Event::Leave { user, .. } | Event::Timeout { user, .. } => {
