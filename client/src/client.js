@@ -9,12 +9,18 @@ import { Credentials } from './credentials.js';
 import { debug } from './debug.js';
 import { Emitter } from './emitter.js';
 import { HerenowError } from './error.js';
+import * as guest from './guest.js';
+import { copy } from './json.js';
 import { BACK_SOON, Link, MAX_RETRY_MS } from './link.js';
 import { whenShown } from './page.js';
+import { deferred, quietly } from './promise.js';
 import { Users } from './user.js';
 
 /** @typedef {import('./link.js').State} State */
-/** @typedef {import('./user.js').Status} Status */
+/** @typedef {import('./shapes.js').Shape} Shape */
+/** @typedef {import('./shapes.js').Welcome} Welcome */
+/** @template {Shape} T @typedef {import('./shapes.js').AttributesOf<T>} AttributesOf */
+/** @template {Shape} T @typedef {import('./shapes.js').InfoOf<T>} InfoOf */
 
 /**
  * @typedef {object} Options
@@ -24,7 +30,7 @@ import { Users } from './user.js';
  * @property {number} [graceMs] for how long others do not notice a lost connection; 10,000 if absent
  * @property {number} [timeoutMs] after which a promise without an answer rejects; 10,000 if absent
  * @property {number} [firstRetryMs] the back-off's first bound; 1,000 if absent
- * @property {number} [maxRetryMs] its last; 30,000 if absent
+ * @property {number} [maxRetryMs] its last; 10,000 if absent, and 30,000 while the page is hidden
  * @property {'leave' | 'grace'} [onPageHide] what a page that is closed or reloaded does: `leave` at
  *   once (if absent), or go as if the connection were lost, so that a reload within the grace is
  *   not seen by others
@@ -44,21 +50,31 @@ import { Users } from './user.js';
  * @property {{direction: 'in' | 'out', text: string}} frame every message, as it is
  */
 
-/** @typedef {(error: HerenowError | null, answer?: any) => void} Settle */
+/** @typedef {import('./promise.js').Settle} Settle */
 
 /**
- * What becomes of a frame whose connection is lost before its answer: it is sent `again` on the next;
- * it is a matter of that connection and so `done`; or it is dropped, since whoever wants something
- * says so when asked to `restore`.
- * @typedef {'again' | 'done' | 'drop'} IfLost
+ * A frame that has an answer. `again`: it was not heard, since it came too fast; whoever said it is
+ * asked anew. If the connection is lost first, only `lost` is called: what is wanted is said again then.
+ * @typedef {object} Saying
+ * @property {object} frame
+ * @property {Settle} settle
+ * @property {() => void} again
+ * @property {() => void} [lost]
+ *
+ * Something that is asked until it is answered. `lane`: each waits for the answer of the one before.
+ * `due`: not said yet on this connection.
+ * @typedef {{frame: object, settle: Settle, lane?: string, due: boolean}} Request
  */
 
 /** So many requests may wait for their answers. */
 const MAX_PENDING = 1_000;
 
-/** @extends {Emitter<Events>} */
+/**
+ * @template {Shape} [T=Shape]
+ * @extends {Emitter<Events>}
+ */
 export class Client extends Emitter {
-  /** The last `welcome` of the broker: its limits, its heartbeat, its version. @type {any} */
+  /** The last `welcome` of the broker: its limits, its heartbeat, its version. @type {Welcome | null} */
   welcome = null;
   /** What went wrong last, until the broker is reached again. @type {HerenowError | null} */
   error = null;
@@ -71,10 +87,12 @@ export class Client extends Emitter {
   #users = new Users(this);
   #clockOffsetMs = 0;
   #lastId = 0;
-  /** @type {Map<string, Channel>} */
+  /** @type {Map<string, Channel<any, any>>} */
   #channels = new Map();
-  /** Frames that wait for their answer. @type {Map<number, {frame: object, settle: Settle, ifLost: IfLost}>} */
+  /** Frames of this connection that wait for their answer. @type {Map<number, Saying & {topic: object, make: () => Saying[]}>} */
   #pending = new Map();
+  /** @type {Set<Request>} */
+  #requests = new Set();
   /** Promises that nobody has kept or broken yet. @type {Set<Settle>} */
   #open = new Set();
   #reached = true;
@@ -87,7 +105,7 @@ export class Client extends Emitter {
     this.#options = options;
     this.#credentials = new Credentials(options.token, this);
     this.#link = new Link(this, options);
-    debug(this, options.debug);
+    debug(/** @type {Emitter<any>} */ (this), options.debug);
     this.#listen();
     const { lazy = !globalThis.document } = options;
     if (!lazy && this.#link.WebSocket) this.#wake();
@@ -113,14 +131,19 @@ export class Client extends Emitter {
     return Date.now() + this.#clockOffsetMs;
   }
 
-  /** The channel of that name; always the same object. @param {string} name */
+  /**
+   * The channel of that name; always the same object.
+   * @template {object} [A=AttributesOf<T>] what its members carry, where that differs from other channels
+   * @param {string} name
+   * @returns {Channel<A, InfoOf<T>>}
+   */
   channel(name) {
     const channel = this.#channels.get(name) ?? new Channel(this, name);
     this.#channels.set(name, channel);
     return channel;
   }
 
-  /** A user's status apart from any channel. @param {string} id */
+  /** A user's status apart from any channel. @param {string} id @returns {import('./user.js').User<InfoOf<T>>} */
   user(id) {
     return this.#users.get(id);
   }
@@ -130,8 +153,8 @@ export class Client extends Emitter {
    * @param {{busy?: boolean, invisible?: boolean, waitTime?: number | null, text?: string | null}} patch
    * @returns {Promise<void>}
    */
-  async status(patch) {
-    await this.request({ type: 'setStatus', ...patch });
+  status(patch) {
+    return this.request({ type: 'setStatus', ...patch }, () => undefined);
   }
 
   /**
@@ -140,22 +163,36 @@ export class Client extends Emitter {
    * @param {string} [after] only those behind this one
    * @returns {Promise<string[]>}
    */
-  async getChannels(user, after) {
+  getChannels(user, after) {
+    return quietly(this.#channelsOf(user, after));
+  }
+
+  /** @param {string} [user] @param {string} [after] @returns {Promise<string[]>} */
+  async #channelsOf(user, after) {
     const { channels, next } = await this.request({ type: 'getChannels', user, after });
-    if (next) channels.push(...await this.getChannels(user, next));
+    if (next) channels.push(...await this.#channelsOf(user, next));
     return channels;
   }
 
   /**
    * Any frame of the protocol that has an answer; its `id` is given here. It is said again after a
-   * lost connection, until it is answered.
+   * lost connection, until it is answered. What is no question is done in the order of the calls.
    * @param {object} frame
+   * @param {(answer: any) => any} [read] what of the answer is wanted
    * @returns {Promise<any>} the `ok` or `result`
    */
-  request(frame) {
+  request(frame, read = (answer) => answer) {
     return this.promise((settle) => {
-      const id = this.ask(frame, settle, 'again');
-      return () => this.#pending.delete(id);
+      const said = /** @type {any} */ (copy(frame, 'invalid_frame', 'frame'));
+      if (this.#requests.size >= MAX_PENDING) {
+        return settle(new HerenowError('too_many_requests', `${MAX_PENDING} requests wait already`));
+      }
+      const lane = /^get/.test(said.type) ? undefined : `${said.channel}`;
+      /** @type {Request} */
+      const request = { frame: said, lane, due: true, settle: (error, answer) => settle(error, error ?? read(answer)) };
+      this.#requests.add(request);
+      this.#sendRequest(request);
+      return () => this.#endRequest(request);
     });
   }
 
@@ -186,7 +223,7 @@ export class Client extends Emitter {
   check() {
     this.#link.nudge();
     return new Promise((resolve) => {
-      this.ask({ type: 'heartbeat' }, (_, answer) => resolve(!!answer), 'done');
+      this.ask({ type: 'heartbeat' }, (_, answer) => resolve(!!answer));
     });
   }
 
@@ -219,65 +256,105 @@ export class Client extends Emitter {
     return Math.max(this.graceMs, this.#options.maxRetryMs ?? MAX_RETRY_MS);
   }
 
+  get isOpen() {
+    return this.#link.isOpen;
+  }
+
   /**
    * A promise that is always settled: by its maker, by the time, or by the end of the client.
    * @param {(settle: Settle) => (() => void) | void} make may return what to do if time runs out
+   * @param {boolean} [wanted] whether it goes on being wanted then
    * @returns {Promise<any>}
    * @internal
    */
-  promise(make) {
+  promise(make, wanted = false) {
     const { timeoutMs = 10_000 } = this.#options;
-    return new Promise((resolve, reject) => {
-      /** @type {Settle} */
-      const settle = (error, answer) => {
-        clearTimeout(timer);
-        this.#open.delete(settle);
-        if (error) reject(error);
-        else resolve(answer);
-      };
-      /** @type {ReturnType<typeof setTimeout> | undefined} */
-      let timer;
-      whenShown(() => {
-        timer = setTimeout(() => {
-          cancel?.();
-          const cause = this.state.error;
-          settle(new HerenowError('timeout', `no answer in ${timeoutMs} ms${cause ? `: ${cause.message}` : ''}`, { cause }));
-        }, timeoutMs);
-      }, this.#gone.signal);
-      /** @type {(() => void) | void} */
-      let cancel;
-      if (this.state.phase === 'closed') return settle(this.state.error);
-      this.#open.add(settle);
-      cancel = make(settle);
-    });
+    const { promise, settle: tell } = deferred();
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    /** @type {Settle} */
+    const settle = (error, answer) => {
+      clearTimeout(timer);
+      this.#open.delete(settle);
+      tell(error, answer);
+    };
+    /** @type {(() => void) | void} */
+    let cancel;
+    whenShown(() => {
+      timer = setTimeout(() => {
+        cancel?.();
+        const cause = this.state.error;
+        settle(new HerenowError('timeout', `no answer in ${timeoutMs} ms${cause ? `: ${cause.message}` : ''}`, { cause, wanted }));
+      }, timeoutMs);
+    }, this.#gone.signal);
+    this.#open.add(settle);
+    try {
+      if (this.state.phase === 'closed') settle(this.state.error);
+      else cancel = make(settle);
+    } catch (error) {
+      settle(/** @type {HerenowError} */ (error));
+    }
+    return promise;
   }
 
   /**
-   * Sends a frame and hears its answer.
-   * @param {object} frame
-   * @param {Settle} settle
-   * @param {IfLost} [ifLost]
-   * @returns {number} its id
+   * Asks for a turn to say something. Without a connection it is nothing: with the next one, all that is
+   * wanted is said.
+   * @param {object} topic
+   * @param {() => Saying[]} make what is to be said when the turn has come
+   * @param {number} [waitMs]
    * @internal
    */
-  ask(frame, settle, ifLost = 'drop') {
-    const id = ++this.#lastId;
-    if (ifLost !== 'done') this.#wake();
-    if (!this.#link.isOpen && ifLost !== 'again') {
-      if (ifLost === 'done') settle(null);
-    } else if (this.#pending.size >= MAX_PENDING) {
-      settle(new HerenowError('too_many_requests', `${MAX_PENDING} requests wait already`));
-    } else {
-      this.#pending.set(id, { frame, settle, ifLost });
-      this.#transmit(id);
-    }
-    return id;
+  post(topic, make, waitMs) {
+    this.#wake();
+    this.#link.post(topic, () => make().map((saying) => {
+      const id = ++this.#lastId;
+      this.#pending.set(id, { ...saying, topic, make });
+      return JSON.stringify({ id, ...saying.frame });
+    }), waitMs);
   }
 
-  /** @param {number} id */
-  #transmit(id) {
-    const pending = this.#pending.get(id);
-    if (pending) this.#link.send(JSON.stringify({ id, ...pending.frame }));
+  /**
+   * Says a frame on this connection, and hears its answer.
+   * @param {object} frame
+   * @param {Settle} settle without either where the connection ends before
+   * @internal
+   */
+  ask(frame, settle) {
+    const lost = () => settle(null);
+    if (!this.isOpen) return lost();
+    let due = true;
+    this.post(frame, () => {
+      const frames = due ? [{ frame, settle, lost, again: () => { due = true; } }] : [];
+      due = false;
+      return frames;
+    });
+  }
+
+  /** @param {Request} request */
+  #sendRequest(request) {
+    const { frame, lane } = request;
+    if (lane && [...this.#requests].find((each) => each.lane === lane) !== request) return;
+    this.post(request, () => {
+      if (!request.due || !this.#requests.has(request)) return [];
+      request.due = false;
+      return [{
+        frame,
+        again: () => { request.due = true; },
+        settle: (error, answer) => {
+          if (this.#endRequest(request)) request.settle(error, answer);
+        },
+      }];
+    });
+  }
+
+  /** @param {Request} request @returns {boolean} whether it was waited for */
+  #endRequest(request) {
+    const { lane } = request;
+    if (!this.#requests.delete(request)) return false;
+    const next = lane && [...this.#requests].find((each) => each.lane === lane);
+    if (next) this.#sendRequest(next);
+    return true;
   }
 
   /** Before which there is nothing to dial with. @internal */
@@ -294,7 +371,7 @@ export class Client extends Emitter {
   async dial() {
     const url = this.#url = address(this.#url);
     // A guest's name is made up by the broker, and stays the same on the next connection.
-    const { token, user = this.me } = this.#options;
+    const { token, user = this.me || guest.recall(url) } = this.#options;
     if (token !== undefined) return { url, protocols: ['herenow.v1', `bearer.${await this.#credentials.take()}`] };
     return { url: user ? withUser(url, user) : url, protocols: ['herenow.v1'] };
   }
@@ -326,24 +403,28 @@ export class Client extends Emitter {
 
   /** @param {any} welcome @internal */
   onOpen(welcome) {
+    const { token, user } = this.#options;
     this.#reached = true;
     this.welcome = welcome;
     this.sight = welcome.sight;
     this.#clockOffsetMs = welcome.now - Date.now();
+    if (token === undefined && !user) guest.keep(`${this.#url}`, this.me);
     this.#credentials.accepted();
-    const unanswered = [...this.#pending.keys()];
     for (const channel of this.#channels.values()) channel.restore();
     this.#users.restore();
-    for (const id of unanswered) this.#transmit(id);
+    for (const request of this.#requests) {
+      request.due = true;
+      this.#sendRequest(request);
+    }
   }
 
   /** @internal */
   onLost() {
     this.#credentials.lost();
-    for (const [id, { settle, ifLost }] of this.#pending) {
-      if (ifLost !== 'again') this.#pending.delete(id);
-      if (ifLost === 'done') settle(null);
-    }
+    const asked = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { lost } of asked) lost?.();
+    this.#users.interrupted();
     for (const channel of this.#channels.values()) channel.interrupted();
   }
 
@@ -375,10 +456,11 @@ export class Client extends Emitter {
     const { id, code, message, retryAfterMs = 1_000 } = frame;
     const error = code ? new HerenowError(code, message, frame) : null;
     const pending = this.#pending.get(id);
+    this.#pending.delete(id);
     if (pending && code === 'rate_limited') {
-      setTimeout(() => this.#transmit(id), retryAfterMs);
+      pending.again();
+      this.post(pending.topic, pending.make, retryAfterMs);
     } else if (pending) {
-      this.#pending.delete(id);
       pending.settle(error, frame);
     } else if (error && code === 'token_expired') {
       if (!this.#credentials.warned()) this.emit('error', error);
@@ -387,7 +469,7 @@ export class Client extends Emitter {
 
   /** @param {HerenowError} error */
   #rejectAll(error) {
-    this.#pending.clear();
+    this.#requests.clear();
     for (const channel of this.#channels.values()) channel.ended();
     for (const settle of [...this.#open]) settle(error);
   }

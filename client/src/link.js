@@ -4,13 +4,17 @@
  */
 
 import { HerenowError } from './error.js';
+import { Outbox } from './outbox.js';
+import { isHidden } from './page.js';
 
 /** A connection that lasted this long was a good one: the next failure is a first failure. */
 const STEADY_MS = 10_000;
 /** A broker that says nothing for this long, when asked, is gone. Browsers hide pings from pages. */
 const ANSWER_MS = 10_000;
-/** The same where something happened that makes it likely: the network changed, the page was asleep. */
+/** The same while somebody looks, or where the network changed or the page was asleep. */
 const PROBE_MS = 4_000;
+/** While somebody looks, a connection that was silent for so long is asked for a sign of life. */
+const SILENCE_MS = 10_000;
 /** With an `id`, since the answer proves that the connection carries both ways. */
 const HEARTBEAT = '{"type":"heartbeat","id":"hb"}';
 /** Close codes that say: this client is wrong, and coming back will not mend it. */
@@ -22,6 +26,8 @@ const GOODBYE_MS = 500;
 const HOPELESS = ['invalid_url', 'no_websocket'];
 /** No wait between two attempts is longer, unless the page wants it otherwise. */
 export const MAX_RETRY_MS = 30_000;
+/** The same while somebody looks. */
+const LOOKED_AT_RETRY_MS = 10_000;
 /** The code with which we close what we come back to: a loss, so that the grace of our joins begins. */
 export const BACK_SOON = 4200;
 
@@ -29,10 +35,11 @@ export const BACK_SOON = 4200;
  * - `idle`: not dialled yet: nothing is wanted so far, or the page is not shown
  * - `connecting`: dialling, no welcome yet
  * - `open`: welcomed
- * - `waiting`: lost; `retryAt`, by `Date.now()`, says when the next attempt begins
+ * - `waiting`: lost; `retryAt`, by `Date.now()`, says when the next attempt begins. Without an `error` the
+ *   page was left, and may come back.
  * - `closed`: by us (`error.code` is `closed`), or by a broker that said not to come back
  * @typedef {{phase: 'idle', error?: undefined} | {phase: 'connecting', error?: undefined} | {phase: 'open', error?: undefined}
- *   | {phase: 'waiting', retryAt: number, error: HerenowError}
+ *   | {phase: 'waiting', retryAt: number, error?: HerenowError}
  *   | {phase: 'closed', error: HerenowError}} State
  */
 
@@ -42,7 +49,7 @@ export const BACK_SOON = 4200;
  * @property {number} waitMs before which `dial` shall not be asked
  * @property {(closeCode: number) => boolean} canMend whether what `dial` brings next may be accepted
  * @property {(state: State) => void} onState
- * @property {(welcome: any) => void} onOpen
+ * @property {(welcome: any) => void} onOpen before `onState`, so that who hears of it knows who we are
  * @property {() => void} onLost
  * @property {(frame: any) => void} onFrame everything but `welcome` and what concerns the link alone
  * @property {(direction: 'in' | 'out', text: string) => void} onText every message as it is
@@ -50,7 +57,7 @@ export const BACK_SOON = 4200;
  * @typedef {object} LinkOptions
  * @property {any} [WebSocket] the constructor; the global one if absent
  * @property {number} [firstRetryMs] the first wait is no longer; 1,000 if absent
- * @property {number} [maxRetryMs] no wait is longer; 30,000 if absent
+ * @property {number} [maxRetryMs] no wait is longer; if absent 30,000, or 10,000 while somebody looks
  * @property {() => number} [random] between 0 and 1
  */
 
@@ -77,12 +84,10 @@ export class Link {
   #refused = null;
   /** @type {Record<string, ReturnType<typeof setTimeout> | undefined>} */
   #timers = {};
-  /** @type {string[]} */
-  #outbox = [];
-  /** Frames that may be sent right now, and when that was so. */
-  #allowance = { left: 0, at: 0 };
-  /** @type {any} what the broker allows */
-  #limits;
+  /** What this connection has to say. @type {Outbox | null} */
+  #outbox = null;
+  /** When the broker said something last. */
+  #heardAt = 0;
   /** Whether there is a connection, or will be if all goes well. */
   #busy = false;
   /** Which attempt this is: what an earlier one still has to say is void. */
@@ -125,7 +130,7 @@ export class Link {
    */
   suspend(code) {
     this.#hangUp(code);
-    this.#set({ phase: 'waiting', retryAt: Infinity, error: new HerenowError('unreachable', 'the page was left') });
+    this.#set({ phase: 'waiting', retryAt: Infinity });
   }
 
   /** Says goodbye. @param {HerenowError} error why */
@@ -136,27 +141,18 @@ export class Link {
 
   /** @param {string} text @returns {boolean} false without a connection */
   send(text) {
-    if (!this.isOpen) return false;
-    this.#outbox.push(text);
-    this.#flush();
-    return true;
+    this.post({}, () => [text]);
+    return this.isOpen;
   }
 
-  /** No faster than the broker allows, so that it never has to refuse, and in order. */
-  #flush() {
-    clearTimeout(this.#timers.flush);
-    // Pongs count too, and the broker's clock is not ours: stay a little below.
-    const [perMs, burst] = [this.#limits.framesPerSecond * 0.9e-3, this.#limits.framesBurst * 0.9];
-    const at = performance.now();
-    let left = Math.min(burst, this.#allowance.left + (at - this.#allowance.at) * perMs);
-    while (this.#outbox.length && left >= 1) {
-      left -= 1;
-      const text = /** @type {string} */ (this.#outbox.shift());
-      this.#socket.send(text);
-      this.#host.onText('out', text);
-    }
-    this.#allowance = { left, at };
-    if (this.#outbox.length) this.#timers.flush = setTimeout(() => this.#flush(), 1 / perMs);
+  /**
+   * Asks for a turn to say something, on this connection.
+   * @param {unknown} topic
+   * @param {import('./outbox.js').Make} make
+   * @param {number} [waitMs]
+   */
+  post(topic, make, waitMs) {
+    this.#outbox?.post(topic, make, waitMs);
   }
 
   async #dial() {
@@ -189,6 +185,7 @@ export class Link {
   /** @param {unknown} text */
   #hear(text) {
     if (typeof text !== 'string') return;
+    this.#heardAt = performance.now();
     clearTimeout(this.#timers.answer);
     this.#timers.answer = undefined;
     this.#host.onText('in', text);
@@ -200,7 +197,7 @@ export class Link {
         if (frame.id === 'hb') return;
         if (!this.isOpen || frame.code === 'token_expired') this.#refused = frame;
         break;
-      case 'heartbeatDue': return this.#beat(ANSWER_MS);
+      case 'heartbeatDue': return this.#beat();
       case 'goaway': this.#goaway = frame;
     }
     if (frame && this.isOpen) this.#host.onFrame(frame);
@@ -213,18 +210,32 @@ export class Link {
         'unsupported_protocol', `this client needs herenow protocol 1, not ${frame?.protocol ?? 'something else'}`,
       ));
     }
-    this.#limits = frame.limits;
-    this.#allowance = { left: Infinity, at: 0 };
+    const socket = this.#socket;
+    this.#outbox = new Outbox(frame.limits, (text) => {
+      socket.send(text);
+      this.#host.onText('out', text);
+    });
     this.#openedAt = performance.now();
-    this.#timers.beat = setInterval(() => this.#beat(ANSWER_MS), frame.heartbeat.intervalMs);
-    this.#set({ phase: 'open' });
+    this.#timers.beat = setInterval(() => this.#beat(), frame.heartbeat.intervalMs);
+    this.#listen(SILENCE_MS);
+    this.state = { phase: 'open' };
     this.#host.onOpen(frame);
+    if (this.isOpen) this.#set({ phase: 'open' });
   }
 
-  /** @param {number} patienceMs */
-  #beat(patienceMs) {
-    this.send(HEARTBEAT);
+  #beat(patienceMs = isHidden() ? ANSWER_MS : PROBE_MS) {
+    this.#outbox?.urge(HEARTBEAT);
     this.#expectAnswer(patienceMs);
+  }
+
+  /** A connection that is dead on one side says nothing. @param {number} inMs */
+  #listen(inMs) {
+    this.#timers.silence = setTimeout(() => {
+      const silentMs = performance.now() - this.#heardAt;
+      const isLong = silentMs >= SILENCE_MS;
+      if (isLong && !isHidden()) this.#beat();
+      this.#listen(isLong ? SILENCE_MS : SILENCE_MS - silentMs);
+    }, inMs);
   }
 
   /** @param {number} patienceMs */
@@ -257,7 +268,9 @@ export class Link {
   #retryLater(error) {
     // A broker that goes has spread its clients over this time already: no jitter, no growth.
     const waitMs = this.#goaway?.reconnectInMs
-      ?? Math.max(error.retryAfterMs ?? 0, this.#host.waitMs, retryDelay(this.#failures++, this.#options));
+      ?? Math.max(error.retryAfterMs ?? 0, this.#host.waitMs, retryDelay(this.#failures++, {
+        ...this.#options, maxRetryMs: this.#options.maxRetryMs ?? (isHidden() ? MAX_RETRY_MS : LOOKED_AT_RETRY_MS),
+      }));
     this.#wait(waitMs, error);
   }
 
@@ -271,7 +284,8 @@ export class Link {
   #hangUp(code) {
     for (const timer of Object.values(this.#timers)) clearTimeout(timer);
     this.#timers = {};
-    this.#outbox = [];
+    this.#outbox?.close();
+    this.#outbox = null;
     this.#busy = false;
     this.#attempt += 1;
     const socket = this.#socket;

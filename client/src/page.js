@@ -1,4 +1,9 @@
-/** What a page knows of itself. */
+/** What a page knows of itself. Where there is none, somebody is taken to look. */
+
+/** Whether there is a page that nobody sees. */
+export function isHidden() {
+  return globalThis.document?.visibilityState === 'hidden';
+}
 
 /**
  * Does it now, or as soon as a page is shown that the browser renders ahead of time: until then nobody
