@@ -51,8 +51,8 @@ import { soon } from './soon.js';
  * @property {HerenowError} error what no promise tells: we are out, or do not watch any more
  */
 
-/** What we did is waited for so long until observers are told; the broker gathers for a second at most. */
-const SHOWN_MS = 1_000;
+/** So long we wait until observers are told what we did: the broker gathers for a second at most. */
+const SHOWN_MS = 1_500;
 
 /** @extends {Emitter<Events>} */
 export class Channel extends Emitter {
@@ -272,7 +272,7 @@ export class Channel extends Emitter {
     this.#take(step);
     if (step.gap) this.#sendSubscribe();
     if (frame.type === 'count') this.#look(true);
-    if (this.live && frame.type !== 'presence') this.#watches();
+    if (this.live && /snapshot|count/.test(frame.type)) this.#watches();
   }
 
   /** Our membership ended, or our rights, without our asking. @param {string} reason @internal */

@@ -180,8 +180,10 @@ export class Membership {
     return (error) => {
       settle(error);
       if (wish !== this.#wish) return;
-      if (error) return this.#end(error);
-      if (this.#isAway) return;
+      if (error) this.#end(error);
+      // Refused, it changed nothing: the broker may have us by an earlier one.
+      if (error && this.#isIn) this.#post();
+      if (error || this.#isAway) return;
       this.#isIn = true;
       this.#setJoined('in');
       for (const each of waiting) this.#joining.delete(each);
@@ -193,8 +195,6 @@ export class Membership {
   #end(error) {
     this.#wish?.carried.end(error);
     this.#wish = null;
-    // Refused, it changed nothing: the broker may have us by an earlier one.
-    if (this.#isIn) this.#post();
     this.#setJoined('out');
     this.#host.tell(this.#joining, error);
   }

@@ -4,6 +4,7 @@
  */
 
 import { connect, HerenowError } from './index.js';
+import { quietly } from './promise.js';
 
 /** @typedef {import('./index.js').Client} Client */
 /** @typedef {import('./index.js').Channel} Channel */
@@ -46,7 +47,17 @@ export class Session {
    * @param {(channel: Channel) => Promise<T>} act
    * @returns {Promise<T>}
    */
-  async inTurn(name, act) {
+  inTurn(name, act) {
+    return quietly(this.#inTurn(name, act));
+  }
+
+  /**
+   * @template T
+   * @param {string} name
+   * @param {(channel: Channel) => Promise<T>} act
+   * @returns {Promise<T>}
+   */
+  async #inTurn(name, act) {
     const { client } = this;
     const channel = client.channel(name);
     const last = this.#last.get(channel);
