@@ -108,8 +108,8 @@ export function getPresenceUserChannels({ userProfileId }) {
  * @returns {Promise<{channelUsers: PresenceChannelUser[]}>}
  */
 export function getPresenceChannelUsers({ channel }) {
-  return session.inTurn(channel, async (room) => {
-    const limit = session.client.welcome?.limits.list;
+  return session.inTurn(channel, async (room, { welcome }) => {
+    const limit = welcome?.limits.list;
     /** @type {PresenceChannelUser[]} */
     const channelUsers = [];
     /** @type {number | undefined} */

@@ -44,7 +44,7 @@ export class Session {
    * answer, lest calls without a connection time out one after the other.
    * @template T
    * @param {string} name
-   * @param {(channel: Channel) => Promise<T>} act
+   * @param {(channel: Channel, client: Client) => Promise<T>} act
    * @returns {Promise<T>}
    */
   inTurn(name, act) {
@@ -54,7 +54,7 @@ export class Session {
   /**
    * @template T
    * @param {string} name
-   * @param {(channel: Channel) => Promise<T>} act
+   * @param {(channel: Channel, client: Client) => Promise<T>} act
    * @returns {Promise<T>}
    */
   async #inTurn(name, act) {
@@ -64,7 +64,7 @@ export class Session {
     // Of a facade, the connection is all that can tell what no promise does.
     if (!last) channel.on('error', (error) => client.emit('error', error));
     const myTurn = last && client.promise((settle) => void last.then(() => settle(null))).catch(() => {});
-    const turn = Promise.resolve(myTurn).then(() => act(channel));
+    const turn = Promise.resolve(myTurn).then(() => act(channel, client));
     this.#last.set(channel, turn.catch(() => {}));
     return turn;
   }
