@@ -278,7 +278,7 @@ impl<T: FnMut(String)> Bot<T> {
         let attributes = Some(Map::from_iter([("bot".to_owned(), true.into())]));
         let channel = self.channel.clone();
         let (grace_ms, visible_to, away) = (None, None, None);
-        let join = Request::Join { channel, attributes, grace_ms, visible_to, away };
+        let join = Request::Join { channel, attributes, merge: false, grace_ms, visible_to, away };
         link.say(Asked::Join, join).await
     }
 

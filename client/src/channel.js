@@ -12,21 +12,31 @@ import { settleAll, superseded } from './promise.js';
 import * as replica from './replica.js';
 import { soon } from './soon.js';
 
-/** @typedef {import('./replica.js').Member} Member */
 /** @typedef {import('./replica.js').Attributes} Attributes */
 /** @typedef {import('./replica.js').Change} Change */
+/** @typedef {import('./replica.js').Reason} Reason */
 /** @typedef {import('./promise.js').Settle} Settle */
 
 /**
+ * @template {object} [A=Attributes]
+ * @template {object} [I=Attributes]
+ * @typedef {import('./replica.js').Member<A, I>} Member
+ */
+
+/** @template {object} [A=Attributes] @typedef {import('./shapes.js').Patch<A>} Patch */
+
+/**
  * What happened to one member. Of somebody who went, `info` and `attributes` are the last.
+ * @template {object} [A=Attributes]
+ * @template {object} [I=Attributes]
  * @typedef {object} PresenceEvent
  * @property {Change['event']} event
  * @property {string} channel
  * @property {string} user
- * @property {Attributes} [info] what the user's token says
- * @property {Attributes} attributes
- * @property {Member} [before] absent for somebody who came
- * @property {string} [reason] of a `leave`: `left`, `closed`, `kicked`; of a `timeout`: `heartbeat`,
+ * @property {I} [info] what the user's token says
+ * @property {A} attributes
+ * @property {Member<A, I>} [before] absent for somebody who came
+ * @property {Reason} [reason] of a `leave`: `left`, `closed`, `kicked`; of a `timeout`: `heartbeat`,
  *   `connection`, `lease`; of `updateAttributes`: `expired`. Absent where it was found by comparing,
  *   after an absence of our own.
  * @property {number} [lastSeen] of a timeout
@@ -34,32 +44,39 @@ import { soon } from './soon.js';
  */
 
 /**
+ * @template {object} [A=Attributes]
  * @typedef {object} JoinOptions
  * @property {number} [graceMs] for how long others do not notice if the connection is lost
  * @property {string[]} [visibleTo] the roles that may see us; everyone if absent
- * @property {'stay' | 'leave' | Attributes} [whenHidden] while the page is hidden: stay (if absent),
+ * @property {'stay' | 'leave' | Patch<A>} [whenHidden] while the page is hidden: stay (if absent),
  *   leave and come back, or carry these attributes too
  */
 
 /**
+ * @template {object} [A=Attributes]
+ * @template {object} [I=Attributes]
  * @typedef {object} Events
- * @property {PresenceEvent} join
- * @property {PresenceEvent} leave
- * @property {PresenceEvent} timeout
- * @property {PresenceEvent} updateAttributes
- * @property {Channel} change something that can be shown is new; at most once for each frame of the page
+ * @property {PresenceEvent<A, I>} join
+ * @property {PresenceEvent<A, I>} leave
+ * @property {PresenceEvent<A, I>} timeout
+ * @property {PresenceEvent<A, I>} updateAttributes
+ * @property {Channel<A, I>} change something that can be shown is new; at most once for each frame of the page
  * @property {HerenowError} error what no promise tells: we are out, or do not watch any more
  */
 
 /** So long we wait until observers are told what we did: the broker gathers for a second at most. */
 const SHOWN_MS = 1_500;
 
-/** @extends {Emitter<Events>} */
+/**
+ * @template {object} [A=Attributes] what members carry
+ * @template {object} [I=Attributes] what their tokens say of them
+ * @extends {Emitter<Events<A, I>>}
+ */
 export class Channel extends Emitter {
   #client;
   /** @type {replica.Replica} */
   #replica = replica.NOTHING;
-  /** @type {{of: replica.Replica, members: readonly Member[]}} */
+  /** @type {{of: replica.Replica, members: readonly Member<A, I>[]}} */
   #listed = { of: replica.NOTHING, members: [] };
   /** What we asked for; null when we do not watch. @type {'auto' | 'events' | 'count' | null} */
   #level = null;
@@ -96,7 +113,7 @@ export class Channel extends Emitter {
   /**
    * The members, newest first; another array after each change. At level `count` only the newest,
    * at most 200, without attributes.
-   * @returns {readonly Member[]}
+   * @returns {readonly Member<A, I>[]}
    */
   get members() {
     if (this.#listed.of !== this.#replica) {
@@ -135,7 +152,7 @@ export class Channel extends Emitter {
     return this.get(this.#client.me);
   }
 
-  /** @param {string} user @returns {Member | undefined} */
+  /** @param {string} user @returns {Member<A, I> | undefined} */
   get(user) {
     return replica.find(this.#replica, user);
   }
@@ -166,8 +183,8 @@ export class Channel extends Emitter {
 
   /**
    * Becomes a member, and again on each new connection, with all that was set meanwhile.
-   * @param {Attributes} [attributes] absent: what is set already, here or by another tab
-   * @param {JoinOptions} [options] what is not named stays as it was said before: who hides would not
+   * @param {A} [attributes] absent: what is set already, here or by another tab
+   * @param {JoinOptions<A>} [options] what is not named stays as it was said before: who hides would not
    *   want to be seen for having changed a mood
    * @returns {Promise<void>} kept once we are a member, and where the channel is watched, once it shows
    */
@@ -189,7 +206,7 @@ export class Channel extends Emitter {
   /**
    * Sets some attributes of our member and keeps the others; a null takes a key away. Calls that come
    * faster than may be sent fold.
-   * @param {Attributes} patch
+   * @param {Patch<A>} patch
    * @param {{ttl?: number, replace?: boolean}} [options] `ttl`: after so many milliseconds the keys of
    *   the patch vanish by themselves. `replace`: keep no others.
    * @returns {Promise<void>} kept once the broker has it, or something newer of the same keys, and where
@@ -221,7 +238,7 @@ export class Channel extends Emitter {
   /**
    * One page of the members, newest first, whether we watch or not.
    * @param {{limit?: number, after?: number}} [options] `after`: the `next` of the page before
-   * @returns {Promise<{members: Member[], count: number, next?: number}>}
+   * @returns {Promise<{members: Member<A, I>[], count: number, next?: number}>}
    */
   getMembers(options) {
     return this.#query('getMembers', options);
@@ -232,7 +249,7 @@ export class Channel extends Emitter {
     return this.#query('getCount', {}, ({ count }) => count);
   }
 
-  /** A member's attributes; our own without a name. @param {string} [user] @returns {Promise<Attributes>} */
+  /** A member's attributes; our own without a name. @param {string} [user] @returns {Promise<A>} */
   getAttributes(user) {
     return this.#query('getAttributes', { user }, ({ attributes }) => attributes);
   }
@@ -290,7 +307,7 @@ export class Channel extends Emitter {
 
   /** Whether our own row has what was written. @param {Attributes} patch */
   #shows(patch) {
-    const { attributes } = this.self ?? {};
+    const attributes = /** @type {Attributes | undefined} */ (this.self?.attributes);
     return attributes && Object.entries(patch).every(([key, value]) => sorted(attributes[key]) === sorted(value));
   }
 
@@ -397,7 +414,7 @@ export class Channel extends Emitter {
     this.#holding = undefined;
   }
 
-  /** @param {Change} change @returns {PresenceEvent} */
+  /** @param {Change} change @returns {PresenceEvent<any, any>} */
   #event({ after, ...change }) {
     const { info, attributes } = /** @type {Member} */ (after ?? change.before);
     return { channel: this.name, info, attributes, ...change };

@@ -17,7 +17,10 @@ import { deferred } from './promise.js';
 import { Users } from './user.js';
 
 /** @typedef {import('./link.js').State} State */
-/** @typedef {import('./user.js').Status} Status */
+/** @typedef {import('./shapes.js').Shape} Shape */
+/** @typedef {import('./shapes.js').Welcome} Welcome */
+/** @template {Shape} T @typedef {import('./shapes.js').AttributesOf<T>} AttributesOf */
+/** @template {Shape} T @typedef {import('./shapes.js').InfoOf<T>} InfoOf */
 
 /**
  * @typedef {object} Options
@@ -62,9 +65,12 @@ import { Users } from './user.js';
 /** So many requests may wait for their answers. */
 const MAX_PENDING = 1_000;
 
-/** @extends {Emitter<Events>} */
+/**
+ * @template {Shape} [T=Shape]
+ * @extends {Emitter<Events>}
+ */
 export class Client extends Emitter {
-  /** The last `welcome` of the broker: its limits, its heartbeat, its version. @type {any} */
+  /** The last `welcome` of the broker: its limits, its heartbeat, its version. @type {Welcome | null} */
   welcome = null;
   /** What went wrong last, until the broker is reached again. @type {HerenowError | null} */
   error = null;
@@ -77,7 +83,7 @@ export class Client extends Emitter {
   #users = new Users(this);
   #clockOffsetMs = 0;
   #lastId = 0;
-  /** @type {Map<string, Channel>} */
+  /** @type {Map<string, Channel<any, any>>} */
   #channels = new Map();
   /** Frames of this connection that wait for their answer. @type {Map<number, Saying & {topic: object, make: () => Saying[]}>} */
   #pending = new Map();
@@ -121,14 +127,19 @@ export class Client extends Emitter {
     return Date.now() + this.#clockOffsetMs;
   }
 
-  /** The channel of that name; always the same object. @param {string} name */
+  /**
+   * The channel of that name; always the same object.
+   * @template {object} [A=AttributesOf<T>] what its members carry, where that differs from other channels
+   * @param {string} name
+   * @returns {Channel<A, InfoOf<T>>}
+   */
   channel(name) {
     const channel = this.#channels.get(name) ?? new Channel(this, name);
     this.#channels.set(name, channel);
     return channel;
   }
 
-  /** A user's status apart from any channel. @param {string} id */
+  /** A user's status apart from any channel. @param {string} id @returns {import('./user.js').User<InfoOf<T>>} */
   user(id) {
     return this.#users.get(id);
   }

@@ -1,7 +1,7 @@
 /** Every frame, state and error on the console, for whoever wonders why. */
 
 /**
- * @param {import('./emitter.js').Emitter<any>} client
+ * @param {any} client
  * @param {boolean | undefined} wanted by the page's own program; if it does not say, by `localStorage.herenow`
  */
 export function debug(client, wanted) {
@@ -11,7 +11,7 @@ export function debug(client, wanted) {
     return;
   }
   for (const name of ['state', 'error', 'frame']) {
-    client.on(name, (what) => {
+    client.on(name, (/** @type {any} */ what) => {
       // Consoles end up in bug reports, and tokens shall not.
       console.debug('herenow', name, what.text?.replace(/("token":")[^"]*/, '$1…') ?? what, what.direction ?? '');
     });

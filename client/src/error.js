@@ -1,4 +1,14 @@
 /**
+ * The codes of the broker, those of the library, and what a newer broker may say.
+ * @typedef {'bad_json' | 'unknown_type' | 'missing_field' | 'invalid_field' | 'too_large' | 'unauthenticated'
+ *   | 'token_expired' | 'forbidden' | 'not_joined' | 'not_found' | 'method_not_allowed' | 'channel_full'
+ *   | 'too_many_channels' | 'rate_limited' | 'presence_disabled' | 'unavailable' | 'internal'
+ *   | 'invalid_url' | 'no_websocket' | 'unreachable' | 'unsupported_protocol' | 'token_failed' | 'kicked'
+ *   | 'violation' | 'timeout' | 'too_many_requests' | 'superseded' | 'closed' | 'not_initialized'
+ *   | (string & {})} ErrorCode
+ */
+
+/**
  * What was refused, or what went wrong, as one type.
  *
  * `code` is the broker's (see "Errors" in the protocol) or one of the library's own:
@@ -20,7 +30,7 @@
  */
 export class HerenowError extends Error {
   /**
-   * @param {string} code
+   * @param {ErrorCode} code
    * @param {string} message a sentence for people
    * @param {{field?: string, retryAfterMs?: number, closeCode?: number, cause?: unknown, wanted?: boolean}} [more]
    *   `field`: the frame's field that is at fault. `retryAfterMs`: when to try again, in milliseconds
@@ -30,6 +40,7 @@ export class HerenowError extends Error {
   constructor(code, message, more = {}) {
     super(message, more);
     this.name = 'HerenowError';
+    /** @type {ErrorCode} */
     this.code = code;
     this.field = more.field;
     this.retryAfterMs = more.retryAfterMs;

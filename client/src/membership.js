@@ -169,7 +169,7 @@ export class Membership {
   /** @param {Wish} wish @param {object} said */
   #joinFrame({ graceMs, visibleTo }, said) {
     // Nobody asked for just this grace, so a broker that allows less shall not refuse it.
-    const usual = Math.min(this.#client.graceMs, this.#client.welcome.limits.graceMs);
+    const usual = Math.min(this.#client.graceMs, this.#client.welcome?.limits.graceMs ?? Infinity);
     return { type: 'join', channel: this.#host.name, ...said, graceMs: graceMs ?? usual, visibleTo };
   }
 

@@ -3,8 +3,11 @@
 import { bind } from './bound.js';
 import { call } from './emitter.js';
 
+/** @typedef {import('./replica.js').Attributes} Attributes */
+
 /**
  * The fields of the protocol's `status` frame.
+ * @template {object} [I=Attributes] what tokens say of users
  * @typedef {object} Status
  * @property {string} user
  * @property {boolean} live whether it is kept up to date: false while there is no connection
@@ -13,20 +16,21 @@ import { call } from './emitter.js';
  * @property {boolean} busy
  * @property {number} [waitTime] minutes
  * @property {string} [text]
- * @property {Record<string, unknown>} [info]
+ * @property {I} [info]
  * @property {number} [lastSeen]
  * @property {number} [createdAt]
  * @property {number} [updatedAt]
  */
 
-/** @typedef {(status: Status) => void} Watcher */
-/** @typedef {{watcher: Watcher, live: boolean}} Watch each call of `watch` is one */
+/** @template {object} [I=Attributes] @typedef {(status: Status<I>) => void} Watcher */
+/** @typedef {{watcher: Watcher<any>, live: boolean}} Watch each call of `watch` is one */
 
 /** Names in one frame: 50 of the longest fit into a message. */
 const BATCH = 50;
 
+/** @template {object} [I=Attributes] */
 export class User {
-  /** What was told last. @type {Status | null} */
+  /** What was told last. @type {Status<I> | null} */
   status = null;
   /** @type {Set<Watch>} */
   #watches = new Set();
@@ -47,7 +51,7 @@ export class User {
   /**
    * Hears the status as soon as it is known, and again whenever it changes. What is refused is told
    * by the client's `error`.
-   * @param {Watcher} watcher
+   * @param {Watcher<I>} watcher
    * @param {{live?: boolean}} [options] `live`: also when the connection is lost, and when it is back
    * @returns {() => void} ends it
    */
@@ -64,7 +68,7 @@ export class User {
     };
   }
 
-  /** @param {Status} status @internal */
+  /** @param {Status<I>} status @internal */
   told(status) {
     const before = this.status;
     this.status = status;
@@ -80,7 +84,7 @@ export class User {
 }
 
 export class Users {
-  /** @type {Map<string, User>} */
+  /** @type {Map<string, User<any>>} */
   #all = new Map();
   /** Whom there is something to say of at the end of this turn, all in one. @type {Set<string>} */
   #due = new Set();
@@ -91,7 +95,7 @@ export class Users {
     this.#client = client;
   }
 
-  /** @param {string} id */
+  /** @param {string} id @returns {User<any>} */
   get(id) {
     const user = this.#all.get(id) ?? new User(this, id);
     this.#all.set(id, user);

@@ -14,8 +14,8 @@ use crate::attributes::{AttributeMap, shallow};
 use crate::error::{ErrorCode, Refusal, shorten};
 use crate::name::{ChannelName, UserId};
 use crate::request::{
-    ClientFrame, Epoch, FrameId, Heartbeat, Lease, Level, MAX_ID_BYTES, MAX_USERS, Request, Sight, Since,
-    Token,
+    ClientFrame, Epoch, FrameId, Heartbeat, Lease, Level, MAX_ID_BYTES, MAX_USERS, Request, Sight,
+    Since, Token,
 };
 use crate::role::Audience;
 use crate::status::{MAX_WAIT_MINUTES, StatusPatch};
@@ -99,6 +99,7 @@ pub fn lease(text: &str) -> Result<Lease, Refusal> {
     let fields = fields(text)?;
     Ok(Lease {
         attributes: fields.attributes.map(attributes).transpose()?,
+        merge: fields.merge()?,
         visible_to: fields.visible_to.map(audience).transpose()?,
         away: fields.away()?,
         ttl_ms: integer(fields.ttl_ms, "ttlMs")?,
@@ -151,6 +152,7 @@ impl Fields<'_> {
             "join" => Request::Join {
                 channel: self.channel()?,
                 attributes: self.attributes.map(attributes).transpose()?,
+                merge: self.merge()?,
                 grace_ms: integer(self.grace_ms, "graceMs")?,
                 visible_to: self.visible_to.map(audience).transpose()?,
                 away: self.away()?,
@@ -163,7 +165,7 @@ impl Fields<'_> {
             "setAttributes" => Request::SetAttributes {
                 channel: self.channel()?,
                 attributes: attributes(required(self.attributes, "attributes")?)?,
-                merge: self.merge.map(|raw| boolean(raw, "merge")).transpose()?.unwrap_or(false),
+                merge: self.merge()?,
                 ttl_ms: integer(self.ttl_ms, "ttlMs")?,
             },
             "subscribe" => Request::Subscribe {
@@ -198,6 +200,10 @@ impl Fields<'_> {
 
     fn channel(&self) -> Result<ChannelName, Refusal> {
         channel(required(self.channel, "channel")?, "channel")
+    }
+
+    fn merge(&self) -> Result<bool, Refusal> {
+        Ok(self.merge.map(|raw| boolean(raw, "merge")).transpose()?.unwrap_or(false))
     }
 
     fn user(&self) -> Result<Option<UserId>, Refusal> {

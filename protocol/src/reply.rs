@@ -376,6 +376,10 @@ pub enum ServerFrame {
         /// When to try again, in milliseconds from now.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
+        /// The broker's wall clock in milliseconds since 1970, where a token was refused for its
+        /// times: so whoever made it sees by how much the clocks differ.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        now: Option<u64>,
     },
     /// A channel's state at `seq`. Replaces what the client knew, once the last part has come.
     Snapshot {
@@ -477,6 +481,7 @@ impl ServerFrame {
             message: refusal.message,
             field: refusal.field.map(Cow::Borrowed),
             retry_after_ms: refusal.retry_after_ms,
+            now: refusal.now,
         }
     }
 }

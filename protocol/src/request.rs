@@ -37,6 +37,11 @@ pub struct Lease {
     /// the broker was told otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attributes: Option<AttributeMap>,
+    /// Patch top-level keys of what is there instead of replacing all, also where only grace kept
+    /// the member.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
+    pub merge: bool,
     /// Who may see the member; absent: as it was, or everyone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visible_to: Option<Audience>,
@@ -274,9 +279,15 @@ pub enum Request {
     Join {
         /// The channel to be present in.
         channel: ChannelName,
-        /// The member's attributes; absent: none, or what a living tab of the user set.
+        /// The member's attributes, or the keys to patch; absent: none, or what a living tab of the
+        /// user set. A null value means no such key.
         #[serde(skip_serializing_if = "Option::is_none")]
         attributes: Option<AttributeMap>,
+        /// Patch top-level keys of what is there instead of replacing all, also where only grace kept
+        /// the member.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
+        merge: bool,
         /// How long the member stays when this connection is lost, in milliseconds.
         #[serde(skip_serializing_if = "Option::is_none")]
         grace_ms: Option<u64>,

@@ -57,6 +57,7 @@ pub fn parse(line: &str) -> Result<Request, Refusal> {
         "join" => Request::Join {
             channel: channel(words.next())?,
             attributes: attributes(&mut words)?,
+            merge: false,
             grace_ms: None,
             visible_to: None,
             away: None,
@@ -150,9 +151,7 @@ fn channel(word: Option<&str>) -> Result<ChannelName, Refusal> {
 }
 
 /// The channels that are named; `None` if no word is left.
-fn channels<'a>(
-    words: impl Iterator<Item = &'a str>,
-) -> Result<Option<Vec<ChannelName>>, Refusal> {
+fn channels<'a>(words: impl Iterator<Item = &'a str>) -> Result<Option<Vec<ChannelName>>, Refusal> {
     let channels: Vec<_> = words.map(|word| channel(Some(word))).collect::<Result<_, _>>()?;
     Ok((!channels.is_empty()).then_some(channels))
 }

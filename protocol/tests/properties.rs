@@ -182,13 +182,16 @@ fn request() -> impl Strategy<Value = Request> {
     let level = prop_oneof![Just(Level::Auto), Just(Level::Events), Just(Level::Count)];
     let number = || option::of(any::<u64>());
     prop_oneof![
-        (channel(), option::of(map()), number(), option::of(audience()), option::of(any::<bool>()))
-            .prop_map(|(channel, attributes, grace_ms, visible_to, away)| Request::Join {
-                channel,
-                attributes,
-                grace_ms,
-                visible_to,
-                away
+        (
+            channel(),
+            option::of(map()),
+            any::<bool>(),
+            number(),
+            option::of(audience()),
+            option::of(any::<bool>())
+        )
+            .prop_map(|(channel, attributes, merge, grace_ms, visible_to, away)| {
+                Request::Join { channel, attributes, merge, grace_ms, visible_to, away }
             }),
         (any::<bool>(), option::of(vec(channel(), 0..4)))
             .prop_map(|(away, channels)| Request::Away { away, channels }),

@@ -57,6 +57,7 @@ impl Desk {
             user: user.clone(),
             source,
             attributes: lease.attributes,
+            merge: lease.merge,
             info: caller.info().cloned(),
             visible_to: lease.visible_to,
             away: lease.away,

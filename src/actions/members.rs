@@ -18,8 +18,10 @@ pub struct Joining {
     pub user: UserId,
     /// What keeps it present from now on.
     pub source: Source,
-    /// Its attributes; `None`: as they are.
+    /// Its attributes, or the keys to patch; `None`: as they are.
     pub attributes: Option<AttributeMap>,
+    /// Patch instead of replace.
+    pub merge: bool,
     /// Who may see it; `None`: as before.
     pub visible_to: Option<Audience>,
     /// Whether the user is away from the source; `None`: as before.
@@ -56,12 +58,13 @@ impl Desk {
         joining: Joining,
         now: Now,
     ) -> Result<Arc<Channel>, Refusal> {
-        let Joining { user, source, attributes, visible_to, away, grace_ms } = joining;
+        let Joining { user, source, attributes, merge, visible_to, away, grace_ms } = joining;
         caller.may_join(at.name(), &user)?;
         check_between("graceMs", grace_ms, 0, self.rules().max_grace_ms)?;
         let info = caller.info().cloned();
         let lasts = Lasts::Connection { grace_ms };
-        let command = Command::Join { user, source, attributes, info, visible_to, away, lasts };
+        let command =
+            Command::Join { user, source, attributes, merge, info, visible_to, away, lasts };
         self.hub.enter(at, |door| {
             door.apply(command, now)?;
             Ok(Arc::clone(door.channel()))

@@ -58,9 +58,9 @@ impl Client {
         }
         match request {
             Request::Heartbeat { channels } => Ok(self.heartbeat(channels, now)),
-            Request::Join { channel, attributes, grace_ms, visible_to, away } => {
+            Request::Join { channel, attributes, merge, grace_ms, visible_to, away } => {
                 let grace_ms = grace_ms.unwrap_or(0);
-                self.join(sending, channel, attributes, visible_to, away, grace_ms, now)
+                self.join(sending, channel, (attributes, merge), visible_to, away, grace_ms, now)
             }
             Request::Away { away, channels } => Ok(self.set_away(away, channels, now)),
             Request::Leave { channel } => Ok(self.leave(channel, now)),

@@ -23,7 +23,7 @@ impl Client {
         &mut self,
         sending: &Sending<'_>,
         name: ChannelName,
-        attributes: Option<AttributeMap>,
+        (attributes, merge): (Option<AttributeMap>, bool),
         visible_to: Option<Audience>,
         away: Option<bool>,
         grace_ms: u64,
@@ -34,7 +34,8 @@ impl Client {
         places.check_room(&name, rules.max_channels)?;
         let as_it_was = places.find(&name).filter(|place| place.joined).map(|place| place.away);
         let away = away.or(as_it_was).unwrap_or(self.away);
-        let joining = Joining { user, source, attributes, visible_to, away: Some(away), grace_ms };
+        let joining =
+            Joining { user, source, attributes, merge, visible_to, away: Some(away), grace_ms };
         let held = places.held(&name);
         let at = held.as_ref().map_or(At::Named(&name), At::Held);
         let channel = desk.join(Self::caller(outlet, sending), at, joining, now)?;

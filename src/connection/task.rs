@@ -77,7 +77,8 @@ fn welcome(
     let frame = rules.welcome(desk, outlet, now);
     let mut sending = outlet.lock();
     let access = sending.access().cloned();
-    let away = desk.hub().user_connected(outlet, access.as_ref().map(|access| access.info()), now)?;
+    let away =
+        desk.hub().user_connected(outlet, access.as_ref().map(|access| access.info()), now)?;
     // Sent with the first look.
     dialect.reply(&mut sending, &frame);
     drop(sending);

@@ -9,14 +9,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use herenow_protocol::reply::{InForce, LevelReason, SnapshotReason};
-use herenow_protocol::{ServerFrame, encode};
+use herenow_protocol::{ChannelName, Epoch, ServerFrame, encode};
 
 use super::channel::Channel;
 use super::pace::Pace;
 use crate::auth::{Access, Caller};
 use crate::clock::Clock;
 use crate::delivery::{Backlog, Cursor, SharedFrame, Subscription};
-use crate::limits::{OWN_PARTS, PART_BYTES, PASS_BATCH};
+use crate::limits::{OWN_PART_BYTES, OWN_PARTS, PART_BYTES, PASS_BATCH};
 use crate::metrics::Metrics;
 use crate::presence::{Part, Rest, SnapshotPlace, Viewer};
 
@@ -40,6 +40,7 @@ type Encoded = Vec<((SnapshotReason, bool, bool), Arc<SharedFrame>)>;
 /// What of a snapshot lies before its riders.
 struct Leg {
     part: Part,
+    epoch: Epoch,
     /// From where the part after it goes on; `None`: this is the last that everyone gets.
     next: Option<Rest>,
     /// Some viewers may see more than is in the parts for everyone.
@@ -71,7 +72,7 @@ impl Convoy {
         let mut rest = Some(Rest::Public(u64::MAX));
         while let Some(from) = rest.filter(|_| !self.0.is_empty()) {
             let began = clock.elapsed();
-            let mut leg = Leg::new(channel, from);
+            let mut leg = Leg::new(channel, from, self.0.len());
             rest = leg.next;
             let mut riders = std::mem::take(&mut self.0);
             pace.spent(clock.elapsed() - began);
@@ -99,19 +100,23 @@ impl Convoy {
 }
 
 impl Leg {
-    fn new(channel: &Channel, from: Rest) -> Self {
+    /// The part at `from`, which so many ride to: the fewer they are the smaller it is, since whoever
+    /// does not take it whole keeps all of it alive. So nobody comes to more than its own part.
+    fn new(channel: &Channel, from: Rest, riders: usize) -> Self {
+        let bytes = PART_BYTES.min(riders * OWN_PART_BYTES);
         let look = channel.look();
         let presence = look.presence();
         let begin = presence.begin_snapshot(SnapshotReason::Subscribed);
         let place = SnapshotPlace { rest: from, ..begin };
-        let (part, next) = presence.snapshot_part(place, Viewer::Public, PART_BYTES);
+        let (part, next) = presence.snapshot_part(place, Viewer::Public, bytes);
         let hides = next.is_none() && presence.hides();
-        Self { part, next: next.map(|place| place.rest), hides, encoded: Encoded::new() }
+        let (epoch, next) = (presence.epoch(), next.map(|place| place.rest));
+        Self { part, epoch, next, hides, encoded: Encoded::new() }
     }
 
     fn shared(
         &mut self,
-        channel: &Channel,
+        name: &ChannelName,
         reason: SnapshotReason,
         switch: bool,
         more: bool,
@@ -122,13 +127,12 @@ impl Leg {
         }
         let mut out = Vec::new();
         if switch {
-            let (channel, level) = (channel.name().clone(), InForce::Events);
+            let (channel, level) = (name.clone(), InForce::Events);
             let frame = ServerFrame::Level { channel, level, reason: LevelReason::Size };
             encode::text_message(&frame, &mut out);
         }
-        let epoch = channel.look().presence().epoch();
         (self.part.reason, self.part.more) = (reason, more);
-        encode::text_message(&self.part.frame(channel.name(), epoch), &mut out);
+        encode::text_message(&self.part.frame(name, self.epoch), &mut out);
         let shared = SharedFrame::new(out);
         self.encoded.push((key, Arc::clone(&shared)));
         shared
@@ -150,7 +154,7 @@ impl Rider {
             None => None,
         };
         let first = !matches!(self.at, Cursor::Within(_));
-        let shared = leg.shared(channel, self.reason, self.switch && first, rest.is_some());
+        let shared = leg.shared(channel.name(), self.reason, self.switch && first, rest.is_some());
         let to = place_of(leg.part.seq, self.reason, rest);
         let told = self.sub.visit(self.at, to, &shared, backlog);
         // Here and nowhere else a subscriber begins one, whatever made it want one. Where the socket
@@ -178,7 +182,7 @@ impl Rider {
         while let Cursor::Within(place) = self.at {
             let look = channel.look();
             let viewer = viewer(&self.sub, access.as_deref());
-            let (part, next) = look.presence().snapshot_part(place, viewer, PART_BYTES);
+            let (part, next) = look.presence().snapshot_part(place, viewer, OWN_PART_BYTES);
             let epoch = look.presence().epoch();
             drop(look);
             if told.len() == OWN_PARTS {

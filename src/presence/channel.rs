@@ -111,11 +111,12 @@ impl ChannelState {
         let now = if now.mono_ms < self.latest.mono_ms { self.latest } else { now };
         self.latest = now;
         let gone = match command {
-            Command::Join { user, source, attributes, info, visible_to, away, lasts } => {
+            Command::Join { user, source, attributes, merge, info, visible_to, away, lasts } => {
                 let membership = self.members.get(&user);
                 let as_it_was = || membership.and_then(|member| member.holds.away_of(source));
                 let away = away.or_else(as_it_was).unwrap_or_default();
                 let (hold, ends_ms) = hold_of(source, away, lasts, now);
+                let attributes = (attributes, merge);
                 let (appeared, _) = self.with_sources(&user, now, &mut told, |channel| {
                     channel.join(&user, hold, attributes, info, visible_to, now, bounds)
                 });
@@ -193,24 +194,30 @@ impl ChannelState {
         &mut self,
         user: &UserId,
         hold: Hold,
-        attributes: Option<AttributeMap>,
+        (written, merge): (Option<AttributeMap>, bool),
         info: Option<Attributes>,
         visible_to: Option<Audience>,
         now: Now,
         bounds: &Bounds,
     ) -> Result<bool, Refusal> {
-        let brought = attributes.map(|map| Attributes::from_map(&map));
+        let membership = self.members.get(user);
+        let only_in_grace = membership.is_some_and(|m| !m.holds.iter().any(Hold::is_live));
+        // A member that only grace kept starts from what it brings, unless that is merged; a
+        // returning tab never wipes what a living one set.
+        let brought = match &written {
+            Some(written) => Some(wrote(membership, written, merge)),
+            None => (only_in_grace && !merge).then_some(Attributes::EMPTY),
+        };
         if let Some(attributes) = &brought {
             check_attributes(attributes, bounds)?;
         }
-        let Some(membership) = self.members.get(user) else {
+        let Some(membership) = membership else {
             let visible_to = visible_to.unwrap_or_default();
             self.check_room(&visible_to, bounds)?;
             let profile = Profile { info: info.unwrap_or_default(), visible_to };
             self.insert(user, hold, brought.unwrap_or_default(), profile, now);
             return Ok(true);
         };
-        let only_in_grace = !membership.holds.iter().any(Hold::is_live);
         let visible_to = visible_to.or(only_in_grace.then_some(Audience::EVERYONE));
         let restricted = membership.member.is_restricted();
         if let Some(visible_to) = visible_to.as_ref().filter(|to| to.is_everyone() == restricted) {
@@ -219,11 +226,10 @@ impl ChannelState {
         let Some(membership) = self.members.get_mut(user) else { return Ok(false) };
         membership.holds.retain(|held| held.is_live() && held.source != hold.source);
         membership.holds.push(hold);
-        // A member that only grace kept starts from what it brings; a returning tab never wipes
-        // what a living one set.
-        let brought = brought.or(only_in_grace.then_some(Attributes::EMPTY));
-        if brought.is_some() {
-            membership.forget_keys();
+        match &written {
+            Some(written) if merge => membership.note_written(written, None),
+            _ if brought.is_some() => membership.forget_keys(),
+            _ => {}
         }
         self.change_member(user, brought, info, visible_to, Cause::Own, now);
         Ok(false)
@@ -265,11 +271,7 @@ impl ChannelState {
             .get_mut(user)
             .filter(|m| m.has_live(source))
             .ok_or_else(Refusal::not_joined)?;
-        let attributes = if merge {
-            membership.member.attributes.patched(written)
-        } else {
-            Attributes::from_map(written)
-        };
+        let attributes = wrote(Some(membership), written, merge);
         check_attributes(&attributes, bounds)?;
         if !merge {
             // Deadlines of keys that are no more would pile up: only the keys that attributes may
@@ -362,6 +364,14 @@ fn hold_of(source: Source, away: bool, lasts: Lasts, now: Now) -> (Hold, Option<
             let ends = Ends { at_ms, reason: LossReason::Lease, last_seen };
             (Hold { source, said: Said::new(0, away), ends: Some(Box::new(ends)) }, Some(at_ms))
         }
+    }
+}
+
+/// What a member's attributes become by a write.
+fn wrote(membership: Option<&Membership>, written: &AttributeMap, merge: bool) -> Attributes {
+    match membership.filter(|_| merge) {
+        Some(membership) => membership.member.attributes.patched(written),
+        None => Attributes::from_map(written),
     }
 }
 

@@ -16,8 +16,10 @@ pub enum Command {
         user: UserId,
         /// What keeps the member present from now on.
         source: Source,
-        /// The attributes that it brings.
+        /// The attributes that it brings, or the keys to patch. A null value means no such key.
         attributes: Option<AttributeMap>,
+        /// Patch instead of replace; what only grace kept is patched too.
+        merge: bool,
         /// Name, avatar and the like; `None`: the caller does not know them.
         info: Option<Attributes>,
         /// Which viewers may see the member from now on; `None`: as before.

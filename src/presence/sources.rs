@@ -63,7 +63,13 @@ impl ChannelState {
     }
 
     /// Whether the member vanished.
-    pub(super) fn remove_source(&mut self, user: &UserId, source: Source, cause: Cause, now: Now) -> bool {
+    pub(super) fn remove_source(
+        &mut self,
+        user: &UserId,
+        source: Source,
+        cause: Cause,
+        now: Now,
+    ) -> bool {
         let Some(membership) = self.members.get_mut(user) else { return false };
         let gone = membership.holds.retain(|hold| hold.source != source);
         if gone == 0 || !membership.holds.is_empty() {

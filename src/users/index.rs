@@ -50,9 +50,11 @@ impl User {
             return Kept::Not;
         }
         let all = (self.channels.len(), self.connections.len());
-        let away = self.record.as_ref().map(|record| record.aways()).is_some_and(|aways| {
-            (aways.channels as usize, aways.connections as usize) == all
-        });
+        let away = self
+            .record
+            .as_ref()
+            .map(|record| record.aways())
+            .is_some_and(|aways| (aways.channels as usize, aways.connections as usize) == all);
         if away { Kept::Away } else { Kept::Here }
     }
 

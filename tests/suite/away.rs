@@ -66,6 +66,7 @@ impl Desk {
             user: id("ada"),
             source: Source::connection(number),
             attributes: None,
+            merge: false,
             info: None,
             visible_to: None,
             away,

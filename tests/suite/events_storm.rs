@@ -151,6 +151,7 @@ fn change(hub: &Arc<Hub>, random: &mut Rng) {
             user,
             source,
             attributes: Some(attributes),
+            merge: false,
             info: None,
             visible_to: random.bool().then(|| {
                 Audience::parse(random.choice(audiences).unwrap().iter().copied()).unwrap()

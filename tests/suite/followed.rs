@@ -136,7 +136,8 @@ impl Followed {
     fn apply(&mut self, event: Event, again: bool) {
         match event {
             Event::Join { user, info, attributes, away, at } => {
-                let member = MemberView { user: user.clone(), info, attributes, away, joined_at: at };
+                let member =
+                    MemberView { user: user.clone(), info, attributes, away, joined_at: at };
                 let known = self.members.insert(user, member);
                 assert!(again || known.is_none(), "joined twice");
             }

@@ -32,15 +32,41 @@ const ROSTER: usize = 2;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Join { slot: usize, attributes: Option<AttributeMap>, grace_ms: u64, away: Option<bool> },
-    Turn { slot: usize, away: bool },
-    Leave { slot: usize },
-    Close { slot: usize },
-    Drop { slot: usize },
-    Silence { slot: usize },
-    Set { slot: usize, attributes: AttributeMap, merge: bool, ttl_ms: Option<u64> },
-    Pass { ms: u64 },
-    StepWallClock { ms: i64 },
+    Join {
+        slot: usize,
+        attributes: Option<AttributeMap>,
+        merge: bool,
+        grace_ms: u64,
+        away: Option<bool>,
+    },
+    Turn {
+        slot: usize,
+        away: bool,
+    },
+    Leave {
+        slot: usize,
+    },
+    Close {
+        slot: usize,
+    },
+    Drop {
+        slot: usize,
+    },
+    Silence {
+        slot: usize,
+    },
+    Set {
+        slot: usize,
+        attributes: AttributeMap,
+        merge: bool,
+        ttl_ms: Option<u64>,
+    },
+    Pass {
+        ms: u64,
+    },
+    StepWallClock {
+        ms: i64,
+    },
     Tick,
 }
 
@@ -52,9 +78,9 @@ fn attributes() -> impl Strategy<Value = AttributeMap> {
 fn op() -> impl Strategy<Value = Op> {
     let slot = 0..SLOTS;
     prop_oneof![
-        4 => (slot.clone(), prop::option::of(attributes()), prop::sample::select(vec![0, 0, 500, 2_000]),
+        4 => (slot.clone(), prop::option::of(attributes()), any::<bool>(), prop::sample::select(vec![0, 0, 500, 2_000]),
                 prop::option::of(any::<bool>()))
-            .prop_map(|(slot, attributes, grace_ms, away)| Op::Join { slot, attributes, grace_ms, away }),
+            .prop_map(|(slot, attributes, merge, grace_ms, away)| Op::Join { slot, attributes, merge, grace_ms, away }),
         4 => (slot.clone(), any::<bool>()).prop_map(|(slot, away)| Op::Turn { slot, away }),
         2 => slot.clone().prop_map(|slot| Op::Leave { slot }),
         1 => slot.clone().prop_map(|slot| Op::Close { slot }),
@@ -130,11 +156,13 @@ impl Model {
         &mut self,
         user: &UserId,
         id: Source,
-        brought: Option<&AttributeMap>,
+        written: Option<&AttributeMap>,
+        merge: bool,
         grace_ms: u64,
         away: Option<bool>,
     ) -> bool {
-        let brought = brought.map(without_nulls);
+        let known = self.members.get(user).filter(|_| merge).map(|member| &member.attributes);
+        let brought = written.map(|written| patched(known.cloned().unwrap_or_default(), written));
         if brought.as_ref().is_some_and(|map| map.len() > MAX_KEYS) {
             return false;
         }
@@ -148,13 +176,16 @@ impl Model {
             member.sources.retain(|s| s.lost.is_none() && s.id != id);
             member.sources.push(source);
             let turned = member.is_away() != was_away;
-            let new = if only_grace { Some(brought.unwrap_or_default()) } else { brought };
+            // A merging join keeps what it does not name; any other starts anew behind a grace.
+            let wipes = only_grace && !merge;
+            let new = if wipes { Some(brought.unwrap_or_default()) } else { brought };
             if turned {
                 self.caused(user, Cause::Own);
             }
             let Some(member) = self.members.get_mut(user) else { return true };
             if let Some(new) = new {
-                member.deadlines.clear();
+                let goes_on = |key: &String| merge && !written.unwrap().contains_key(key);
+                member.deadlines.retain(|key, _| goes_on(key));
                 if member.attributes != new {
                     member.attributes = new;
                     self.caused(user, Cause::Own);
@@ -242,14 +273,8 @@ impl Model {
         if !member.sources.iter().any(|s| s.id == id && s.lost.is_none()) {
             return false;
         }
-        let mut new = if merge { member.attributes.clone() } else { BTreeMap::new() };
-        for (key, value) in written {
-            if value.is_null() {
-                new.remove(key)
-            } else {
-                new.insert(key.clone(), value.clone())
-            };
-        }
+        let known = if merge { member.attributes.clone() } else { BTreeMap::new() };
+        let new = patched(known, written);
         if new.len() > MAX_KEYS {
             return false;
         }
@@ -358,8 +383,15 @@ fn user(n: usize) -> UserId {
     UserId::parse(&format!("user-{}", n % USERS), "user").unwrap()
 }
 
-fn without_nulls(map: &AttributeMap) -> BTreeMap<String, Value> {
-    map.iter().filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect()
+fn patched(mut known: BTreeMap<String, Value>, written: &AttributeMap) -> BTreeMap<String, Value> {
+    for (key, value) in written {
+        if value.is_null() {
+            known.remove(key)
+        } else {
+            known.insert(key.clone(), value.clone())
+        };
+    }
+    known
 }
 
 fn as_attributes(map: &BTreeMap<String, Value>) -> Attributes {
@@ -458,13 +490,22 @@ impl Pair {
 
     fn run(&mut self, op: Op) {
         match op {
-            Op::Join { slot, attributes, grace_ms, away } => {
+            Op::Join { slot, attributes, merge, grace_ms, away } => {
                 let (user, source) = (user(slot), self.sources[slot]);
-                let expected = self.model.join(&user, source, attributes.as_ref(), grace_ms, away);
+                let written = attributes.as_ref();
+                let expected = self.model.join(&user, source, written, merge, grace_ms, away);
                 let (info, visible_to) = (None, None);
                 let lasts = Lasts::Connection { grace_ms };
-                let command =
-                    Command::Join { user, source, attributes, info, visible_to, away, lasts };
+                let command = Command::Join {
+                    user,
+                    source,
+                    attributes,
+                    merge,
+                    info,
+                    visible_to,
+                    away,
+                    lasts,
+                };
                 assert_eq!(self.apply(command), expected);
             }
             Op::Turn { slot, away } => {
@@ -671,7 +712,10 @@ impl Pair {
     fn replicate(&mut self, event: Event) {
         match event {
             Event::Join { user, attributes, away, at, .. } => {
-                assert!(self.replica.insert(user, (attributes, away, at)).is_none(), "joined twice");
+                assert!(
+                    self.replica.insert(user, (attributes, away, at)).is_none(),
+                    "joined twice"
+                );
             }
             Event::Leave { user, .. } | Event::Timeout { user, .. } => {
                 assert!(self.replica.remove(&user).is_some(), "ended twice");

@@ -164,7 +164,8 @@ impl Replica {
     fn tell(&mut self, event: &Event) {
         match event.clone() {
             Event::Join { user, info, attributes, away, at } => {
-                let member = MemberView { user: user.clone(), info, attributes, away, joined_at: at };
+                let member =
+                    MemberView { user: user.clone(), info, attributes, away, joined_at: at };
                 let before = self.members.insert(user, member);
                 assert!(before.is_none() || self.lags, "joined while present: {before:?}");
             }

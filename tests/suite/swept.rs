@@ -73,7 +73,8 @@ impl Swept {
         for event in events {
             match event {
                 Event::Join { user, info, attributes, away, at } => {
-                    let member = MemberView { user: user.clone(), info, attributes, away, joined_at: at };
+                    let member =
+                        MemberView { user: user.clone(), info, attributes, away, joined_at: at };
                     self.members.insert(user, member);
                 }
                 Event::Leave { user, .. } | Event::Timeout { user, .. } => {

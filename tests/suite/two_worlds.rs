@@ -184,9 +184,7 @@ impl Lane {
                 set["attributes"] = json!({"v": value});
                 set
             }),
-            Act::Turn { away } => {
-                Some(json!({"type": "away", "away": away, "channels": [room]}))
-            }
+            Act::Turn { away } => Some(json!({"type": "away", "away": away, "channels": [room]})),
             Act::Leave => std::mem::take(&mut self.joined[who]).then(|| frame("leave")),
             Act::Subscribe => Some(frame("subscribe")),
             Act::Unsubscribe => Some(frame("unsubscribe")),

@@ -178,7 +178,8 @@ impl Watcher {
     fn apply(&mut self, event: Event) {
         match event {
             Event::Join { user, info, attributes, away, at } => {
-                let member = MemberView { user: user.clone(), info, attributes, away, joined_at: at };
+                let member =
+                    MemberView { user: user.clone(), info, attributes, away, joined_at: at };
                 assert!(self.members.insert(user, member).is_none(), "joined twice");
             }
             Event::Leave { user, .. } | Event::Timeout { user, .. } => {
@@ -254,6 +255,7 @@ impl Scene {
                     user: user(n),
                     source,
                     attributes: value.map(map),
+                    merge: false,
                     info: None,
                     visible_to: audience.map(Result::unwrap),
                     away,
@@ -485,6 +487,7 @@ fn nobody_can_count_the_hidden_by_cursors() {
                 user: UserId::parse(&format!("user-{n}"), "user").unwrap(),
                 source: Source::connection(1 + n as u64),
                 attributes: None,
+                merge: false,
                 info: None,
                 visible_to: Some(audience),
                 away: None,
@@ -510,6 +513,7 @@ fn join(core: &mut ChannelState, user: &str, audience: Option<&[&str]>, now: Now
         user: UserId::parse(user, "user").unwrap(),
         source: Source::connection(number),
         attributes: None,
+        merge: false,
         info: None,
         visible_to: audience.map(|roles| Audience::parse(roles.iter().copied()).unwrap()),
         away: None,
@@ -586,6 +590,7 @@ fn reading_costs_by_what_one_sees() {
             user: UserId::parse(&format!("user-{n}"), "user").unwrap(),
             source: Source::connection(1 + n as u64),
             attributes: None,
+            merge: false,
             info: None,
             visible_to: Some(Audience::parse(audience.iter().copied()).unwrap()),
             away: None,

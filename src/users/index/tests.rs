@@ -175,15 +175,17 @@ impl World {
                     self.users.connection_turned(user, *away, now)
                 })
             }
-            Op::Vanish { channel: number, heard } => known.channels.remove(&number).map(|(since, away)| {
-                let last_seen = self.heard(since, heard);
-                // As long as there is a connection, that knows better.
-                if known.connections.is_empty() {
-                    known.seen.push(last_seen);
-                    known.created_at.get_or_insert(at);
-                }
-                self.users.vanished(user, &channel(number), away, last_seen, now)
-            }),
+            Op::Vanish { channel: number, heard } => {
+                known.channels.remove(&number).map(|(since, away)| {
+                    let last_seen = self.heard(since, heard);
+                    // As long as there is a connection, that knows better.
+                    if known.connections.is_empty() {
+                        known.seen.push(last_seen);
+                        known.created_at.get_or_insert(at);
+                    }
+                    self.users.vanished(user, &channel(number), away, last_seen, now)
+                })
+            }
             Op::Beat { lasts_ms, away } => {
                 let before = known.beat.filter(|(_, ends_at, _)| *ends_at > at);
                 let is_away = away.or(before.map(|(.., away)| away)).unwrap_or(false);

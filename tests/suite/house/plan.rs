@@ -14,7 +14,7 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
     (
         "client/src/",
         &[
-            "carried error replica soon token emitter",
+            "carried error replica shapes soon token emitter",
             "link user channel",
             "client",
             "index",

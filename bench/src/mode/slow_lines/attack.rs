@@ -64,7 +64,8 @@ fn work(
 }
 
 fn come(address: SocketAddr, who: usize, channel: &str) -> Result<TcpStream> {
-    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket =
+        socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_recv_buffer_size(4 << 10)?;
     socket.connect(&address.into())?;
     let mut out = format!(

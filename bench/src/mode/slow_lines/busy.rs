@@ -76,7 +76,8 @@ fn all(subject: &Subject, server: &Server, figures: &mut Figures) -> Result<()> 
     let readers = FIRST..FIRST + READERS;
     let truths = readers.clone().filter_map(|who| guests.view(who).true_since);
     let after: Vec<f64> = truths.map(|at| at.duration_since(quiet).as_secs_f64()).collect();
-    let last = if after.len() == READERS { after.into_iter().fold(0.0, f64::max) } else { f64::NAN };
+    let last =
+        if after.len() == READERS { after.into_iter().fold(0.0, f64::max) } else { f64::NAN };
     let snapshots = readers.map(|who| guests.view(who).snapshots - 1);
     figures.tell(CASE, "receive buffer asked for, KiB", RECEIVE_BUFFER as f64 / 1024.0);
     figures.tell(CASE, "the line's time for the room once, s", once);

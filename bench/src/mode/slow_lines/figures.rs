@@ -45,7 +45,8 @@ impl Figures {
     /// # Errors
     /// If a bound does not hold.
     pub(super) fn judge(&self) -> Result<()> {
-        let bounds = self.0.iter().filter_map(|(.., measured, at_most)| Some((*measured, (*at_most)?)));
+        let bounds =
+            self.0.iter().filter_map(|(.., measured, at_most)| Some((*measured, (*at_most)?)));
         let (held, missed): (Vec<_>, Vec<_>) =
             bounds.partition(|&(measured, at_most)| holds(measured, at_most));
         if !missed.is_empty() {

@@ -57,7 +57,8 @@ impl Guests {
     ) -> Result<()> {
         let first = self.all.len();
         self.all.extend((first..first + count).map(guest));
-        let asked = |guest: &Guest| guest.says.iter().filter(|text| text.contains(r#""id":"#)).count();
+        let asked =
+            |guest: &Guest| guest.says.iter().filter(|text| text.contains(r#""id":"#)).count();
         let goal = self.answered + self.all[first..].iter().map(asked).sum::<usize>();
         swarm.connect(count, deadline, self)?;
         if !swarm.turn_until(deadline, self, |all| all.answered >= goal)? {

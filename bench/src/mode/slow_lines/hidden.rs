@@ -64,8 +64,7 @@ fn growth(subject: &Subject, server: &Server, seen: Seen) -> Result<f64> {
             Seen::ByOneRole => "staff".to_owned(),
             Seen::ByItself => format!("team:{who}"),
         };
-        let says =
-            format!(r#"{{"type":"join","id":1,"channel":"{ROOM}","visibleTo":["{role}"]}}"#);
+        let says = format!(r#"{{"type":"join","id":1,"channel":"{ROOM}","visibleTo":["{role}"]}}"#);
         Guest { says: vec![says], roles: vec![role], ..Guest::default() }
     })?;
     swarm.settle(Duration::from_secs(2), &mut guests)?;

@@ -113,7 +113,8 @@ impl Driver for Ends {
             return Ok(());
         }
         self.ready |= memchr::memmem::find(payload, b"pair0").is_some();
-        let Some(last) = updates_in(payload).last().filter(|last| *last < self.written.len()) else {
+        let Some(last) = updates_in(payload).last().filter(|last| *last < self.written.len())
+        else {
             return Ok(());
         };
         // Those before it are told with it.

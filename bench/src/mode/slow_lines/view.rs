@@ -100,7 +100,9 @@ impl View {
 
     fn look(&mut self) {
         let (present, at_truth) = (self.present, self.at_truth);
-        if self.truth.is_none_or(|(members, numbered, _)| (members, numbered) != (present, at_truth))
+        if self
+            .truth
+            .is_none_or(|(members, numbered, _)| (members, numbered) != (present, at_truth))
         {
             self.true_since = None;
         } else if self.true_since.is_none() {
