@@ -14,10 +14,13 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
     (
         "client/src/",
         &[
-            "carried error replica shapes soon token emitter",
-            "link user channel",
+            "bound clock debug error guest page replica shapes",
+            "address credentials emitter json promise soon",
+            "carried outbox user",
+            "link membership",
+            "channel",
             "client",
-            "index",
+            "index hold",
             "session react",
             "livelike rooms",
         ],
@@ -50,11 +53,11 @@ const NARROW: [(&str, &[&str]); 17] = [
     ("bench/src/mode/kept.rs", &["bench/src/", "protocol/src/", "src/"]),
     // A measuring client knows the broker by its port, and by what stands on the wire.
     ("bench/src/", &["protocol/src/"]),
-    ("client/src/carried.js", &[]),
+    ("client/src/carried.js", &["client/src/json.js", "client/src/promise.js"]),
     ("client/src/replica.js", &[]),
-    ("client/src/session.js", &["client/src/index.js"]),
-    ("client/src/livelike.js", &["client/src/index.js", "client/src/session.js"]),
-    ("client/src/rooms.js", &["client/src/index.js", "client/src/session.js"]),
+    ("client/src/session.js", &["client/src/index.js", "client/src/promise.js"]),
+    ("client/src/livelike.js", &["client/src/promise.js", "client/src/session.js"]),
+    ("client/src/rooms.js", &["client/src/promise.js", "client/src/session.js"]),
     ("client/src/react.js", &[]),
     ("web-demo/app.js", &["web-demo/", "client/src/index.js"]),
     (
