@@ -20,6 +20,8 @@ const HEARTBEAT = '{"type":"heartbeat","id":"hb"}';
 /** Close codes that say: this client is wrong, and coming back will not mend it. */
 const OUR_FAULT = [1002, 1003, 1007, 1009, 4008];
 const TOKEN_EXPIRED = 4102;
+/** For so long a goodbye may take. */
+const GOODBYE_MS = 500;
 /** What no other attempt will mend: there is no such address here, and no WebSocket. */
 const HOPELESS = ['invalid_url', 'no_websocket'];
 /** No wait between two attempts is longer, unless the page wants it otherwise. */
@@ -84,6 +86,8 @@ export class Link {
   #timers = {};
   /** What this connection has to say. @type {Outbox | null} */
   #outbox = null;
+  /** A heartbeat is sent at least this often. */
+  #intervalMs = 0;
   /** When the broker said something last. */
   #heardAt = 0;
   /** Whether there is a connection, or will be if all goes well. */
@@ -214,7 +218,8 @@ export class Link {
       this.#host.onText('out', text);
     });
     this.#openedAt = performance.now();
-    this.#timers.beat = setInterval(() => this.#beat(), frame.heartbeat.intervalMs);
+    this.#intervalMs = frame.heartbeat.intervalMs;
+    this.#rest();
     this.#listen(SILENCE_MS);
     this.state = { phase: 'open' };
     this.#host.onOpen(frame);
@@ -224,6 +229,13 @@ export class Link {
   #beat(patienceMs = isHidden() ? ANSWER_MS : PROBE_MS) {
     this.#outbox?.urge(HEARTBEAT);
     this.#expectAnswer(patienceMs);
+    this.#rest();
+  }
+
+  /** Until the next heartbeat. */
+  #rest() {
+    clearTimeout(this.#timers.beat);
+    this.#timers.beat = setTimeout(() => this.#beat(), this.#intervalMs);
   }
 
   /** A connection that is dead on one side says nothing. @param {number} inMs */
@@ -291,6 +303,8 @@ export class Link {
     this.#socket = null;
     socket.onmessage = socket.onclose = null;
     socket.close(code);
+    // In Node.js the other side, if it is gone, would keep the process for half a minute.
+    if (socket.terminate) setTimeout(() => socket.terminate(), GOODBYE_MS);
   }
 
   /** @param {State} state */
