@@ -8,191 +8,125 @@
  */
 
 import { sorted } from './json.js';
+import { settleAll } from './promise.js';
 
 /** @typedef {import('./replica.js').Attributes} Attributes */
 /** @typedef {import('./error.js').HerenowError} HerenowError */
 /** @typedef {import('./promise.js').Settle} Settle */
 
 /**
- * Somebody who wants to know what became of a call. `left`: how many of its keys have no answer yet.
- * @typedef {{settle: Settle, left: number}} Write
- *
  * One key as it was written last.
  * @typedef {object} Entry
  * @property {unknown} value null: taken away, until the broker knows it
  * @property {number} until when it vanishes by itself
  * @property {boolean} due whether it is to be said
- * @property {Write[] | null} writes who waits for the answer; null once the broker has it
- * @property {Entry} [back] what counts if it is refused: what the broker had of the key
- * @property {Write} [alone] whose it is, if it is said apart from what others wrote: together they were refused
  * @property {boolean} [theirs] somebody else has written it since
- *
- * All keys: that no others are left. `gone`: which there were.
- * @typedef {Entry & {gone: Map<string, Entry>}} Whole
  *
  * @typedef {object} Said something that is being said to the broker
  * @property {Attributes} [attributes]
  * @property {boolean} merge
  * @property {number} [ttlMs]
- * @property {(error: HerenowError | null) => boolean} answered whether a refusal took back what is said next
  * @property {() => void} again it was not heard
+ * @property {Settle} settle the broker has answered
  */
 
 /** For as long as the member is there. */
 const LASTING = Infinity;
+/** Stands among the keys for all that are not ours, while they are to go. */
+const OTHERS = /** @type {string} */ (/** @type {unknown} */ (Symbol('others')));
 
 export class Carried {
   /** @type {Map<string, Entry>} */
   #keys = new Map();
-  /** There while nothing but ours is to be left, and the broker has not confirmed it. @type {Whole | null} */
-  #whole = null;
+  /** What the broker has of it. @type {Map<string, Entry>} */
+  #had = new Map();
   /** Whether nothing was ever said of attributes: then those count that another tab has set. */
   #silent = true;
-  /** Who waits. @type {Set<Write>} */
-  #open = new Set();
+  /** Who waits for something to be said. @type {Set<Settle>} */
+  #waiting = new Set();
 
   /**
    * @param {Attributes} patch a null takes the key away
    * @param {{until?: number, replace?: boolean, settle?: Settle}} [how] `until`: when the keys of the patch
    *   vanish. `replace`: all other keys go. `settle`: is told the broker's answer.
+   * @returns {() => void} nobody waits for the answer any more
    */
   set(patch, { until = LASTING, replace = false, settle = () => {} } = {}) {
-    const before = this.#keys;
-    const keys = Object.entries(patch);
-    /** @type {Write} */
-    const write = { settle, left: keys.length + Number(replace) };
-    this.#open.add(write);
     if (replace) {
-      const gone = new Map([...this.#whole?.gone ?? [], ...before]);
-      const waiting = this.#waiting(this.#whole, ...before.values());
-      this.#whole = { value: null, until: LASTING, due: true, writes: [...waiting, write], gone };
+      this.#keys = new Map([[OTHERS, { value: null, until: LASTING, due: true }]]);
       this.#silent = false;
-      this.#keys = new Map();
     }
-    for (const [key, value] of keys) {
-      const old = before.get(key);
-      const waiting = replace ? [] : this.#waiting(old);
-      const back = old?.writes ? old.back : old;
-      this.#keys.set(key, { value, until: value === null ? LASTING : until, due: true, writes: [...waiting, write], back });
+    for (const [key, value] of Object.entries(patch)) {
+      this.#keys.set(key, { value, until: value === null ? LASTING : until, due: true });
     }
-    if (!write.left) this.#settle(write, null);
-    return () => this.#open.delete(write);
+    this.#waiting.add(settle);
+    return () => this.#waiting.delete(settle);
   }
 
-  /** Whoever waits for entries that will not be said any more. @param {(Entry | null | undefined)[]} entries */
-  #waiting(...entries) {
-    return entries.flatMap((entry) => (entry?.due && entry.writes) || []).filter((write) => this.#open.has(write));
-  }
-
-  /** What a join says. What has its own time, or was refused, is to be said behind it. @param {number} now @returns {Said} */
-  join(now) {
-    /** @type {[string, Entry][]} */
-    const said = [];
+  /**
+   * What is to be said, in as few frames as times allow.
+   * @param {number} now
+   * @param {boolean} [joins] all is, by a join that is the first of them
+   * @returns {Said[]}
+   */
+  say(now, joins = false) {
+    const isAll = joins || this.#keys.get(OTHERS)?.due;
+    /** @type {Map<number, [string, Entry][]>} */
+    const frames = new Map(isAll ? [[LASTING, []]] : []);
     for (const [key, entry] of this.#keys) {
-      if (entry.alone || (entry.until > now && entry.until < LASTING)) entry.due = true;
-      else if (entry.until === LASTING ? !entry.theirs : entry.writes) said.push([key, entry]);
-      else if (entry.until < LASTING) this.#keys.delete(key);
+      const isOver = entry.until <= now;
+      if (isOver && this.#had.get(key) === entry) this.#keys.delete(key);
+      else if (isAll ? !entry.theirs : entry.due) {
+        if (isOver) Object.assign(entry, { value: null, until: LASTING });
+        entry.due = false;
+        frames.set(entry.until, [...frames.get(entry.until) ?? [], [key, entry]]);
+      }
     }
-    const frame = this.#say(said, now, this.#whole);
-    return this.#silent && !said.length ? { ...frame, attributes: undefined } : frame;
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    if (!frames.size) settleAll(waiting, null);
+    return [...frames].map(([until, said], n) => this.#said(said, until - now, waiting, n === frames.size - 1));
   }
 
-  /** What is to be said to who has joined, in as few frames as times and refusals allow. @param {number} now @returns {Said[]} */
-  due(now) {
-    if (this.#whole?.due) return [this.join(now), ...this.due(now)];
-    /** @type {[string, Entry][][]} */
-    const frames = [];
-    for (const said of this.#keys) {
-      const { due, until, alone } = said[1];
-      if (!due) continue;
-      const frame = frames.find(([[, first]]) => first.until === until && first.alone === alone);
-      if (frame) frame.push(said);
-      else frames.push([said]);
-    }
-    return frames.map((said) => this.#say(said, now, null));
-  }
-
-  /** @param {[string, Entry][]} said @param {number} now @param {Whole | null} whole @returns {Said} */
-  #say(said, now, whole) {
-    const until = whole || !said.length ? LASTING : said[0][1].until;
-    for (const [, entry] of said) {
-      entry.due = false;
-      if (entry.until <= now) Object.assign(entry, { value: null, until: LASTING });
-    }
-    if (whole) whole.due = false;
+  /** @param {[string, Entry][]} said @param {number} leftMs @param {Settle[]} waiting @param {boolean} isLast @returns {Said} */
+  #said(said, leftMs, waiting, isLast) {
+    const written = said.filter(([key]) => key !== OTHERS);
+    const merge = written.length === said.length;
     return {
-      attributes: Object.fromEntries(said.map(([key, { value }]) => [key, value])),
-      merge: !whole,
-      ttlMs: until > now && until < LASTING ? Math.ceil(until - now) : undefined,
-      again: () => this.#again(said, whole),
-      answered: (error) => (error ? this.#refused(said, whole, error) : this.#done(said, whole)),
+      attributes: this.#silent && !said.length ? undefined : Object.fromEntries(written.map(([key, { value }]) => [key, value])),
+      merge,
+      ttlMs: leftMs < LASTING ? Math.ceil(leftMs) : undefined,
+      again: () => {
+        for (const [key] of said) Object.assign(this.#keys.get(key) ?? {}, { due: true });
+        for (const settle of waiting) this.#waiting.add(settle);
+      },
+      settle: (error) => {
+        if (error) this.#refused(said, merge);
+        else this.#done(said, merge);
+        if (error || isLast) settleAll(waiting, error);
+      },
     };
   }
 
-  /** @param {[string, Entry][]} said @param {Whole | null} whole */
-  #again(said, whole) {
-    for (const [key, entry] of said) this.#renew(entry, this.#keys.get(key) ?? this.#whole);
-    if (whole) this.#renew(whole, this.#whole);
-  }
-
-  /** Said again, unless something newer is said instead of it. @param {Entry} entry @param {Entry | null} newest */
-  #renew(entry, newest) {
-    if (newest === entry) entry.due = true;
-    else if (newest?.writes) newest.writes.push(...entry.writes ?? []);
-    else this.#close(entry, null);
-  }
-
-  /** @param {[string, Entry][]} said @param {Whole | null} whole */
-  #done(said, whole) {
+  /** @param {[string, Entry][]} said @param {boolean} merge */
+  #done(said, merge) {
+    if (!merge) this.#had.clear();
     for (const [key, entry] of said) {
-      const newest = this.#keys.get(key);
       const isGone = entry.value === null;
-      if (newest !== entry && newest?.writes) newest.back = isGone ? undefined : entry;
-      if (newest === entry && isGone) this.#keys.delete(key);
-      this.#close(entry, null);
+      put(this.#had, key, isGone ? undefined : entry);
+      if (isGone && this.#keys.get(key) === entry) this.#keys.delete(key);
     }
-    if (whole) this.#close(whole, null);
-    if (this.#whole === whole) this.#whole = null;
-    return false;
   }
 
-  /** @param {[string, Entry][]} said @param {Whole | null} whole @param {HerenowError} error */
-  #refused(said, whole, error) {
-    const ours = said.filter(([, { writes }]) => writes);
-    const writers = new Set(ours.map(([, { writes }]) => writes?.at(-1)));
-    // Whose fault it is shows when each is said apart.
-    if (!whole && writers.size > 1) {
-      for (const [, entry] of ours) entry.alone = entry.writes?.at(-1);
-      this.#again(ours, null);
-      return true;
-    }
-    for (const [key, entry] of ours) {
-      if (this.#keys.get(key) === entry) put(this.#keys, key, entry.back);
-      this.#close(entry, error);
-    }
-    if (whole && this.#whole === whole) {
-      this.#whole = null;
-      for (const [key, entry] of whole.gone) if (!this.#keys.has(key)) put(this.#keys, key, entry.writes ? entry.back : entry);
-    }
-    if (whole) this.#close(whole, error);
-    return ours.length > 0 || Boolean(whole);
+  /** Takes it back to what the broker has, but for what was written since. @param {[string, Entry][]} said @param {boolean} merge */
+  #refused(said, merge) {
+    for (const [key, entry] of said) if (this.#keys.get(key) === entry) put(this.#keys, key, this.#had.get(key));
+    if (!merge) this.#keys = new Map([...this.#had, ...this.#keys]);
   }
 
-  /** The broker has answered. @param {Entry} entry @param {HerenowError | null} error */
-  #close(entry, error) {
-    const writes = entry.writes ?? [];
-    Object.assign(entry, { writes: null, back: undefined, alone: undefined });
-    for (const write of writes) if (--write.left === 0 || error) this.#settle(write, error);
-  }
-
-  /** @param {Write} write @param {HerenowError | null} error */
-  #settle(write, error) {
-    if (this.#open.delete(write)) write.settle(error);
-  }
-
-  /** Nobody waits any more. @param {HerenowError} error */
+  /** Nobody says it any more. @param {HerenowError} error */
   end(error) {
-    for (const write of this.#open) this.#settle(write, error);
+    settleAll(this.#waiting, error);
   }
 
   /**
@@ -201,7 +135,7 @@ export class Carried {
    * @param {Attributes} attributes as the broker has them
    */
   follow(attributes) {
-    for (const [key, entry] of this.#keys) entry.theirs = !entry.writes && sorted(attributes[key]) !== sorted(entry.value);
+    for (const [key, entry] of this.#had) entry.theirs = sorted(attributes[key]) !== sorted(entry.value);
   }
 
   /** What takes a patch back. @param {Attributes} patch @returns {Attributes} */

@@ -3,6 +3,7 @@
  * and telling the page what truly changed.
  */
 
+import { clock } from './clock.js';
 import { Emitter } from './emitter.js';
 import { HerenowError } from './error.js';
 import { copy, sorted } from './json.js';
@@ -14,7 +15,6 @@ import { soon } from './soon.js';
 /** @typedef {import('./replica.js').Attributes} Attributes */
 /** @typedef {import('./replica.js').Change} Change */
 /** @typedef {import('./replica.js').Reason} Reason */
-/** @typedef {import('./client.js').Saying} Saying */
 /** @typedef {import('./promise.js').Settle} Settle */
 
 /**
@@ -30,7 +30,7 @@ import { soon } from './soon.js';
  * @template {object} [A=Attributes]
  * @template {object} [I=Attributes]
  * @typedef {object} PresenceEvent
- * @property {Change['event']} event
+ * @property {'join' | 'leave' | 'timeout' | 'updateAttributes'} event
  * @property {string} channel
  * @property {string} user
  * @property {I} [info] what the user's token says
@@ -64,8 +64,8 @@ import { soon } from './soon.js';
  * @property {HerenowError} error what no promise tells: we are out, or do not watch any more
  */
 
-/** What we did is waited for so long until observers are told; the broker gathers for a second at most. */
-const SHOWN_MS = 1_000;
+/** So long we wait until observers are told what we did: the broker gathers for a second at most. */
+const SHOWN_MS = 1_500;
 
 /**
  * @template {object} [A=Attributes] what members carry
@@ -81,8 +81,6 @@ export class Channel extends Emitter {
   /** What we asked for; null when we do not watch. @type {'auto' | 'events' | 'count' | null} */
   #level = null;
   #membership;
-  /** What is to be said of the subscription. */
-  #due = false;
   /** Who waits for the first state. @type {Set<Settle>} */
   #watching = new Set();
   /** Who waits until we watch no longer. @type {Set<Settle>} */
@@ -192,9 +190,8 @@ export class Channel extends Emitter {
    */
   join(attributes, options = {}) {
     return this.#client.promise((settle) => {
-      const wish = attributes && copy(attributes, 'invalid_attributes', 'attributes');
-      const shows = () => this.#shows(wish ?? {});
-      this.#membership.join(wish, copy(options, 'invalid_attributes', 'options'), this.#shown(shows, settle));
+      const wish = attributes && copyAttributes(attributes);
+      this.#membership.join(wish, copy(options, 'invalid_options', 'options'), this.#shown(() => this.#shows(wish ?? {}), settle));
       for (const write of this.#early) write();
     }, true);
   }
@@ -217,16 +214,17 @@ export class Channel extends Emitter {
    */
   setAttributes(patch, { ttl, replace = false } = {}) {
     return this.#client.promise((settle) => {
-      const wish = copy(patch, 'invalid_attributes', 'attributes');
+      const wish = copyAttributes(patch);
       if (ttl !== undefined && !(ttl > 0 && ttl < Infinity)) {
         return settle(new HerenowError('invalid_field', 'ttl must be a number of milliseconds above 0', { field: 'ttl' }));
       }
+      const until = ttl && clock() + ttl;
       const shown = this.#shown(() => this.#shows(wish), settle, false);
       /** @type {(() => void) | void} */
       let cancel;
       const write = () => {
         this.#early.delete(write);
-        cancel = this.#membership.set(wish, { ttl, replace }, shown);
+        cancel = this.#membership.set(wish, { until, replace }, shown);
       };
       if (this.joined !== 'out') write();
       else this.#early.add(write);
@@ -291,12 +289,13 @@ export class Channel extends Emitter {
     this.#take(step);
     if (step.gap) this.#sendSubscribe();
     if (frame.type === 'count') this.#look(true);
-    if (this.live && frame.type !== 'presence') this.#watches();
+    if (this.live && /snapshot|count/.test(frame.type)) this.#watches();
   }
 
   /** Our membership ended, or our rights, without our asking. @param {string} reason @internal */
   removed(reason) {
-    this.#membership.removed();
+    this.#membership.interrupted();
+    this.#membership.restore();
     // Which of our rights ended is not told; asked again, the broker names the one that is missing.
     if (reason === 'rights' && this.#level !== null) this.#sendSubscribe();
   }
@@ -339,44 +338,23 @@ export class Channel extends Emitter {
     for (const look of this.#showing) look(ours);
   }
 
+  /** Says whether, and how, we watch when that may be sent. */
   #sendSubscribe() {
-    this.#due = true;
-    this.#client.post(this, () => this.#frames());
-  }
-
-  /** @returns {Saying[]} */
-  #frames() {
-    const level = this.#level;
-    if (!this.#due) return [];
-    this.#due = false;
-    if (level === null) return [this.#unsubscribeFrame()];
-    settleAll(this.#ending, null);
-    return [{
-      frame: { type: 'subscribe', channel: this.name, level, since: replica.since(this.#replica) },
-      again: () => {
-        this.#due = level === this.#level;
-      },
-      settle: (error, answer) => {
-        if (level !== this.#level) return;
-        if (error) return this.#endSubscription(error);
-        if (!answer.resumed) return; // a snapshot or a count follows
-        this.#take(replica.resumed(this.#replica));
-        this.#watches();
-      },
-    }];
-  }
-
-  /** @returns {Saying} */
-  #unsubscribeFrame() {
-    return {
-      frame: { type: 'unsubscribe', channel: this.name },
-      // A subscribe that came since is newer.
-      again: () => {
-        if (this.#level === null) this.#due = true;
-        else settleAll(this.#ending, null);
-      },
-      settle: (error) => settleAll(this.#ending, error),
-    };
+    this.#client.post(this, () => {
+      const [level, channel] = [this.#level, this.name];
+      if (level === null) return [{ frame: { type: 'unsubscribe', channel }, settle: (error) => settleAll(this.#ending, error) }];
+      settleAll(this.#ending, null);
+      return [{
+        frame: { type: 'subscribe', channel, level, since: replica.since(this.#replica) },
+        settle: (error, answer) => {
+          if (level !== this.#level) return;
+          if (error) return this.#endSubscription(error);
+          if (!answer.resumed) return; // a snapshot or a count follows
+          this.#take(replica.resumed(this.#replica));
+          this.#watches();
+        },
+      }];
+    });
   }
 
   /** @param {HerenowError} error */
@@ -441,4 +419,9 @@ export class Channel extends Emitter {
     const { info, attributes } = /** @type {Member} */ (after ?? change.before);
     return { channel: this.name, info, attributes, ...change };
   }
+}
+
+/** @param {Attributes} attributes */
+function copyAttributes(attributes) {
+  return copy(attributes, 'invalid_attributes', 'attributes');
 }

@@ -13,7 +13,7 @@ import * as guest from './guest.js';
 import { copy } from './json.js';
 import { BACK_SOON, Link, MAX_RETRY_MS } from './link.js';
 import { whenShown } from './page.js';
-import { deferred, quietly } from './promise.js';
+import { deferred } from './promise.js';
 import { Users } from './user.js';
 
 /** @typedef {import('./link.js').State} State */
@@ -53,17 +53,13 @@ import { Users } from './user.js';
 /** @typedef {import('./promise.js').Settle} Settle */
 
 /**
- * A frame that has an answer. `again`: it was not heard, since it came too fast; whoever said it is
- * asked anew. If the connection is lost first, only `lost` is called: what is wanted is said again then.
- * @typedef {object} Saying
- * @property {object} frame
- * @property {Settle} settle
- * @property {() => void} again
- * @property {() => void} [lost]
+ * A frame that has an answer. `again`: it was not heard, since it came too fast or the connection was
+ * lost. In the first case its topic has another turn.
+ * @typedef {{frame: object, settle: Settle, again?: () => void}} Saying
  *
- * Something that is asked until it is answered. `lane`: each waits for the answer of the one before.
+ * Something that is asked until it is answered. What is no query waits for the answer of the one before.
  * `due`: not said yet on this connection.
- * @typedef {{frame: object, settle: Settle, lane?: string, due: boolean}} Request
+ * @typedef {{frame: object, settle: Settle, isQuery: boolean, due: boolean}} Request
  */
 
 /** So many requests may wait for their answers. */
@@ -164,14 +160,9 @@ export class Client extends Emitter {
    * @returns {Promise<string[]>}
    */
   getChannels(user, after) {
-    return quietly(this.#channelsOf(user, after));
-  }
-
-  /** @param {string} [user] @param {string} [after] @returns {Promise<string[]>} */
-  async #channelsOf(user, after) {
-    const { channels, next } = await this.request({ type: 'getChannels', user, after });
-    if (next) channels.push(...await this.#channelsOf(user, next));
-    return channels;
+    return this.request({ type: 'getChannels', user, after }, async ({ channels, next }) => (
+      next ? [...channels, ...await this.getChannels(user, next)] : channels
+    ));
   }
 
   /**
@@ -187,11 +178,12 @@ export class Client extends Emitter {
       if (this.#requests.size >= MAX_PENDING) {
         return settle(new HerenowError('too_many_requests', `${MAX_PENDING} requests wait already`));
       }
-      const lane = /^get/.test(said.type) ? undefined : `${said.channel}`;
       /** @type {Request} */
-      const request = { frame: said, lane, due: true, settle: (error, answer) => settle(error, error ?? read(answer)) };
+      const request = {
+        frame: said, isQuery: /^get/.test(said.type), due: true, settle: (error, answer) => settle(error, error ?? read(answer)),
+      };
       this.#requests.add(request);
-      this.#sendRequest(request);
+      this.#sayRequests();
       return () => this.#endRequest(request);
     });
   }
@@ -321,40 +313,35 @@ export class Client extends Emitter {
    * @internal
    */
   ask(frame, settle) {
-    const lost = () => settle(null);
-    if (!this.isOpen) return lost();
-    let due = true;
-    this.post(frame, () => {
-      const frames = due ? [{ frame, settle, lost, again: () => { due = true; } }] : [];
-      due = false;
-      return frames;
-    });
+    if (!this.isOpen) return settle(null);
+    this.post(frame, () => [{ frame, settle, again: () => this.isOpen || settle(null) }]);
   }
 
-  /** @param {Request} request */
-  #sendRequest(request) {
-    const { frame, lane } = request;
-    if (lane && [...this.#requests].find((each) => each.lane === lane) !== request) return;
-    this.post(request, () => {
-      if (!request.due || !this.#requests.has(request)) return [];
-      request.due = false;
-      return [{
-        frame,
-        again: () => { request.due = true; },
-        settle: (error, answer) => {
-          if (this.#endRequest(request)) request.settle(error, answer);
-        },
-      }];
+  /** Says what is asked for and was not said, one at each turn. */
+  #sayRequests() {
+    this.post(this.#requests, () => {
+      let isBusy = false;
+      for (const request of this.#requests) {
+        const { frame, due, isQuery } = request;
+        if (due && (isQuery || !isBusy)) {
+          request.due = false;
+          this.#sayRequests();
+          return [{
+            frame,
+            again: () => { request.due = true; },
+            settle: (error, answer) => this.#endRequest(request) && request.settle(error, answer),
+          }];
+        }
+        isBusy ||= !isQuery;
+      }
+      return [];
     });
   }
 
   /** @param {Request} request @returns {boolean} whether it was waited for */
   #endRequest(request) {
-    const { lane } = request;
-    if (!this.#requests.delete(request)) return false;
-    const next = lane && [...this.#requests].find((each) => each.lane === lane);
-    if (next) this.#sendRequest(next);
-    return true;
+    this.#sayRequests();
+    return this.#requests.delete(request);
   }
 
   /** Before which there is nothing to dial with. @internal */
@@ -412,10 +399,7 @@ export class Client extends Emitter {
     this.#credentials.accepted();
     for (const channel of this.#channels.values()) channel.restore();
     this.#users.restore();
-    for (const request of this.#requests) {
-      request.due = true;
-      this.#sendRequest(request);
-    }
+    this.#sayRequests();
   }
 
   /** @internal */
@@ -423,7 +407,7 @@ export class Client extends Emitter {
     this.#credentials.lost();
     const asked = [...this.#pending.values()];
     this.#pending.clear();
-    for (const { lost } of asked) lost?.();
+    for (const { again } of asked) again?.();
     this.#users.interrupted();
     for (const channel of this.#channels.values()) channel.interrupted();
   }
@@ -458,7 +442,7 @@ export class Client extends Emitter {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
     if (pending && code === 'rate_limited') {
-      pending.again();
+      pending.again?.();
       this.post(pending.topic, pending.make, retryAfterMs);
     } else if (pending) {
       pending.settle(error, frame);

@@ -3,9 +3,9 @@
  * @typedef {'bad_json' | 'unknown_type' | 'missing_field' | 'invalid_field' | 'too_large' | 'unauthenticated'
  *   | 'token_expired' | 'forbidden' | 'not_joined' | 'not_found' | 'method_not_allowed' | 'channel_full'
  *   | 'too_many_channels' | 'rate_limited' | 'presence_disabled' | 'unavailable' | 'internal'
- *   | 'invalid_url' | 'no_websocket' | 'unreachable' | 'unsupported_protocol' | 'token_failed' | 'kicked'
+ *   | 'invalid_url' | 'invalid_attributes' | 'invalid_options' | 'invalid_frame' | 'no_websocket' | 'unreachable' | 'unsupported_protocol' | 'token_failed' | 'kicked'
  *   | 'violation' | 'timeout' | 'too_many_requests' | 'superseded' | 'closed' | 'not_initialized'
- *   | (string & {})} ErrorCode
+ *   | 'invalid_attributes' | 'invalid_frame' | (string & {})} ErrorCode
  */
 
 /**
@@ -15,7 +15,7 @@
  *
  * - `invalid_url`: the address is none that a WebSocket could have
  * - `invalid_attributes`: JSON cannot say them
- * - `invalid_frame`: the same of a frame handed to `request`
+ * - `invalid_options`, `invalid_frame`: the same of the options of a join, and of a frame for `request`
  * - `no_websocket`: there is no WebSocket here; hand one in
  * - `unreachable`: nobody answers at the address, or the connection broke
  * - `unsupported_protocol`: something answers, but no broker that speaks version 1

@@ -86,6 +86,8 @@ export class Link {
   #timers = {};
   /** What this connection has to say. @type {Outbox | null} */
   #outbox = null;
+  /** A heartbeat is sent at least this often. */
+  #intervalMs = 0;
   /** When the broker said something last. */
   #heardAt = 0;
   /** Whether there is a connection, or will be if all goes well. */
@@ -216,7 +218,8 @@ export class Link {
       this.#host.onText('out', text);
     });
     this.#openedAt = performance.now();
-    this.#timers.beat = setInterval(() => this.#beat(), frame.heartbeat.intervalMs);
+    this.#intervalMs = frame.heartbeat.intervalMs;
+    this.#rest();
     this.#listen(SILENCE_MS);
     this.state = { phase: 'open' };
     this.#host.onOpen(frame);
@@ -226,6 +229,13 @@ export class Link {
   #beat(patienceMs = isHidden() ? ANSWER_MS : PROBE_MS) {
     this.#outbox?.urge(HEARTBEAT);
     this.#expectAnswer(patienceMs);
+    this.#rest();
+  }
+
+  /** Until the next heartbeat. */
+  #rest() {
+    clearTimeout(this.#timers.beat);
+    this.#timers.beat = setTimeout(() => this.#beat(), this.#intervalMs);
   }
 
   /** A connection that is dead on one side says nothing. @param {number} inMs */

@@ -20,8 +20,8 @@ import { settleAll, superseded } from './promise.js';
  * @property {() => void} changed `joined` is another
  * @property {(waiting: Set<Settle>, error: HerenowError) => void} tell those who wait, or whoever listens
  *
- * What is wanted. `known`: the options that the broker has taken; absent before it took any.
- * @typedef {{options: JoinOptions, known?: JoinOptions, carried: Carried}} Wish
+ * What is wanted. `unmark`: what takes back the attributes that are carried while the page is hidden.
+ * @typedef {JoinOptions & {carried: Carried, unmark?: Attributes}} Wish
  */
 
 export class Membership {
@@ -31,8 +31,8 @@ export class Membership {
   #host;
   /** Null when we do not want to be a member. @type {Wish | null} */
   #wish = null;
-  /** What is to be said of it, behind a `leave`. */
-  #due = { leave: false, join: false, mark: false };
+  /** Whether a join is to be said. */
+  #due = false;
   /** Whether the broker has us by this connection. */
   #isIn = false;
   /** Who waits until we are a member. @type {Set<Settle>} */
@@ -48,9 +48,8 @@ export class Membership {
 
   /** @param {Attributes | undefined} attributes @param {JoinOptions} options @param {Settle} settle */
   join(attributes, options, settle) {
-    this.#wish ??= { options: {}, carried: new Carried() };
-    this.#wish.options = { ...this.#wish.options, ...options };
-    if (attributes) this.#wish.carried.set(attributes, { replace: true });
+    const wish = this.#wish = Object.assign(this.#wish ?? { carried: new Carried() }, options);
+    this.#marked(wish, () => attributes && wish.carried.set(attributes, { replace: true }));
     this.#joining.add(settle);
     this.restore();
   }
@@ -60,20 +59,21 @@ export class Membership {
     this.#end(superseded());
     if (!this.#client.isOpen) return settle(null);
     this.#leaving.add(settle);
-    this.#say('leave');
+    this.#post();
   }
 
   /**
    * @param {Attributes} patch
-   * @param {{ttl?: number, replace?: boolean}} how
+   * @param {{until?: number, replace?: boolean}} how
    * @param {Settle} settle
    * @returns {(() => void) | void} ends the waiting
    */
-  set(patch, { ttl, replace }, settle) {
-    if (!this.#wish) return settle(new HerenowError('not_joined', 'join first'));
-    const until = ttl === undefined ? undefined : clock() + ttl;
-    const cancel = this.#wish.carried.set(patch, { until, replace, settle });
-    if (this.#isAway) settle(null);
+  set(patch, how, settle) {
+    const wish = this.#wish;
+    if (!wish) return settle(new HerenowError('not_joined', 'join first'));
+    const isAway = this.#isAway;
+    const cancel = this.#marked(wish, () => wish.carried.set(patch, { ...how, settle }));
+    if (isAway) settle(null);
     else this.#post();
     return cancel;
   }
@@ -88,13 +88,8 @@ export class Membership {
     if (!this.#wish) return;
     if (this.#isAway) return settleAll(this.#joining, null);
     this.#setJoined('joining');
-    this.#say('join');
-  }
-
-  /** Our membership ended without our asking. */
-  removed() {
-    this.#isIn = false;
-    this.restore();
+    this.#due = true;
+    this.#post();
   }
 
   /** The connection is lost, and with it what was said on it. */
@@ -110,26 +105,32 @@ export class Membership {
   }
 
   visibilityChanged() {
-    const whenHidden = this.#wish?.options.whenHidden;
-    if (typeof whenHidden === 'object') {
-      this.#say('mark');
-    } else if (this.#isAway) {
-      this.#setJoined('out');
-      this.#say('leave');
-    } else if (whenHidden === 'leave') {
-      this.restore();
-    }
+    const wish = this.#wish;
+    if (!wish) return;
+    this.#marked(wish, () => {});
+    if (this.#isAway) this.#setJoined('out');
+    else if (wish.whenHidden === 'leave') return this.restore();
+    this.#post();
   }
 
   /** Whether we are out for as long as the page is hidden. */
   get #isAway() {
-    return this.#wish?.options.whenHidden === 'leave' && isHidden();
+    return this.#wish?.whenHidden === 'leave' && isHidden();
   }
 
-  /** @param {'leave' | 'join' | 'mark'} what */
-  #say(what) {
-    this.#due[what] = true;
-    this.#post();
+  /**
+   * Writes beneath what is carried only while the page is hidden.
+   * @template T
+   * @param {Wish} wish @param {() => T} write @returns {T}
+   */
+  #marked(wish, write) {
+    const { carried, whenHidden, unmark } = wish;
+    if (unmark) carried.set(unmark);
+    const written = write();
+    const mark = typeof whenHidden === 'object' && isHidden() ? whenHidden : undefined;
+    wish.unmark = mark && carried.without(mark);
+    if (mark) carried.set(mark);
+    return written;
   }
 
   #post() {
@@ -138,110 +139,56 @@ export class Membership {
 
   /** @returns {Saying[]} */
   #frames() {
-    const wish = this.#isAway ? null : this.#wish;
-    const { leave, join, mark } = this.#due;
-    this.#due = { leave: false, join: false, mark: false };
-    /** @type {Saying[]} */
-    const frames = [];
-    if (leave) frames.push(this.#leaveFrame());
-    if (!wish) return frames;
-    if (join) frames.push(this.#joinFrame(wish));
-    else if (mark) frames.push(this.#markFrame(wish));
-    return [...frames, ...wish.carried.due(clock()).map((said) => this.#setFrame(wish, said))];
-  }
-
-  /** @returns {Saying} */
-  #leaveFrame() {
-    this.#isIn = false;
-    return {
-      frame: { type: 'leave', channel: this.#host.name },
-      // A join that came since is newer.
-      again: () => {
-        if (!this.#wish || this.#isAway) this.#due.leave = true;
-        else settleAll(this.#leaving, null);
-      },
-      settle: (error) => settleAll(this.#leaving, error),
-    };
-  }
-
-  /** @param {Wish} wish @returns {Saying} */
-  #joinFrame(wish) {
-    const { options, carried } = wish;
-    const { attributes, merge, again, answered } = carried.join(clock());
-    const waiting = [...this.#joining];
-    // Nobody asked for just this grace, so a broker that allows less shall not refuse it.
-    const usual = Math.min(this.#client.graceMs, this.#client.welcome?.limits.graceMs ?? Infinity);
-    const { graceMs = usual, visibleTo } = options;
-    return {
-      frame: {
-        type: 'join', channel: this.#host.name, attributes: this.#marked(wish, attributes, merge), merge, graceMs, visibleTo,
-      },
+    const wish = this.#wish;
+    const channel = this.#host.name;
+    if (!wish || this.#isAway) {
+      this.#isIn = false;
+      return [{ frame: { type: 'leave', channel }, settle: (error) => settleAll(this.#leaving, error) }];
+    }
+    const joins = this.#due;
+    this.#due = false;
+    return wish.carried.say(clock(), joins).map(({ settle, again, ...said }, n) => (joins && !n ? {
+      frame: this.#joinFrame(wish, said),
       again: () => {
         again();
-        this.#due.join = wish === this.#wish;
+        this.#due = true;
       },
-      settle: (error) => {
-        const undone = answered(error);
-        if (wish !== this.#wish) return;
-        if (error) return this.#refused(wish, options, error, undone, waiting);
-        wish.known = options;
-        this.#isIn = !this.#isAway;
-        if (this.#isIn) this.#setJoined('in');
-        settleAll(this.#joining, null, waiting);
-      },
-    };
-  }
-
-  /**
-   * A refused join changes nothing: who was a member by an earlier one stays it, with what the broker
-   * has taken.
-   * @param {Wish} wish @param {JoinOptions} options @param {HerenowError} error @param {boolean} undone @param {Settle[]} waiting
-   */
-  #refused(wish, options, error, undone, waiting) {
-    const isNew = undone || wish.known !== options;
-    if (!wish.known || !(this.#isIn || isNew && error.field)) return this.#end(error);
-    if (wish.options === options) wish.options = wish.known;
-    if (this.#isIn) this.#setJoined('in');
-    else this.restore();
-    settleAll(this.#joining, error, waiting);
-  }
-
-  /** @param {Wish} wish @param {ReturnType<Carried['due']>[0]} said @returns {Saying} */
-  #setFrame(wish, { attributes, merge, ttlMs, again, answered }) {
-    return {
-      frame: { type: 'setAttributes', channel: this.#host.name, attributes: merge ? attributes : this.#marked(wish, attributes), merge, ttlMs },
+      settle: this.#whenJoined(wish, settle),
+    } : {
+      frame: { type: 'setAttributes', channel, ...said },
       again,
       settle: (error) => {
         // Its join was not heard, or the broker has let go of us: another is on its way.
-        const isEarly = error?.code === 'not_joined' && wish === this.#wish && !this.#isIn;
-        if (isEarly) again();
-        else answered(error);
-        if (error) this.#post();
+        if (error?.code !== 'not_joined' || wish !== this.#wish || this.#isIn) return settle(error);
+        again();
+        this.#post();
       },
-    };
+    }));
   }
 
-  /** @param {Wish} wish @returns {Saying} */
-  #markFrame({ options, carried }) {
-    const mark = /** @type {Attributes} */ (options.whenHidden);
-    return {
-      frame: {
-        type: 'setAttributes', channel: this.#host.name, attributes: isHidden() ? mark : carried.without(mark), merge: true,
-      },
-      again: () => {
-        this.#due.mark = true;
-      },
-      settle: () => {},
-    };
+  /** @param {Wish} wish @param {object} said */
+  #joinFrame({ graceMs, visibleTo }, said) {
+    // Nobody asked for just this grace, so a broker that allows less shall not refuse it.
+    const usual = Math.min(this.#client.graceMs, this.#client.welcome?.limits.graceMs ?? Infinity);
+    return { type: 'join', channel: this.#host.name, ...said, graceMs: graceMs ?? usual, visibleTo };
   }
 
-  /**
-   * With what is carried only while the page is hidden; of what is there already, without it.
-   * @param {Wish} wish @param {Attributes} [attributes] @param {boolean} [merge]
-   */
-  #marked({ options: { whenHidden }, carried }, attributes, merge = false) {
-    if (typeof whenHidden !== 'object') return attributes;
-    return { ...attributes, ...(isHidden() ? whenHidden : merge && carried.without(whenHidden)) };
+  /** @param {Wish} wish @param {Settle} settle @returns {Settle} */
+  #whenJoined(wish, settle) {
+    settleAll(this.#leaving, null);
+    const waiting = [...this.#joining];
+    return (error) => {
+      settle(error);
+      if (wish !== this.#wish) return;
+      if (error) this.#end(error);
+      // Refused, it changed nothing: the broker may have us by an earlier one.
+      if (error && this.#isIn) this.#post();
+      if (error || this.#isAway) return;
+      this.#isIn = true;
+      this.#setJoined('in');
+      for (const each of waiting) this.#joining.delete(each);
+      settleAll(waiting, null);
+    };
   }
 
   /** @param {HerenowError} error */

@@ -42,10 +42,9 @@ export function superseded() {
   return new HerenowError('superseded', 'overtaken by another call');
 }
 
-/** @param {Set<Settle>} waiting @param {HerenowError | null} error @param {Settle[]} [some] of them */
-export function settleAll(waiting, error, some = [...waiting]) {
-  for (const settle of some) {
-    waiting.delete(settle);
-    settle(error);
-  }
+/** @param {Set<Settle> | Settle[]} waiting nobody in it afterwards @param {HerenowError | null} error */
+export function settleAll(waiting, error) {
+  const all = [...waiting];
+  if (waiting instanceof Set) waiting.clear();
+  for (const settle of all) settle(error);
 }

@@ -59,12 +59,12 @@ export class User {
     const mine = { watcher, live };
     const isFirst = !this.isWatched;
     this.#watches.add(mine);
-    if (isFirst) this.#users.say(this.id);
+    if (isFirst) this.#users.changed(this.id);
     else if (this.status) call(watcher, this.status);
     return () => {
       if (!this.#watches.delete(mine) || this.isWatched) return;
       this.status = null;
-      this.#users.say(this.id);
+      this.#users.changed(this.id);
     };
   }
 
@@ -86,12 +86,8 @@ export class User {
 export class Users {
   /** @type {Map<string, User<any>>} */
   #all = new Map();
-  /** Whom there is something to say of, at the end of this turn, all in one. @type {Set<string>} */
+  /** Whom there is something to say of at the end of this turn, all in one. @type {Set<string>} */
   #due = new Set();
-  /** Whom the broker was asked for on this connection. @type {Set<string>} */
-  #said = new Set();
-  /** Who is asked for apart from others. @type {Set<string>} */
-  #alone = new Set();
   #client;
 
   /** @param {import('./client.js').Client} client */
@@ -106,17 +102,15 @@ export class Users {
     return user;
   }
 
-  /** Watches, or no longer, as it is wanted when it can be said. @param {string} id */
-  say(id) {
-    if (this.#due.add(id).size === 1) queueMicrotask(() => this.#post());
+  /** Somebody is watched, or not any more. @param {string} id */
+  changed(id) {
+    if (this.#due.add(id).size === 1) queueMicrotask(() => this.#sayAll());
   }
 
   /** On a new connection, all are asked for again. */
   restore() {
-    this.#due.clear();
-    this.#said.clear();
     for (const [id, { isWatched }] of this.#all) if (isWatched) this.#due.add(id);
-    this.#post();
+    this.#sayAll();
   }
 
   interrupted() {
@@ -131,51 +125,29 @@ export class Users {
 
   /** A fresh token does not grant them. @param {string[]} ids */
   removed(ids) {
-    for (const id of ids) this.say(id);
+    for (const id of ids) this.#say([id]);
   }
 
-  #post() {
-    this.#client.post(this, () => this.#frames());
-  }
-
-  #frames() {
+  #sayAll() {
     const ids = [...this.#due];
     this.#due.clear();
-    const wanted = ids.filter((id) => this.get(id).isWatched);
-    const unwanted = ids.filter((id) => !this.get(id).isWatched && this.#said.delete(id));
-    for (const id of wanted) this.#said.add(id);
-    const alone = wanted.filter((id) => this.#alone.delete(id));
-    return [
-      ...batches(unwanted).map((users) => this.#frame('unwatch', users)),
-      ...batches(wanted.filter((id) => !alone.includes(id))).map((users) => this.#frame('watch', users)),
-      ...alone.map((id) => this.#frame('watch', [id])),
-    ];
+    while (ids.length) this.#say(ids.splice(0, BATCH));
   }
 
-  /** @param {'watch' | 'unwatch'} type @param {string[]} users @returns {import('./client.js').Saying} */
-  #frame(type, users) {
-    const again = () => {
-      for (const id of users) this.#due.add(id);
-      if (type === 'unwatch') for (const id of users) this.#said.add(id);
-    };
-    return {
-      frame: { type, users },
-      again,
-      settle: (error) => {
-        if (!error) return;
-        if (users.length === 1) return this.#client.emit('error', error);
-        // If one is refused, all are: ask for each, so that only that one is missed.
-        for (const id of users) this.#alone.add(id);
-        again();
-        this.#post();
-      },
-    };
+  /** Says of each whether it is watched when that may be sent. @param {string[]} ids */
+  #say(ids) {
+    this.#client.post(ids, () => [true, false].flatMap((wanted) => {
+      const users = ids.filter((id) => this.get(id).isWatched === wanted);
+      return users.length ? [{ frame: { type: wanted ? 'watch' : 'unwatch', users }, settle: (error) => this.#answered(users, error) }] : [];
+    }));
   }
-}
 
-/** @param {string[]} ids */
-function batches(ids) {
-  return Array.from({ length: Math.ceil(ids.length / BATCH) }, (_, n) => ids.slice(n * BATCH, (n + 1) * BATCH));
+  /** @param {string[]} users @param {import('./error.js').HerenowError | null} error */
+  #answered(users, error) {
+    // If one is refused, all are: ask for each, so that only that one is missed.
+    if (error && users.length > 1) this.removed(users);
+    else if (error) this.#client.emit('error', error);
+  }
 }
 
 /** While a user is online it was last seen about now, and that is no news. @param {Status} status */
