@@ -100,7 +100,7 @@ export class Client extends Emitter {
     this.#url = needsPage(url) ? url : address(url);
     this.#options = options;
     this.#credentials = new Credentials(options.token, this);
-    this.#link = new Link(this, options);
+    this.#link = new Link(this, options, this.#credentials);
     debug(/** @type {Emitter<any>} */ (this), options.debug);
     this.#listen();
     const { lazy = !globalThis.document } = options;
@@ -110,7 +110,7 @@ export class Client extends Emitter {
   #wake() {
     if (this.state.phase !== 'idle' || this.#options.autoConnect === false) return;
     // Later, so that whoever calls us can listen first.
-    queueMicrotask(() => this.state.phase === 'idle' && this.retry());
+    queueMicrotask(() => this.retry());
   }
 
   /** Who we are, as the broker says; empty before the first welcome. @returns {string} */
@@ -344,16 +344,6 @@ export class Client extends Emitter {
     return this.#requests.delete(request);
   }
 
-  /** Before which there is nothing to dial with. @internal */
-  get waitMs() {
-    return this.#credentials.waitMs;
-  }
-
-  /** @param {number} closeCode @internal */
-  canMend(closeCode) {
-    return this.#credentials.canMend(closeCode);
-  }
-
   /** What the next connection needs. @returns {Promise<{url: string, protocols: string[]}>} @internal */
   async dial() {
     const url = this.#url = address(this.#url);
@@ -361,17 +351,6 @@ export class Client extends Emitter {
     const { token, user = this.me || guest.recall(url) } = this.#options;
     if (token !== undefined) return { url, protocols: ['herenow.v1', `bearer.${await this.#credentials.take()}`] };
     return { url: user ? withUser(url, user) : url, protocols: ['herenow.v1'] };
-  }
-
-  /**
-   * Goes on with a fresh token on the same connection.
-   * @param {string} token @param {(error: HerenowError | null) => void} settle @internal
-   */
-  authenticate(token, settle) {
-    this.ask({ type: 'auth', token }, (error, answer) => {
-      if (answer) this.sight = answer.sight;
-      settle(error);
-    });
   }
 
   /** @param {State} state @internal */
