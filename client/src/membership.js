@@ -33,8 +33,6 @@ export class Membership {
   #wish = null;
   /** Whether a join is to be said. */
   #due = false;
-  /** Whether the broker has us by this connection. */
-  #isIn = false;
   /** Who waits until we are a member. @type {Set<Settle>} */
   #joining = new Set();
   /** Who waits until we are none. @type {Set<Settle>} */
@@ -94,7 +92,6 @@ export class Membership {
 
   /** The connection is lost, and with it what was said on it. */
   interrupted() {
-    this.#isIn = false;
     settleAll(this.#leaving, null);
     if (this.joined === 'in') this.#setJoined('joining');
   }
@@ -142,7 +139,6 @@ export class Membership {
     const wish = this.#wish;
     const channel = this.#host.name;
     if (!wish || this.#isAway) {
-      this.#isIn = false;
       return [{ frame: { type: 'leave', channel }, settle: (error) => settleAll(this.#leaving, error) }];
     }
     const joins = this.#due;
@@ -158,10 +154,10 @@ export class Membership {
       frame: { type: 'setAttributes', channel, ...said },
       again,
       settle: (error) => {
-        // Its join was not heard, or the broker has let go of us: another is on its way.
-        if (error?.code !== 'not_joined' || wish !== this.#wish || this.#isIn) return settle(error);
+        // Its join was not heard, or the broker has let go of us.
+        if (error?.code !== 'not_joined' || wish !== this.#wish) return settle(error);
         again();
-        this.#post();
+        this.restore();
       },
     }));
   }
@@ -180,11 +176,12 @@ export class Membership {
     return (error) => {
       settle(error);
       if (wish !== this.#wish) return;
-      if (error) this.#end(error);
-      // Refused, it changed nothing: the broker may have us by an earlier one.
-      if (error && this.#isIn) this.#post();
-      if (error || this.#isAway) return;
-      this.#isIn = true;
+      if (error) {
+        this.#end(error);
+        // Refused, it changed nothing: the broker may have us by an earlier one.
+        return this.#post();
+      }
+      if (this.#isAway) return;
       this.#setJoined('in');
       for (const each of waiting) this.#joining.delete(each);
       settleAll(waiting, null);
