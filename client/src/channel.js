@@ -30,7 +30,7 @@ import { soon } from './soon.js';
  * @template {object} [A=Attributes]
  * @template {object} [I=Attributes]
  * @typedef {object} PresenceEvent
- * @property {Change['event']} event
+ * @property {'join' | 'leave' | 'timeout' | 'updateAttributes'} event
  * @property {string} channel
  * @property {string} user
  * @property {I} [info] what the user's token says

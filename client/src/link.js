@@ -20,6 +20,8 @@ const HEARTBEAT = '{"type":"heartbeat","id":"hb"}';
 /** Close codes that say: this client is wrong, and coming back will not mend it. */
 const OUR_FAULT = [1002, 1003, 1007, 1009, 4008];
 const TOKEN_EXPIRED = 4102;
+/** For so long a goodbye may take. */
+const GOODBYE_MS = 500;
 /** What no other attempt will mend: there is no such address here, and no WebSocket. */
 const HOPELESS = ['invalid_url', 'no_websocket'];
 /** No wait between two attempts is longer, unless the page wants it otherwise. */
@@ -301,6 +303,8 @@ export class Link {
     this.#socket = null;
     socket.onmessage = socket.onclose = null;
     socket.close(code);
+    // In Node.js the other side, if it is gone, would keep the process for half a minute.
+    if (socket.terminate) setTimeout(() => socket.terminate(), GOODBYE_MS);
   }
 
   /** @param {State} state */

@@ -29,6 +29,7 @@ import { connect } from './index.js';
 /** @template {Shape} T @typedef {import('./shapes.js').AttributesOf<T>} AttributesOf */
 /** @template {Shape} T @typedef {import('./shapes.js').InfoOf<T>} InfoOf */
 /** @template {object} [A=any] @template {object} [I=any] @typedef {import('./channel.js').Channel<A, I>} Channel */
+/** @template {object} [A=any] @typedef {import('./hold.js').Wish<A>} Wish */
 /** @template {object} [A=any] @typedef {import('./hold.js').ChannelOptions<A>} ChannelOptions */
 /** @template {object} [A=any] @template {object} [I=any] @typedef {import('./replica.js').Member<A, I>} Member */
 /** @template {object} [I=any] @typedef {import('./user.js').Status<I>} Status */

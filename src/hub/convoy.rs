@@ -15,8 +15,8 @@ use super::channel::Channel;
 use super::pace::Pace;
 use crate::auth::{Access, Caller};
 use crate::clock::Clock;
-use crate::delivery::{Backlog, Cursor, SharedFrame, Subscription};
-use crate::limits::{OWN_PART_BYTES, OWN_PARTS, PART_BYTES, PASS_BATCH};
+use crate::delivery::{Backlog, Cursor, SharedFrame, Subscription, Want};
+use crate::limits::{OWN_PART_BYTES, OWN_PARTS, PART_BYTES, PASS_BATCH, WHOLE_BYTES};
 use crate::metrics::Metrics;
 use crate::presence::{Part, Rest, SnapshotPlace, Viewer};
 
@@ -72,7 +72,9 @@ impl Convoy {
         let mut rest = Some(Rest::Public(u64::MAX));
         while let Some(from) = rest.filter(|_| !self.0.is_empty()) {
             let began = clock.elapsed();
-            let mut leg = Leg::new(channel, from, self.0.len());
+            // Where there is no room for rests, only what sockets take whole.
+            let sharing = if backlog.has_room() { self.0.len() } else { 1 };
+            let mut leg = Leg::new(channel, from, sharing);
             rest = leg.next;
             let mut riders = std::mem::take(&mut self.0);
             pace.spent(clock.elapsed() - began);
@@ -100,10 +102,10 @@ impl Convoy {
 }
 
 impl Leg {
-    /// The part at `from`, which so many ride to: the fewer they are the smaller it is, since whoever
+    /// The part at `from`, which so many share: the fewer they are the smaller it is, since whoever
     /// does not take it whole keeps all of it alive. So nobody comes to more than its own part.
-    fn new(channel: &Channel, from: Rest, riders: usize) -> Self {
-        let bytes = PART_BYTES.min(riders * OWN_PART_BYTES);
+    fn new(channel: &Channel, from: Rest, sharing: usize) -> Self {
+        let bytes = PART_BYTES.min(sharing * OWN_PART_BYTES);
         let look = channel.look();
         let presence = look.presence();
         let begin = presence.begin_snapshot(SnapshotReason::Subscribed);
@@ -127,9 +129,7 @@ impl Leg {
         }
         let mut out = Vec::new();
         if switch {
-            let (channel, level) = (name.clone(), InForce::Events);
-            let frame = ServerFrame::Level { channel, level, reason: LevelReason::Size };
-            encode::text_message(&frame, &mut out);
+            tell_level(name, &mut out);
         }
         (self.part.reason, self.part.more) = (reason, more);
         encode::text_message(&self.part.frame(name, self.epoch), &mut out);
@@ -155,6 +155,14 @@ impl Rider {
         };
         let first = !matches!(self.at, Cursor::Within(_));
         let shared = leg.shared(channel.name(), self.reason, self.switch && first, rest.is_some());
+        if first && shared.bytes().len() > WHOLE_BYTES && !backlog.has_room() {
+            if self.wait_for_room(channel.name(), leg.part.seq, backlog)
+                && self.reason == SnapshotReason::Resync
+            {
+                metrics.resyncs.inc();
+            }
+            return false;
+        }
         let to = place_of(leg.part.seq, self.reason, rest);
         let told = self.sub.visit(self.at, to, &shared, backlog);
         // Here and nowhere else a subscriber begins one, whatever made it want one. Where the socket
@@ -164,6 +172,22 @@ impl Rider {
         }
         self.at = to;
         told && rest.is_some()
+    }
+
+    /// Has the rider's own task begin the snapshot, since that may wait in line for room. Left as it is
+    /// the rider would come here again at once, and again in vain. Whether it does.
+    fn wait_for_room(&mut self, name: &ChannelName, seq: u64, backlog: &Arc<Backlog>) -> bool {
+        if self.switch {
+            let mut out = Vec::new();
+            tell_level(name, &mut out);
+            let to = Cursor::Want(Want::Snapshot(self.reason));
+            if !self.sub.visit(self.at, to, &SharedFrame::new(out), backlog) {
+                return false;
+            }
+            self.at = to;
+        }
+        let begin = place_of(seq, self.reason, Some(Rest::Public(u64::MAX)));
+        self.sub.go_on_alone(self.at, begin)
     }
 
     fn sees_more(&self, channel: &Channel) -> bool {
@@ -201,6 +225,13 @@ impl Rider {
             self.at = to;
         }
     }
+}
+
+/// From now on every event is told.
+fn tell_level(name: &ChannelName, out: &mut Vec<u8>) {
+    let (channel, level) = (name.clone(), InForce::Events);
+    let frame = ServerFrame::Level { channel, level, reason: LevelReason::Size };
+    encode::text_message(&frame, out);
 }
 
 /// Where somebody stands who is in the midst of a snapshot, or has it whole.

@@ -5,11 +5,14 @@ import { createRequire } from 'node:module';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ENTRIES } from '../../scripts/entries.js';
 import { client, modules, project, run } from './install.js';
+import { unnamed } from './named.js';
 
 const TSC = [join(modules, 'typescript/bin/tsc')];
 /** The last line of compilers that know `node10`; attw brings it. */
-const TSC5 = [createRequire(join(modules, '@arethetypeswrong/core/package.json')).resolve('typescript/bin/tsc')];
+const old = createRequire(join(modules, '@arethetypeswrong/core/package.json'));
+const TSC5 = [old.resolve('typescript/bin/tsc')];
 
 /** The compiler, how the project looks for packages, and what a `.ts` file of it is. */
 const WAYS = [
@@ -43,6 +46,26 @@ export function typeTests(tarball) {
       }
     });
   }
+
+  test('types: whatever a type names can be named by those who import it', async () => {
+    const { folder, remove } = await project(tarball(), {}, ['react', '@types/react', 'csstype']);
+    try {
+      assert.deepEqual(unnamed(old('typescript'), folder, Object.keys(ENTRIES)), []);
+    } finally {
+      await remove();
+    }
+  });
+
+  test('types: what the README shows compiles', async () => {
+    const readme = await readFile(join(client, 'README.md'), 'utf8');
+    const shown = [...readme.matchAll(/^```ts\n([^]*?)^```$/gm)].map(([, code]) => code);
+    assert(shown.length > 0);
+    const files = Object.fromEntries(shown.map((code, at) => [`shown${at}.ts`, `declare const fetchToken: () => Promise<string>;\n${code}`]));
+    const { folder, remove } = await project(tarball(), { 'package.json': '{"type":"module"}', ...files });
+    const flags = ['--noEmit', '--module', 'nodenext', '--strict', '--target', 'es2022', '--lib', 'es2023,dom', '--types', ''];
+    await run(process.execPath, [...TSC, ...flags, ...Object.keys(files)], { cwd: folder })
+      .catch(({ stdout, stderr }) => assert.fail(`${stdout}${stderr}`)).finally(remove);
+  });
 
   test('types: codes, reasons and the welcome are those of the protocol', async () => {
     const { $defs, oneOf } = JSON.parse(await readFile(join(client, '../protocol/schema/server.schema.json'), 'utf8'));
