@@ -138,13 +138,12 @@ export class Membership {
   #frames() {
     const wish = this.#wish;
     const channel = this.#host.name;
-    if (!wish || this.#isAway) {
-      return [{ frame: { type: 'leave', channel }, settle: (error) => settleAll(this.#leaving, error) }];
-    }
+    if (!wish || this.#isAway) return [{ frame: { type: 'leave', channel }, settle: (error) => settleAll(this.#leaving, error) }];
+    settleAll(this.#leaving, null);
     const joins = this.#due;
     this.#due = false;
     return wish.carried.say(clock(), joins).map(({ settle, again, ...said }, n) => (joins && !n ? {
-      frame: this.#joinFrame(wish, said),
+      frame: { type: 'join', channel, ...said, ...this.#options(wish) },
       again: () => {
         again();
         this.#due = true;
@@ -162,16 +161,15 @@ export class Membership {
     }));
   }
 
-  /** @param {Wish} wish @param {object} said */
-  #joinFrame({ graceMs, visibleTo }, said) {
+  /** @param {Wish} wish */
+  #options({ graceMs, visibleTo }) {
     // Nobody asked for just this grace, so a broker that allows less shall not refuse it.
     const usual = Math.min(this.#client.graceMs, this.#client.welcome?.limits.graceMs ?? Infinity);
-    return { type: 'join', channel: this.#host.name, ...said, graceMs: graceMs ?? usual, visibleTo };
+    return { graceMs: graceMs ?? usual, visibleTo };
   }
 
   /** @param {Wish} wish @param {Settle} settle @returns {Settle} */
   #whenJoined(wish, settle) {
-    settleAll(this.#leaving, null);
     const waiting = [...this.#joining];
     return (error) => {
       settle(error);
