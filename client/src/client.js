@@ -59,7 +59,7 @@ import { Users } from './user.js';
  *
  * Something that is asked until it is answered. What is no query waits for the answer of the one before.
  * `due`: not said yet on this connection.
- * @typedef {{frame: object, settle: Settle, isQuery: boolean, due: boolean}} Request
+ * @typedef {{frame: any, settle: Settle, due: boolean}} Request
  */
 
 /** So many requests may wait for their answers. */
@@ -174,14 +174,12 @@ export class Client extends Emitter {
    */
   request(frame, read = (answer) => answer) {
     return this.promise((settle) => {
-      const said = /** @type {any} */ (copy(frame, 'invalid_frame', 'frame'));
+      const said = copy(frame, 'invalid_frame', 'frame');
       if (this.#requests.size >= MAX_PENDING) {
         return settle(new HerenowError('too_many_requests', `${MAX_PENDING} requests wait already`));
       }
       /** @type {Request} */
-      const request = {
-        frame: said, isQuery: /^get/.test(said.type), due: true, settle: (error, answer) => settle(error, error ?? read(answer)),
-      };
+      const request = { frame: said, due: true, settle: (error, answer) => settle(error, error ?? read(answer)) };
       this.#requests.add(request);
       this.#sayRequests();
       return () => this.#endRequest(request);
@@ -322,7 +320,8 @@ export class Client extends Emitter {
     this.post(this.#requests, () => {
       let isBusy = false;
       for (const request of this.#requests) {
-        const { frame, due, isQuery } = request;
+        const { frame, due } = request;
+        const isQuery = /^get/.test(frame.type);
         if (due && (isQuery || !isBusy)) {
           request.due = false;
           this.#sayRequests();

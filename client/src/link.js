@@ -225,7 +225,7 @@ export class Link {
   }
 
   #beat(patienceMs = isHidden() ? ANSWER_MS : PROBE_MS) {
-    this.#outbox?.urge(HEARTBEAT);
+    this.send(HEARTBEAT);
     this.#expectAnswer(patienceMs);
     this.#rest();
   }
