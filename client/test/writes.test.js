@@ -326,7 +326,12 @@ test('typing that ended while the machine slept is not said again', async (t) =>
   // An hour with a closed lid: of the two clocks only one goes on.
   const now = Date.now;
   t.mock.method(Date, 'now', () => now() + 3_600_000);
+  /** @type {string[]} */
+  const said = [];
+  here.on('frame', ({ direction, text }) => direction === 'out' && said.push(text));
   await until('she is back', () => ada.joined === 'in');
+  await ada.getCount();
+  assert.ok(!said.some((text) => text.includes('"typing":true')), said.join('\n'));
   // The member had it in grace, where it has its own time.
   await until('it ended', () => told.at(-1)?.endsWith('expired'));
   assert.equal(told.filter((line) => line.includes('typing')).length, 1);
