@@ -16,7 +16,7 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
         &[
             "bound clock debug error guest page replica shapes",
             "address credentials emitter json promise soon",
-            "carried outbox user",
+            "carried outbox requests user",
             "link membership",
             "channel",
             "client",
