@@ -13,6 +13,7 @@
  * @property {number} joinedAt
  * @property {boolean} [away] there when true
  * @property {string[] | null} visibleTo the roles that may see it; null: everyone
+ * @property {number} place grows with each that joins, or counts as joined anew
  *
  * @typedef {object} Source what keeps a member present: a connection, or the test
  * @property {number} graceMs
@@ -46,6 +47,7 @@ export class FakeChannel {
   #vanishing = new Map();
   /** @type {{seq: number}[]} */
   #log = [];
+  #places = 0;
   #roster;
   #touch;
 
@@ -103,6 +105,7 @@ export class FakeChannel {
       attributes: merge ? merged(kept?.attributes, attributes) : merged({}, attributes ?? kept?.attributes),
       joinedAt: before && !anew ? before.joinedAt : Date.now(),
       visibleTo: mayBeSeenBy,
+      place: before && !anew ? before.place : ++this.#places,
     }, before);
   }
 
@@ -300,7 +303,7 @@ function difference(before, after, why) {
   if (!after) return [{ user, ...(why.event === 'updateAttributes' ? GONE : why), at }];
   const info = same(before.info, after.info) ? undefined : after.info ?? {};
   const isAway = Boolean(after.away) === away ? undefined : Boolean(after.away);
-  const joinedAt = before.visibleTo && before.joinedAt !== after.joinedAt ? after.joinedAt : undefined;
+  const joinedAt = before.visibleTo && before.place !== after.place ? after.joinedAt : undefined;
   if (!info && isAway === undefined && joinedAt === undefined && same(before.attributes, after.attributes)) return [];
   const reason = why.event === 'updateAttributes' ? why.reason : undefined;
   return [{ event: 'updateAttributes', user, attributes: after.attributes, info, away: isAway, joinedAt, at, reason }];
@@ -313,7 +316,7 @@ function joined(member) {
 }
 
 /** What viewers are told of it. @param {FakeMember} member */
-function told({ visibleTo: _, ...member }) {
+function told({ visibleTo: _, place: __, ...member }) {
   return member;
 }
 

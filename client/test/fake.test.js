@@ -147,7 +147,7 @@ alike('statuses', async (scene) => {
   const seen = [];
   eve.user(name).watch(({ online, busy, text, waitTime, invisible }) => seen.push([online, busy, text, waitTime, invisible]));
   await until('known', () => seen.length === 1);
-  const bob = scene.people({ sub: name });
+  const bob = scene.people({ sub: name }, { lazy: false });
   await until('online', () => seen.at(-1)[0]);
   await bob.status({ busy: true, text: 'lunch', waitTime: 5 });
   await until('busy', () => seen.at(-1)[1]);
