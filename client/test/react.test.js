@@ -290,7 +290,7 @@ test('what was mounted while the broker refused us is said once it does not', as
     await until(() => here.state.error?.code === 'unauthenticated');
     render(h(Room, { options: { join: true } }));
     await quiet();
-    assert.equal(main.textContent, 'stale out 0: ');
+    assert.equal(main.textContent, 'stale joining 0: ');
     ours = token({ sub: 'ada' });
     here.retry();
     await until(() => main.textContent === 'live in 1: ada');
