@@ -294,7 +294,6 @@ export class Channel extends Emitter {
 
   /** Our membership ended, or our rights, without our asking. @param {string} reason @internal */
   removed(reason) {
-    this.#membership.interrupted();
     this.#membership.restore();
     // Which of our rights ended is not told; asked again, the broker names the one that is missing.
     if (reason === 'rights' && this.#level !== null) this.#sendSubscribe();

@@ -59,7 +59,7 @@ import { Users } from './user.js';
  *
  * Something that is asked until it is answered. What is no query waits for the answer of the one before.
  * `due`: not said yet on this connection.
- * @typedef {{frame: object, settle: Settle, isQuery: boolean, due: boolean}} Request
+ * @typedef {{frame: any, settle: Settle, due: boolean}} Request
  */
 
 /** So many requests may wait for their answers. */
@@ -100,7 +100,7 @@ export class Client extends Emitter {
     this.#url = needsPage(url) ? url : address(url);
     this.#options = options;
     this.#credentials = new Credentials(options.token, this);
-    this.#link = new Link(this, options);
+    this.#link = new Link(this, options, this.#credentials);
     debug(/** @type {Emitter<any>} */ (this), options.debug);
     this.#listen();
     const { lazy = !globalThis.document } = options;
@@ -110,7 +110,7 @@ export class Client extends Emitter {
   #wake() {
     if (this.state.phase !== 'idle' || this.#options.autoConnect === false) return;
     // Later, so that whoever calls us can listen first.
-    queueMicrotask(() => this.state.phase === 'idle' && this.retry());
+    queueMicrotask(() => this.retry());
   }
 
   /** Who we are, as the broker says; empty before the first welcome. @returns {string} */
@@ -174,14 +174,12 @@ export class Client extends Emitter {
    */
   request(frame, read = (answer) => answer) {
     return this.promise((settle) => {
-      const said = /** @type {any} */ (copy(frame, 'invalid_frame', 'frame'));
+      const said = copy(frame, 'invalid_frame', 'frame');
       if (this.#requests.size >= MAX_PENDING) {
         return settle(new HerenowError('too_many_requests', `${MAX_PENDING} requests wait already`));
       }
       /** @type {Request} */
-      const request = {
-        frame: said, isQuery: /^get/.test(said.type), due: true, settle: (error, answer) => settle(error, error ?? read(answer)),
-      };
+      const request = { frame: said, due: true, settle: (error, answer) => settle(error, error ?? read(answer)) };
       this.#requests.add(request);
       this.#sayRequests();
       return () => this.#endRequest(request);
@@ -322,7 +320,8 @@ export class Client extends Emitter {
     this.post(this.#requests, () => {
       let isBusy = false;
       for (const request of this.#requests) {
-        const { frame, due, isQuery } = request;
+        const { frame, due } = request;
+        const isQuery = /^get/.test(frame.type);
         if (due && (isQuery || !isBusy)) {
           request.due = false;
           this.#sayRequests();
@@ -344,16 +343,6 @@ export class Client extends Emitter {
     return this.#requests.delete(request);
   }
 
-  /** Before which there is nothing to dial with. @internal */
-  get waitMs() {
-    return this.#credentials.waitMs;
-  }
-
-  /** @param {number} closeCode @internal */
-  canMend(closeCode) {
-    return this.#credentials.canMend(closeCode);
-  }
-
   /** What the next connection needs. @returns {Promise<{url: string, protocols: string[]}>} @internal */
   async dial() {
     const url = this.#url = address(this.#url);
@@ -361,17 +350,6 @@ export class Client extends Emitter {
     const { token, user = this.me || guest.recall(url) } = this.#options;
     if (token !== undefined) return { url, protocols: ['herenow.v1', `bearer.${await this.#credentials.take()}`] };
     return { url: user ? withUser(url, user) : url, protocols: ['herenow.v1'] };
-  }
-
-  /**
-   * Goes on with a fresh token on the same connection.
-   * @param {string} token @param {(error: HerenowError | null) => void} settle @internal
-   */
-  authenticate(token, settle) {
-    this.ask({ type: 'auth', token }, (error, answer) => {
-      if (answer) this.sight = answer.sight;
-      settle(error);
-    });
   }
 
   /** @param {State} state @internal */

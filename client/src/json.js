@@ -12,13 +12,14 @@ import { HerenowError } from './error.js';
  * @throws {HerenowError} if it is no object, or JSON cannot say it: one that contains itself, a BigInt
  */
 export function copy(value, code, field) {
+  let cause;
   try {
     const same = JSON.parse(JSON.stringify(value));
-    if (same && typeof same === 'object' && !Array.isArray(same)) return same;
-  } catch (cause) {
-    throw new HerenowError(code, `${field} cannot be said as JSON: ${cause}`, { field, cause });
+    if (Object(same) === same && !Array.isArray(same)) return same;
+  } catch (error) {
+    cause = error;
   }
-  throw new HerenowError(code, `${field} must be an object`, { field });
+  throw new HerenowError(code, `${field} must be an object that JSON can say`, { field, cause });
 }
 
 /**
@@ -27,6 +28,6 @@ export function copy(value, code, field) {
  */
 export function sorted(value) {
   return JSON.stringify(value ?? null, (_, inner) => (
-    inner && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort()) : inner
+    Object(inner) === inner && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort()) : inner
   ));
 }
