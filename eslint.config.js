@@ -53,7 +53,7 @@ export default [
   {
     files: ['client/src/**'],
     languageOptions: { globals: globals['shared-node-browser'] },
-    rules: { 'import-x/no-unresolved': ['error', { ignore: ['^(react|vue|svelte/store)$'] }] },
+    rules: { 'import-x/no-unresolved': ['error', { ignore: ['^(react|vue)$'] }] },
   },
   {
     // Of apps: pages and their back ends.

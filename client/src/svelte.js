@@ -13,17 +13,22 @@
  * a component is read once and at once gone, nobody becomes present.
  */
 
-import { readable } from 'svelte/store';
 import { CONNECTING, hold, NOBODY, othersOf, roomOf, watchAll } from './hold.js';
 
-/** @typedef {import('./client.js').Client} Client */
-/** @typedef {import('./channel.js').Channel} Channel */
-/** @typedef {import('./hold.js').ChannelOptions} ChannelOptions */
 /** @typedef {import('./error.js').HerenowError} HerenowError */
 /** @typedef {import('./link.js').State} State */
-/** @typedef {import('./replica.js').Member} Member */
-/** @typedef {import('./user.js').Status} Status */
-/** @template T @typedef {import('svelte/store').Readable<T>} Readable */
+/** @typedef {import('./replica.js').Attributes} Attributes */
+/** @template {import('./shapes.js').Shape} [T=any] @typedef {import('./client.js').Client<T>} Client */
+/** @template {object} [A=any] @template {object} [I=any] @typedef {import('./channel.js').Channel<A, I>} Channel */
+/** @template {object} [A=any] @typedef {import('./hold.js').Wish<A>} Wish */
+/** @template {object} [A=any] @typedef {import('./hold.js').ChannelOptions<A>} ChannelOptions */
+/** @template {object} [A=any] @template {object} [I=any] @typedef {import('./replica.js').Member<A, I>} Member */
+/** @template {object} [I=any] @typedef {import('./user.js').Status<I>} Status */
+/**
+ * As Svelte means it: whoever subscribes is told at once, and again after each change.
+ * @template T
+ * @typedef {{subscribe: (run: (value: T) => void) => () => void}} Readable
+ */
 
 /**
  * What shows of a channel. `channel` is the channel itself, to set attributes by.
@@ -92,12 +97,27 @@ export function connection(here) {
  * @returns {Readable<T>}
  */
 function follow(read, begin) {
-  return readable(read(), (set) => {
-    const changed = () => set(read());
-    const ends = begin(changed);
-    changed();
-    return () => ends.forEach((end) => end());
-  });
+  /** @type {Set<() => void>} */
+  const readers = new Set();
+  /** @type {(() => void)[]} */
+  let ends = [];
+  let value = read();
+  const changed = () => {
+    value = read();
+    for (const tell of [...readers]) tell();
+  };
+  return {
+    subscribe(run) {
+      if (!readers.size) ends = begin(changed);
+      value = read();
+      const tell = () => run(value);
+      readers.add(tell);
+      tell();
+      return () => {
+        if (readers.delete(tell) && !readers.size) ends.forEach((end) => end());
+      };
+    },
+  };
 }
 
 /** @param {Channel} room @returns {Room} */

@@ -15,13 +15,15 @@ import {
 } from 'vue';
 import { CONNECTING, hold, NOBODY, othersOf, roomOf, watchAll } from './hold.js';
 
-/** @typedef {import('./client.js').Client} Client */
-/** @typedef {import('./channel.js').Channel} Channel */
-/** @typedef {import('./hold.js').ChannelOptions} ChannelOptions */
 /** @typedef {import('./error.js').HerenowError} HerenowError */
 /** @typedef {import('./link.js').State} State */
-/** @typedef {import('./replica.js').Member} Member */
-/** @typedef {import('./user.js').Status} Status */
+/** @typedef {import('./replica.js').Attributes} Attributes */
+/** @template {import('./shapes.js').Shape} [T=any] @typedef {import('./client.js').Client<T>} Client */
+/** @template {object} [A=any] @template {object} [I=any] @typedef {import('./channel.js').Channel<A, I>} Channel */
+/** @template {object} [A=any] @typedef {import('./hold.js').Wish<A>} Wish */
+/** @template {object} [A=any] @typedef {import('./hold.js').ChannelOptions<A>} ChannelOptions */
+/** @template {object} [A=any] @template {object} [I=any] @typedef {import('./replica.js').Member<A, I>} Member */
+/** @template {object} [I=any] @typedef {import('./user.js').Status<I>} Status */
 
 /** @template T @typedef {import('vue').MaybeRefOrGetter<T>} Given */
 /** @template T @typedef {import('vue').ComputedRef<T>} Shown */

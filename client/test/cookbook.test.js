@@ -21,6 +21,7 @@ import '../cookbook/livestream.test.js';
 
 const { createElement: h } = await import('react');
 const { createRoot } = await import('react-dom/client');
+const { document } = window;
 const client = fileURLToPath(new URL('..', import.meta.url));
 const cookbook = join(client, 'cookbook');
 const fetchReally = globalThis.fetch;
@@ -188,12 +189,12 @@ for (const [name, command, file] of [['Node', process.execPath, 'token-server.mj
 }
 
 test('the document shows every file as it is', async () => {
-  const document = await readFile(join(client, '../docs/cookbook.md'), 'utf8');
-  const shown = [...document.matchAll(/^`([\w./-]+)`:\n\n```\w+\n([^]*?)^```$/gm)];
+  const text = await readFile(join(client, '../docs/cookbook.md'), 'utf8');
+  const shown = [...text.matchAll(/^`([\w./-]+)`:\n\n```\w+\n([^]*?)^```$/gm)];
   const all = (await readdir(cookbook, { recursive: true, withFileTypes: true })).filter((each) => each.isFile());
   const files = all.map(({ parentPath, path, name }) => join(parentPath ?? path, name).slice(cookbook.length + 1).replaceAll('\\', '/'));
   assert.deepEqual(shown.map(([, name]) => name).sort(), files.sort());
-  for (const [, name, text] of shown) assert.equal(text, await readFile(join(cookbook, name), 'utf8'), name);
+  for (const [, name, code] of shown) assert.equal(code, await readFile(join(cookbook, name), 'utf8'), name);
 });
 
 async function freePort() {
