@@ -117,7 +117,11 @@ export class FakeBroker {
     this.#touch(user);
   }
 
-  /** The members of a channel, newest first, those included whom not everyone may see. @param {string} channel */
+  /**
+   * The members of a channel, newest first, those included whom not everyone may see.
+   * @param {string} channel
+   * @returns {{user: string, attributes: Record<string, any>}[]}
+   */
   members(channel) {
     return [...this.#channel(channel).members.values()].map(({ user, attributes }) => ({ user, attributes })).reverse();
   }
