@@ -32,14 +32,17 @@ before(async () => {
   app = await mkdtemp(join(own, '.app-'));
   await cp(join(repository, 'client/cookbook/next'), app, { recursive: true });
   await writeFile(join(app, 'package.json'), '{"private":true}');
+  // It is no part of the repository around it.
+  await writeFile(join(app, 'next.config.mjs'), 'export default { outputFileTracingRoot: import.meta.dirname };');
   // The package as it is published: with its marks for the browser.
   const { tarball, remove } = await pack();
   await mkdir(join(app, 'node_modules/herenow'), { recursive: true });
   await run('tar', ['-xzf', tarball, '-C', join(app, 'node_modules/herenow'), '--strip-components=1']);
   await remove();
   for (const name of ['next', 'react', 'react-dom']) await symlink(join(own, 'node_modules', name), join(app, 'node_modules', name));
-  await next('build', []).then((build) => ended(build));
-  server = await next('start', ['--hostname', '127.0.0.1', '--port', String(port)]);
+  // Our own lint is no part of the recipe.
+  await ended(next('build', ['--no-lint']));
+  server = next('start', ['--hostname', '127.0.0.1', '--port', String(port)]);
   await answers(origin);
   browser = await launchBrowser();
 }, { timeout: 300_000 });
@@ -55,7 +58,7 @@ after(async () => {
 });
 
 /** @param {string} what @param {string[]} flags */
-async function next(what, flags) {
+function next(what, flags) {
   const env = {
     ...process.env, NODE_ENV: 'production', NEXT_TELEMETRY_DISABLED: '1', NEXT_PUBLIC_HERENOW_URL: broker.url, HERENOW_JWT_SECRET: SECRET,
   };
