@@ -302,7 +302,7 @@ export function recipes({ origin, user, channel, mood, guarded = false }) {
   return [
     { title: 'A page', text: `<ul id="who"></ul>
 <script type="module">
-  import { connect } from "${origin}/client/index.js";
+  import { connect } from "${origin}/client/herenow.js";
   const here = connect("${socket}", { ${who} });
   const room = here.channel(${room});
   room.on("change", () => {

@@ -199,11 +199,11 @@ impl<'a> Sending<'a> {
         cell: &CursorCell,
         to: Cursor,
         frames: &[u8],
-        backlog: &Arc<Backlog>,
+        (backlog, connection): (&Arc<Backlog>, u64),
     ) -> Sweep {
         let asked = self.writer.cursor(cell).is_in_asked_snapshot();
         let whole = frames.len() <= WHOLE_BYTES;
-        if !whole && backlog.is_full() {
+        if !whole && !backlog.has_room_for(connection) {
             return Sweep::NoRoom;
         }
         let result =
@@ -276,7 +276,7 @@ impl<'a> Sending<'a> {
         backlog: &Arc<Backlog>,
     ) -> bool {
         let bytes = frame.bytes();
-        let result = if !backlog.is_full() {
+        let result = if backlog.has_room() {
             self.transport.write_at_once(bytes)
         } else if bytes.len() <= WHOLE_BYTES {
             self.transport.write_whole_at_once(bytes)

@@ -62,6 +62,21 @@ impl Subscription {
             && sending.write_shared(&self.cursor, (from, to), frame, backlog)
     }
 
+    /// Moves the subscriber from cursor `from` to `to` and leaves the rest to its connection's own task,
+    /// if it stands at `from` and its socket is free. The result: whether it did.
+    #[must_use]
+    pub fn go_on_alone(&self, from: Cursor, to: Cursor) -> bool {
+        let mut sending = self.outlet.lock();
+        let goes = sending.flow() == Flow::Flowing && sending.cursor_at(&self.cursor) == from;
+        if goes {
+            sending.hold_passes();
+            let writer = sending.writer();
+            writer.set_cursor(&self.cursor, to);
+            writer.wake();
+        }
+        goes
+    }
+
     /// As [`Subscription::visit`], with what no log keeps: whoever does not take it at once needs a
     /// snapshot. The result: whether the channel has to be asked for one; otherwise the
     /// connection's own task does, once it has caught up.
@@ -119,7 +134,7 @@ impl Sending<'_> {
         frames: &[u8],
         backlog: &Arc<Backlog>,
     ) -> Sweep {
-        self.write_missed(&sub.cursor, to, frames, backlog)
+        self.write_missed(&sub.cursor, to, frames, (backlog, sub.outlet.id()))
     }
 }
 

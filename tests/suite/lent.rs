@@ -21,7 +21,7 @@ use crate::http::{Answer, ask};
 use crate::replica::short;
 use crate::rights::{OPERATOR, token, with_identity};
 use crate::seed::seed;
-use room::{Kept, Room, Says, USERS};
+use room::{Kept, Room, Says, Shown, USERS};
 
 const CHANNELS: usize = 12;
 const ROUNDS: usize = 60;
@@ -44,13 +44,13 @@ struct Viewer {
 
 #[derive(Clone, Debug, Default)]
 struct Known {
-    members: BTreeMap<String, Value>,
+    members: BTreeMap<String, Shown>,
     count: u64,
     seq: u64,
     /// What was told since the last quiet point, less the updates that changed nothing.
     told: BTreeSet<String>,
     /// What was known then.
-    before: BTreeMap<String, Value>,
+    before: BTreeMap<String, Shown>,
 }
 
 impl Viewer {
@@ -67,7 +67,8 @@ impl Viewer {
                 let known = &mut self.rooms[number_of(channel.as_str())];
                 (known.seq, known.count) = (seq, count);
                 let members = members.into_iter();
-                known.members.extend(members.map(|m| (m.user.to_string(), json!(m.attributes))));
+                let shown = members.map(|m| (m.user.to_string(), (json!(m.attributes), m.away)));
+                known.members.extend(shown);
             }
             ServerFrame::Presence { channel, seq, count, events } => {
                 let known = &mut self.rooms[number_of(channel.as_str())];
@@ -88,9 +89,14 @@ impl Known {
     fn tell(&mut self, event: &Event) {
         let user = event.user().to_string();
         let changed = match event {
-            Event::Join { attributes, .. } | Event::UpdateAttributes { attributes, .. } => {
-                let attributes = json!(attributes);
-                self.members.insert(user, attributes.clone()) != Some(attributes)
+            Event::Join { attributes, away, .. } => {
+                let shown = (json!(attributes), *away);
+                self.members.insert(user, shown.clone()) != Some(shown)
+            }
+            Event::UpdateAttributes { attributes, away, .. } => {
+                let was = self.members.get(&user).is_some_and(|(_, away)| *away);
+                let shown = (json!(attributes), away.unwrap_or(was));
+                self.members.insert(user, shown.clone()) != Some(shown)
             }
             Event::Leave { .. } | Event::Timeout { .. } => self.members.remove(&user).is_some(),
         };
@@ -101,11 +107,16 @@ impl Known {
 
     /// What must have been told between two quiet points, in which the channel had one change.
     fn assert_told(&mut self, room: &Room, context: &str) {
-        for (user, attributes) in &self.members {
+        for (user, shown) in &self.members {
+            let (attributes, away) = shown;
             let expected = match self.before.get(user) {
-                None => format!("join {user} {attributes}"),
-                Some(before) if before == attributes => continue,
-                Some(_) => format!("update {user} {attributes}"),
+                None => format!("join {user} {attributes}{}", if *away { " away" } else { "" }),
+                Some(before) if before == shown => continue,
+                Some((_, before)) => {
+                    let turned = if *away { " away" } else { " back" };
+                    let turned = if before == away { "" } else { turned };
+                    format!("update {user} {attributes}{turned}")
+                }
             };
             assert!(self.told.remove(&expected), "{context}: {expected} is not in {:?}", self.told);
         }
@@ -146,6 +157,8 @@ struct World {
     rooms: Vec<Room>,
     /// Two connections of each user.
     connections: Vec<[Option<Client>; 2]>,
+    /// What each said last of being away, for all its channels.
+    words: [[bool; 2]; USERS.len()],
     viewers: Vec<Viewer>,
 }
 
@@ -162,7 +175,8 @@ impl World {
         let broker = herenow::start_with(&config, clock, Chance::from_seed(number)).unwrap();
         let connections = USERS.iter().map(|_| [None, None]).collect();
         let rooms = vec![Room::default(); CHANNELS];
-        let mut world = Self { broker, shift, now: 0, rooms, connections, viewers: Vec::new() };
+        let (words, viewers) = (<_>::default(), Vec::new());
+        let mut world = Self { broker, shift, now: 0, rooms, connections, words, viewers };
         for (name, roles) in VIEWERS {
             let roles_given: String = roles.iter().map(|role| format!(" --role {role}")).collect();
             let token = token(&format!("--user {name} --ttl 2000h{roles_given}"));
@@ -202,7 +216,7 @@ impl World {
         let (name, channel) = (USERS[user], name_of(number));
         let is_source = |kept: &Kept| matches!(kept, Kept::Connection(n, _) if *n == connection);
         let says = Says::random(rng);
-        match rng.u8(..10) {
+        match rng.u8(..12) {
             0..=3 => {
                 if self.connections[user][connection].is_none() {
                     let token = token(&format!("--user {name} --ttl 2000h"));
@@ -212,7 +226,8 @@ impl World {
                 let mut join = json!({"type": "join", "channel": channel, "graceMs": grace_ms});
                 says.put_into(&mut join);
                 self.connections[user][connection].as_mut().unwrap().ok(join.clone()).await;
-                self.rooms[number].come(name, Kept::Connection(connection, grace_ms), &says);
+                let keeps = Kept::Connection(connection, grace_ms);
+                self.rooms[number].come(name, keeps, &says, self.words[user][connection]);
                 format!("{name}/{connection}: {join}")
             }
             4..=6 => {
@@ -221,7 +236,8 @@ impl World {
                 says.put_into(&mut body);
                 let path = format!("/v1/channels/{channel}/members/{name}");
                 let answer = self.http("PUT", &path, OPERATOR, &body.to_string()).await;
-                let new = self.rooms[number].come(name, Kept::Lease(self.now + ttl_ms), &says);
+                let lease = Kept::Lease(self.now + ttl_ms);
+                let new = self.rooms[number].come(name, lease, &says, false);
                 assert_eq!(answer.status, if new { 201 } else { 200 }, "{name}: {body}");
                 format!("lease of {name} in {channel}: {body}")
             }
@@ -231,7 +247,16 @@ impl World {
                 self.rooms[number].end(name, "left", |kept| matches!(kept, Kept::Lease(_)));
                 format!("no lease of {name} in {channel}")
             }
-            8 => {
+            8..=9 => {
+                let Some(client) = &mut self.connections[user][connection] else {
+                    return String::new();
+                };
+                let away = rng.bool();
+                client.ok(json!({"type": "away", "away": away, "channels": [channel]})).await;
+                self.rooms[number].turn(name, connection, away);
+                format!("{name}/{connection}: away {away} in {channel}")
+            }
+            10 => {
                 let Some(client) = &mut self.connections[user][connection] else {
                     return String::new();
                 };
@@ -247,7 +272,7 @@ impl World {
                 let set =
                     json!({"type": "setAttributes", "channel": channel, "attributes": attributes});
                 match self.rooms[number].members.get_mut(name) {
-                    Some(member) if member.kept.iter().any(is_source) => {
+                    Some(member) if member.kept.iter().any(|(kept, _)| is_source(kept)) => {
                         client.ok(set).await;
                         member.attributes = attributes;
                     }
@@ -258,10 +283,21 @@ impl World {
         }
     }
 
+    /// A connection says that it is away, or back, everywhere and from now on.
+    async fn turn(&mut self, rng: &mut Rng) -> String {
+        let (user, connection, away) = (rng.usize(..USERS.len()), rng.usize(..2), rng.bool());
+        let Some(client) = &mut self.connections[user][connection] else { return String::new() };
+        client.ok(if away { "away" } else { "back" }).await;
+        self.words[user][connection] = away;
+        self.rooms.iter_mut().for_each(|room| room.turn(USERS[user], connection, away));
+        format!("{}/{connection}: away {away}", USERS[user])
+    }
+
     /// A connection breaks.
     async fn lose(&mut self, rng: &mut Rng) -> String {
         let (user, connection) = (rng.usize(..USERS.len()), rng.usize(..2));
         let Some(client) = self.connections[user][connection].take() else { return String::new() };
+        self.words[user][connection] = false;
         let hub = self.broker.hub();
         let left = hub.connection_count() - 1;
         client.kill();
@@ -318,7 +354,10 @@ impl World {
             .http("GET", &format!("/v1/channels/{channel}/members"), &viewer.token, "")
             .await
             .body;
-        let of = |m: &Value| (m["user"].as_str().unwrap().to_owned(), m["attributes"].clone());
+        let of = |m: &Value| {
+            let shown = (m["attributes"].clone(), m["away"] == true);
+            (m["user"].as_str().unwrap().to_owned(), shown)
+        };
         let listed: BTreeMap<_, _> = list["members"].as_array().unwrap().iter().map(of).collect();
         assert_eq!(
             (listed, list["count"].as_u64()),
@@ -357,9 +396,10 @@ async fn leases_graces_and_sight_are_as_the_reference_says() {
     let mut done: Vec<String> = Vec::new();
     for _ in 0..ROUNDS {
         // One change of each channel at most: so it is known what must be told.
-        let did = match rng.u8(..6) {
+        let did = match rng.u8(..7) {
             0 => world.lose(&mut rng).await,
             1 => world.pass().await,
+            2 => world.turn(&mut rng).await,
             _ => {
                 let mut did = Vec::new();
                 for number in 0..CHANNELS {

@@ -15,6 +15,7 @@
 //! - `drift`: whether the model of the hand-over still is like the code that it copies.
 //! - `house`: which module may know which, and what the core must not touch.
 //! - `rules`, `attributes`: the rules of presence, over real sockets.
+//! - `away`: windows that are hidden, and whether their user is away.
 //! - `liveness`: silence, pings, deadlines.
 //! - `lifecycle`: the binary from its flags to its shutdown, and the port.
 //! - `identity`: `herenow token`, and the flags of identity.
@@ -25,6 +26,7 @@
 //! - `delivery`, `slow`: what a subscriber gets and in which order; readers that stop and crawl.
 //! - `lent`: leases, graces and who sees whom, by a model out of the words of the documents.
 //! - `levels`: events or counts, by what was asked for and by size.
+//! - `backlog`: what slow readers keep, filled to its bound in a running broker.
 //! - `outlet`: one connection's way out, by itself.
 //! - `letters`: from anybody to one user's connections, and kicks.
 //! - `pacing`: what a giant leaves to the others.
@@ -44,6 +46,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
 
 mod attributes;
+mod away;
+mod backlog;
 mod beat;
 mod broker;
 mod client;
