@@ -191,10 +191,6 @@ pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// A token's end is told so long before it comes, in milliseconds: time to fetch another.
 pub const EXPIRY_WARNING_MS: u64 = 10_000;
 
-/// Clocks of two machines may differ by so much, in milliseconds. Only where a token begins: its
-/// end is the same moment for all who share a channel.
-pub const TOKEN_LEEWAY_MS: u64 = 5_000;
-
 /// Users who are remembered as signed out: a kick beyond it forgets the oldest.
 pub const MAX_SIGNED_OUT: usize = 100_000;
 

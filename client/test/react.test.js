@@ -287,7 +287,7 @@ test('what was mounted while the broker refused us is said once it does not', as
     here = connect(strict.url, { token: () => ours, WebSocket });
     const out = [];
     here.on('frame', ({ direction, text }) => direction === 'out' && out.push(JSON.parse(text).type));
-    await until(() => here.state.phase === 'closed');
+    await until(() => here.state.error?.code === 'unauthenticated');
     render(h(Room, { options: { join: true } }));
     await quiet();
     assert.equal(main.textContent, 'stale out 0: ');

@@ -84,12 +84,14 @@ pub struct Refusal {
     pub field: Option<&'static str>,
     /// When it makes sense to try again, in milliseconds from now.
     pub retry_after_ms: Option<u64>,
+    /// The broker's wall clock in milliseconds since 1970, where a token was refused for its times.
+    pub now: Option<u64>,
 }
 
 impl Refusal {
     /// A refusal that concerns the frame as a whole.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), field: None, retry_after_ms: None }
+        Self { code, message: message.into(), field: None, retry_after_ms: None, now: None }
     }
 
     /// A refusal of one field: `rule` continues the sentence that begins with the field's name.
@@ -99,6 +101,7 @@ impl Refusal {
             message: format!("{field} {rule}").into(),
             field: Some(field),
             retry_after_ms: None,
+            now: None,
         }
     }
 

@@ -14,8 +14,8 @@ use crate::attributes::{AttributeMap, shallow};
 use crate::error::{ErrorCode, Refusal, shorten};
 use crate::name::{ChannelName, UserId};
 use crate::request::{
-    ClientFrame, Epoch, FrameId, Lease, Level, MAX_ID_BYTES, MAX_USERS, Request, Sight, Since,
-    Token,
+    ClientFrame, Epoch, FrameId, Heartbeat, Lease, Level, MAX_ID_BYTES, MAX_USERS, Request, Sight,
+    Since, Token,
 };
 use crate::role::Audience;
 use crate::status::{MAX_WAIT_MINUTES, StatusPatch};
@@ -72,6 +72,8 @@ struct Fields<'a> {
     #[serde(borrow)]
     users: Raw<'a>,
     #[serde(borrow)]
+    away: Raw<'a>,
+    #[serde(borrow)]
     token: Raw<'a>,
     #[serde(borrow)]
     busy: Raw<'a>,
@@ -97,9 +99,19 @@ pub fn lease(text: &str) -> Result<Lease, Refusal> {
     let fields = fields(text)?;
     Ok(Lease {
         attributes: fields.attributes.map(attributes).transpose()?,
+        merge: fields.merge()?,
         visible_to: fields.visible_to.map(audience).transpose()?,
+        away: fields.away()?,
         ttl_ms: integer(fields.ttl_ms, "ttlMs")?,
     })
+}
+
+/// Reads what a heartbeat over HTTP says.
+///
+/// # Errors
+/// As [`parse`](crate::parse()).
+pub fn heartbeat(text: &str) -> Result<Heartbeat, Refusal> {
+    Ok(Heartbeat { away: fields(text)?.away()? })
 }
 
 /// Reads what to change of a status, as `PUT` over HTTP brings it.
@@ -140,14 +152,20 @@ impl Fields<'_> {
             "join" => Request::Join {
                 channel: self.channel()?,
                 attributes: self.attributes.map(attributes).transpose()?,
+                merge: self.merge()?,
                 grace_ms: integer(self.grace_ms, "graceMs")?,
                 visible_to: self.visible_to.map(audience).transpose()?,
+                away: self.away()?,
+            },
+            "away" => Request::Away {
+                away: self.away()?.unwrap_or(true),
+                channels: self.channels.map(channels).transpose()?,
             },
             "leave" => Request::Leave { channel: self.channel()? },
             "setAttributes" => Request::SetAttributes {
                 channel: self.channel()?,
                 attributes: attributes(required(self.attributes, "attributes")?)?,
-                merge: self.merge.map(|raw| boolean(raw, "merge")).transpose()?.unwrap_or(false),
+                merge: self.merge()?,
                 ttl_ms: integer(self.ttl_ms, "ttlMs")?,
             },
             "subscribe" => Request::Subscribe {
@@ -184,8 +202,16 @@ impl Fields<'_> {
         channel(required(self.channel, "channel")?, "channel")
     }
 
+    fn merge(&self) -> Result<bool, Refusal> {
+        Ok(self.merge.map(|raw| boolean(raw, "merge")).transpose()?.unwrap_or(false))
+    }
+
     fn user(&self) -> Result<Option<UserId>, Refusal> {
         self.user.map(|raw| UserId::parse(&string(raw, "user")?, "user")).transpose()
+    }
+
+    fn away(&self) -> Result<Option<bool>, Refusal> {
+        self.away.map(|raw| boolean(raw, "away")).transpose()
     }
 
     fn status(&self) -> Result<StatusPatch, Refusal> {

@@ -122,7 +122,8 @@ fn verifier(flags: &TokenFlags) -> Result<Option<Verifier>, String> {
             Keys::Set(keys)
         }
     };
-    Ok(Some(Verifier::new(keys, flags.jwt_audience.clone(), flags.jwt_issuer.clone())))
+    let (audience, issuer) = (flags.jwt_audience.clone(), flags.jwt_issuer.clone());
+    Ok(Some(Verifier::new(keys, audience, issuer, flags.jwt_leeway)))
 }
 
 fn api_keys(flags: &IdentityFlags) -> Result<ApiKeys, String> {

@@ -2,10 +2,12 @@
 //! command line, which everyone on the machine can read.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::secret::Secret;
+use crate::duration;
 
 /// The environment's name for the HS256 secret, as messages tell it.
 pub(super) const SECRET_VARIABLE: &str = "HERENOW_JWT_SECRET";
@@ -14,7 +16,7 @@ pub(super) const SECRET_VARIABLE: &str = "HERENOW_JWT_SECRET";
 pub(super) const API_KEYS_VARIABLE: &str = "HERENOW_API_KEYS";
 
 /// Which tokens are good. Without any of the first three, everyone is whoever it says.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Identity")]
 pub struct TokenFlags {
     /// File with the secret of HS256 tokens, at least 32 bytes; or the secret itself in the
@@ -41,6 +43,26 @@ pub struct TokenFlags {
     /// Accept only tokens of this issuer ("iss")
     #[arg(long, env = "HERENOW_JWT_ISSUER", hide_env = true, value_name = "TEXT")]
     pub jwt_issuer: Option<String>,
+
+    /// How far the clock of whoever signs tokens may be ahead of this machine's: a token is good so
+    /// long before its "nbf" and "iat". Its end ("exp") is the same moment for all, and has none
+    #[arg(long, env = "HERENOW_JWT_LEEWAY", hide_env = true, value_name = "TIME", default_value = "30s",
+          value_parser = duration::any)]
+    pub jwt_leeway: Duration,
+}
+
+impl Default for TokenFlags {
+    fn default() -> Self {
+        Self {
+            jwt_secret_file: None,
+            jwt_secret: None,
+            jwt_public_key_file: None,
+            jwks_file: None,
+            jwt_audience: None,
+            jwt_issuer: None,
+            jwt_leeway: Duration::from_secs(30),
+        }
+    }
 }
 
 impl TokenFlags {

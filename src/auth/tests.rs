@@ -1,6 +1,7 @@
 //! Tokens of every kind, good and bad, and the configuration they are verified with.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use herenow_protocol::{ChannelName, ErrorCode};
 use jsonwebtoken::jwk::Jwk;
@@ -26,6 +27,7 @@ const ED_PUBLIC: &[u8] = include_bytes!("../../tests/keys/ed.pub.pem");
 /// A second in 2033.
 const NOW_S: u64 = 2_000_000_000;
 const NOW: Now = Now { mono_ms: 12_345, unix_ms: NOW_S * 1000 };
+const LEEWAY: Duration = Duration::from_secs(30);
 
 fn signer(algorithm: Algorithm) -> EncodingKey {
     match algorithm {
@@ -65,12 +67,16 @@ fn ada_with(more: Value) -> Value {
 }
 
 fn of_secret() -> Verifier {
+    lenient(LEEWAY)
+}
+
+fn lenient(leeway: Duration) -> Verifier {
     let key = VerifyingKey::from_secret(&Secret::new(SECRET.as_bytes())).unwrap();
-    Verifier::new(Keys::One(key), None, None)
+    Verifier::new(Keys::One(key), None, None, leeway)
 }
 
 fn of_pem(pem: &[u8]) -> Verifier {
-    Verifier::new(Keys::One(VerifyingKey::from_pem(pem).unwrap()), None, None)
+    Verifier::new(Keys::One(VerifyingKey::from_pem(pem).unwrap()), None, None, LEEWAY)
 }
 
 /// A refusal that names what is wrong in one line, and nothing secret.
@@ -193,7 +199,7 @@ fn jwk(algorithm: Algorithm, kid: Option<&str>) -> Value {
 fn of_set(keys: &[Value]) -> Result<(Verifier, Vec<String>), String> {
     let set = json!({ "keys": keys }).to_string();
     let (keys, left_out) = VerifyingKey::from_jwks(set.as_bytes())?;
-    Ok((Verifier::new(Keys::Set(keys), None, None), left_out))
+    Ok((Verifier::new(Keys::Set(keys), None, None, LEEWAY), left_out))
 }
 
 #[test]
@@ -358,7 +364,7 @@ fn expired_is_said_only_if_nothing_else_is_wrong() {
 #[test]
 fn a_token_begins_at_nbf_with_leeway() {
     for claim in ["nbf", "iat"] {
-        for (date, good) in [(NOW_S - 1, true), (NOW_S + 5, true), (NOW_S + 6, false)] {
+        for (date, good) in [(NOW_S - 1, true), (NOW_S + 30, true), (NOW_S + 31, false)] {
             let claims = ada_with(json!({ claim: date }));
             match good {
                 true => drop(accepted(&claims)),
@@ -369,12 +375,33 @@ fn a_token_begins_at_nbf_with_leeway() {
     }
 }
 
+/// Whoever makes tokens with a clock that is wrong is told by how much, and a program too.
+#[test]
+fn a_refusal_for_times_tells_by_how_much_the_clocks_differ() {
+    let strict = lenient(Duration::ZERO);
+    let ahead = token(&ada_with(json!({ "nbf": NOW_S + 102 })));
+    for (verifier, let_pass_s, says) in [(of_secret(), 30, "30s"), (strict, 0, "0s")] {
+        let refusal = verifier.verify(&ahead, NOW).unwrap_err();
+        let words = [r#"claim "nbf" is 1m 42s ahead of this broker's clock"#, says, "--jwt-leeway"];
+        for words in words {
+            assert!(refusal.message.contains(words), "{}", refusal.message);
+        }
+        assert_eq!(refusal.now, Some(NOW.unix_ms));
+        assert_eq!(refusal.retry_after_ms, Some((102 - let_pass_s) * 1_000));
+    }
+    let over = token(&ada_with(json!({ "exp": NOW_S - 42 })));
+    let refusal = of_secret().verify(&over, NOW).unwrap_err();
+    assert!(refusal.message.contains("42s ago by this broker's clock"), "{}", refusal.message);
+    assert_eq!((refusal.now, refusal.retry_after_ms), (Some(NOW.unix_ms), None));
+    assert_eq!(of_secret().verify("x.y.z", NOW).unwrap_err().now, None, "no matter of times");
+}
+
 #[test]
 fn audience_and_issuer_count_where_they_are_set() {
     accepted(&ada_with(json!({ "iss": "anyone" })));
     let key = || Keys::One(VerifyingKey::from_secret(&Secret::new(SECRET.as_bytes())).unwrap());
-    let audience = Verifier::new(key(), Some("here".into()), None);
-    let issuer = Verifier::new(key(), None, Some("here".into()));
+    let audience = Verifier::new(key(), Some("here".into()), None, LEEWAY);
+    let issuer = Verifier::new(key(), None, Some("here".into()), LEEWAY);
     for (verifier, claim) in [(&audience, "aud"), (&issuer, "iss")] {
         // An audience may be several, and an issuer is one (RFC 7519, section 4.1).
         for (value, good) in [(json!("here"), true), (json!(["there", "here"]), claim == "aud")] {

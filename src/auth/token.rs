@@ -5,6 +5,7 @@
 //! secret of an HMAC (RFC 8725, section 2.1).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use herenow_protocol::{ErrorCode, Refusal, UserId};
 use jsonwebtoken::errors::ErrorKind;
@@ -15,7 +16,7 @@ use super::access::{Access, Identity};
 use super::claims::{Claims, refused};
 use super::signed_out::SignedOut;
 use super::verifying_key::VerifyingKey;
-use crate::limits::{MAX_TOKEN_BYTES, TOKEN_LEEWAY_MS};
+use crate::limits::MAX_TOKEN_BYTES;
 use crate::now::Now;
 
 /// Verifies tokens.
@@ -24,6 +25,8 @@ pub struct Verifier {
     keys: Keys,
     audience: Option<String>,
     issuer: Option<String>,
+    /// How far the clocks of those who sign may be ahead, in milliseconds.
+    leeway_ms: u64,
     signed_out: SignedOut,
 }
 
@@ -38,10 +41,17 @@ pub enum Keys {
 }
 
 impl Verifier {
-    /// Verifies with `keys`. Where there is an `audience` or an `issuer`, a token must name it.
+    /// Verifies with `keys`. Where there is an `audience` or an `issuer`, a token must name it. It
+    /// is good `leeway` before it begins.
     #[must_use]
-    pub fn new(keys: Keys, audience: Option<String>, issuer: Option<String>) -> Self {
-        Self { keys, audience, issuer, signed_out: SignedOut::default() }
+    pub fn new(
+        keys: Keys,
+        audience: Option<String>,
+        issuer: Option<String>,
+        leeway: Duration,
+    ) -> Self {
+        let leeway_ms = leeway.as_millis() as u64;
+        Self { keys, audience, issuer, leeway_ms, signed_out: SignedOut::default() }
     }
 
     /// Signs the user out: from here on its tokens from before this second are refused.
@@ -85,7 +95,7 @@ impl Verifier {
             .map_err(|error| explain(error.kind()))?;
         check_parties(&data.claims, self.audience.is_some())?;
         let claims = Claims::read(&data.claims)?;
-        check_begun(&claims, now)?;
+        check_begun(&claims, self.leeway_ms, now)?;
         let (user, access) = claims.into_access();
         self.check_signed_in(&user, &access, now)?;
         check_not_over(&access, now)?;
@@ -163,11 +173,18 @@ fn check_parties(claims: &Map<String, Value>, is_named: bool) -> Result<(), Refu
     Ok(())
 }
 
-fn check_begun(claims: &Claims, now: Now) -> Result<(), Refusal> {
-    let soon = now.unix_ms.saturating_add(TOKEN_LEEWAY_MS);
+fn check_begun(claims: &Claims, leeway_ms: u64, now: Now) -> Result<(), Refusal> {
     for (date, claim) in [(claims.not_before, "nbf"), (claims.issued, "iat")] {
-        if date.is_some_and(|date| date.unix_ms() > soon) {
-            return Err(refused(format_args!("is not valid yet: claim \"{claim}\"")));
+        let ahead_ms = date.map_or(0, |date| date.unix_ms().saturating_sub(now.unix_ms));
+        if ahead_ms > leeway_ms {
+            let refusal = refused(format_args!(
+                "is not valid yet: its claim \"{claim}\" is {} ahead of this broker's clock, \
+                 where {} is let pass (--jwt-leeway)",
+                roughly(ahead_ms),
+                roughly(leeway_ms),
+            ));
+            let retry_after_ms = Some(ahead_ms - leeway_ms);
+            return Err(Refusal { retry_after_ms, now: Some(now.unix_ms), ..refusal });
         }
     }
     Ok(())
@@ -176,8 +193,20 @@ fn check_begun(claims: &Claims, now: Now) -> Result<(), Refusal> {
 /// Comes last, so that `token_expired` means that nothing else is wrong.
 fn check_not_over(access: &Access, now: Now) -> Result<(), Refusal> {
     if access.expires_unix_ms() <= now.unix_ms {
-        let rule = "is no longer valid: its time (claim \"exp\") is over";
-        return Err(Refusal::field(ErrorCode::TokenExpired, "token", rule));
+        let refusal = Refusal::field(
+            ErrorCode::TokenExpired,
+            "token",
+            format_args!(
+                "is no longer valid: its time (claim \"exp\") ended {} ago by this broker's clock",
+                roughly(now.unix_ms - access.expires_unix_ms()),
+            ),
+        );
+        return Err(Refusal { now: Some(now.unix_ms), ..refusal });
     }
     Ok(())
+}
+
+/// A time for people, to the second.
+fn roughly(ms: u64) -> impl std::fmt::Display {
+    humantime::format_duration(Duration::from_secs(ms.div_ceil(1_000)))
 }

@@ -36,6 +36,9 @@ pub struct Details {
     /// When to try again, in milliseconds from now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// The broker's wall clock in milliseconds since 1970, where a token was refused for its times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub now: Option<u64>,
 }
 
 impl From<Refusal> for Problem {
@@ -96,6 +99,7 @@ impl IntoResponse for Problem {
             code,
             field: refusal.field,
             retry_after_ms,
+            now: refusal.now,
         };
         let mut response = (status, Json(details)).into_response();
         let headers = response.headers_mut();

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::broker::{Broker, took, until};
 use crate::client::A_TURN;
+use crate::http::ask;
 
 fn set(attributes: &Value, merge: bool, ttl_ms: Option<u64>) -> Value {
     json!({"type": "setAttributes", "channel": "room", "attributes": attributes, "merge": merge,
@@ -35,6 +36,66 @@ async fn set_overwrites_merge_patches_and_null_means_no_such_key() {
     assert_eq!(observer.told().await, "update ada {}");
     ada.ok(set(&json!({"x": null}), false, None)).await;
     observer.told_nothing().await;
+    observer.agrees().await;
+}
+
+#[tokio::test]
+async fn a_join_that_merges_keeps_what_other_tabs_and_back_ends_wrote() {
+    const LARGE: &str = "9007199254740993"; // which no double holds
+    let broker = Broker::start();
+    let mut observer = broker.observer("room").await;
+    let mut ada = broker.connect("ada").await;
+    ada.ok(r#"{"type":"join","channel":"room","attributes":{"mood":"calm"},"graceMs":60000}"#)
+        .await;
+    observer.told().await;
+    let lease = format!(r#"{{"attributes":{{"score":{LARGE},"seat":4}},"merge":true}}"#);
+    let path = "/v1/channels/room/members/ada";
+    assert_eq!(ask(broker.address(), "PUT", path, &[], &lease).await.status, 200);
+    let all = format!(r#"update ada {{"mood":"calm","score":{LARGE},"seat":4}}"#);
+    assert_eq!(observer.told().await, all);
+
+    // Beside what lives: it is only patched.
+    let mut tab = broker.connect("ada").await;
+    let merge = |attributes: Value| {
+        json!({"type": "join", "channel": "room", "attributes": attributes, "merge": true,
+               "graceMs": 60000})
+    };
+    tab.ok(merge(json!({"seat": null, "page": 2, "absent": null}))).await;
+    let fewer = format!(r#"update ada {{"mood":"calm","page":2,"score":{LARGE}}}"#);
+    assert_eq!(observer.told().await, fewer);
+
+    // Behind a loss, where nothing but grace kept it.
+    assert_eq!(ask(broker.address(), "DELETE", path, &[], "").await.status, 204);
+    ada.kill();
+    tab.kill();
+    observer.told_nothing().await;
+    let mut ada = broker.connect("ada").await;
+    ada.ok(merge(json!({"mood": "calm"}))).await;
+    ada.ok(r#"{"type":"join","channel":"room","merge":true}"#).await;
+    observer.told_nothing().await;
+    ada.ok(r#"{"type":"join","channel":"room","attributes":{"mood":"calm"}}"#).await;
+    assert_eq!(observer.told().await, r#"update ada {"mood":"calm"}"#, "unless it replaces");
+    observer.agrees().await;
+}
+
+#[tokio::test]
+async fn a_join_that_merges_is_bound_by_what_comes_of_it_and_keeps_deadlines() {
+    let broker = Broker::start();
+    let mut observer = broker.observer("room").await;
+    let mut ada = broker.connect("ada").await;
+    ada.ok(json!({"type": "join", "channel": "room", "attributes": {"a": "x".repeat(3_000)}}))
+        .await;
+    observer.told().await;
+    let mut tab = broker.connect("ada").await;
+    let join = |attributes: Value| json!({"type": "join", "channel": "room", "attributes": attributes, "merge": true});
+    let too_large = (ErrorCode::TooLarge, Some("attributes".into()));
+    assert_eq!(tab.refused(join(json!({"b": "x".repeat(3_000)}))).await, too_large);
+    tab.ok(join(json!({"a": null, "b": 1}))).await;
+    assert_eq!(observer.told().await, r#"update ada {"b":1}"#);
+    ada.ok(set(&json!({"typing": true, "late": true}), true, Some(100))).await;
+    observer.told().await;
+    tab.ok(join(json!({"late": true}))).await;
+    assert_eq!(observer.told().await, r#"expired ada {"b":1,"late":true}"#);
     observer.agrees().await;
 }
 

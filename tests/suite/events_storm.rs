@@ -151,10 +151,12 @@ fn change(hub: &Arc<Hub>, random: &mut Rng) {
             user,
             source,
             attributes: Some(attributes),
+            merge: false,
             info: None,
             visible_to: random.bool().then(|| {
                 Audience::parse(random.choice(audiences).unwrap().iter().copied()).unwrap()
             }),
+            away: random.bool().then(|| random.bool()),
             lasts: Lasts::Connection { grace_ms: 0 },
         },
         3..6 => Command::Leave { user, source, reason: LeaveReason::Left },

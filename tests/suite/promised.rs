@@ -348,8 +348,10 @@ fn joins(core: &mut ChannelState, number: u64, visible_to: Audience, now: Now) {
         user: UserId::parse(&format!("user-{number}"), "user").unwrap(),
         source: Source::connection(number),
         attributes: None,
+        merge: false,
         info: None,
         visible_to: Some(visible_to),
+        away: None,
         lasts: Lasts::Connection { grace_ms: 0 },
     };
     core.apply(command, now, &BOUNDS, |_| {}).unwrap();

@@ -131,8 +131,10 @@ impl Dialect for Herenow {
         send(channel, out, |channel| Request::Join {
             channel,
             attributes: None,
+            merge: false,
             grace_ms: None,
             visible_to: None,
+            away: None,
         });
     }
 
