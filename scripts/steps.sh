@@ -184,5 +184,6 @@ js_fast_tests() {
 js_tests() {
   npm_packages client
   npm_packages tests/browser
+  npm_packages tests/next
   node --test --test-concurrency=2 client/test/*.test.js tests/browser/*.test.mjs
 }

@@ -10,6 +10,10 @@ export const ENTRIES = {
   livelike: 1_536,
   rooms: 1_536,
   react: 2_048,
+  svelte: 1_536,
+  // For tests alone: a page never loads it.
+  testing: 6_144,
+  vue: 1_536,
 };
 
 /** The entries beside `herenow` itself. */

@@ -190,8 +190,8 @@ export class Channel extends Emitter {
    */
   join(attributes, options = {}) {
     return this.#client.promise((settle) => {
-      const wish = attributes && copyAttributes(attributes);
-      this.#membership.join(wish, copy(options, 'invalid_options', 'options'), this.#shown(() => this.#shows(wish ?? {}), settle));
+      const wish = attributes && copy(attributes, 'attributes');
+      this.#membership.join(wish, copy(options, 'options'), this.#shown(() => this.#shows(wish ?? {}), settle));
       for (const write of this.#early) write();
     }, true);
   }
@@ -214,7 +214,7 @@ export class Channel extends Emitter {
    */
   setAttributes(patch, { ttl, replace = false } = {}) {
     return this.#client.promise((settle) => {
-      const wish = copyAttributes(patch);
+      const wish = copy(patch, 'attributes');
       if (ttl !== undefined && !(ttl > 0 && ttl < Infinity)) {
         return settle(new HerenowError('invalid_field', 'ttl must be a number of milliseconds above 0', { field: 'ttl' }));
       }
@@ -418,9 +418,4 @@ export class Channel extends Emitter {
     const { info, attributes } = /** @type {Member} */ (after ?? change.before);
     return { channel: this.name, info, attributes, ...change };
   }
-}
-
-/** @param {Attributes} attributes */
-function copyAttributes(attributes) {
-  return copy(attributes, 'invalid_attributes', 'attributes');
 }

@@ -75,7 +75,8 @@ export class Credentials {
   /** For a new connection. @returns {Promise<string>} */
   async take() {
     const connection = ++this.#connection;
-    const token = this.#isGood ? this.#token : await this.#fetch();
+    if (this.#isGood) return this.#token;
+    const token = await this.#fetch();
     if (connection === this.#connection) this.#use(token);
     return token;
   }
@@ -104,9 +105,9 @@ export class Credentials {
 
   /** The broker closed. @param {number} closeCode @returns {boolean} whether another token may mend it */
   canMend(closeCode) {
-    if (!this.#isRenewable || ![UNAUTHENTICATED, TOKEN_EXPIRED].includes(closeCode)) return false;
     this.#goodUntil = 0;
-    return closeCode === TOKEN_EXPIRED || ++this.#refusals <= MAX_REFUSALS;
+    return this.#isRenewable
+      && (closeCode === TOKEN_EXPIRED || (closeCode === UNAUTHENTICATED && ++this.#refusals <= MAX_REFUSALS));
   }
 
   /** @param {string} token */

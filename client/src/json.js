@@ -6,12 +6,12 @@ import { HerenowError } from './error.js';
  * A copy, as the broker will read it, so that what the page does to its object later changes nothing.
  * @template T
  * @param {T} value an object
- * @param {string} code of the error
- * @param {string} field that it is
+ * @param {'attributes' | 'options' | 'frame'} field that it is
  * @returns {T}
- * @throws {HerenowError} if it is no object, or JSON cannot say it: one that contains itself, a BigInt
+ * @throws {HerenowError} `invalid_` and the field, if it is no object, or JSON cannot say it: one that
+ *   contains itself, a BigInt
  */
-export function copy(value, code, field) {
+export function copy(value, field) {
   let cause;
   try {
     const same = JSON.parse(JSON.stringify(value));
@@ -19,7 +19,7 @@ export function copy(value, code, field) {
   } catch (error) {
     cause = error;
   }
-  throw new HerenowError(code, `${field} must be an object that JSON can say`, { field, cause });
+  throw new HerenowError(`invalid_${field}`, `${field} must be an object that JSON can say`, { field, cause });
 }
 
 /**

@@ -274,9 +274,10 @@ export class Link {
 
   /** @param {HerenowError} error */
   #retryLater(error) {
-    // A broker that goes has spread its clients over this time already: no jitter, no growth.
+    // A broker that goes has spread its clients over this time already: no jitter, no growth. When a
+    // token begins is of no use: the next is another.
     const waitMs = this.#goaway?.reconnectInMs
-      ?? Math.max(error.retryAfterMs ?? 0, this.#credentials.waitMs, retryDelay(this.#failures++, {
+      ?? Math.max(error.field === 'token' ? 0 : error.retryAfterMs ?? 0, this.#credentials.waitMs, retryDelay(this.#failures++, {
         ...this.#options, maxRetryMs: this.#options.maxRetryMs ?? (isHidden() ? MAX_RETRY_MS : LOOKED_AT_RETRY_MS),
       }));
     this.#wait(waitMs, error);

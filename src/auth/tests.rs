@@ -260,6 +260,7 @@ fn what_no_token_is_signed_with_is_left_out_of_a_set() {
         (with(Algorithm::RS256, "n", json!("c2hvcnQ")), "2048"),
         (with(Algorithm::ES256, "crv", json!("P-384")), "must be of"),
         (with(Algorithm::ES256, "alg", json!("HS256")), "ES256"),
+        (with(Algorithm::EdDSA, "crv", json!("P-256")), "must be of"),
         (with(Algorithm::EdDSA, "x", json!("c2hvcnQ")), "Ed25519"),
         (with(Algorithm::EdDSA, "x", json!("!")), "damaged"),
         (with(Algorithm::HS256, "k", json!("c2hvcnQ")), "32 bytes"),
@@ -480,6 +481,19 @@ fn a_token_s_claims_become_what_it_grants() {
     assert_eq!(rights, [true, false, false, true]);
     assert!(access.check_watch(&user("ada"), &user("team-1"), "users").is_ok());
     assert!(access.check_watch(&user("ada"), &user("bob"), "users").is_err());
+}
+
+#[test]
+fn a_caller_is_known_by_its_token_as_long_as_that_lasts() {
+    let access = accepted(&ada_with(json!({ "info": { "name": "Ada" } })));
+    let ada = user("ada");
+    let caller = Caller::User { user: &ada, access: Some(&access) };
+    assert_eq!(caller.info().map(|info| info.as_str()), Some(r#"{"name":"Ada"}"#));
+    assert_eq!(caller.expires_unix_ms(), Some(access.expires_unix_ms()));
+    assert!(access.expires_unix_ms() > NOW.unix_ms);
+    for caller in [Caller::User { user: &ada, access: None }, Caller::Anyone(Some(&ada))] {
+        assert!(caller.info().is_none() && caller.expires_unix_ms().is_none());
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::liveness::{Heart, Pulse};
 use super::rules::SocketRules;
 use crate::actions::Desk;
 use crate::auth::{Caller, Identity};
-use crate::delivery::writer::{PING, PONG};
+use crate::delivery::sending::{PING, PONG};
 use crate::delivery::{Flow, Outlet, Sending, Transport, Wake};
 use crate::limits::{READ_BYTES, REPLIES_PAUSE_BYTES};
 use crate::now::Now;

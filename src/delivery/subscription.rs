@@ -9,8 +9,9 @@ use herenow_protocol::reply::SnapshotReason;
 use super::backlog::Backlog;
 use super::cursor::{Cursor, CursorCell, Want};
 use super::outlet::Outlet;
+use super::sending::{Sending, Sweep};
 use super::shared_frame::SharedFrame;
-use super::writer::{Flow, Sending, Sweep};
+use super::writer::Flow;
 use crate::presence::SnapshotPlace;
 
 /// A connection that observes a channel, at the level that it asked for: asking for another makes
