@@ -35,6 +35,7 @@ import { soon } from './soon.js';
  * @property {string} user
  * @property {I} [info] what the user's token says
  * @property {A} attributes
+ * @property {boolean} [away] true: the member is away
  * @property {Member<A, I>} [before] absent for somebody who came
  * @property {Reason} [reason] of a `leave`: `left`, `closed`, `kicked`; of a `timeout`: `heartbeat`,
  *   `connection`, `lease`; of `updateAttributes`: `expired`. Absent where it was found by comparing,
@@ -48,8 +49,8 @@ import { soon } from './soon.js';
  * @typedef {object} JoinOptions
  * @property {number} [graceMs] for how long others do not notice if the connection is lost
  * @property {string[]} [visibleTo] the roles that may see us; everyone if absent
- * @property {'stay' | 'leave' | Patch<A>} [whenHidden] while the page is hidden: stay (if absent),
- *   leave and come back, or carry these attributes too
+ * @property {'stay' | 'leave' | 'away' | Patch<A>} [whenHidden] while the page is hidden: stay (if
+ *   absent), leave and come back, be away as far as this page knows, or carry these attributes too
  */
 
 /**
@@ -236,6 +237,16 @@ export class Channel extends Emitter {
   }
 
   /**
+   * Says that we are away from this page, or back. We are shown as away while that is so of all our
+   * pages and devices.
+   * @param {boolean} [away]
+   * @returns {Promise<void>}
+   */
+  away(away = true) {
+    return this.#client.promise((settle) => this.#membership.away(away, settle), true);
+  }
+
+  /**
    * One page of the members, newest first, whether we watch or not.
    * @param {{limit?: number, after?: number}} [options] `after`: the `next` of the page before
    * @returns {Promise<{members: Member<A, I>[], count: number, next?: number}>}
@@ -261,10 +272,13 @@ export class Channel extends Emitter {
 
   // For the client.
 
-  /** There is a new connection: says again what is wanted. @internal */
+  /** There is a new connection: is a member again. @internal */
   restore() {
-    // Join first: then a snapshot has us in it already, and our own row does not blink.
     this.#membership.restore();
+  }
+
+  /** And watches again: then a snapshot has us in it already, and our own row does not blink. @internal */
+  watchAgain() {
     if (this.#level !== null) this.#sendSubscribe();
   }
 
@@ -297,6 +311,11 @@ export class Channel extends Emitter {
     this.#membership.restore();
     // Which of our rights ended is not told; asked again, the broker names the one that is missing.
     if (reason === 'rights' && this.#level !== null) this.#sendSubscribe();
+  }
+
+  /** @param {boolean} away @internal */
+  turned(away) {
+    this.#membership.turned(away);
   }
 
   /** @internal */
@@ -415,7 +434,7 @@ export class Channel extends Emitter {
 
   /** @param {Change} change @returns {PresenceEvent<any, any>} */
   #event({ after, ...change }) {
-    const { info, attributes } = /** @type {Member} */ (after ?? change.before);
-    return { channel: this.name, info, attributes, ...change };
+    const { info, attributes, away } = /** @type {Member} */ (after ?? change.before);
+    return { channel: this.name, info, attributes, ...change, away };
   }
 }

@@ -13,7 +13,7 @@ import * as guest from './guest.js';
 import { copy } from './json.js';
 import { BACK_SOON, Link, MAX_RETRY_MS } from './link.js';
 import { whenShown } from './page.js';
-import { deferred } from './promise.js';
+import { deferred, settleAll } from './promise.js';
 import { Requests } from './requests.js';
 import { Users } from './user.js';
 
@@ -85,6 +85,10 @@ export class Client extends Emitter {
   /** Promises that nobody has kept or broken yet. @type {Set<Settle>} */
   #open = new Set();
   #reached = true;
+  /** Whether we said that we are away, everywhere. @internal */
+  isAway = false;
+  /** Who waits until that is known. @type {Set<Settle>} */
+  #turning = new Set();
   #gone = new AbortController();
 
   /** @param {string | URL} url @param {Options} [options] */
@@ -144,6 +148,28 @@ export class Client extends Emitter {
    */
   status(patch) {
     return this.request({ type: 'setStatus', ...patch }, () => undefined);
+  }
+
+  /**
+   * Says that we are away from here, or back: in all channels, and in our status. Others see us as away
+   * while that is so of all our pages and devices.
+   * @param {boolean} [away]
+   * @returns {Promise<void>}
+   */
+  away(away = true) {
+    return this.promise((settle) => {
+      this.isAway = away;
+      this.#turning.add(settle);
+      this.#sayAway();
+    }, true);
+  }
+
+  #sayAway() {
+    this.post(this.#turning, () => {
+      const { isAway: away } = this;
+      for (const channel of this.#channels.values()) channel.turned(away);
+      return [{ frame: { type: 'away', away }, settle: (error) => settleAll(this.#turning, error) }];
+    });
   }
 
   /**
@@ -332,7 +358,10 @@ export class Client extends Emitter {
     this.#clockOffsetMs = welcome.now - Date.now();
     if (token === undefined && !user) guest.keep(`${this.#url}`, this.me);
     this.#credentials.accepted();
+    // Before all else: from its first frame on this connection says whether we are away.
+    if (this.isAway || this.#turning.size) this.#sayAway();
     for (const channel of this.#channels.values()) channel.restore();
+    for (const channel of this.#channels.values()) channel.watchAgain();
     this.#users.restore();
     this.#requests.say();
   }

@@ -21,7 +21,8 @@ import { settleAll, superseded } from './promise.js';
  * @property {(waiting: Set<Settle>, error: HerenowError) => void} tell those who wait, or whoever listens
  *
  * What is wanted. `unmark`: what takes back the attributes that are carried while the page is hidden.
- * @typedef {JoinOptions & {carried: Carried, unmark?: Attributes}} Wish
+ * `away`: we are away, hidden or not.
+ * @typedef {JoinOptions & {carried: Carried, unmark?: Attributes, away?: boolean}} Wish
  */
 
 export class Membership {
@@ -33,6 +34,10 @@ export class Membership {
   #wish = null;
   /** Whether a join is to be said. */
   #due = false;
+  /** Whether the broker was told on this connection that we are away; null: who knows. @type {boolean | null} */
+  #said = false;
+  /** Who waits until we are away, or back. @type {Set<Settle>} */
+  #turning = new Set();
   /** Who waits until we are a member. @type {Set<Settle>} */
   #joining = new Set();
   /** Who waits until we are none. @type {Set<Settle>} */
@@ -69,11 +74,25 @@ export class Membership {
   set(patch, how, settle) {
     const wish = this.#wish;
     if (!wish) return settle(new HerenowError('not_joined', 'join first'));
-    const isAway = this.#isAway;
+    const isOut = this.#isOut;
     const cancel = this.#marked(wish, () => wish.carried.set(patch, { ...how, settle }));
-    if (isAway) settle(null);
+    if (isOut) settle(null);
     else this.#post();
     return cancel;
+  }
+
+  /** @param {boolean} away @param {Settle} settle */
+  away(away, settle) {
+    if (!this.#wish) return settle(new HerenowError('not_joined', 'join first'));
+    this.#wish.away = away;
+    this.#turning.add(settle);
+    this.#post();
+  }
+
+  /** The broker is told that we are away everywhere, or back. @param {boolean} away */
+  turned(away) {
+    this.#said = away;
+    if (this.#wish) this.#post();
   }
 
   /** Another tab of ours may have written. @param {Attributes} attributes as the broker has them */
@@ -84,7 +103,7 @@ export class Membership {
   /** There is a new connection, or the broker has let go of us. */
   restore() {
     if (!this.#wish) return;
-    if (this.#isAway) return settleAll(this.#joining, null);
+    if (this.#isOut) return settleAll(this.#joining, null);
     this.#setJoined('joining');
     this.#due = true;
     this.#post();
@@ -93,6 +112,7 @@ export class Membership {
   /** The connection is lost, and with it what was said on it. */
   interrupted() {
     settleAll(this.#leaving, null);
+    this.#said = false;
     if (this.joined === 'in') this.#setJoined('joining');
   }
 
@@ -105,13 +125,13 @@ export class Membership {
     const wish = this.#wish;
     if (!wish) return;
     this.#marked(wish, () => {});
-    if (this.#isAway) this.#setJoined('out');
+    if (this.#isOut) this.#setJoined('out');
     else if (wish.whenHidden === 'leave') return this.restore();
     this.#post();
   }
 
   /** Whether we are out for as long as the page is hidden. */
-  get #isAway() {
+  get #isOut() {
     return this.#wish?.whenHidden === 'leave' && isHidden();
   }
 
@@ -138,17 +158,22 @@ export class Membership {
   #frames() {
     const wish = this.#wish;
     const channel = this.#host.name;
-    if (!wish || this.#isAway) return [{ frame: { type: 'leave', channel }, settle: (error) => settleAll(this.#leaving, error) }];
+    if (!wish || this.#isOut) return [{ frame: { type: 'leave', channel }, settle: (error) => settleAll(this.#leaving, error) }];
     settleAll(this.#leaving, null);
     const joins = this.#due;
     this.#due = false;
-    return wish.carried.say(clock(), joins).map(({ settle, again, ...said }, n) => (joins && !n ? {
-      frame: { type: 'join', channel, ...said, ...this.#options(wish) },
+    const turn = this.#turn(wish, joins);
+    const sayings = wish.carried.say(clock(), joins).map(({ settle, again, ...said }, n) => (joins && !n ? {
+      frame: { type: 'join', channel, ...said, ...this.#options(wish), away: turn.frame?.away },
       again: () => {
         again();
+        turn.again();
         this.#due = true;
       },
-      settle: this.#whenJoined(wish, settle),
+      settle: this.#whenJoined(wish, (error) => {
+        turn.settle(error);
+        settle(error);
+      }),
     } : {
       frame: { type: 'setAttributes', channel, ...said },
       again,
@@ -159,6 +184,30 @@ export class Membership {
         this.restore();
       },
     }));
+    if (turn.frame && !joins) sayings.push(/** @type {Saying} */ (turn));
+    else if (!joins) turn.settle(null);
+    return sayings;
+  }
+
+  /**
+   * Has it said, if the broker does not know it, whether we are away. A join says it again: the one
+   * before may be over.
+   * @param {Wish} wish @param {boolean} joins
+   */
+  #turn({ away, whenHidden }, joins) {
+    const isAway = this.#client.isAway || !!away || (whenHidden === 'away' && isHidden());
+    const turning = [...this.#turning];
+    this.#turning.clear();
+    const frame = isAway === this.#said && !(joins && isAway) ? undefined : { type: 'away', away: isAway, channels: [this.#host.name] };
+    this.#said = isAway;
+    return {
+      frame,
+      again: () => {
+        this.#said = null;
+        for (const each of turning) this.#turning.add(each);
+      },
+      settle: (/** @type {HerenowError | null} */ error) => settleAll(turning, error),
+    };
   }
 
   /** @param {Wish} wish */
@@ -179,7 +228,7 @@ export class Membership {
         // Refused, it changed nothing: the broker may have us by an earlier one.
         return this.#post();
       }
-      if (this.#isAway) return;
+      if (this.#isOut) return;
       this.#setJoined('in');
       for (const each of waiting) this.#joining.delete(each);
       settleAll(waiting, null);
@@ -190,6 +239,8 @@ export class Membership {
   #end(error) {
     this.#wish?.carried.end(error);
     this.#wish = null;
+    this.#said = false;
+    settleAll(this.#turning, error);
     this.#setJoined('out');
     this.#host.tell(this.#joining, error);
   }

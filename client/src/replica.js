@@ -14,6 +14,7 @@
  * @property {string} user
  * @property {I} [info] what the user's token says
  * @property {A} attributes
+ * @property {boolean} [away] true: away from all its windows and devices; absent: not so
  * @property {number | null} joinedAt milliseconds since 1970, by the broker's clock; null if not told
  */
 
@@ -171,7 +172,7 @@ function happen(members, missing, event) {
   // of it again: a join of somebody known is a change, if it is one, and what becomes of somebody
   // unknown is nothing.
   if (event.event === 'join') {
-    const after = { user, info: event.info, attributes, joinedAt: event.at };
+    const after = { user, info: event.info, attributes, away: event.away, joinedAt: event.at };
     missing.delete(user);
     members.delete(user); // a newcomer goes to the end
     members.set(user, after);
@@ -180,8 +181,8 @@ function happen(members, missing, event) {
   if (!before) return [];
   switch (event.event) {
     case 'updateAttributes': {
-      const { info = before.info, joinedAt = before.joinedAt } = event;
-      const after = { ...before, attributes, info, joinedAt };
+      const { info = before.info, away = before.away, joinedAt = before.joinedAt } = event;
+      const after = { ...before, attributes, info, away: away || undefined, joinedAt };
       if (event.joinedAt !== undefined) members.delete(user); // to the end, as a newcomer
       members.set(user, after);
       return [{ ...event, before, after }];
@@ -214,7 +215,7 @@ function counted(replica, { count, recent }) {
 function arrival(before, after) {
   const { user } = after;
   if (!before) return [{ event: 'join', user, after, at: after.joinedAt }];
-  if (same(before.attributes, after.attributes) && same(before.info, after.info)) return [];
+  if (same(before.attributes, after.attributes) && same(before.info, after.info) && before.away === after.away) return [];
   return [{ event: 'updateAttributes', user, before, after }];
 }
 

@@ -12,6 +12,7 @@ import { call } from './emitter.js';
  * @property {string} user
  * @property {boolean} live whether it is kept up to date: false while there is no connection
  * @property {boolean} online
+ * @property {boolean} [away] true: away from all that keeps the user online
  * @property {boolean} [invisible] only of ourselves
  * @property {boolean} busy
  * @property {number} [waitTime] minutes
