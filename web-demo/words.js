@@ -160,7 +160,7 @@ export function connectionWords(state, before) {
     case 'open':
       return { title: 'Connected', detail: '' };
     case 'waiting':
-      return { title: before ? 'Connection lost' : 'Not connected', detail: LOSSES[state.error.closeCode ?? 0] ?? state.error.message };
+      return { title: before ? 'Connection lost' : 'Not connected', detail: LOSSES[state.error?.closeCode ?? 0] ?? state.error?.message ?? 'this page was left' };
     default:
       return {
         title: REFUSALS.includes(state.error.code) ? 'Refused' : 'Disconnected',

@@ -5,8 +5,8 @@
 
 import { HerenowError } from './error.js';
 
-/** Whether it is safe, the host, the path, the query. */
-const FORM = /^(?:ws|http)(s?):\/\/([^\s/?#:][^\s/?#]*)([^\s?#]*)(\?[^\s#]*)?(?:#|$)/i;
+/** What is kept of the scheme, with the host; the path; the query. */
+const FORM = /^(?:ws|http)(s?:\/\/[^\s/?#:][^\s/?#]*)\/?([^\s?#]*)(\?[^\s#]*)?(?:#|$)/i;
 
 /**
  * @param {string | URL} url
@@ -19,8 +19,8 @@ export function address(url) {
     parts ??= FORM.exec(new URL(url, globalThis.location?.href).href);
   } catch {} // told below
   if (!parts) throw new HerenowError('invalid_url', `${url} is not like wss://HOST/ws`);
-  const [, safe, host, path, query = ''] = parts;
-  return `ws${safe}://${host}${path[1] ? path : '/ws'}${query}`;
+  const [, host, path, query = ''] = parts;
+  return `ws${host}/${path || 'ws'}${query}`;
 }
 
 /** Whether only a page knows which broker that is. @param {string | URL} url */

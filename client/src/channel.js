@@ -190,8 +190,8 @@ export class Channel extends Emitter {
    */
   join(attributes, options = {}) {
     return this.#client.promise((settle) => {
-      const wish = attributes && copyAttributes(attributes);
-      this.#membership.join(wish, copy(options, 'invalid_options', 'options'), this.#shown(() => this.#shows(wish ?? {}), settle));
+      const wish = attributes && copy(attributes, 'attributes');
+      this.#membership.join(wish, copy(options, 'options'), this.#shown(() => this.#shows(wish ?? {}), settle));
       for (const write of this.#early) write();
     }, true);
   }
@@ -214,7 +214,7 @@ export class Channel extends Emitter {
    */
   setAttributes(patch, { ttl, replace = false } = {}) {
     return this.#client.promise((settle) => {
-      const wish = copyAttributes(patch);
+      const wish = copy(patch, 'attributes');
       if (ttl !== undefined && !(ttl > 0 && ttl < Infinity)) {
         return settle(new HerenowError('invalid_field', 'ttl must be a number of milliseconds above 0', { field: 'ttl' }));
       }
@@ -294,7 +294,6 @@ export class Channel extends Emitter {
 
   /** Our membership ended, or our rights, without our asking. @param {string} reason @internal */
   removed(reason) {
-    this.#membership.interrupted();
     this.#membership.restore();
     // Which of our rights ended is not told; asked again, the broker names the one that is missing.
     if (reason === 'rights' && this.#level !== null) this.#sendSubscribe();
@@ -419,9 +418,4 @@ export class Channel extends Emitter {
     const { info, attributes } = /** @type {Member} */ (after ?? change.before);
     return { channel: this.name, info, attributes, ...change };
   }
-}
-
-/** @param {Attributes} attributes */
-function copyAttributes(attributes) {
-  return copy(attributes, 'invalid_attributes', 'attributes');
 }

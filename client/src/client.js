@@ -14,6 +14,7 @@ import { copy } from './json.js';
 import { BACK_SOON, Link, MAX_RETRY_MS } from './link.js';
 import { whenShown } from './page.js';
 import { deferred } from './promise.js';
+import { Requests } from './requests.js';
 import { Users } from './user.js';
 
 /** @typedef {import('./link.js').State} State */
@@ -56,14 +57,7 @@ import { Users } from './user.js';
  * A frame that has an answer. `again`: it was not heard, since it came too fast or the connection was
  * lost. In the first case its topic has another turn.
  * @typedef {{frame: object, settle: Settle, again?: () => void}} Saying
- *
- * Something that is asked until it is answered. What is no query waits for the answer of the one before.
- * `due`: not said yet on this connection.
- * @typedef {{frame: object, settle: Settle, isQuery: boolean, due: boolean}} Request
  */
-
-/** So many requests may wait for their answers. */
-const MAX_PENDING = 1_000;
 
 /**
  * @template {Shape} [T=Shape]
@@ -87,8 +81,7 @@ export class Client extends Emitter {
   #channels = new Map();
   /** Frames of this connection that wait for their answer. @type {Map<number, Saying & {topic: object, make: () => Saying[]}>} */
   #pending = new Map();
-  /** @type {Set<Request>} */
-  #requests = new Set();
+  #requests = new Requests(this);
   /** Promises that nobody has kept or broken yet. @type {Set<Settle>} */
   #open = new Set();
   #reached = true;
@@ -100,7 +93,7 @@ export class Client extends Emitter {
     this.#url = needsPage(url) ? url : address(url);
     this.#options = options;
     this.#credentials = new Credentials(options.token, this);
-    this.#link = new Link(this, options);
+    this.#link = new Link(this, options, this.#credentials);
     debug(/** @type {Emitter<any>} */ (this), options.debug);
     this.#listen();
     const { lazy = !globalThis.document } = options;
@@ -110,7 +103,7 @@ export class Client extends Emitter {
   #wake() {
     if (this.state.phase !== 'idle' || this.#options.autoConnect === false) return;
     // Later, so that whoever calls us can listen first.
-    queueMicrotask(() => this.state.phase === 'idle' && this.retry());
+    queueMicrotask(() => this.retry());
   }
 
   /** Who we are, as the broker says; empty before the first welcome. @returns {string} */
@@ -173,19 +166,9 @@ export class Client extends Emitter {
    * @returns {Promise<any>} the `ok` or `result`
    */
   request(frame, read = (answer) => answer) {
-    return this.promise((settle) => {
-      const said = /** @type {any} */ (copy(frame, 'invalid_frame', 'frame'));
-      if (this.#requests.size >= MAX_PENDING) {
-        return settle(new HerenowError('too_many_requests', `${MAX_PENDING} requests wait already`));
-      }
-      /** @type {Request} */
-      const request = {
-        frame: said, isQuery: /^get/.test(said.type), due: true, settle: (error, answer) => settle(error, error ?? read(answer)),
-      };
-      this.#requests.add(request);
-      this.#sayRequests();
-      return () => this.#endRequest(request);
-    });
+    return this.promise((settle) => (
+      this.#requests.add(copy(frame, 'frame'), (error, answer) => settle(error, error ?? read(answer)))
+    ));
   }
 
   /**
@@ -317,43 +300,6 @@ export class Client extends Emitter {
     this.post(frame, () => [{ frame, settle, again: () => this.isOpen || settle(null) }]);
   }
 
-  /** Says what is asked for and was not said, one at each turn. */
-  #sayRequests() {
-    this.post(this.#requests, () => {
-      let isBusy = false;
-      for (const request of this.#requests) {
-        const { frame, due, isQuery } = request;
-        if (due && (isQuery || !isBusy)) {
-          request.due = false;
-          this.#sayRequests();
-          return [{
-            frame,
-            again: () => { request.due = true; },
-            settle: (error, answer) => this.#endRequest(request) && request.settle(error, answer),
-          }];
-        }
-        isBusy ||= !isQuery;
-      }
-      return [];
-    });
-  }
-
-  /** @param {Request} request @returns {boolean} whether it was waited for */
-  #endRequest(request) {
-    this.#sayRequests();
-    return this.#requests.delete(request);
-  }
-
-  /** Before which there is nothing to dial with. @internal */
-  get waitMs() {
-    return this.#credentials.waitMs;
-  }
-
-  /** @param {number} closeCode @internal */
-  canMend(closeCode) {
-    return this.#credentials.canMend(closeCode);
-  }
-
   /** What the next connection needs. @returns {Promise<{url: string, protocols: string[]}>} @internal */
   async dial() {
     const url = this.#url = address(this.#url);
@@ -361,17 +307,6 @@ export class Client extends Emitter {
     const { token, user = this.me || guest.recall(url) } = this.#options;
     if (token !== undefined) return { url, protocols: ['herenow.v1', `bearer.${await this.#credentials.take()}`] };
     return { url: user ? withUser(url, user) : url, protocols: ['herenow.v1'] };
-  }
-
-  /**
-   * Goes on with a fresh token on the same connection.
-   * @param {string} token @param {(error: HerenowError | null) => void} settle @internal
-   */
-  authenticate(token, settle) {
-    this.ask({ type: 'auth', token }, (error, answer) => {
-      if (answer) this.sight = answer.sight;
-      settle(error);
-    });
   }
 
   /** @param {State} state @internal */
@@ -399,7 +334,7 @@ export class Client extends Emitter {
     this.#credentials.accepted();
     for (const channel of this.#channels.values()) channel.restore();
     this.#users.restore();
-    this.#sayRequests();
+    this.#requests.say();
   }
 
   /** @internal */

@@ -27,8 +27,8 @@ const TOKEN_EXPIRED = 4102;
 /**
  * @typedef {object} Holder whose credentials they are
  * @property {() => number} now by the broker's clock
- * @property {(token: string, settle: (error: HerenowError | null) => void) => void} authenticate goes
- *   on with another token on the same connection
+ * @property {string} [sight] whom the token lets us see
+ * @property {(frame: object, settle: (error: HerenowError | null, answer?: any) => void) => void} ask
  * @property {(name: 'error', error: HerenowError) => void} emit
  */
 
@@ -36,8 +36,8 @@ export class Credentials {
   #source;
   #holder;
   #token = '';
-  /** When the token expires, as far as it says. @type {number | null} */
-  #expiresAt = null;
+  /** When the token expires; NaN if it does not say. */
+  #expiresAt = NaN;
   /** Until when another connection may try with the token that no broker has seen yet. */
   #goodUntil = 0;
   /** From when on another may be fetched. */
@@ -61,18 +61,22 @@ export class Credentials {
 
   /** How long another connection has to wait, since a token was fetched just now. */
   get waitMs() {
-    return this.#isRenewable && !this.#isGood ? this.#notBefore - performance.now() : 0;
+    return this.#isGood ? 0 : this.#notBefore - performance.now();
   }
 
   get #isGood() {
-    const isOver = this.#expiresAt !== null && this.#expiresAt - this.#holder.now() < FLOOR_MS;
-    return performance.now() < this.#goodUntil && !isOver;
+    return performance.now() < this.#goodUntil && !(this.#lifeMs < FLOOR_MS);
+  }
+
+  get #lifeMs() {
+    return this.#expiresAt - this.#holder.now();
   }
 
   /** For a new connection. @returns {Promise<string>} */
   async take() {
     const connection = ++this.#connection;
-    const token = this.#isGood ? this.#token : await this.#fetch();
+    if (this.#isGood) return this.#token;
+    const token = await this.#fetch();
     if (connection === this.#connection) this.#use(token);
     return token;
   }
@@ -88,7 +92,7 @@ export class Credentials {
   /** The broker says that the token expires soon. */
   warned() {
     if (!this.#isRenewable) return false;
-    this.#expiresAt ??= this.#holder.now() + WARNING_MS;
+    this.#expiresAt ||= this.#holder.now() + WARNING_MS;
     this.#scheduleRenewal();
     return true;
   }
@@ -101,9 +105,9 @@ export class Credentials {
 
   /** The broker closed. @param {number} closeCode @returns {boolean} whether another token may mend it */
   canMend(closeCode) {
-    if (!this.#isRenewable || ![UNAUTHENTICATED, TOKEN_EXPIRED].includes(closeCode)) return false;
     this.#goodUntil = 0;
-    return closeCode === TOKEN_EXPIRED || ++this.#refusals <= MAX_REFUSALS;
+    return this.#isRenewable
+      && (closeCode === TOKEN_EXPIRED || (closeCode === UNAUTHENTICATED && ++this.#refusals <= MAX_REFUSALS));
   }
 
   /** @param {string} token */
@@ -115,11 +119,13 @@ export class Credentials {
 
   /** @returns {Promise<string>} */
   async #fetch() {
-    this.#notBefore = performance.now() + this.#floorMs;
-    this.#floorMs = Math.min(2 * this.#floorMs, MAX_FLOOR_MS);
     let token = this.#source;
     try {
-      if (typeof token === 'function') token = await token();
+      if (typeof token === 'function') {
+        this.#notBefore = performance.now() + this.#floorMs;
+        this.#floorMs = Math.min(2 * this.#floorMs, MAX_FLOOR_MS);
+        token = await token();
+      }
     } catch (cause) {
       throw new HerenowError('token_failed', `options.token failed: ${`${cause}`.slice(0, 200)}`, { cause });
     }
@@ -130,27 +136,30 @@ export class Credentials {
 
   #scheduleRenewal() {
     clearTimeout(this.#renewal);
-    if (this.#expiresAt === null || !this.#isRenewable) return;
-    const lifeMs = this.#expiresAt - this.#holder.now();
+    if (!this.#expiresAt || !this.#isRenewable) return;
+    const lifeMs = this.#lifeMs;
     const waitMs = Math.max(lifeMs - Math.min(RENEW_AHEAD_MS, lifeMs / 3), this.#notBefore - performance.now());
     this.#renewal = setTimeout(() => this.#renew(), Math.min(waitMs, MAX_TIMER_MS));
   }
 
   async #renew() {
     const connection = this.#connection;
-    /** @param {HerenowError | null} error @param {string} [token] */
-    const ends = (error, token) => {
-      if (connection !== this.#connection) return;
+    const isOurs = () => connection === this.#connection;
+    let token = '';
+    /** @param {HerenowError | null} error @param {{sight?: string}} [answer] */
+    const ends = (error, answer) => {
+      if (!isOurs()) return;
       if (error) this.#holder.emit('error', error);
-      if (!token) return this.#scheduleRenewal();
+      if (!answer) return this.#scheduleRenewal();
+      this.#holder.sight = answer.sight;
       this.#use(token);
       this.accepted();
     };
     try {
-      const token = await this.#fetch();
+      token = await this.#fetch();
       // The page may have no newer one yet.
-      if (connection !== this.#connection || token === this.#token) return ends(null);
-      this.#holder.authenticate(token, (error) => ends(error, error ? undefined : token));
+      if (!isOurs() || token === this.#token) ends(null);
+      else this.#holder.ask({ type: 'auth', token }, (error, answer) => ends(error, error ? undefined : answer));
     } catch (error) {
       ends(/** @type {HerenowError} */ (error));
     }
@@ -158,16 +167,14 @@ export class Credentials {
 }
 
 /**
- * When a token expires, in milliseconds since 1970 by the broker's clock. Null if it does not say,
- * or is none that we can read: then the broker's warning tells in time.
+ * When a token expires, in milliseconds since 1970 by the broker's clock. NaN if it does not say, or is
+ * none that we can read: then the broker's warning tells in time.
  * @param {string} token a JSON Web Token
- * @returns {number | null}
  */
 function expiry(token) {
   try {
-    const claims = token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/');
-    return JSON.parse(atob(claims)).exp * 1000 || null;
+    return JSON.parse(atob(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'))).exp * 1000;
   } catch {
-    return null;
+    return NaN;
   }
 }

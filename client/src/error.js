@@ -5,7 +5,7 @@
  *   | 'too_many_channels' | 'rate_limited' | 'presence_disabled' | 'unavailable' | 'internal'
  *   | 'invalid_url' | 'invalid_attributes' | 'invalid_options' | 'invalid_frame' | 'no_websocket' | 'unreachable' | 'unsupported_protocol' | 'token_failed' | 'kicked'
  *   | 'violation' | 'timeout' | 'too_many_requests' | 'superseded' | 'closed' | 'not_initialized'
- *   | 'invalid_attributes' | 'invalid_frame' | (string & {})} ErrorCode
+ *   | (string & {})} ErrorCode
  */
 
 /**

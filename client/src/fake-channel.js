@@ -13,6 +13,7 @@
  * @property {number} joinedAt
  * @property {boolean} [away] there when true
  * @property {string[] | null} visibleTo the roles that may see it; null: everyone
+ * @property {number} place grows with each that joins, or counts as joined anew
  *
  * @typedef {object} Source what keeps a member present: a connection, or the test
  * @property {number} graceMs
@@ -46,6 +47,7 @@ export class FakeChannel {
   #vanishing = new Map();
   /** @type {{seq: number}[]} */
   #log = [];
+  #places = 0;
   #roster;
   #touch;
 
@@ -93,13 +95,18 @@ export class FakeChannel {
     sources.set(key, { graceMs, away: away ?? held?.away ?? false });
     const kept = before && (living || merge) ? before : undefined;
     if (attributes) this.#forgetTimes(user, merge ? Object.keys(attributes) : undefined);
+    const mayBeSeenBy = visibleTo ? audience(visibleTo) : living && before ? before.visibleTo : null;
+    // Whoever comes to be seen by more counts as joined at that moment.
+    const anew = before?.visibleTo && !mayBeSeenBy?.every((role) => before.visibleTo?.includes(role));
+    if (anew) this.members.delete(user);
     this.#put(user, {
       user,
       info: info ?? before?.info,
       attributes: merge ? merged(kept?.attributes, attributes) : merged({}, attributes ?? kept?.attributes),
-      joinedAt: before?.joinedAt ?? Date.now(),
-      visibleTo: visibleTo ? audience(visibleTo) : living && before ? before.visibleTo : null,
-    });
+      joinedAt: before && !anew ? before.joinedAt : Date.now(),
+      visibleTo: mayBeSeenBy,
+      place: before && !anew ? before.place : ++this.#places,
+    }, before);
   }
 
   /** @param {object} key @param {string} user @param {string} [reason] */
@@ -120,7 +127,7 @@ export class FakeChannel {
   remove(user, why) {
     for (const { grace } of this.#sources.get(user)?.values() ?? []) clearTimeout(grace);
     this.#sources.delete(user);
-    this.#put(user, undefined, why);
+    this.#put(user, undefined, undefined, why);
   }
 
   /** @param {string} user @param {Attributes} patch @param {{merge?: boolean, ttlMs?: number}} [how] */
@@ -220,9 +227,8 @@ export class FakeChannel {
     else this.remove(user, why);
   }
 
-  /** @param {string} user @param {FakeMember | undefined} after @param {Why} [why] */
-  #put(user, after, why = { event: 'updateAttributes' }) {
-    const before = this.members.get(user);
+  /** @param {string} user @param {FakeMember | undefined} after @param {FakeMember} [before] @param {Why} [why] */
+  #put(user, after, before = this.members.get(user), why = { event: 'updateAttributes' }) {
     const first = this.#touched.get(user);
     this.#touched.set(user, { before: first ? first.before : before, why });
     if (after) {
@@ -241,7 +247,7 @@ export class FakeChannel {
   #vanish(user, key) {
     this.#vanishing.get(user)?.delete(key);
     const member = /** @type {FakeMember} */ (this.members.get(user));
-    this.#put(user, { ...member, attributes: merged(member.attributes, { [key]: null }) }, { event: 'updateAttributes', reason: 'expired' });
+    this.#put(user, { ...member, attributes: merged(member.attributes, { [key]: null }) }, member, { event: 'updateAttributes', reason: 'expired' });
   }
 
   /** @param {string} user @param {string[]} [keys] all if absent */
@@ -297,9 +303,10 @@ function difference(before, after, why) {
   if (!after) return [{ user, ...(why.event === 'updateAttributes' ? GONE : why), at }];
   const info = same(before.info, after.info) ? undefined : after.info ?? {};
   const isAway = Boolean(after.away) === away ? undefined : Boolean(after.away);
-  if (!info && isAway === undefined && same(before.attributes, after.attributes)) return [];
+  const joinedAt = before.visibleTo && before.place !== after.place ? after.joinedAt : undefined;
+  if (!info && isAway === undefined && joinedAt === undefined && same(before.attributes, after.attributes)) return [];
   const reason = why.event === 'updateAttributes' ? why.reason : undefined;
-  return [{ event: 'updateAttributes', user, attributes: after.attributes, info, away: isAway, at, reason }];
+  return [{ event: 'updateAttributes', user, attributes: after.attributes, info, away: isAway, joinedAt, at, reason }];
 }
 
 /** @param {FakeMember} member */
@@ -309,7 +316,7 @@ function joined(member) {
 }
 
 /** What viewers are told of it. @param {FakeMember} member */
-function told({ visibleTo: _, ...member }) {
+function told({ visibleTo: _, place: __, ...member }) {
   return member;
 }
 

@@ -13,7 +13,7 @@
  * @property {() => Iterable<FakeChannel>} channels
  * @property {import('./fake-users.js').FakeUsers} users
  * @property {(user: string) => void} touch asks for a tick of this user's status
- * @property {(frame: any, user: string) => Refusal | undefined} refused
+ * @property {(frame: any, user: string) => Refusal | undefined} refused what the test refuses
  * @property {typeof LIMITS} limits
  *
  * @typedef {{code: string, message?: string, field?: string, retryAfterMs?: number}} Refusal

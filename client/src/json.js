@@ -6,19 +6,20 @@ import { HerenowError } from './error.js';
  * A copy, as the broker will read it, so that what the page does to its object later changes nothing.
  * @template T
  * @param {T} value an object
- * @param {string} code of the error
- * @param {string} field that it is
+ * @param {'attributes' | 'options' | 'frame'} field that it is
  * @returns {T}
- * @throws {HerenowError} if it is no object, or JSON cannot say it: one that contains itself, a BigInt
+ * @throws {HerenowError} `invalid_` and the field, if it is no object, or JSON cannot say it: one that
+ *   contains itself, a BigInt
  */
-export function copy(value, code, field) {
+export function copy(value, field) {
+  let cause;
   try {
     const same = JSON.parse(JSON.stringify(value));
-    if (same && typeof same === 'object' && !Array.isArray(same)) return same;
-  } catch (cause) {
-    throw new HerenowError(code, `${field} cannot be said as JSON: ${cause}`, { field, cause });
+    if (Object(same) === same && !Array.isArray(same)) return same;
+  } catch (error) {
+    cause = error;
   }
-  throw new HerenowError(code, `${field} must be an object`, { field });
+  throw new HerenowError(`invalid_${field}`, `${field} must be an object that JSON can say`, { field, cause });
 }
 
 /**
@@ -27,6 +28,6 @@ export function copy(value, code, field) {
  */
 export function sorted(value) {
   return JSON.stringify(value ?? null, (_, inner) => (
-    inner && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort()) : inner
+    Object(inner) === inner && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort()) : inner
   ));
 }

@@ -22,8 +22,6 @@ const OUR_FAULT = [1002, 1003, 1007, 1009, 4008];
 const TOKEN_EXPIRED = 4102;
 /** For so long a goodbye may take. */
 const GOODBYE_MS = 500;
-/** What no other attempt will mend: there is no such address here, and no WebSocket. */
-const HOPELESS = ['invalid_url', 'no_websocket'];
 /** No wait between two attempts is longer, unless the page wants it otherwise. */
 export const MAX_RETRY_MS = 30_000;
 /** The same while somebody looks. */
@@ -46,8 +44,6 @@ export const BACK_SOON = 4200;
 /**
  * @typedef {object} Host whose link it is
  * @property {() => Promise<{url: string, protocols: string[]}>} dial what the next connection needs
- * @property {number} waitMs before which `dial` shall not be asked
- * @property {(closeCode: number) => boolean} canMend whether what `dial` brings next may be accepted
  * @property {(state: State) => void} onState
  * @property {(welcome: any) => void} onOpen before `onState`, so that who hears of it knows who we are
  * @property {() => void} onLost
@@ -97,11 +93,13 @@ export class Link {
 
   #host;
   #options;
+  #credentials;
 
-  /** @param {Host} host @param {LinkOptions} options */
-  constructor(host, options) {
+  /** @param {Host} host @param {LinkOptions} options @param {import('./credentials.js').Credentials} credentials */
+  constructor(host, options, credentials) {
     this.#host = host;
     this.#options = options;
+    this.#credentials = credentials;
   }
 
   /** @throws {HerenowError} `no_websocket` */
@@ -159,7 +157,7 @@ export class Link {
 
   async #dial() {
     this.#hangUp(BACK_SOON);
-    const { waitMs } = this.#host;
+    const { waitMs } = this.#credentials;
     if (waitMs > 0 && this.state.error) return this.#wait(waitMs, this.state.error);
     const attempt = this.#attempt;
     this.#goaway = this.#refused = null;
@@ -177,10 +175,10 @@ export class Link {
     } catch (error) {
       if (attempt !== this.#attempt) return;
       this.#hangUp();
-      const code = /** @type {any} */ (error).name === 'SyntaxError' ? 'invalid_url' : 'unreachable';
-      const told = error instanceof HerenowError ? error : new HerenowError(code, String(error), { cause: error });
-      if (HOPELESS.includes(told.code)) this.close(told);
-      else this.#retryLater(told);
+      const told = error instanceof HerenowError ? error : new HerenowError('unreachable', `${error}`, { cause: error });
+      // No other attempt mends it that there is no such address, or no WebSocket.
+      if (/token|unreach/.test(told.code)) this.#retryLater(told);
+      else this.close(told);
     }
   }
 
@@ -227,7 +225,7 @@ export class Link {
   }
 
   #beat(patienceMs = isHidden() ? ANSWER_MS : PROBE_MS) {
-    this.#outbox?.urge(HEARTBEAT);
+    this.send(HEARTBEAT);
     this.#expectAnswer(patienceMs);
     this.#rest();
   }
@@ -260,7 +258,7 @@ export class Link {
     const error = this.#why(code, reason);
     this.#hangUp(BACK_SOON);
     const isRefused = code === TOKEN_EXPIRED || (code >= 4000 && code < 4100);
-    if (OUR_FAULT.includes(code) || (isRefused && !this.#host.canMend(code))) this.close(error);
+    if (OUR_FAULT.includes(code) || (isRefused && !this.#credentials.canMend(code))) this.close(error);
     else this.#retryLater(error);
   }
 
@@ -276,9 +274,10 @@ export class Link {
 
   /** @param {HerenowError} error */
   #retryLater(error) {
-    // A broker that goes has spread its clients over this time already: no jitter, no growth.
+    // A broker that goes has spread its clients over this time already: no jitter, no growth. When a
+    // token begins is of no use: the next is another.
     const waitMs = this.#goaway?.reconnectInMs
-      ?? Math.max(error.retryAfterMs ?? 0, this.#host.waitMs, retryDelay(this.#failures++, {
+      ?? Math.max(error.field === 'token' ? 0 : error.retryAfterMs ?? 0, this.#credentials.waitMs, retryDelay(this.#failures++, {
         ...this.#options, maxRetryMs: this.#options.maxRetryMs ?? (isHidden() ? MAX_RETRY_MS : LOOKED_AT_RETRY_MS),
       }));
     this.#wait(waitMs, error);

@@ -33,8 +33,6 @@ export class Membership {
   #wish = null;
   /** Whether a join is to be said. */
   #due = false;
-  /** Whether the broker has us by this connection. */
-  #isIn = false;
   /** Who waits until we are a member. @type {Set<Settle>} */
   #joining = new Set();
   /** Who waits until we are none. @type {Set<Settle>} */
@@ -94,7 +92,6 @@ export class Membership {
 
   /** The connection is lost, and with it what was said on it. */
   interrupted() {
-    this.#isIn = false;
     settleAll(this.#leaving, null);
     if (this.joined === 'in') this.#setJoined('joining');
   }
@@ -141,14 +138,12 @@ export class Membership {
   #frames() {
     const wish = this.#wish;
     const channel = this.#host.name;
-    if (!wish || this.#isAway) {
-      this.#isIn = false;
-      return [{ frame: { type: 'leave', channel }, settle: (error) => settleAll(this.#leaving, error) }];
-    }
+    if (!wish || this.#isAway) return [{ frame: { type: 'leave', channel }, settle: (error) => settleAll(this.#leaving, error) }];
+    settleAll(this.#leaving, null);
     const joins = this.#due;
     this.#due = false;
     return wish.carried.say(clock(), joins).map(({ settle, again, ...said }, n) => (joins && !n ? {
-      frame: this.#joinFrame(wish, said),
+      frame: { type: 'join', channel, ...said, ...this.#options(wish) },
       again: () => {
         again();
         this.#due = true;
@@ -158,33 +153,33 @@ export class Membership {
       frame: { type: 'setAttributes', channel, ...said },
       again,
       settle: (error) => {
-        // Its join was not heard, or the broker has let go of us: another is on its way.
-        if (error?.code !== 'not_joined' || wish !== this.#wish || this.#isIn) return settle(error);
+        // Its join was not heard, or the broker has let go of us.
+        if (error?.code !== 'not_joined' || wish !== this.#wish) return settle(error);
         again();
-        this.#post();
+        this.restore();
       },
     }));
   }
 
-  /** @param {Wish} wish @param {object} said */
-  #joinFrame({ graceMs, visibleTo }, said) {
+  /** @param {Wish} wish */
+  #options({ graceMs, visibleTo }) {
     // Nobody asked for just this grace, so a broker that allows less shall not refuse it.
     const usual = Math.min(this.#client.graceMs, this.#client.welcome?.limits.graceMs ?? Infinity);
-    return { type: 'join', channel: this.#host.name, ...said, graceMs: graceMs ?? usual, visibleTo };
+    return { graceMs: graceMs ?? usual, visibleTo };
   }
 
   /** @param {Wish} wish @param {Settle} settle @returns {Settle} */
   #whenJoined(wish, settle) {
-    settleAll(this.#leaving, null);
     const waiting = [...this.#joining];
     return (error) => {
       settle(error);
       if (wish !== this.#wish) return;
-      if (error) this.#end(error);
-      // Refused, it changed nothing: the broker may have us by an earlier one.
-      if (error && this.#isIn) this.#post();
-      if (error || this.#isAway) return;
-      this.#isIn = true;
+      if (error) {
+        this.#end(error);
+        // Refused, it changed nothing: the broker may have us by an earlier one.
+        return this.#post();
+      }
+      if (this.#isAway) return;
       this.#setJoined('in');
       for (const each of waiting) this.#joining.delete(each);
       settleAll(waiting, null);

@@ -13,9 +13,7 @@ import { call } from './emitter.js';
 export class Outbox {
   /** In turn. `from`: not before then. @type {Map<unknown, {make: Make, from: number}>} */
   #topics = new Map();
-  /** What was asked for already. @type {string[]} */
-  #texts = [];
-  /** Frames that may be sent, and when that was so. */
+  /** Frames that may be sent, and when that was so. What one topic says goes together, ahead of time if need be. */
   #left = Infinity;
   #at = 0;
   #perMs;
@@ -47,17 +45,10 @@ export class Outbox {
     this.#flush();
   }
 
-  /** Says it before all else. @param {string} text */
-  urge(text) {
-    this.#texts.unshift(text);
-    this.#flush();
-  }
-
   /** Nothing is said any more. */
   close() {
     clearTimeout(this.#timer);
     this.#topics.clear();
-    this.#texts = [];
     this.#write = () => {};
   }
 
@@ -69,24 +60,23 @@ export class Outbox {
     const now = performance.now();
     this.#left = Math.min(this.#burst, this.#left + (now - this.#at) * this.#perMs);
     this.#at = now;
-    while (this.#left >= 1 && this.#isDue(now)) {
-      this.#left -= 1;
-      this.#write(/** @type {string} */ (this.#texts.shift()));
+    let next = Infinity;
+    for (const [topic, { make, from }] of this.#topics) {
+      if (from > now || this.#left < 1) {
+        next = Math.min(next, from);
+        continue;
+      }
+      this.#topics.delete(topic);
+      call(() => {
+        for (const text of make()) {
+          this.#left -= 1;
+          this.#write(text);
+        }
+      }, null);
     }
     this.#isBusy = false;
-    const next = this.#texts.length ? now : Math.min(...[...this.#topics.values()].map(({ from }) => from));
-    const waitMs = Math.max(next - now, (1 - this.#left) / this.#perMs);
-    if (next < Infinity) this.#timer = setTimeout(() => this.#flush(), Math.ceil(waitMs));
-  }
-
-  /** Whether there is a text to send; if need be, whose turn it is is asked. @param {number} now */
-  #isDue(now) {
-    for (const [topic, { make, from }] of this.#topics) {
-      if (this.#texts.length) break;
-      if (from > now) continue;
-      this.#topics.delete(topic);
-      call(() => this.#texts.push(...make()), null);
+    if (this.#topics.size) {
+      this.#timer = setTimeout(() => this.#flush(), Math.ceil(Math.max(next - now, (1 - this.#left) / this.#perMs)));
     }
-    return this.#texts.length > 0;
   }
 }

@@ -22,6 +22,6 @@ export function soon(act) {
     };
     const hasFrames = 'requestAnimationFrame' in globalThis;
     const timer = setTimeout(once, hasFrames ? isHidden() ? HIDDEN_MS : STUCK_MS : 0);
-    if (hasFrames) requestAnimationFrame(once);
+    if (hasFrames) globalThis.requestAnimationFrame(once);
   };
 }

@@ -22,7 +22,7 @@ import { connect } from './index.js';
 /** @typedef {import('./client.js').Client} Client */
 /** @typedef {import('./client.js').Options} Options */
 /** @typedef {import('./replica.js').Attributes} Attributes */
-/** @typedef {import('./fake-connection.js').Refusal} Refusal */
+/** @typedef {{code: string, message?: string, field?: string, retryAfterMs?: number}} Refusal */
 /** @typedef {{busy?: boolean, invisible?: boolean, waitTime?: number | null, text?: string | null, online?: boolean}} StatusPatch */
 
 /**
@@ -117,7 +117,11 @@ export class FakeBroker {
     this.#touch(user);
   }
 
-  /** The members of a channel, newest first, those included whom not everyone may see. @param {string} channel */
+  /**
+   * The members of a channel, newest first, those included whom not everyone may see.
+   * @param {string} channel
+   * @returns {{user: string, attributes: Record<string, any>}[]}
+   */
   members(channel) {
     return [...this.#channel(channel).members.values()].map(({ user, attributes }) => ({ user, attributes })).reverse();
   }

@@ -1,29 +1,20 @@
-/** The one file for pages without a bundler, as the broker has it compiled in and as it serves it. */
+/** The one file for pages without a bundler, as the broker serves it. */
 
 import assert from 'node:assert/strict';
 import { get } from 'node:http';
-import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { oneFile } from '../scripts/bundle.js';
 import { startBroker } from './broker.js';
 
 /** Bytes that one answer may take, with its headers. */
 const MOST = 10_240;
 
-const read = (name) => readFile(new URL(`../dist/${name}`, import.meta.url));
 let broker;
 
 before(async () => {
   broker = await startBroker();
 });
 after(() => broker.stop());
-
-test('the committed file is what the sources make', async () => {
-  const committed = String(await read('herenow.js'));
-  assert(committed === await oneFile(), 'the sources have changed: npm --prefix client run bundle');
-  assert(String(gunzipSync(await read('herenow.js.gz'))) === committed, 'gzipped it is another: npm --prefix client run bundle');
-});
 
 test('a page loads it with one request of at most 10 KB', async () => {
   const { headers, rawHeaders, body } = await ask('/client/herenow.js', { 'accept-encoding': 'gzip, deflate, br, zstd' });

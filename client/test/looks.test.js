@@ -173,9 +173,8 @@ describe('against a server that does as it is told', () => {
     await until('it is open', () => here.state.phase === 'open');
     let beats = 0;
     here.on('frame', ({ direction }) => { beats += Number(direction === 'out'); });
-    answers = false;
     const began = performance.now();
-    await until('it is lost', () => here.state.phase !== 'open');
+    await loses(here, () => { answers = false; });
     const tookMs = performance.now() - began;
     assert.ok(tookMs < 15_000, `${tookMs} ms`);
     assert.equal(beats, 1, 'for one frame');

@@ -38,7 +38,6 @@ test('it has the sources, what is built from them, a README and the licences, an
     'package.json',
     'cjs/package.json',
     'dist/herenow.js',
-    'dist/herenow.js.gz',
     ...SUBPATHS.map((name) => `${name}/package.json`),
     ...sources.flatMap((name) => [`src/${name}`, `cjs/${name}`]),
     ...types.flatMap((name) => [`types/${name}`, `cjs/${name}`]),

@@ -1,6 +1,7 @@
 /** Projects that have installed the package: what `npm pack` made, unpacked into their `node_modules`. */
 
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -44,4 +45,9 @@ export async function project(tarball, files, others = []) {
     await writeFile(join(folder, path), text);
   }
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
+}
+
+/** What entries for frameworks import, with its types. */
+export function peers() {
+  return ['react', '@types/react', 'csstype', 'vue', 'svelte'].filter((name) => existsSync(join(modules, name)));
 }

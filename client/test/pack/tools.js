@@ -6,7 +6,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
 import { ENTRIES } from '../../scripts/entries.js';
-import { modules, project, run } from './install.js';
+import { modules, peers, project, run } from './install.js';
 
 const require = createRequire(import.meta.url);
 const names = Object.keys(ENTRIES).map((name) => (name === 'index' ? 'herenow' : `herenow/${name}`));
@@ -166,11 +166,6 @@ export function toolTests(tarball) {
     assert.deepEqual(Object.keys(problems ?? {}), []);
     for (const name of Object.keys(ENTRIES)) assert(analysis.entrypoints[name === 'index' ? '.' : `./${name}`], name);
   });
-}
-
-/** What entries for frameworks import. */
-function peers() {
-  return ['react', 'vue', 'svelte'].filter((name) => existsSync(join(modules, name)));
 }
 
 /** @param {object} config */

@@ -5,7 +5,9 @@ import type {
   Attributes, AttributesOf, Channel, ChannelEvents, Client, ClientEvents, Emitter, ErrorCode, InfoOf, JoinOptions, Limits,
   Member, Options, Patch, PresenceEvent, Reason, Shape, State, Status, User, Watcher, Welcome,
 } from 'herenow';
-import { useChannel, useConnection, useCount, useEvent, useMembers, useStatus } from 'herenow/react';
+import {
+  useChannel, useConnection, useCount, useEvent, useHerenow, useMember, useMembers, useOthers, useSelf, useStatus, useStatuses,
+} from 'herenow/react';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : never;
 const same = <A, B>(is: Same<A, B>) => is;
@@ -134,6 +136,26 @@ export function Hooks({ here }: { here: Client<Ours> }) {
   useEvent(here, 'state', (state) => same<typeof state, State>(true));
   const count: number = useCount(seats);
   return <p>{members.map(({ user, attributes, info }) => info?.name ?? user + attributes.mood)}{count}{useConnection(here).phase}</p>;
+}
+
+export function Chosen({ here, room }: { here: Client<Ours> | null; room: Channel<Mine, Info> | null }) {
+  const provided = useHerenow<Ours>();
+  same<typeof provided, Client<Ours> | null>(true);
+  const mine = useSelf(room);
+  same<typeof mine, Member<Mine, Info> | null>(true);
+  const bob = useMember(room, 'bob', (member) => member?.attributes.mood ?? '');
+  same<typeof bob, string>(true);
+  const names = useOthers(room, (others) => others.map(({ info }) => info?.name));
+  same<typeof names, (string | undefined)[]>(true);
+  const all = useStatuses(here, ['bob', 'cy']);
+  same<typeof all, readonly (Status<Info> | null)[]>(true);
+  const online = useStatus(here, null, (status) => status?.online ?? false);
+  same<typeof online, boolean>(true);
+  const perhaps = useChannel(here, 'room');
+  same<typeof perhaps, Channel<Mine, Info> | null>(true);
+  const none = useMembers(null);
+  same<typeof none, readonly Member[]>(true);
+  return null;
 }
 
 export function UntypedHooks({ here }: { here: Client }) {

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ENTRIES } from '../../scripts/entries.js';
-import { client, modules, project, run } from './install.js';
+import { client, modules, peers, project, run } from './install.js';
 import { unnamed } from './named.js';
 
 const TSC = [join(modules, 'typescript/bin/tsc')];
@@ -33,7 +33,7 @@ export function typeTests(tarball) {
     test(`types: what a page says of its own is checked, and can be exported: ${name}`, async () => {
       const typed = await readFile(new URL('typed.tsx', import.meta.url), 'utf8');
       const files = { 'typed.tsx': typed, 'package.json': JSON.stringify({ type }) };
-      const { folder, remove } = await project(tarball(), files, ['react', '@types/react', 'csstype']);
+      const { folder, remove } = await project(tarball(), files, peers());
       try {
         await run(process.execPath, [...compiler, '--declaration', '--outDir', 'out', ...flags, ...STRICT, 'typed.tsx'], { cwd: folder })
           .catch(({ stdout, stderr }) => assert.fail(`${stdout}${stderr}`));
@@ -48,7 +48,7 @@ export function typeTests(tarball) {
   }
 
   test('types: whatever a type names can be named by those who import it', async () => {
-    const { folder, remove } = await project(tarball(), {}, ['react', '@types/react', 'csstype']);
+    const { folder, remove } = await project(tarball(), {}, peers());
     try {
       assert.deepEqual(unnamed(old('typescript'), folder, Object.keys(ENTRIES)), []);
     } finally {

@@ -16,14 +16,14 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
         &[
             "bound clock debug error guest page replica shapes",
             "address credentials emitter json promise soon",
-            "carried outbox user",
+            "carried outbox requests user",
             "link membership",
             "channel",
             "client",
             "index",
             "fake-channel fake-connection fake-users",
             "session hold",
-            "livelike rooms react testing",
+            "livelike rooms react svelte testing vue",
         ],
     ),
     ("web-demo/", &["dom words breakable viewers", "meter guinea-pig", "view-*", "app"]),
@@ -31,7 +31,7 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
 
 /// Parts that may know only some of what stands below them: the part, and what it may know beside
 /// itself. The first that a file's path begins with holds for it.
-const NARROW: [(&str, &[&str]); 18] = [
+const NARROW: [(&str, &[&str]); 22] = [
     ("protocol/src/", &[]),
     ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits.rs"]),
     ("src/users/", &["protocol/src/", "src/now.rs", "src/limits.rs", "src/shrink.rs"]),
@@ -61,6 +61,18 @@ const NARROW: [(&str, &[&str]); 18] = [
     ("client/src/rooms.js", &["client/src/promise.js", "client/src/session.js"]),
     ("client/src/hold.js", &[]),
     ("client/src/react.js", &["client/src/hold.js", "client/src/index.js"]),
+    ("client/src/svelte.js", &["client/src/hold.js"]),
+    ("client/src/vue.js", &["client/src/hold.js"]),
+    (
+        "client/src/testing.js",
+        &[
+            "client/src/index.js",
+            "client/src/fake-channel.js",
+            "client/src/fake-connection.js",
+            "client/src/fake-users.js",
+        ],
+    ),
+    ("client/src/fake-", &[]),
     ("web-demo/app.js", &["web-demo/", "client/src/index.js"]),
     (
         "web-demo/guinea-pig.js",
