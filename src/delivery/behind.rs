@@ -127,8 +127,7 @@ mod tests {
         places.set(4, None);
         let seqs = (0..10).map(|at| places.get(at).map(|place| place.seq));
         let expected = [(1, 1), (5, 5), (7, 7), (9, 90)];
-        let found: Vec<_> =
-            (0..10).zip(seqs).filter_map(|(at, seq)| Some((at, seq?))).collect();
+        let found: Vec<_> = (0..10).zip(seqs).filter_map(|(at, seq)| Some((at, seq?))).collect();
         assert_eq!(found, expected);
         ats.iter().for_each(|&at| places.set(at, None));
         assert!(places.0.is_empty());
