@@ -26,7 +26,7 @@ const asServed = {
 };
 
 export default [
-  { ignores: ['**/node_modules/', '**/target/', 'client/types/', 'bench/runs/'] },
+  { ignores: ['**/node_modules/', '**/target/', 'client/types/', 'client/cjs/', 'client/dist/', 'bench/runs/'] },
   js.configs.recommended,
   {
     plugins: { 'import-x': importX },

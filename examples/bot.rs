@@ -277,8 +277,8 @@ impl<T: FnMut(String)> Bot<T> {
     async fn join(&self, link: &mut Link) -> Result<(), End> {
         let attributes = Some(Map::from_iter([("bot".to_owned(), true.into())]));
         let channel = self.channel.clone();
-        let join =
-            Request::Join { channel, attributes, merge: false, grace_ms: None, visible_to: None };
+        let (grace_ms, visible_to, away) = (None, None, None);
+        let join = Request::Join { channel, attributes, merge: false, grace_ms, visible_to, away };
         link.say(Asked::Join, join).await
     }
 

@@ -45,11 +45,19 @@ pub(crate) const SOURCES: usize = 250 * 250;
 
 impl Socket {
     /// Begins to connect, to a loopback address from the one numbered `source`, below [`SOURCES`].
-    pub(crate) fn connect(to: SocketAddr, source: usize) -> io::Result<Self> {
+    /// `receive_buffer`: bytes that the kernel takes in before they are read, if not as many as it likes.
+    pub(crate) fn connect(
+        to: SocketAddr,
+        source: usize,
+        receive_buffer: Option<usize>,
+    ) -> io::Result<Self> {
         let socket =
             socket2::Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
+        if let Some(bytes) = receive_buffer {
+            socket.set_recv_buffer_size(bytes)?;
+        }
         if to.ip().is_loopback() && to.is_ipv4() {
             let (high, low) = (source / 250, source % 250 + 1);
             let from = Ipv4Addr::new(127, 0, high as u8, low as u8);

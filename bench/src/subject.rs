@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::clock::{Deadline, parse_duration};
 use crate::failure::{Context, Result, fail};
-use crate::peer::Peer;
+use crate::peer::{JWT_SECRET, Peer};
 use crate::server::{Server, free_address, sibling};
 use crate::talk::Talk;
 
@@ -105,6 +105,31 @@ impl Subject {
         }
         let address = free_address()?;
         Server::start(self.peer.name(), self.command(address)?, address)
+    }
+
+    /// The broker, started with further flags, and with tokens signed with `secret` or without any,
+    /// whatever the environment says.
+    ///
+    /// # Errors
+    /// If another server was asked for, or it does not start.
+    pub(crate) fn launch_with(&self, flags: &[&str], secret: Option<&str>) -> Result<Server> {
+        self.check()?;
+        if self.peer != Peer::Herenow {
+            fail!("this is measured on herenow only, not on {}", self.peer.name());
+        }
+        if self.url.is_some() {
+            fail!(
+                "--url: this is measured on brokers that are started here, with flags of its own"
+            );
+        }
+        let address = free_address()?;
+        let mut command = self.command(address)?;
+        command.args(flags);
+        match secret {
+            Some(secret) => command.env(JWT_SECRET, secret),
+            None => command.env_remove(JWT_SECRET),
+        };
+        Server::start(self.peer.name(), command, address)
     }
 
     /// The broker that is built into this program, as the process of a hidden mode of ours, which is

@@ -67,6 +67,10 @@ export class Channel extends Emitter {
   #waiting = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #holding;
+  /** Why we are no member, and why we do not watch, though we asked for it. @type {Record<'join' | 'watch', HerenowError | null>} */
+  #errors = { join: null, watch: null };
+  /** What was written before the join of the same turn. @type {Set<() => void>} */
+  #early = new Set();
   #changed = soon(() => this.emit('change', this));
 
   /** @param {import('./client.js').Client} client @param {string} name */
@@ -106,6 +110,16 @@ export class Channel extends Emitter {
   /** Whether we are a member; `joining` until the broker says so, however many connections that takes. */
   get joined() {
     return this.#joined;
+  }
+
+  /** Why we are no member, or do not watch, though we asked for it; null once we do, or do not ask for it any more. */
+  get error() {
+    return this.#errors.join ?? this.#errors.watch;
+  }
+
+  /** Our own member, as others see it; undefined if we are none, or do not watch. */
+  get self() {
+    return this.get(this.#client.me);
   }
 
   /** @param {string} user @returns {Member | undefined} */
@@ -148,6 +162,7 @@ export class Channel extends Emitter {
       this.#wish = { ...this.#wish, ...options, carried };
       this.#waiting.add(settle);
       this.#sendJoin();
+      for (const write of this.#early) write();
     });
   }
 
@@ -166,17 +181,30 @@ export class Channel extends Emitter {
    *   the patch vanish by themselves. `replace`: keep no others.
    * @returns {Promise<void>}
    */
-  setAttributes(patch, { ttl, replace = false } = {}) {
+  setAttributes(patch, options = {}) {
     return this.#client.promise((settle) => {
-      if (!this.#wish) return settle(new HerenowError('not_joined', 'join first'));
-      const until = ttl === undefined ? undefined : performance.now() + ttl;
-      const told = this.#wish.carried.set(patch, until, replace);
-      if (this.#isAway) return settle(null);
-      this.#waiting.add(settle);
-      this.#ask('setAttributes', { attributes: patch, merge: !replace, ttlMs: ttl }, (error) => {
-        told(error);
-        settleAll(this.#waiting, error, [settle]);
-      });
+      const write = () => {
+        this.#early.delete(write);
+        this.#write(patch, options, settle);
+      };
+      if (this.#wish) return write();
+      this.#early.add(write);
+      // A component's first effect runs before that of the component around it, which joins, and
+      // which may itself wait for the end of the turn.
+      queueMicrotask(() => queueMicrotask(() => this.#early.has(write) && write()));
+    });
+  }
+
+  /** @param {Attributes} patch @param {{ttl?: number, replace?: boolean}} options @param {Settle} settle */
+  #write(patch, { ttl, replace = false }, settle) {
+    if (!this.#wish) return settle(new HerenowError('not_joined', 'join first'));
+    const until = ttl === undefined ? undefined : performance.now() + ttl;
+    const told = this.#wish.carried.set(patch, until, replace);
+    if (this.#isAway) return settle(null);
+    this.#waiting.add(settle);
+    this.#ask('setAttributes', { attributes: patch, merge: !replace, ttlMs: ttl }, (error) => {
+      told(error);
+      settleAll(this.#waiting, error, [settle]);
     });
   }
 
@@ -231,7 +259,7 @@ export class Channel extends Emitter {
     const step = replica.apply(this.#replica, frame, this.#client.sight);
     this.#take(step);
     if (step.gap) this.#sendSubscribe();
-    if (this.live && frame.type !== 'presence') settleAll(this.#watching, null);
+    if (this.live && frame.type !== 'presence') this.#watches();
   }
 
   /** Our membership ended, or our rights, without our asking. @param {string} reason @internal */
@@ -272,6 +300,7 @@ export class Channel extends Emitter {
       if (!error) done();
       if (wish !== this.#wish) return;
       if (error) return this.#endMembership(error);
+      this.#errors.join = null;
       if (!this.#isAway) this.#setJoined('in');
       settleAll(this.#waiting, null, waiting);
     });
@@ -301,15 +330,20 @@ export class Channel extends Emitter {
       if (error) return this.#endSubscription(error);
       if (!answer.resumed) return; // a snapshot or a count follows
       this.#take(replica.resumed(this.#replica));
-      settleAll(this.#watching, null);
+      this.#watches();
     });
+  }
+
+  #watches() {
+    this.#errors.watch = null;
+    settleAll(this.#watching, null);
   }
 
   /** @param {HerenowError} error */
   #endMembership(error) {
     this.#wish = null;
     this.#setJoined('out');
-    this.#tell(this.#waiting, error);
+    this.#tell('join', this.#waiting, error);
   }
 
   /** @param {HerenowError} error */
@@ -317,12 +351,20 @@ export class Channel extends Emitter {
     this.#level = null;
     this.#stopHolding();
     this.#take(replica.unchanged(replica.NOTHING));
-    this.#tell(this.#watching, error);
+    this.#tell('watch', this.#watching, error);
   }
 
-  /** Tells those who wait; if nobody does, whoever listens. @param {Set<Settle>} waiting @param {HerenowError} error */
-  #tell(waiting, error) {
-    if (!waiting.size && error.code !== 'superseded') this.emit('error', error);
+  /**
+   * Tells those who wait; if nobody does, whoever listens.
+   * @param {'join' | 'watch'} what
+   * @param {Set<Settle>} waiting
+   * @param {HerenowError} error
+   */
+  #tell(what, waiting, error) {
+    const isOurs = error.code === 'superseded';
+    this.#errors[what] = isOurs ? null : error;
+    this.#changed();
+    if (!waiting.size && !isOurs) this.emit('error', error);
     settleAll(waiting, error);
   }
 

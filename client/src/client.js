@@ -56,6 +56,8 @@ const RENEW_AHEAD_MS = 30_000;
 export class Client extends Emitter {
   /** The last `welcome` of the broker: its limits, its heartbeat, its version. @type {any} */
   welcome = null;
+  /** What went wrong last, until the broker is reached again. @type {HerenowError | null} */
+  error = null;
   /** Whom this connection may see, as the broker names it. @type {string | undefined} @internal */
   sight;
   #url;
@@ -169,6 +171,17 @@ export class Client extends Emitter {
   }
 
   // For the rest of the library.
+
+  /**
+   * @template {keyof Events} Name
+   * @param {Name} name
+   * @param {Events[Name]} argument
+   * @internal
+   */
+  emit(name, argument) {
+    if (name === 'error') this.error = /** @type {HerenowError} */ (argument);
+    super.emit(name, argument);
+  }
 
   /** For how long others shall not notice a lost connection. @internal */
   get graceMs() {
@@ -290,8 +303,10 @@ export class Client extends Emitter {
   /** @param {State} state @internal */
   onState(state) {
     const { phase, error } = state;
+    if (phase === 'open') this.error = null;
     if (phase === 'closed') this.#rejectAll(error);
     if (error && error.code !== 'closed') {
+      this.error = error;
       // Told once until the broker is reached, however often we dial.
       if (this.#reached || phase === 'closed') this.emit('error', error);
       this.#reached = false;

@@ -1,24 +1,31 @@
+'use client';
 /**
- * React hooks over a client that the page has made, outside of its components:
+ * React hooks over one client, which a `HerenowProvider` makes or the page does outside of its
+ * components:
  *
  * ```jsx
- * const here = connect('wss://example.com/ws', { token });
+ * <HerenowProvider url="wss://example.com/ws" token={fetchToken}><Room name="room-1" /></HerenowProvider>
  *
  * function Room({ name, mood }) {
- *   const room = useChannel(here, name, { join: { mood } });
+ *   const room = useChannel(useHerenow(), name, { join: { mood } });
  *   return <p>{useCount(room)} here: {useMembers(room).map(({ user }) => user).join(', ')}</p>;
  * }
  * ```
+ *
+ * On a server they render the first state: nobody here. None of them makes anybody present there.
  */
 
-import { useCallback, useEffect, useRef, useSyncExternalStore } from 'react';
+import {
+  createContext, createElement, useCallback, useContext, useEffect, useMemo, useRef, useState, useSyncExternalStore,
+} from 'react';
+import { CONNECTING, hold, NOBODY, othersOf, roomOf, watchAll } from './hold.js';
+import { connect } from './index.js';
 
 /** @typedef {import('./client.js').Client} Client */
 /** @typedef {import('./channel.js').Channel} Channel */
-/** @typedef {import('./channel.js').JoinOptions} JoinOptions */
+/** @typedef {import('./hold.js').ChannelOptions} ChannelOptions */
 /** @typedef {import('./error.js').HerenowError} HerenowError */
 /** @typedef {import('./link.js').State} State */
-/** @typedef {import('./replica.js').Attributes} Attributes */
 /** @typedef {import('./replica.js').Member} Member */
 /** @typedef {import('./user.js').Status} Status */
 
@@ -28,92 +35,186 @@ import { useCallback, useEffect, useRef, useSyncExternalStore } from 'react';
  */
 
 /**
- * What a component wants of a channel: JSON throughout, so a new object that says the same is the same.
- * @typedef {object} Wish
- * @property {'auto' | 'events' | 'count' | null} [level] how much to watch; null: not at all; `auto` if absent
- * @property {boolean | Attributes} [join] whether to be a member, or with which attributes. When they
- *   change they replace what the member carries.
- *
- * @typedef {Wish & JoinOptions} ChannelOptions
+ * Chooses from what a hook reads what the component shows. The component renders again only when that
+ * is not `equal` to what was chosen before.
+ * @template Read, T
+ * @typedef {(read: Read) => T} Select
  */
+/**
+ * Absent: the same value, or an array or plain object of the same values.
+ * @template T
+ * @typedef {(a: T, b: T) => boolean} Equal
+ */
+
+/** @type {import('react').Context<Client | null | undefined>} */
+const Herenow = createContext(/** @type {Client | null | undefined} */ (undefined));
 
 /**
- * What the components of a page want of one channel, and what was last said of it.
- * @typedef {object} Hold
- * @property {Set<ChannelOptions>} wishes in the order in which they came
- * @property {Said} said
+ * Hands a client to all components below: its own, which lives for as long as it is there, or one that
+ * the page has made.
  *
- * @typedef {{join?: string | null, level?: string | null}} Said null: it ended without us
+ * Its own is made in the browser alone, once the page is alive. Another `url`, and another option that
+ * is no function, is another client; of functions the one counts that was rendered last.
+ * @param {{client: Client | null, url?: undefined, children?: import('react').ReactNode}
+ *   | ({url: string | URL, client?: undefined, children?: import('react').ReactNode} & import('./client.js').Options)} props
+ *   `url` and the options of `connect`, or a `client`
  */
+export function HerenowProvider({ client, url, children, ...options }) {
+  const [made, setMade] = useState(/** @type {Client | null} */ (null));
+  const latest = useRef(/** @type {import('./client.js').Options} */ (options));
+  useEffect(() => {
+    latest.current = options;
+  });
+  const address = url && String(url);
+  const said = JSON.stringify(options);
+  useEffect(() => {
+    if (!address) return undefined;
+    const { token } = latest.current;
+    const fresh = () => /** @type {() => string} */ (latest.current.token)();
+    const here = connect(address, { ...latest.current, token: typeof token === 'function' ? fresh : token });
+    setMade(here);
+    return () => {
+      setMade(null);
+      here.close();
+    };
+  }, [address, said]);
+  return createElement(Herenow.Provider, { value: client ?? made }, children);
+}
 
-/** From little to much: of what several components want, the most counts. */
-const LEVELS = /** @type {const} */ (['count', 'auto', 'events']);
-/** What no component has to be told: it goes on being wanted, or is wanted no longer. */
-const NO_NEWS = ['superseded', 'timeout', 'closed'];
-
-/** A client has one object for a channel, and so many components share it. @type {WeakMap<Channel, Hold>} */
-const holds = new WeakMap();
-
-// What a server renders, and the page before it knows more.
-const NOBODY = /** @type {readonly Member[]} */ (Object.freeze([]));
-const CONNECTING = /** @type {State} */ (Object.freeze({ phase: 'connecting' }));
+/** The client of the `HerenowProvider` above; null on a server, and before the page is alive. @returns {Client | null} */
+export function useHerenow() {
+  const here = useContext(Herenow);
+  if (here === undefined) throw new Error('useHerenow needs a HerenowProvider above it');
+  return here;
+}
 
 /**
  * Watches a channel while the component is there, and is a member of it if asked to. Components that
  * use the same channel share one subscription and one membership, which end with the last of them.
- * What is refused is told by the channel's `error`.
- * @param {Client} here
- * @param {string} name
+ * What is refused is told by `useError`, and by the channel's `error`.
+ * @template {Client | null | undefined} Here
+ * @template {string | null | undefined} Name
+ * @param {Here} here
+ * @param {Name} name
  * @param {ChannelOptions} [options]
- * @returns {Channel} the same for the same name; the component renders again only by the other hooks
+ * @returns {Here extends Client ? Name extends string ? Channel : Channel | null : Channel | null} the same
+ *   for the same name; null without a client or a name. The component renders again only by the other
+ *   hooks.
  */
 export function useChannel(here, name, options = {}) {
-  const room = here.channel(name);
+  const room = roomOf(here, name);
   const wish = JSON.stringify(options);
-  useEffect(() => hold(here, room, JSON.parse(wish)), [here, room, wish]);
-  return room;
+  useEffect(() => (here && room ? hold(here, room, JSON.parse(wish)) : undefined), [here, room, wish]);
+  return /** @type {any} */ (room);
 }
 
-/** The members, newest first. @param {Channel} room @returns {readonly Member[]} */
-export function useMembers(room) {
-  return useRoom(room, () => room.members, NOBODY);
+/**
+ * The members, newest first.
+ * @template [T=readonly Member[]]
+ * @param {Channel | null | undefined} room
+ * @param {Select<readonly Member[], T>} [select]
+ * @param {Equal<T>} [equal]
+ * @returns {T}
+ */
+export function useMembers(room, select, equal) {
+  return useRoom(room, ({ members }) => members, NOBODY, select, equal);
 }
 
-/** How many members there are. @param {Channel} room @returns {number} */
+/**
+ * The members without ourselves, newest first; what we change of ourselves renders nothing.
+ * @template [T=readonly Member[]]
+ * @param {Channel | null | undefined} room
+ * @param {Select<readonly Member[], T>} [select]
+ * @param {Equal<T>} [equal]
+ * @returns {T}
+ */
+export function useOthers(room, select, equal) {
+  return useRoom(room, othersOf, NOBODY, select, equal);
+}
+
+/**
+ * One member; null if the user is none.
+ * @template [T=Member | null]
+ * @param {Channel | null | undefined} room
+ * @param {string} user
+ * @param {Select<Member | null, T>} [select]
+ * @param {Equal<T>} [equal]
+ * @returns {T}
+ */
+export function useMember(room, user, select, equal) {
+  return useRoom(room, (room) => room.get(user) ?? null, null, select, equal);
+}
+
+/**
+ * Our own member, as others see it; null if we are none, or do not watch.
+ * @template [T=Member | null]
+ * @param {Channel | null | undefined} room
+ * @param {Select<Member | null, T>} [select]
+ * @param {Equal<T>} [equal]
+ * @returns {T}
+ */
+export function useSelf(room, select, equal) {
+  return useRoom(room, ({ self }) => self ?? null, null, select, equal);
+}
+
+/** How many members there are. @param {Channel | null | undefined} room @returns {number} */
 export function useCount(room) {
-  return useRoom(room, () => room.count, 0);
+  return useRoom(room, ({ count }) => count, 0);
 }
 
-/** Whether what is shown is kept up to date. @param {Channel} room @returns {boolean} */
+/** Whether what is shown is kept up to date. @param {Channel | null | undefined} room @returns {boolean} */
 export function useLive(room) {
-  return useRoom(room, () => room.live, false);
+  return useRoom(room, ({ live }) => live, false);
 }
 
-/** Whether we are a member. @param {Channel} room @returns {Channel['joined']} */
+/** Whether we are a member. @param {Channel | null | undefined} room @returns {Channel['joined']} */
 export function useJoined(room) {
-  return useRoom(room, () => room.joined, 'out');
+  return useRoom(room, ({ joined }) => joined, 'out');
 }
 
 /**
  * A user's status, while the component is there; null until it is known.
- * @param {Client} here
- * @param {string} id
- * @returns {Status | null}
+ * @template [T=Status | null]
+ * @param {Client | null | undefined} here
+ * @param {string | null | undefined} id
+ * @param {Select<Status | null, T>} [select]
+ * @param {Equal<T>} [equal]
+ * @returns {T}
  */
-export function useStatus(here, id) {
-  const user = here.user(id);
-  const subscribe = useCallback((/** @type {() => void} */ notify) => {
-    const stop = user.watch(() => notify());
-    // Later, so that whoever watches the same user in this turn takes over.
-    return () => queueMicrotask(stop);
-  }, [user]);
-  return useSyncExternalStore(subscribe, () => user.status, () => null);
+export function useStatus(here, id, select = same, equal) {
+  return useStatuses(here, id ? [id] : [], ([status = null]) => select(status), equal);
 }
 
-/** The connection. @param {Client} here @returns {State} */
+/**
+ * The statuses of several users, in the order of the ids, while the component is there; null in place
+ * of those that are not known.
+ * @template [T=readonly (Status | null)[]]
+ * @param {Client | null | undefined} here
+ * @param {readonly string[]} ids
+ * @param {Select<readonly (Status | null)[], T>} [select]
+ * @param {Equal<T>} [equal]
+ * @returns {T}
+ */
+export function useStatuses(here, ids, select, equal) {
+  const key = JSON.stringify(ids);
+  const users = useMemo(() => JSON.parse(key).map((/** @type {string} */ id) => here?.user(id)), [here, key]);
+  const subscribe = useCallback((/** @type {() => void} */ notify) => watchAll(here ? users : [], notify), [here, users]);
+  return useStore(subscribe, () => users.map((/** @type {any} */ user) => user?.status ?? null), ids.map(() => null), select, equal);
+}
+
+/** The connection. @param {Client | null | undefined} here @returns {State} */
 export function useConnection(here) {
-  const subscribe = useCallback((/** @type {() => void} */ notify) => here.on('state', notify), [here]);
-  return useSyncExternalStore(subscribe, () => here.state, () => CONNECTING);
+  return useStore(useListener(here, 'state'), () => here?.state ?? CONNECTING, CONNECTING);
+}
+
+/**
+ * What is wrong, until it is right again: why we are not in a channel or do not watch it, or what keeps
+ * the client from its broker; null if nothing is.
+ * @param {Channel | Client | null | undefined} target
+ * @returns {HerenowError | null}
+ */
+export function useError(target) {
+  return useStore(useListener(target, 'change', 'state', 'error'), () => target?.error ?? null, null);
 }
 
 /**
@@ -121,7 +222,7 @@ export function useConnection(here) {
  * was rendered last.
  * @template {Channel | Client} Target
  * @template {keyof EventsOf<Target>} Name
- * @param {Target} target
+ * @param {Target | null | undefined} target
  * @param {Name} name
  * @param {(argument: EventsOf<Target>[Name]) => void} listener
  */
@@ -131,76 +232,60 @@ export function useEvent(target, name, listener) {
     latest.current = listener;
   });
   useEffect(() => {
-    const emitter = /** @type {import('./emitter.js').Emitter<any>} */ (target);
-    return emitter.on(name, (argument) => latest.current(argument));
+    const emitter = /** @type {import('./emitter.js').Emitter<any> | null} */ (target);
+    return emitter?.on(name, (argument) => latest.current(argument));
   }, [target, name]);
 }
 
 /**
- * @template T
- * @param {Channel} room
- * @param {() => T} read the same until the next `change`
- * @param {T} unknown
+ * @param {Channel | null | undefined} room
+ * @param {(room: Channel) => any} read
+ * @param {any} unknown
+ * @param {Select<any, any>} [select]
+ * @param {Equal<any>} [equal]
  */
-function useRoom(room, read, unknown) {
-  const subscribe = useCallback((/** @type {() => void} */ notify) => room.on('change', notify), [room]);
-  return useSyncExternalStore(subscribe, read, () => unknown);
+function useRoom(room, read, unknown, select, equal) {
+  return useStore(useListener(room, 'change'), () => (room ? read(room) : unknown), unknown, select, equal);
 }
 
-/** @param {Client} here @param {Channel} room @param {ChannelOptions} wish @returns {() => void} ends it */
-function hold(here, room, wish) {
-  const held = holds.get(room) ?? begin(here, room);
-  const { wishes } = held;
-  // Later: who unmounts and mounts again in one turn, as everybody does in StrictMode, has not gone.
-  const soon = () => queueMicrotask(() => say(room, held));
-  wishes.add(wish);
-  soon();
-  return () => {
-    wishes.delete(wish);
-    soon();
-  };
-}
-
-/** @param {Client} here @param {Channel} room */
-function begin(here, room) {
-  /** @type {Hold} */
-  const held = { wishes: new Set(), said: {} };
-  holds.set(room, held);
-  // Refused, or our rights ended: it is tried again by whoever mounts next, and on another connection.
-  room.on('error', () => {
-    if (room.joined === 'out') held.said.join = null;
-    if (room.level === null) held.said.level = null;
-  });
-  here.on('state', ({ phase }) => phase === 'open' && queueMicrotask(() => say(room, held)));
-  return held;
-}
-
-/** Says of all the wishes together what was not said yet. @param {Channel} room @param {Hold} held */
-function say(room, { wishes, said }) {
-  const all = [...wishes];
-  const wanted = (/** @type {Wish} */ { level = 'auto' }) => level;
-  const level = LEVELS.findLast((each) => all.some((wish) => wanted(wish) === each));
-  const { join = false, level: _, ...options } = all.findLast((wish) => wish.join) ?? {};
-
-  // Join first: then the first snapshot has us in it already.
-  once(room, said, 'join', join && JSON.stringify([join, options]), () => (
-    join ? room.join(join === true ? undefined : join, options) : room.leave()
-  ));
-  once(room, said, 'level', level, () => (level ? room.subscribe({ level }) : room.unsubscribe()));
+/** @param {any} target an emitter, or nothing @param {string[]} names @returns {(notify: () => void) => () => void} */
+function useListener(target, ...names) {
+  return useCallback((notify) => {
+    const ends = names.map((name) => target?.on(name, notify));
+    return () => ends.forEach((end) => end?.());
+  // The names of a hook are always the same.
+  }, [target]);
 }
 
 /**
- * @param {Channel} room
- * @param {Said} said
- * @param {keyof Said} what
- * @param {string | false | undefined} wish
- * @param {() => Promise<void>} act
+ * What is read, or chosen from it: the same value for as long as it is equal.
+ * @param {(notify: () => void) => () => void} subscribe
+ * @param {() => any} read
+ * @param {any} unknown what a server renders, and the page before it is alive
+ * @param {Select<any, any>} [select]
+ * @param {Equal<any>} [equal]
  */
-function once(room, said, what, wish, act) {
-  const now = wish || undefined;
-  if (now === said[what]) return;
-  said[what] = now;
-  act().catch((/** @type {HerenowError} */ error) => {
-    if (!NO_NEWS.includes(error.code)) room.emit('error', error);
-  });
+function useStore(subscribe, read, unknown, select = same, equal = alike) {
+  /** @type {import('react').RefObject<{value: any} | null>} */
+  const last = useRef(null);
+  const take = (/** @type {any} */ all) => {
+    const value = select(all);
+    if (!last.current || !equal(last.current.value, value)) last.current = { value };
+    return last.current.value;
+  };
+  return useSyncExternalStore(subscribe, () => take(read()), () => take(unknown));
+}
+
+/** @param {any} all */
+function same(all) {
+  return all;
+}
+
+/** The same, or two arrays or plain objects of the same. @param {any} a @param {any} b */
+function alike(a, b) {
+  if (Object.is(a, b)) return true;
+  const kind = (/** @type {any} */ value) => value && Object.getPrototypeOf(value);
+  if (kind(a) !== kind(b) || ![Object.prototype, Array.prototype].includes(kind(a))) return false;
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && Object.is(a[key], b[key]));
 }

@@ -14,8 +14,8 @@ use crate::attributes::{AttributeMap, shallow};
 use crate::error::{ErrorCode, Refusal, shorten};
 use crate::name::{ChannelName, UserId};
 use crate::request::{
-    ClientFrame, Epoch, FrameId, Lease, Level, MAX_ID_BYTES, MAX_USERS, Request, Sight, Since,
-    Token,
+    ClientFrame, Epoch, FrameId, Heartbeat, Lease, Level, MAX_ID_BYTES, MAX_USERS, Request, Sight,
+    Since, Token,
 };
 use crate::role::Audience;
 use crate::status::{MAX_WAIT_MINUTES, StatusPatch};
@@ -72,6 +72,8 @@ struct Fields<'a> {
     #[serde(borrow)]
     users: Raw<'a>,
     #[serde(borrow)]
+    away: Raw<'a>,
+    #[serde(borrow)]
     token: Raw<'a>,
     #[serde(borrow)]
     busy: Raw<'a>,
@@ -99,8 +101,17 @@ pub fn lease(text: &str) -> Result<Lease, Refusal> {
         attributes: fields.attributes.map(attributes).transpose()?,
         merge: fields.merge()?,
         visible_to: fields.visible_to.map(audience).transpose()?,
+        away: fields.away()?,
         ttl_ms: integer(fields.ttl_ms, "ttlMs")?,
     })
+}
+
+/// Reads what a heartbeat over HTTP says.
+///
+/// # Errors
+/// As [`parse`](crate::parse()).
+pub fn heartbeat(text: &str) -> Result<Heartbeat, Refusal> {
+    Ok(Heartbeat { away: fields(text)?.away()? })
 }
 
 /// Reads what to change of a status, as `PUT` over HTTP brings it.
@@ -144,6 +155,11 @@ impl Fields<'_> {
                 merge: self.merge()?,
                 grace_ms: integer(self.grace_ms, "graceMs")?,
                 visible_to: self.visible_to.map(audience).transpose()?,
+                away: self.away()?,
+            },
+            "away" => Request::Away {
+                away: self.away()?.unwrap_or(true),
+                channels: self.channels.map(channels).transpose()?,
             },
             "leave" => Request::Leave { channel: self.channel()? },
             "setAttributes" => Request::SetAttributes {
@@ -192,6 +208,10 @@ impl Fields<'_> {
 
     fn user(&self) -> Result<Option<UserId>, Refusal> {
         self.user.map(|raw| UserId::parse(&string(raw, "user")?, "user")).transpose()
+    }
+
+    fn away(&self) -> Result<Option<bool>, Refusal> {
+        self.away.map(|raw| boolean(raw, "away")).transpose()
     }
 
     fn status(&self) -> Result<StatusPatch, Refusal> {

@@ -37,7 +37,9 @@ pub use error::{ErrorCode, Refusal};
 pub use name::{ChannelName, UserId};
 pub use parse::{Rejected, parse};
 pub use reply::{Event, LeaveReason, LossReason, ServerFrame};
-pub use request::{ClientFrame, Epoch, FrameId, Lease, Level, Request, Sight, Since, Token};
+pub use request::{
+    ClientFrame, Epoch, FrameId, Heartbeat, Lease, Level, Request, Sight, Since, Token,
+};
 pub use role::{Audience, Role};
 pub use status::{StatusPatch, UserStatus};
 

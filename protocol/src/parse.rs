@@ -4,7 +4,7 @@ use crate::json;
 use crate::request::ClientFrame;
 use crate::shorthand;
 
-pub use crate::json::{Rejected, lease, status};
+pub use crate::json::{Rejected, heartbeat, lease, status};
 
 /// Reads one message: JSON if it begins with `{`, else the typed shorthand.
 ///

@@ -25,6 +25,9 @@ pub struct MemberView {
     pub info: Attributes,
     /// What they set, `{}` if nothing.
     pub attributes: Attributes,
+    /// All that keeps the member present says that the user is away. Absent: not so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub away: bool,
     /// When they joined, in milliseconds since 1970 by the broker's wall clock.
     pub joined_at: u64,
 }
@@ -99,6 +102,9 @@ pub enum Event {
         info: Attributes,
         /// The attributes as they are now.
         attributes: Attributes,
+        /// As in a list of members.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        away: bool,
         /// The member's `joinedAt`.
         at: u64,
     },
@@ -122,7 +128,7 @@ pub enum Event {
         /// When the silence had lasted long enough.
         at: u64,
     },
-    /// The member's attributes changed, or its `info`.
+    /// The member's attributes changed, or its `info`, or whether it is away.
     UpdateAttributes {
         /// Who.
         user: UserId,
@@ -132,6 +138,9 @@ pub enum Event {
         /// with another token.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         info: Option<Attributes>,
+        /// Whether the member is away now, if that changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        away: Option<bool>,
         /// The member's `joinedAt`, if it counts as one that joins anew: others see it since then too.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         joined_at: Option<u64>,

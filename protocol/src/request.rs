@@ -45,11 +45,24 @@ pub struct Lease {
     /// Who may see the member; absent: as it was, or everyone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visible_to: Option<Audience>,
+    /// Whether the user is away, as far as the lease knows; absent: as it was, or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub away: Option<bool>,
     /// How long the lease lasts unless it is refreshed, in milliseconds; absent: the presence
     /// timeout. An hour at most, unless the broker was told otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub ttl_ms: Option<u64>,
+}
+
+/// A heartbeat over HTTP, which keeps a user online without a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Heartbeat {
+    /// Whether the user is away; absent: as the last heartbeat said, if that still keeps the user
+    /// online, or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub away: Option<bool>,
 }
 
 /// A frame's `id`: asks for exactly one `ok`, `result` or `error` that echoes it.
@@ -281,6 +294,10 @@ pub enum Request {
         /// Who may see the member; absent: as it was, or everyone.
         #[serde(skip_serializing_if = "Option::is_none")]
         visible_to: Option<Audience>,
+        /// Whether the user is away from this connection; absent: as it was, or as the last `away`
+        /// for all channels said.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        away: Option<bool>,
     },
     /// End what this connection's join began.
     Leave {
@@ -290,6 +307,17 @@ pub enum Request {
     /// Say that the user is still here.
     Heartbeat {
         /// Only these channels; absent: all that this connection joined.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        channels: Option<Vec<ChannelName>>,
+    },
+    /// Say that the user is away from this connection, or is back: its window is hidden, or shown.
+    Away {
+        /// False: the user is back.
+        #[serde(default = "yes")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
+        away: bool,
+        /// Only in these channels; absent: in all that this connection joined or will join, and in
+        /// the user's status while it has joined none.
         #[serde(skip_serializing_if = "Option::is_none")]
         channels: Option<Vec<ChannelName>>,
     },
@@ -386,6 +414,12 @@ pub enum Request {
     /// List the shorthand. Only a person asks this, so it has no JSON form.
     #[serde(skip)]
     Help,
+}
+
+/// Who says `away` and no more is away.
+#[cfg(feature = "schema")]
+fn yes() -> bool {
+    true
 }
 
 /// A request with its optional `id`.

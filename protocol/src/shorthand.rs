@@ -15,11 +15,13 @@ use crate::request::{Level, Request};
 use crate::status::StatusPatch;
 
 /// Every shorthand: its form, and what it does.
-const COMMANDS: [(&str, &str); 15] = [
+const COMMANDS: [(&str, &str); 17] = [
     ("join room mood=happy", "be present in the channel, with attributes if you like"),
     ("leave room", "be present there no longer"),
     ("set room mood=sad", "replace your attributes there"),
     ("hb", "say that you are still here, everywhere (or: hb room)"),
+    ("away", "say that you are away, everywhere (or: away room)"),
+    ("back", "say that you are back (or: back room)"),
     ("sub room", "be told who is there, who comes and who goes"),
     ("sub room count", "be told how many are there (or: auto, or: events)"),
     ("unsub room", "be told no longer"),
@@ -58,6 +60,7 @@ pub fn parse(line: &str) -> Result<Request, Refusal> {
             merge: false,
             grace_ms: None,
             visible_to: None,
+            away: None,
         },
         "set" => Request::SetAttributes {
             channel: channel(words.next())?,
@@ -66,11 +69,9 @@ pub fn parse(line: &str) -> Result<Request, Refusal> {
             ttl_ms: None,
         },
         "leave" => Request::Leave { channel: channel(words.next())? },
-        "hb" => {
-            let channels: Vec<_> =
-                words.by_ref().map(|word| channel(Some(word))).collect::<Result<_, _>>()?;
-            Request::Heartbeat { channels: (!channels.is_empty()).then_some(channels) }
-        }
+        "hb" => Request::Heartbeat { channels: channels(&mut words)? },
+        "away" => Request::Away { away: true, channels: channels(&mut words)? },
+        "back" => Request::Away { away: false, channels: channels(&mut words)? },
         "sub" => Request::Subscribe {
             channel: channel(words.next())?,
             level: words.next().map(level).transpose()?.unwrap_or_default(),
@@ -147,6 +148,12 @@ fn plain(word: &str) -> String {
 
 fn channel(word: Option<&str>) -> Result<ChannelName, Refusal> {
     ChannelName::parse(&plain(word.ok_or_else(|| Refusal::missing("channel"))?), "channel")
+}
+
+/// The channels that are named; `None` if no word is left.
+fn channels<'a>(words: impl Iterator<Item = &'a str>) -> Result<Option<Vec<ChannelName>>, Refusal> {
+    let channels: Vec<_> = words.map(|word| channel(Some(word))).collect::<Result<_, _>>()?;
+    Ok((!channels.is_empty()).then_some(channels))
 }
 
 fn user(word: Option<&str>) -> Result<Option<UserId>, Refusal> {

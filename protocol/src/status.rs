@@ -23,6 +23,9 @@ pub struct UserStatus {
     /// Whether the user is there: by a connection, a lease, or a heartbeat over HTTP. Follows from
     /// these and is never set.
     pub online: bool,
+    /// All that keeps the user online says that the user is away. Absent: not so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub away: bool,
     /// The user appears offline to all others. Only the user is told.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub invisible: bool,
@@ -59,6 +62,7 @@ impl UserStatus {
         Self {
             user,
             online: false,
+            away: false,
             invisible: false,
             busy: false,
             wait_time: None,

@@ -109,14 +109,15 @@ fn time() -> impl Strategy<Value = u64> {
 }
 
 fn status() -> impl Strategy<Value = UserStatus> {
-    let set = (any::<[bool; 3]>(), option::of(0..=MAX_WAIT_MINUTES), option::of(line_of_text()));
+    let set = (any::<[bool; 4]>(), option::of(0..=MAX_WAIT_MINUTES), option::of(line_of_text()));
     let times = [(); 3].map(|()| option::of(time()));
     (user(), set, info(), times).prop_map(
-        |(user, ([online, invisible, busy], wait_time, text), info, times)| {
+        |(user, ([online, away, invisible, busy], wait_time, text), info, times)| {
             let [last_seen, created_at, updated_at] = times;
             UserStatus {
                 user,
                 online,
+                away,
                 invisible,
                 busy,
                 wait_time,
@@ -132,19 +133,21 @@ fn status() -> impl Strategy<Value = UserStatus> {
 
 /// The frames and events that `info`, watching and rights have brought.
 fn told() -> impl Strategy<Value = ServerFrame> {
-    let member = (user(), info(), map(), time()).prop_map(|(user, info, attributes, joined_at)| {
-        MemberView { user, info, attributes: Attributes::from_map(&attributes), joined_at }
+    let member = (user(), info(), map(), any::<bool>(), time()).prop_map(
+        |(user, info, attributes, away, joined_at)| {
+            let attributes = Attributes::from_map(&attributes);
+            MemberView { user, info, attributes, away, joined_at }
+        },
+    );
+    let join = (user(), info(), any::<bool>(), time()).prop_map(|(user, info, away, at)| {
+        Event::Join { user, info, attributes: Attributes::EMPTY, away, at }
     });
-    let join = (user(), info(), time()).prop_map(|(user, info, at)| Event::Join {
-        user,
-        info,
-        attributes: Attributes::EMPTY,
-        at,
-    });
-    let update = (user(), option::of(info()), time()).prop_map(|(user, info, at)| {
-        let (attributes, joined_at, reason) = (Attributes::EMPTY, None, None);
-        Event::UpdateAttributes { user, attributes, info, joined_at, at, reason }
-    });
+    let update = (user(), option::of(info()), option::of(any::<bool>()), time()).prop_map(
+        |(user, info, away, at)| {
+            let (attributes, joined_at, reason) = (Attributes::EMPTY, None, None);
+            Event::UpdateAttributes { user, attributes, info, away, joined_at, at, reason }
+        },
+    );
     let removed = (vec(channel(), 0..3), vec(user(), 0..3));
     let recent = (user(), info()).prop_map(|(user, info)| RecentView { user, info });
     prop_oneof![
@@ -179,15 +182,19 @@ fn request() -> impl Strategy<Value = Request> {
     let level = prop_oneof![Just(Level::Auto), Just(Level::Events), Just(Level::Count)];
     let number = || option::of(any::<u64>());
     prop_oneof![
-        (channel(), option::of(map()), any::<bool>(), number(), option::of(audience())).prop_map(
-            |(channel, attributes, merge, grace_ms, visible_to)| Request::Join {
-                channel,
-                attributes,
-                merge,
-                grace_ms,
-                visible_to
-            }
-        ),
+        (
+            channel(),
+            option::of(map()),
+            any::<bool>(),
+            number(),
+            option::of(audience()),
+            option::of(any::<bool>())
+        )
+            .prop_map(|(channel, attributes, merge, grace_ms, visible_to, away)| {
+                Request::Join { channel, attributes, merge, grace_ms, visible_to, away }
+            }),
+        (any::<bool>(), option::of(vec(channel(), 0..4)))
+            .prop_map(|(away, channels)| Request::Away { away, channels }),
         channel().prop_map(|channel| Request::Leave { channel }),
         option::of(vec(channel(), 0..4)).prop_map(|channels| Request::Heartbeat { channels }),
         (channel(), map(), any::<bool>(), number()).prop_map(
@@ -322,7 +329,7 @@ proptest! {
     }
 
     #[test]
-    fn any_line_is_answered(line in "(join|set|hb|sub|who|get|where|status|watch|unwatch|help)( [ -~]{0,8}){0,4}") {
+    fn any_line_is_answered(line in "(join|set|hb|away|back|sub|who|get|where|status|watch|unwatch|help)( [ -~]{0,8}){0,4}") {
         is_answered(&line);
     }
 
@@ -402,6 +409,7 @@ proptest! {
             user: UserId::parse("ada", "user").unwrap(),
             info: Attributes::from_map(&map),
             attributes: Attributes::from_map(&map),
+            away: false,
             joined_at: 0,
         };
         let snapshot = ServerFrame::Snapshot {

@@ -129,6 +129,8 @@ struct Sequence {
     restricted: BTreeSet<String>,
     /// The `info` of those members that have one, where the sequence is about it.
     info: Option<BTreeMap<String, Value>>,
+    /// The members that are away, where the sequence is about it.
+    away: Option<BTreeSet<String>>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -144,6 +146,7 @@ struct State {
 struct Replica {
     state: State,
     info: BTreeMap<String, Value>,
+    away: BTreeSet<String>,
     parts: Option<(String, u64, Vec<MemberView>)>,
     synced: bool,
     counted: bool,
@@ -162,8 +165,9 @@ impl Replica {
                 } else {
                     self.state = State { seq, count, members: BTreeMap::new() };
                     self.info.clear();
-                    for MemberView { user, info, attributes, .. } in collected {
-                        self.put(&user, &attributes, Some(&info));
+                    self.away.clear();
+                    for MemberView { user, info, attributes, away, .. } in collected {
+                        self.put(&user, &attributes, Some(&info), Some(away));
                     }
                     (self.synced, self.counted) = (true, false);
                 }
@@ -181,6 +185,7 @@ impl Replica {
                 self.state.count = count;
                 self.state.members.clear();
                 self.info.clear();
+                self.away.clear();
             }
             _ => (),
         }
@@ -188,25 +193,39 @@ impl Replica {
 
     fn apply(&mut self, event: Event) {
         match event {
-            Event::Join { user, attributes, info, .. } => self.put(&user, &attributes, Some(&info)),
-            Event::UpdateAttributes { user, attributes, info, .. } => {
+            Event::Join { user, attributes, info, away, .. } => {
+                self.put(&user, &attributes, Some(&info), Some(away));
+            }
+            Event::UpdateAttributes { user, attributes, info, away, .. } => {
                 if self.state.members.contains_key(user.as_str()) {
-                    self.put(&user, &attributes, info.as_ref());
+                    self.put(&user, &attributes, info.as_ref(), away);
                 }
             }
             Event::Leave { user, .. } | Event::Timeout { user, .. } => {
                 self.state.members.remove(user.as_str());
                 self.info.remove(user.as_str());
+                self.away.remove(user.as_str());
             }
         }
     }
 
-    /// Without `info` the member keeps what it has.
-    fn put(&mut self, user: &UserId, attributes: &Attributes, info: Option<&Attributes>) {
+    /// Without `info` or `away` the member keeps what it has.
+    fn put(
+        &mut self,
+        user: &UserId,
+        attributes: &Attributes,
+        info: Option<&Attributes>,
+        away: Option<bool>,
+    ) {
         self.state.members.insert(user.to_string(), json!(attributes));
         match info {
             Some(info) if info.is_empty() => drop(self.info.remove(user.as_str())),
             Some(info) => drop(self.info.insert(user.to_string(), json!(info))),
+            None => (),
+        }
+        match away {
+            Some(true) => drop(self.away.insert(user.to_string())),
+            Some(false) => drop(self.away.remove(user.as_str())),
             None => (),
         }
     }
@@ -214,7 +233,7 @@ impl Replica {
 
 #[test]
 fn replicas_know_what_they_should() {
-    for Sequence { name, frames, expect, restricted, info } in read("replica.json") {
+    for Sequence { name, frames, expect, restricted, info, away } in read("replica.json") {
         let mut replica = Replica::default();
         for frame in frames {
             let frame = ServerFrame::deserialize(&frame).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -223,6 +242,9 @@ fn replicas_know_what_they_should() {
         assert_eq!(replica.state, expect, "{name}");
         if let Some(info) = info {
             assert_eq!(replica.info, info, "{name}");
+        }
+        if let Some(away) = away {
+            assert_eq!(replica.away, away, "{name}");
         }
         if !replica.counted {
             let counted = expect.members.keys().filter(|user| !restricted.contains(*user));

@@ -60,6 +60,7 @@ impl Desk {
             merge: lease.merge,
             info: caller.info().cloned(),
             visible_to: lease.visible_to,
+            away: lease.away,
             lasts: Lasts::Lease { ttl_ms },
         };
         let (is_new, member) = self.hub.enter(At::Named(channel), |door| {

@@ -1,4 +1,4 @@
-//! Being in a channel by a connection: join, leave, set attributes.
+//! Being in a channel by a connection: join, leave, be away, set attributes.
 
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ pub struct Joining {
     pub merge: bool,
     /// Who may see it; `None`: as before.
     pub visible_to: Option<Audience>,
+    /// Whether the user is away from the source; `None`: as before.
+    pub away: Option<bool>,
     /// How long it stays after its connection was lost, in milliseconds.
     pub grace_ms: u64,
 }
@@ -56,16 +58,29 @@ impl Desk {
         joining: Joining,
         now: Now,
     ) -> Result<Arc<Channel>, Refusal> {
-        let Joining { user, source, attributes, merge, visible_to, grace_ms } = joining;
+        let Joining { user, source, attributes, merge, visible_to, away, grace_ms } = joining;
         caller.may_join(at.name(), &user)?;
         check_between("graceMs", grace_ms, 0, self.rules().max_grace_ms)?;
         let info = caller.info().cloned();
         let lasts = Lasts::Connection { grace_ms };
-        let command = Command::Join { user, source, attributes, merge, info, visible_to, lasts };
+        let command =
+            Command::Join { user, source, attributes, merge, info, visible_to, away, lasts };
         self.hub.enter(at, |door| {
             door.apply(command, now)?;
             Ok(Arc::clone(door.channel()))
         })
+    }
+
+    /// The user is away from `source`, or is back. Whose it is may say so.
+    pub fn set_away(
+        &self,
+        channel: &Arc<Channel>,
+        user: UserId,
+        source: Source,
+        away: bool,
+        now: Now,
+    ) {
+        self.hub.apply_kept(channel, Command::SetAway { user, source, away }, now);
     }
 
     /// `source` keeps the user present no longer. Nobody is refused to leave.

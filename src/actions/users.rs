@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use herenow_protocol::reply::HeartbeatInfo;
-use herenow_protocol::{ErrorCode, Refusal, StatusPatch, UserId, UserStatus};
+use herenow_protocol::{ErrorCode, Heartbeat, Refusal, StatusPatch, UserId, UserStatus};
 
 use super::desk::Desk;
 use crate::auth::{Caller, KeyRight};
@@ -88,10 +88,11 @@ impl Desk {
         &self,
         caller: Caller<'_>,
         user: &UserId,
+        heartbeat: Heartbeat,
         now: Now,
     ) -> Result<HeartbeatInfo, Refusal> {
         caller.may_write(user)?;
-        self.hub.heartbeat_user(user, caller.info().cloned(), now)?;
+        self.hub.heartbeat_user(user, heartbeat.away, caller.info().cloned(), now)?;
         Ok(self.rules().heartbeat)
     }
 

@@ -31,6 +31,10 @@ pub struct Client {
     pub(super) snapshots: Option<Box<TokenBucket>>,
     /// The client was told that its token ends soon.
     pub(super) warned: bool,
+    /// What it said last of being away, for all its channels.
+    pub(super) away: bool,
+    /// Whether the connection counts as one that its user is away from.
+    pub(super) counts_away: bool,
 }
 
 /// What is replied to a request that was done.
@@ -59,6 +63,28 @@ pub(super) enum Done {
 }
 
 impl Client {
+    /// One that has asked for nothing yet, and `counts_away` or not.
+    pub(super) fn new(
+        desk: Arc<Desk>,
+        rules: Arc<SocketRules>,
+        outlet: Arc<Outlet>,
+        counts_away: bool,
+    ) -> Self {
+        Self {
+            desk,
+            rules,
+            outlet,
+            places: Places::default(),
+            retime: true,
+            resumed: false,
+            turn: 0,
+            snapshots: None,
+            warned: false,
+            away: false,
+            counts_away,
+        }
+    }
+
     /// The connection's user, asking. What it may do stands behind the connection's lock.
     pub(super) fn caller<'a>(outlet: &'a Outlet, sending: &'a Sending<'_>) -> Caller<'a> {
         Caller::User { user: outlet.user(), access: sending.access().map(Arc::as_ref) }

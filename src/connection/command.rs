@@ -34,6 +34,10 @@ impl Client {
             (Ok(frame), Some(refusal)) => (frame.id, Err(refusal)),
             (Err(rejected), limited) => (rejected.id, Err(limited.unwrap_or(rejected.refusal))),
         };
+        // A connection that came while its user was away counts as it says from its first word on.
+        if self.counts_away {
+            self.count_away(now);
+        }
         if let Err(refusal) = &outcome {
             self.desk.hub().metrics().websocket_refusals.inc(refusal.code);
         }
@@ -54,10 +58,11 @@ impl Client {
         }
         match request {
             Request::Heartbeat { channels } => Ok(self.heartbeat(channels, now)),
-            Request::Join { channel, attributes, merge, grace_ms, visible_to } => {
+            Request::Join { channel, attributes, merge, grace_ms, visible_to, away } => {
                 let grace_ms = grace_ms.unwrap_or(0);
-                self.join(sending, channel, (attributes, merge), visible_to, grace_ms, now)
+                self.join(sending, channel, (attributes, merge), visible_to, away, grace_ms, now)
             }
+            Request::Away { away, channels } => Ok(self.set_away(away, channels, now)),
             Request::Leave { channel } => Ok(self.leave(channel, now)),
             Request::SetAttributes { channel, attributes, merge, ttl_ms } => {
                 self.set_attributes(channel, attributes, merge, ttl_ms, now)

@@ -22,7 +22,7 @@ pub(super) enum End {
     /// The client sent a Close frame with this code.
     Closed(u16),
     /// The client closed with [`BACK_SOON`].
-    Away,
+    BackSoon,
     /// The socket broke, or ended without a Close frame.
     Lost,
     /// The broker closes it.
@@ -36,7 +36,7 @@ pub(super) enum End {
 impl End {
     /// The client began a Close with this code.
     pub(super) fn closed(code: u16) -> Self {
-        if code == BACK_SOON { Self::Away } else { Self::Closed(code) }
+        if code == BACK_SOON { Self::BackSoon } else { Self::Closed(code) }
     }
 
     pub(super) fn refused(code: CloseCode, reason: &'static str) -> Self {
@@ -115,7 +115,8 @@ impl Client {
             ?end,
             "disconnected"
         );
-        let mut parting = Parting::new(self.places.take(), end, Arc::clone(leaving));
+        let mut parting =
+            Parting::new(self.places.take(), end, self.counts_away, Arc::clone(leaving));
         if parting.some() == Rest::Some && !std::thread::panicking() {
             tokio::spawn(async move {
                 while parting.some() == Rest::Some {
@@ -145,17 +146,19 @@ struct Parting {
     kicked: bool,
     /// The user was there when it ended, whenever it was heard.
     seen: bool,
+    /// The user was away from it.
+    away: bool,
     /// When it was last heard, in any channel.
     heard_ms: u64,
 }
 
 impl Parting {
-    fn new(places: Vec<Place>, end: &End, leaving: Arc<Leaving>) -> Self {
+    fn new(places: Vec<Place>, end: &End, away: bool, leaving: Arc<Leaving>) -> Self {
         let heard_ms = leaving.outlet.heard_ms();
         let closed = matches!(end, End::Closed(_));
         let kicked = matches!(end, End::Kicked);
-        let seen = closed || kicked || matches!(end, End::Away);
-        Self { places, leaving, closed, kicked, seen, heard_ms }
+        let seen = closed || kicked || matches!(end, End::BackSoon);
+        Self { places, leaving, closed, kicked, seen, away, heard_ms }
     }
 
     /// Gives up as many as one go may take.
@@ -208,7 +211,7 @@ impl Drop for Parting {
         if !hub.is_draining() {
             let now = hub.clock().now();
             let last_seen = if self.seen { now.unix_ms } else { now.unix_at(self.heard_ms) };
-            hub.user_disconnected(outlet, last_seen, now);
+            hub.user_disconnected(outlet, self.away, last_seen, now);
         }
     }
 }
@@ -216,7 +219,7 @@ impl Drop for Parting {
 fn say_goodbye(dialect: &mut impl Dialect, sending: &mut Sending<'_>, end: &End, chance: &Chance) {
     match end {
         End::Closed(code) => sending.close(Some(&close_answer(*code))),
-        End::Away => sending.close(Some(&close_answer(BACK_SOON))),
+        End::BackSoon => sending.close(Some(&close_answer(BACK_SOON))),
         End::Lost => sending.close(None),
         End::Refused(Violation { code, reason }) => {
             sending.close(Some(&close_payload(code.number(), reason)));

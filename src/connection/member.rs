@@ -18,24 +18,31 @@ impl Client {
         Done::Quiet(None)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the fields of one frame")]
     pub(super) fn join(
         &mut self,
         sending: &Sending<'_>,
         name: ChannelName,
         (attributes, merge): (Option<AttributeMap>, bool),
         visible_to: Option<Audience>,
+        away: Option<bool>,
         grace_ms: u64,
         now: Now,
     ) -> Result<Done, Refusal> {
         let (user, source) = (self.outlet.user().clone(), self.source());
         let Self { desk, rules, places, outlet, .. } = self;
         places.check_room(&name, rules.max_channels)?;
-        let joining = Joining { user, source, attributes, merge, visible_to, grace_ms };
+        let as_it_was = places.find(&name).filter(|place| place.joined).map(|place| place.away);
+        let away = away.or(as_it_was).unwrap_or(self.away);
+        let joining =
+            Joining { user, source, attributes, merge, visible_to, away: Some(away), grace_ms };
         let held = places.held(&name);
         let at = held.as_ref().map_or(At::Named(&name), At::Held);
         let channel = desk.join(Self::caller(outlet, sending), at, joining, now)?;
-        places.get_or_add(&channel).joined = true;
+        let place = places.get_or_add(&channel);
+        (place.joined, place.away) = (true, away);
         self.retime = true;
+        self.count_away(now);
         Ok(Done::Quiet(Some(name)))
     }
 
@@ -46,6 +53,7 @@ impl Client {
             place.joined = false;
             desk.leave(&place.channel, user, source, LeaveReason::Left, now);
             places.tidy();
+            self.count_away(now);
         }
         Done::Quiet(Some(name))
     }

@@ -8,6 +8,7 @@
 //! - [`dialect`]: what the texts mean: our own protocol, or a vendor's.
 //! - [`place`]: the channels that the connection joined or subscribed.
 //! - [`client`]: what its requests act on and with.
+//! - `away`: whether its user is away from it.
 //! - `member`, `observer`, `query`: its requests, each translated to the desk.
 //! - [`ending`]: how it ends, and what becomes of its memberships.
 //! - `renew`: the token's end, and a fresh one.
@@ -19,6 +20,7 @@
 //! An idle connection holds its task, its socket and a few words for each place: bytes are read
 //! into a buffer of the thread, and replies are given back as soon as they are out.
 
+mod away;
 pub mod catch_up;
 pub mod client;
 pub mod codec;

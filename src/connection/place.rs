@@ -26,6 +26,8 @@ pub struct Place {
     pub subscribed: Option<Subscribed>,
     /// Whether the connection is a source of its user's membership here.
     pub joined: bool,
+    /// Whether the user is away from the connection here, while it is.
+    pub away: bool,
     /// When a heartbeat last named this channel, in milliseconds of the broker's clock.
     pub heard_ms: u64,
     /// The last sign of life after which the client was nudged: one silence, one nudge.
@@ -104,6 +106,7 @@ impl Places {
                 channel: Arc::clone(channel),
                 subscribed: None,
                 joined: false,
+                away: false,
                 heard_ms: 0,
                 nudged_ms: None,
             });

@@ -62,6 +62,7 @@ impl Client {
         sending.set_access(identity.access.clone());
         (self.warned, self.retime) = (false, true);
         let (channels, users) = self.give_back(sending, now);
+        self.count_away(now);
         if let (Some(before), Some(access)) = (before, identity.access) {
             if before.roles() != access.roles() {
                 self.look_anew(sending);

@@ -54,6 +54,7 @@ impl Client {
         }
         if !silent.is_empty() {
             self.places.tidy();
+            self.count_away(now);
             let reason = RemovedReason::Heartbeat;
             let removed = ServerFrame::Removed { channels: silent, users: Vec::new(), reason };
             dialect.reply(sending, &removed);

@@ -13,7 +13,6 @@ use super::codec::{AfterFrame, Decoder, Incoming};
 use super::dialect::{Dialect, Herenow};
 use super::ending::{End, Leaving, linger, turn_away};
 use super::liveness::{Heart, Pulse};
-use super::place::Places;
 use super::rules::SocketRules;
 use crate::actions::Desk;
 use crate::auth::{Caller, Identity};
@@ -54,7 +53,10 @@ pub fn start(
     let outlet = Outlet::new(hub.number_connection(), transport, identity, now.mono_ms);
     hub.connected(&outlet);
     match refusal.map_or_else(|| welcome(&desk, &rules, &outlet, &mut dialect, now), Err) {
-        Ok(()) => drop(tokio::spawn(Task::begin(desk, rules, outlet, early, dialect, guard))),
+        Ok(away) => {
+            let client = Client::new(desk, rules, outlet, away);
+            tokio::spawn(Task::begin(client, early, dialect, guard));
+        }
         Err(refusal) => {
             turn_away(&mut dialect, &hub, &outlet, refusal);
             tokio::spawn(linger(Arc::new(Leaving { hub, outlet }), guard));
@@ -63,19 +65,20 @@ pub fn start(
 }
 
 /// Makes the connection one of its user's, and says so. The lock is held for both, so that no letter
-/// comes before.
+/// comes before. The result: whether the user counts as away from it.
 fn welcome(
     desk: &Desk,
     rules: &SocketRules,
     outlet: &Outlet,
     dialect: &mut impl Dialect,
     now: Now,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     // Made before the lock is taken: it looks at what the token grants, which the same lock guards.
     let frame = rules.welcome(desk, outlet, now);
     let mut sending = outlet.lock();
     let access = sending.access().cloned();
-    desk.hub().user_connected(outlet, access.as_ref().map(|access| access.info()), now)?;
+    let away =
+        desk.hub().user_connected(outlet, access.as_ref().map(|access| access.info()), now)?;
     // Sent with the first look.
     dialect.reply(&mut sending, &frame);
     drop(sending);
@@ -84,7 +87,7 @@ fn welcome(
     if desk.auth().check_signed_in(caller, now).is_err() {
         outlet.wake(Wake::Kick);
     }
-    Ok(())
+    Ok(away)
 }
 
 /// A connection's task is this and nothing else: thousands of them lie in memory, and the runtime
@@ -121,30 +124,13 @@ impl<D: Dialect, G: Send + Unpin + 'static> Future for Task<D, G> {
 }
 
 impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
-    fn begin(
-        desk: Arc<Desk>,
-        rules: Arc<SocketRules>,
-        outlet: Arc<Outlet>,
-        early: Vec<u8>,
-        dialect: D,
-        guard: G,
-    ) -> Self {
-        let now = desk.now();
+    fn begin(client: Client, early: Vec<u8>, dialect: D, guard: G) -> Self {
+        let now = client.desk.now();
         Self {
             decoder: Decoder::after(early),
-            bucket: TokenBucket::new(rules.rate, now.mono_ms),
+            bucket: TokenBucket::new(client.rules.rate, now.mono_ms),
             heart: Heart::new(now.mono_ms),
-            client: Client {
-                desk,
-                rules,
-                outlet,
-                places: Places::default(),
-                retime: true,
-                warned: false,
-                resumed: false,
-                turn: 0,
-                snapshots: None,
-            },
+            client,
             dialect,
             guard: Some(guard),
             fresh: true,

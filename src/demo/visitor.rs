@@ -173,7 +173,14 @@ fn attributes(mood: &str) -> Map<String, Value> {
 
 fn join(channel: &ChannelName, mood: &str) -> Request {
     let (channel, attributes) = (channel.clone(), Some(attributes(mood)));
-    Request::Join { channel, attributes, merge: false, grace_ms: None, visible_to: None }
+    Request::Join {
+        channel,
+        attributes,
+        merge: false,
+        grace_ms: None,
+        visible_to: None,
+        away: None,
+    }
 }
 
 fn set(channel: &ChannelName, mood: &str) -> Request {

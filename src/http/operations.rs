@@ -2,7 +2,7 @@
 
 use axum::routing;
 use herenow_protocol::request::MAX_USERS;
-use herenow_protocol::{ChannelName, Lease, StatusPatch, UserId, UserStatus};
+use herenow_protocol::{ChannelName, Heartbeat, Lease, StatusPatch, UserId, UserStatus};
 use serde_json::{Map, Value, json};
 
 use super::shapes::{
@@ -167,7 +167,7 @@ pub const OPERATIONS: &[Operation] = &[
         "Keeps the user online for the presence timeout.",
         &[(200, "How often to send one.", json_of::<Beating>())],
     )
-    .refuses(&[503]),
+    .optional_body::<Heartbeat>(&[408, 413, 415, 503]),
     operation(
         "delete",
         HEARTBEAT,

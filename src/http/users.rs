@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use herenow_protocol::request::MAX_USERS;
-use herenow_protocol::{Refusal, UserId, UserStatus, parse};
+use herenow_protocol::{Heartbeat, Refusal, UserId, UserStatus, parse};
 
 use super::shapes::{Beating, Kicked, StatusList};
 use crate::auth::Credential;
@@ -64,8 +64,10 @@ pub async fn beat(
     State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
+    JsonText(body): JsonText,
 ) -> Result<Json<Beating>, Problem> {
-    let heartbeat = web.desk.heartbeat(credential.caller(), &user, web.desk.now())?;
+    let said = if body.trim().is_empty() { Heartbeat::default() } else { parse::heartbeat(&body)? };
+    let heartbeat = web.desk.heartbeat(credential.caller(), &user, said, web.desk.now())?;
     Ok(Json(Beating { user, heartbeat }))
 }
 

@@ -99,7 +99,7 @@ pub struct Guarded {
     /// Subscribers that get what they are owed at the next tick. One may be in here twice, so
     /// whoever serves them looks at the cursor.
     waiting: Vec<Arc<Subscription>>,
-    /// Users that came online or went by what happened here: their watchers are told once the lock
+    /// Users that came online or went, are away or back by what happened here: their watchers are told once the lock
     /// is free.
     pub(super) stirred: Vec<UserId>,
     /// Bytes of its log, as they were counted among those of all.
@@ -155,19 +155,20 @@ impl Guarded {
         let Self { presence, stirred, changes, .. } = self;
         let applied = presence.apply(command, now, bounds, |transition| {
             let (user, stirs) = match transition {
-                Transition::Appeared { user } => {
+                Transition::Appeared { user, away } => {
                     metrics.joins.inc();
                     metrics.members.inc();
-                    (user, users.appeared(user, channel, now))
+                    (user, users.appeared(user, channel, away, now))
                 }
-                Transition::Vanished { user, cause, last_seen } => {
+                Transition::Turned { user, away } => (user, users.turned(user, away, now)),
+                Transition::Vanished { user, cause, away, last_seen } => {
                     metrics.members.dec();
                     match cause {
                         Cause::Left(reason) => metrics.leaves.inc(reason),
                         Cause::Lost(reason, _) => metrics.timeouts.inc(reason),
                         Cause::Own | Cause::Expired => {}
                     }
-                    (user, users.vanished(user, channel, last_seen, now))
+                    (user, users.vanished(user, channel, away, last_seen, now))
                 }
             };
             if stirs {

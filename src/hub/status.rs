@@ -1,5 +1,5 @@
-//! A user's status: whether it is online follows from its connections, memberships and heartbeats;
-//! the rest it sets. Whoever watches is told through a channel of the broker's own, so that order,
+//! A user's status: whether it is online, and away, follows from its connections, memberships and
+//! heartbeats; the rest it sets. Whoever watches is told through a channel of the broker's own, so that order,
 //! bounds and catching up are those of any channel.
 
 use std::sync::Arc;
@@ -27,25 +27,26 @@ impl Hub {
     /// Changes what the user sets of its status. One who is not there takes the place of whoever
     /// has been gone longest, so there is always room.
     pub fn set_status(self: &Arc<Self>, user: &UserId, patch: StatusPatch, now: Now) {
-        self.users.record(user, now, |record, there| record.patch(user, patch, there, now));
+        self.users.record(user, now, |record, kept| record.patch(user, patch, kept, now));
         self.tell_status(user);
     }
 
-    /// A heartbeat over HTTP: the user is online for the presence timeout. `info` is what its token
-    /// tells, if it came with one.
+    /// A heartbeat over HTTP: the user is online for the presence timeout, and `away` or not (`None`:
+    /// as the last one said). `info` is what its token tells, if it came with one.
     ///
     /// # Errors
     /// `unavailable`: there is no room for one more user who is online.
     pub fn heartbeat_user(
         self: &Arc<Self>,
         user: &UserId,
+        away: Option<bool>,
         info: Option<Attributes>,
         now: Now,
     ) -> Result<(), Refusal> {
         self.check_room_for(user, now)?;
         let lasts_ms = self.presence_timeout_ms;
         self.users.record(user, now, |record, _| {
-            record.beat(lasts_ms, now);
+            record.beat(lasts_ms, away, now);
             if let Some(info) = info {
                 record.inform(info);
             }
@@ -104,7 +105,7 @@ impl Hub {
 
     /// The user of `outlet` has one more connection, which kicks and letters reach from here on.
     /// `info` is what its token tells, if it came with one; that and coming online are one piece of
-    /// news.
+    /// news. The result: whether the user counts as away from it, until it says something.
     ///
     /// # Errors
     /// `unavailable`: the user has as many connections as it may have.
@@ -113,12 +114,21 @@ impl Hub {
         outlet: &Outlet,
         info: Option<&Attributes>,
         now: Now,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         let user = outlet.user();
-        if self.users.connected(user, outlet.id(), info, now)? || info.is_some() {
+        let (came, away) = self.users.connected(user, outlet.id(), info, now)?;
+        if came || info.is_some() {
             self.tell_status(user);
         }
-        Ok(())
+        Ok(away)
+    }
+
+    /// The user of `outlet` is away from that connection, or is back.
+    pub fn connection_turned(self: &Arc<Self>, outlet: &Outlet, away: bool, now: Now) {
+        let user = outlet.user();
+        if self.users.connection_turned(user, away, now) {
+            self.tell_status(user);
+        }
     }
 
     /// Refuses a user one more connection if it has too many. For a handshake: many of them at once
@@ -130,11 +140,17 @@ impl Hub {
         self.users.check_connections(user)
     }
 
-    /// The user of `outlet` has one connection less; it was last heard at `last_seen`, by the wall
-    /// clock. It has given up its memberships by now.
-    pub fn user_disconnected(self: &Arc<Self>, outlet: &Outlet, last_seen: u64, now: Now) {
+    /// The user of `outlet` has one connection less, from which it was `away` or not; it was last
+    /// heard at `last_seen`, by the wall clock. It has given up its memberships by now.
+    pub fn user_disconnected(
+        self: &Arc<Self>,
+        outlet: &Outlet,
+        away: bool,
+        last_seen: u64,
+        now: Now,
+    ) {
         let user = outlet.user();
-        if self.users.disconnected(user, outlet.id(), last_seen, now) {
+        if self.users.disconnected(user, outlet.id(), away, last_seen, now) {
             self.tell_status(user);
         }
     }

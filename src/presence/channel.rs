@@ -9,7 +9,7 @@ use herenow_protocol::{
 
 use super::command::{Bounds, Command, Lasts, Transition};
 use super::hidden::Hidden;
-use super::holds::{Ends, Hold};
+use super::holds::{Ends, Hold, Said};
 use super::log::Log;
 use super::member::{Member, Membership, Profile};
 use super::pending::{Cause, Pending};
@@ -111,17 +111,27 @@ impl ChannelState {
         let now = if now.mono_ms < self.latest.mono_ms { self.latest } else { now };
         self.latest = now;
         let gone = match command {
-            Command::Join { user, source, attributes, merge, info, visible_to, lasts } => {
-                let (hold, ends_ms) = hold_of(source, lasts, now);
-                let appeared = self.recount(&user, |channel| {
+            Command::Join { user, source, attributes, merge, info, visible_to, away, lasts } => {
+                let membership = self.members.get(&user);
+                let as_it_was = || membership.and_then(|member| member.holds.away_of(source));
+                let away = away.or_else(as_it_was).unwrap_or_default();
+                let (hold, ends_ms) = hold_of(source, away, lasts, now);
+                let (appeared, _) = self.with_sources(&user, now, &mut told, |channel| {
                     channel.join(&user, hold, (attributes, merge), info, visible_to, now, bounds)
-                })?;
-                if let Some(ends_ms) = ends_ms {
+                });
+                if let Some(ends_ms) = ends_ms.filter(|_| appeared.is_ok()) {
                     self.look_no_later_than(&user, ends_ms);
                 }
-                if appeared {
-                    told(Transition::Appeared { user: &user });
+                if appeared? {
+                    told(Transition::Appeared { user: &user, away });
                 }
+                return Ok(());
+            }
+            Command::SetAway { user, source, away } => {
+                self.with_sources(&user, now, &mut told, |channel| {
+                    let membership = channel.members.get_mut(&user);
+                    membership.into_iter().for_each(|one| one.holds.set_away(source, away));
+                });
                 return Ok(());
             }
             Command::Inform { user, info } => {
@@ -150,35 +160,31 @@ impl ChannelState {
             }
             Command::Leave { user, source, reason } => {
                 let cause = Cause::Left(reason);
-                self.recount(&user, |channel| channel.remove_source(&user, source, cause, now))
-                    .then_some((user, cause))
+                let (gone, away) = self.with_sources(&user, now, &mut told, |channel| {
+                    channel.remove_source(&user, source, cause, now)
+                });
+                gone.then_some((user, cause, away))
             }
             Command::Lose { user, source, reason, last_seen, graced } => {
                 let cause = Cause::Lost(reason, last_seen);
                 let how = (reason, graced && reason == LossReason::Connection);
-                self.recount(&user, |channel| channel.lose(&user, source, how, last_seen, now))
-                    .then_some((user, cause))
+                let (gone, away) = self.with_sources(&user, now, &mut told, |channel| {
+                    channel.lose(&user, source, how, last_seen, now)
+                });
+                gone.then_some((user, cause, away))
             }
             Command::EndGrace { user, reason } => {
                 let cause = Cause::Left(reason);
-                self.end_grace(&user, cause, now).then_some((user, cause))
+                let (gone, away) = self.with_sources(&user, now, &mut told, |channel| {
+                    channel.end_grace(&user, cause, now)
+                });
+                gone.then_some((user, cause, away))
             }
         };
-        if let Some((user, cause)) = gone {
-            told(vanished(&user, cause, now));
+        if let Some((user, cause, away)) = gone {
+            told(vanished(&user, cause, away, now));
         }
         Ok(())
-    }
-
-    /// Does what may change how many live connections of `user` are shown, and counts them anew.
-    /// Not for every command: writes of attributes are the most frequent, and change none of it.
-    pub(super) fn recount<T>(&mut self, user: &UserId, act: impl FnOnce(&mut Self) -> T) -> T {
-        let shown =
-            |channel: &Self| channel.members.get(user).map_or(0, Membership::shown_connections);
-        let before = shown(self);
-        let result = act(self);
-        self.connections = self.connections - before + shown(self);
-        result
     }
 
     /// Whether the user was no member before.
@@ -240,31 +246,12 @@ impl ChannelState {
         let seen = self.pending.still_seen(user).cloned();
         let (number, joined_at) = self.place(seen.as_deref(), &profile.visible_to, now);
         self.pending.touch(user, None, Cause::Own, now.unix_ms);
-        let profile = (profile != Profile::default()).then(|| Arc::new(profile));
-        let member = Member { user: user.clone(), attributes, joined_at, number, profile };
+        let (profile, away) =
+            ((profile != Profile::default()).then(|| Arc::new(profile)), hold.said.is_away());
+        let member = Member { user: user.clone(), attributes, away, joined_at, number, profile };
         let member = Arc::new(member);
         self.list(None, Some(&member));
         self.members.insert(user.clone(), Membership::new(member, hold));
-    }
-
-    /// Whether the member vanished. A lost connection with grace (`graced`: if it may have any)
-    /// stays for that long.
-    fn lose(
-        &mut self,
-        user: &UserId,
-        source: Source,
-        (reason, graced): (LossReason, bool),
-        last_seen: u64,
-        now: Now,
-    ) -> bool {
-        let membership = self.members.get_mut(user).filter(|_| graced);
-        let ends_ms = membership
-            .and_then(|membership| membership.holds.begin_grace(source, reason, last_seen, now));
-        let Some(ends_ms) = ends_ms else {
-            return self.remove_source(user, source, Cause::Lost(reason, last_seen), now);
-        };
-        self.look_no_later_than(user, ends_ms);
-        false
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one command")]
@@ -298,7 +285,7 @@ impl ChannelState {
         Ok(())
     }
 
-    /// Gives the member what is not `None`.
+    /// Gives the member what is not `None`, and has it away if all its sources say so.
     pub(super) fn change_member(
         &mut self,
         user: &UserId,
@@ -312,7 +299,9 @@ impl ChannelState {
         let before = Arc::clone(&membership.member);
         let attributes = attributes.unwrap_or_else(|| before.attributes.clone());
         let profile = changed_profile(&before, info, visible_to);
-        if before.attributes == attributes && before.profile == profile {
+        let away = membership.holds.are_away();
+        let same = before.away == away && before.profile == profile;
+        if same && before.attributes == attributes {
             return;
         }
         self.pending.touch(user, Some(&before), cause, now.unix_ms);
@@ -325,22 +314,11 @@ impl ChannelState {
             self.place(seen.as_deref(), is.unwrap_or(&Audience::EVERYONE), now)
         };
         let user = user.clone();
-        let member = Arc::new(Member { user, attributes, joined_at, number, profile });
+        let member = Arc::new(Member { user, attributes, away, joined_at, number, profile });
         self.list(Some(&before), Some(&member));
         if let Some(membership) = self.members.get_mut(&member.user) {
             membership.member = member;
         }
-    }
-
-    /// Whether the member vanished.
-    fn remove_source(&mut self, user: &UserId, source: Source, cause: Cause, now: Now) -> bool {
-        let Some(membership) = self.members.get_mut(user) else { return false };
-        let gone = membership.holds.retain(|hold| hold.source != source);
-        if gone == 0 || !membership.holds.is_empty() {
-            return false;
-        }
-        self.remove_member(user, cause, now);
-        true
     }
 
     pub(super) fn remove_member(&mut self, user: &UserId, cause: Cause, now: Now) {
@@ -355,17 +333,6 @@ impl ChannelState {
         }
     }
 
-    /// Whether the member vanished.
-    fn end_grace(&mut self, user: &UserId, cause: Cause, now: Now) -> bool {
-        let Some(membership) = self.members.get_mut(user) else { return false };
-        membership.holds.retain(Hold::is_live);
-        if !membership.holds.is_empty() {
-            return false;
-        }
-        self.remove_member(user, cause, now);
-        true
-    }
-
     /// Has observers told `status` if it differs from what they know.
     fn set_status(&mut self, status: UserStatus) {
         match &mut self.status {
@@ -377,22 +344,24 @@ impl ChannelState {
 }
 
 /// What observers of the set of members are told of one that vanished.
-pub(super) fn vanished(user: &UserId, cause: Cause, now: Now) -> Transition<'_> {
+pub(super) fn vanished(user: &UserId, cause: Cause, away: bool, now: Now) -> Transition<'_> {
     let last_seen = match cause {
         Cause::Lost(_, last_seen) => last_seen,
         Cause::Own | Cause::Expired | Cause::Left(_) => now.unix_ms,
     };
-    Transition::Vanished { user, cause, last_seen }
+    Transition::Vanished { user, cause, away, last_seen }
 }
 
 /// The source that a join brings, and when it ends by itself, if it does.
-fn hold_of(source: Source, lasts: Lasts, now: Now) -> (Hold, Option<u64>) {
+fn hold_of(source: Source, away: bool, lasts: Lasts, now: Now) -> (Hold, Option<u64>) {
     match lasts {
-        Lasts::Connection { grace_ms } => (Hold { source, grace_ms, ends: None }, None),
+        Lasts::Connection { grace_ms } => {
+            (Hold { source, said: Said::new(grace_ms, away), ends: None }, None)
+        }
         Lasts::Lease { ttl_ms } => {
             let (at_ms, last_seen) = (now.mono_ms + ttl_ms, now.unix_ms);
             let ends = Ends { at_ms, reason: LossReason::Lease, last_seen };
-            (Hold { source, grace_ms: 0, ends: Some(Box::new(ends)) }, Some(at_ms))
+            (Hold { source, said: Said::new(0, away), ends: Some(Box::new(ends)) }, Some(at_ms))
         }
     }
 }

@@ -24,6 +24,9 @@ pub enum Command {
         info: Option<Attributes>,
         /// Which viewers may see the member from now on; `None`: as before.
         visible_to: Option<Audience>,
+        /// Whether the user is away from the source; `None`: as the source said before, if it is
+        /// there, or not.
+        away: Option<bool>,
         /// How long the source lasts.
         lasts: Lasts,
     },
@@ -48,6 +51,16 @@ pub enum Command {
         last_seen: u64,
         /// Whether it may have the grace that it asked for.
         graced: bool,
+    },
+    /// The user is away from `source` from now on, or is back. Nothing if that does not keep it
+    /// present.
+    SetAway {
+        /// The member.
+        user: UserId,
+        /// Which of the member's sources.
+        source: Source,
+        /// Whether the user is away from it.
+        away: bool,
     },
     /// The user came with another token: it has this info now.
     Inform {
@@ -105,6 +118,15 @@ pub enum Transition<'a> {
     Appeared {
         /// The member.
         user: &'a UserId,
+        /// Whether it is away.
+        away: bool,
+    },
+    /// The user is a member as before, and is away now, or no longer.
+    Turned {
+        /// The member.
+        user: &'a UserId,
+        /// Whether it is away.
+        away: bool,
     },
     /// The user was a member and is not one now.
     Vanished {
@@ -112,6 +134,8 @@ pub enum Transition<'a> {
         user: &'a UserId,
         /// Whether it left or was lost, and why.
         cause: Cause,
+        /// Whether it was away.
+        away: bool,
         /// When the user was last heard in the channel, by the wall clock.
         last_seen: u64,
     },

@@ -48,9 +48,10 @@ impl ChannelState {
         for _ in 0..EXPIRY_BATCH {
             let due = self.due.first().is_some_and(|&(due_ms, _)| due_ms <= now.mono_ms);
             let Some((_, user)) = due.then(|| self.due.pop_first()).flatten() else { break };
-            let gone = self.recount(&user, |channel| channel.expire_member(&user, now));
+            let (gone, away) = self
+                .with_sources(&user, now, &mut told, |channel| channel.expire_member(&user, now));
             if let Some(cause) = gone {
-                told(vanished(&user, cause, now));
+                told(vanished(&user, cause, away, now));
             }
         }
     }

@@ -9,10 +9,37 @@ use crate::now::Now;
 #[derive(Debug)]
 pub(super) struct Hold {
     pub(super) source: Source,
-    pub(super) grace_ms: u64,
+    pub(super) said: Said,
     /// Set when it ends by itself: the connection is gone and the grace runs, or it is a lease.
     /// Boxed, since most are neither.
     pub(super) ends: Option<Box<Ends>>,
+}
+
+/// What a source said of itself, in eight bytes: how long its grace is, and in the highest bit
+/// whether the user is away from it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said(u64);
+
+impl Said {
+    const AWAY: u64 = 1 << 63;
+
+    pub(super) fn new(grace_ms: u64, away: bool) -> Self {
+        let mut said = Self(grace_ms & !Self::AWAY);
+        said.set_away(away);
+        said
+    }
+
+    fn grace_ms(self) -> u64 {
+        self.0 & !Self::AWAY
+    }
+
+    pub(super) fn is_away(self) -> bool {
+        self.0 & Self::AWAY != 0
+    }
+
+    fn set_away(&mut self, away: bool) {
+        self.0 = if away { self.0 | Self::AWAY } else { self.grace_ms() };
+    }
 }
 
 /// How a source ends by itself.
@@ -55,6 +82,24 @@ impl Holds {
             Self::Others(None) => &[],
             Self::Others(Some(holds)) => holds,
         }
+    }
+
+    /// Whether the user is away from all of them.
+    pub(super) fn are_away(&self) -> bool {
+        self.iter().all(|hold| hold.said.is_away())
+    }
+
+    /// What the live source says of being away; `None`: it is none of these.
+    pub(super) fn away_of(&self, source: Source) -> Option<bool> {
+        let mut live = self.iter().filter(|hold| hold.source == source && hold.is_live());
+        live.next().map(|hold| hold.said.is_away())
+    }
+
+    /// The user is away from the live source from now on, or is not.
+    pub(super) fn set_away(&mut self, source: Source, away: bool) {
+        let holds = self.as_mut_slice().iter_mut();
+        let live = holds.filter(|hold| hold.source == source && hold.is_live());
+        live.for_each(|hold| hold.said.set_away(away));
     }
 
     fn as_mut_slice(&mut self) -> &mut [Hold] {
@@ -106,7 +151,8 @@ impl Holds {
 
     /// The connection `source` was lost, and its grace begins, if it asked for one: the result is
     /// when that is over. Graces of one member are one, which ends with the last of them: otherwise
-    /// a thousand connections would leave a thousand behind.
+    /// a thousand connections would leave a thousand behind. The user is away from the one if it is
+    /// from all of them.
     pub(super) fn begin_grace(
         &mut self,
         source: Source,
@@ -115,21 +161,24 @@ impl Holds {
         now: Now,
     ) -> Option<u64> {
         let graced = |hold: &Hold| hold.source == source && hold.ends.is_none();
-        let grace_ms = self.iter().find(|hold| graced(hold)).map(|hold| hold.grace_ms)?;
+        let grace_ms = self.iter().find(|hold| graced(hold)).map(|hold| hold.said.grace_ms())?;
         if grace_ms == 0 {
             return None;
         }
         let mut ends = Ends { at_ms: now.mono_ms + grace_ms, reason, last_seen };
+        let mut away = true;
         self.retain(|hold| {
             let earlier = hold.ends.as_ref().filter(|_| !hold.is_live());
             if let Some(earlier) = earlier {
                 ends.at_ms = ends.at_ms.max(earlier.at_ms);
                 ends.last_seen = ends.last_seen.max(earlier.last_seen);
+                away &= hold.said.is_away();
             }
             earlier.is_none()
         });
         let hold = self.as_mut_slice().iter_mut().find(|hold| hold.source == source)?;
         hold.ends = Some(Box::new(ends));
+        hold.said.set_away(away && hold.said.is_away());
         Some(ends.at_ms)
     }
 

@@ -29,6 +29,8 @@ pub struct Member {
     pub user: UserId,
     /// What they set.
     pub attributes: Attributes,
+    /// Whether all that keeps them present says that they are away.
+    pub away: bool,
     /// When they joined, by the wall clock; or since when more may see them, if that was later.
     pub joined_at: u64,
     /// Lists run by it, newest first: it grows from join to join, and with `joined_at`.
@@ -80,6 +82,7 @@ impl Member {
             user: self.user.clone(),
             info: self.info().clone(),
             attributes: self.attributes.clone(),
+            away: self.away,
             joined_at: self.joined_at,
         }
     }

@@ -23,6 +23,7 @@
 //! - [`roster`]: whether a channel is small enough to be told member by member.
 //! - [`tally`]: how many members there are, as a frame.
 //! - [`channel`]: the state of one channel, and the one function that changes it.
+//! - [`sources`]: what becomes of a member when what keeps it present changes.
 //! - [`lists`]: where members stand in its lists.
 //! - [`expiry`]: what ends because time passes.
 //! - [`tick`]: what observers are told of the changes since the last tick.
@@ -49,6 +50,7 @@ pub mod ring;
 pub mod roster;
 pub mod snapshot;
 pub mod source;
+pub mod sources;
 pub mod sweep;
 pub mod tally;
 pub mod tick;

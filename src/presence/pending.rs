@@ -15,7 +15,7 @@ use super::viewer::Viewer;
 /// Why a user was touched. Of several reasons in one tick the last counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The user joined, wrote attributes, or changed who may see it.
+    /// The user joined, wrote attributes, changed who may see it, or whether it is away.
     Own,
     /// Keys ran out.
     Expired,
@@ -154,6 +154,7 @@ impl Changed {
                 user,
                 info: now.info().clone(),
                 attributes: now.attributes.clone(),
+                away: now.away,
                 at: now.joined_at,
             }),
             (Some(_), None) => Some(match self.cause {
@@ -164,14 +165,16 @@ impl Changed {
             }),
             (Some(before), Some(now)) => {
                 let info = (before.info() != now.info()).then(|| now.info().clone());
+                let away = (before.away != now.away).then_some(now.away);
                 // By the number: it moves to the front of lists also if it is the same millisecond.
                 let joined_at = (before.number != now.number).then_some(now.joined_at);
-                let differs =
-                    info.is_some() || joined_at.is_some() || before.attributes != now.attributes;
+                let else_differs = info.is_some() || away.is_some() || joined_at.is_some();
+                let differs = else_differs || before.attributes != now.attributes;
                 differs.then(|| Event::UpdateAttributes {
                     user,
                     attributes: now.attributes.clone(),
                     info,
+                    away,
                     joined_at,
                     at,
                     reason: (self.cause == Cause::Expired).then_some(UpdateReason::Expired),

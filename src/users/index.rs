@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::few::Few;
 use super::gone::Gone;
-use super::record::Record;
+use super::record::{Aways, Kept, Record};
 use crate::now::Now;
 use crate::shrink::shrink;
 
@@ -44,8 +44,34 @@ impl User {
         !self.connections.is_empty() || !self.channels.is_empty()
     }
 
+    /// What keeps the user online, but for heartbeats.
+    fn kept(&self) -> Kept {
+        if !self.is_there() {
+            return Kept::Not;
+        }
+        let all = (self.channels.len(), self.connections.len());
+        let away = self
+            .record
+            .as_ref()
+            .map(|record| record.aways())
+            .is_some_and(|aways| (aways.channels as usize, aways.connections as usize) == all);
+        if away { Kept::Away } else { Kept::Here }
+    }
+
     fn is_online(&self, now: Now) -> bool {
         self.is_there() || self.record.as_ref().is_some_and(|record| record.beats(now))
+    }
+
+    /// Whether the user is online, and whether it is away: what its watchers are told by themselves.
+    fn stands(&self, now: Now) -> (bool, bool) {
+        let away = self.record.as_ref().is_some_and(|record| record.is_away(self.kept(), now));
+        (self.is_online(now), away)
+    }
+
+    /// One channel more or less where the user is away, or one connection.
+    fn count_away(&mut self, now: Now, of: impl FnOnce(&mut Aways) -> &mut u32, away: bool) {
+        let count = of(self.keep(now).aways_mut());
+        *count = if away { *count + 1 } else { count.saturating_sub(1) };
     }
 
     fn keep(&mut self, now: Now) -> &mut Record {
@@ -62,14 +88,14 @@ impl Users {
     }
 
     /// Changes a user's entry, made if there is none. The result: whether it came online or went
-    /// by it.
+    /// by it, is away by it, or back.
     fn change(&self, user: &UserId, now: Now, act: impl FnOnce(&mut User)) -> bool {
         match self.here.entry(user.clone()) {
             Entry::Occupied(mut entry) => {
-                let before = entry.get().is_online(now);
+                let before = entry.get().stands(now);
                 touch(entry.get_mut(), act);
-                let after = entry.get().is_online(now);
-                if !after {
+                let after = entry.get().stands(now);
+                if let (false, _) = after {
                     let gone = std::mem::take(entry.get_mut());
                     self.go(entry.key(), gone, now);
                     entry.remove();
@@ -106,31 +132,51 @@ impl Users {
         gone.keep(self.most_gone);
     }
 
-    /// Changes what is kept of the user, if anything is. `act` is told whether something else than
-    /// heartbeats keeps the user online.
-    fn with_record<T>(&self, user: &UserId, act: impl FnOnce(&mut Record, bool) -> T) -> Option<T> {
+    /// Changes what is kept of the user, if anything is. `act` is told what else than heartbeats
+    /// keeps the user online.
+    fn with_record<T>(&self, user: &UserId, act: impl FnOnce(&mut Record, Kept) -> T) -> Option<T> {
         match self.here.entry(user.clone()) {
             Entry::Occupied(mut entry) => {
-                let there = entry.get().is_there();
-                entry.get_mut().record.as_mut().map(|record| act(record, there))
+                let kept = entry.get().kept();
+                entry.get_mut().record.as_mut().map(|record| act(record, kept))
             }
             Entry::Vacant(_place) => {
-                self.gone.lock().get_mut(user).map(|record| act(record, false))
+                self.gone.lock().get_mut(user).map(|record| act(record, Kept::Not))
             }
         }
     }
 
-    /// The user became a member of the channel. The result of this and of the next: whether it
-    /// came online or went by it.
-    pub fn appeared(&self, user: &UserId, channel: &ChannelName, now: Now) -> bool {
-        self.change(user, now, |entry| entry.channels.add(channel.clone()))
+    /// The user became a member of the channel, one that is `away` or not. The result of this and
+    /// of the next: whether it came online or went by it, is away by it, or back.
+    pub fn appeared(&self, user: &UserId, channel: &ChannelName, away: bool, now: Now) -> bool {
+        self.change(user, now, |entry| {
+            entry.channels.add(channel.clone());
+            if away {
+                entry.count_away(now, |aways| &mut aways.channels, true);
+            }
+        })
     }
 
-    /// The user is no longer a member of the channel; what kept it there was last heard at
-    /// `last_seen`, by the wall clock.
-    pub fn vanished(&self, user: &UserId, channel: &ChannelName, last_seen: u64, now: Now) -> bool {
+    /// The user is `away` in one of its channels from now on, or is back.
+    pub fn turned(&self, user: &UserId, away: bool, now: Now) -> bool {
+        self.change(user, now, |entry| entry.count_away(now, |aways| &mut aways.channels, away))
+    }
+
+    /// The user is no longer a member of the channel, where it was `away` or not; what kept it there
+    /// was last heard at `last_seen`, by the wall clock.
+    pub fn vanished(
+        &self,
+        user: &UserId,
+        channel: &ChannelName,
+        away: bool,
+        last_seen: u64,
+        now: Now,
+    ) -> bool {
         self.change(user, now, |entry| {
             entry.channels.remove(channel);
+            if away {
+                entry.count_away(now, |aways| &mut aways.channels, false);
+            }
             // A connection knows better, and whoever has one leaves channels without a record.
             if entry.connections.is_empty() {
                 entry.keep(now).seen(last_seen);
@@ -139,7 +185,9 @@ impl Users {
     }
 
     /// The user has one more connection, with that number. `info` is what its token tells, if it
-    /// came with one. The result is that of the others, unless the user has too many.
+    /// came with one. The result, unless the user has too many: that of the others; and whether the
+    /// connection counts as one that the user is away from, until it says something. It does if the
+    /// user is away: coming is no word, so a hidden page that connects anew changes nothing.
     ///
     /// # Errors
     /// `unavailable`.
@@ -149,19 +197,23 @@ impl Users {
         number: u64,
         info: Option<&Attributes>,
         now: Now,
-    ) -> Result<bool, Refusal> {
-        let mut room = Ok(());
+    ) -> Result<(bool, bool), Refusal> {
+        let (mut room, mut away) = (Ok(()), false);
         let came = self.change(user, now, |entry| {
             room = check_connections(entry.connections.len(), self.most_connections);
             if room.is_err() {
                 return;
             }
+            (_, away) = entry.stands(now);
             entry.connections.add(number);
+            if away {
+                entry.count_away(now, |aways| &mut aways.connections, true);
+            }
             if let Some(info) = info.filter(|info| entry.record.is_some() || !info.is_empty()) {
                 entry.keep(now).inform(info.clone());
             }
         });
-        room.map(|()| came)
+        room.map(|()| (came, away))
     }
 
     /// Refuses a user one more connection if it has too many.
@@ -173,23 +225,38 @@ impl Users {
         check_connections(live, self.most_connections)
     }
 
-    /// The user's connection with that number is gone; it was last heard at `last_seen`, by the wall
-    /// clock.
-    pub fn disconnected(&self, user: &UserId, number: u64, last_seen: u64, now: Now) -> bool {
+    /// The user is `away` from one of its connections from now on, or is back.
+    pub fn connection_turned(&self, user: &UserId, away: bool, now: Now) -> bool {
+        self.change(user, now, |entry| entry.count_away(now, |aways| &mut aways.connections, away))
+    }
+
+    /// The user's connection with that number is gone, from which it was `away` or not; it was last
+    /// heard at `last_seen`, by the wall clock.
+    pub fn disconnected(
+        &self,
+        user: &UserId,
+        number: u64,
+        away: bool,
+        last_seen: u64,
+        now: Now,
+    ) -> bool {
         self.change(user, now, |entry| {
             entry.connections.remove(&number);
+            if away {
+                entry.count_away(now, |aways| &mut aways.connections, false);
+            }
             // What keeps the user from here on, if anything, may have been heard earlier: a tab
             // in the background answers pings for hours and says nothing.
             entry.keep(now).seen(last_seen);
         })
     }
 
-    /// Changes what is kept of the user. `act` is told whether something else than heartbeats keeps
-    /// the user online.
-    pub fn record(&self, user: &UserId, now: Now, act: impl FnOnce(&mut Record, bool)) -> bool {
+    /// Changes what is kept of the user. `act` is told what else than heartbeats keeps the user
+    /// online.
+    pub fn record(&self, user: &UserId, now: Now, act: impl FnOnce(&mut Record, Kept)) -> bool {
         self.change(user, now, |entry| {
-            let there = entry.is_there();
-            act(entry.keep(now), there);
+            let kept = entry.kept();
+            act(entry.keep(now), kept);
         })
     }
 
@@ -213,20 +280,20 @@ impl Users {
         }
     }
 
-    /// Whether the user went by it.
+    /// Whether the user went by it, or may be away by it.
     fn end_beat(&self, user: &UserId, now: Now, ends: impl FnOnce(&Record) -> bool) -> bool {
-        let end = |record: &mut Record, there: bool| {
+        let end = |record: &mut Record, kept: Kept| {
             let at = ends(record).then(|| record.stop_beating()).flatten();
             // What keeps it from here on, if anything, may have been heard earlier.
             at.into_iter().for_each(|at| record.seen(at));
-            at.is_some() && !there
+            (at.is_some() && kept == Kept::Not, at.is_some() && kept == Kept::Away)
         };
-        let went = self.with_record(user, end).unwrap_or_default();
+        let (went, away) = self.with_record(user, end).unwrap_or_default();
         if went {
             // Now it is among those who are gone, if it was not before, and nobody came meanwhile.
             self.change(user, now, |_| ());
         }
-        went
+        went || away
     }
 
     /// When the user's heartbeat has to be looked at, if that is earlier than the timers will.
@@ -244,9 +311,9 @@ impl Users {
     /// the first time that somebody asks something is kept of it.
     #[must_use]
     pub fn status(&self, user: &UserId, as_itself: bool, now: Now) -> Option<UserStatus> {
-        let status = |record: &mut Record, there| match as_itself {
-            true => record.as_itself(user, there, now),
-            false => record.as_shown(user, there, now),
+        let status = |record: &mut Record, kept| match as_itself {
+            true => record.as_itself(user, kept, now),
+            false => record.as_shown(user, kept, now),
         };
         if let Some(mut entry) = self.here.get_mut(user) {
             entry.keep(now);

@@ -20,7 +20,8 @@ pub struct Record {
 /// Every user that came and went leaves one of these.
 const _: () = assert!(size_of::<Record>() <= 32);
 
-/// What few users have: a status that they set, a name from their token, heartbeats over HTTP.
+/// What few users have: a status that they set, a name from their token, heartbeats over HTTP, a
+/// window that is hidden.
 #[derive(Debug)]
 struct Set {
     busy: bool,
@@ -31,6 +32,7 @@ struct Set {
     shown: Option<Box<UserStatus>>,
     /// The last heartbeat over HTTP.
     beat: Option<Heartbeat>,
+    aways: Aways,
     /// When the timers will look at the heartbeat.
     armed_ms: u64,
 }
@@ -40,6 +42,28 @@ struct Set {
 struct Heartbeat {
     ends_ms: u64,
     at: u64,
+    away: bool,
+}
+
+/// How much of what keeps a user online says that the user is away. Counted only here, so that
+/// whoever is never away pays nothing for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Aways {
+    /// Channels where the user is a member that is away.
+    pub(super) channels: u32,
+    /// Connections of which all memberships are away, or, if there are none, themselves.
+    pub(super) connections: u32,
+}
+
+/// What keeps a user online beside heartbeats over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Nothing does.
+    Not,
+    /// A connection or a membership.
+    Here,
+    /// The same, and the user is away from all of them.
+    Away,
 }
 
 impl Set {
@@ -50,6 +74,7 @@ impl Set {
         info: Attributes::EMPTY,
         shown: None,
         beat: None,
+        aways: Aways { channels: 0, connections: 0 },
         armed_ms: NEVER,
     };
 }
@@ -72,9 +97,10 @@ impl Record {
     /// Keeps no room for what is not set: the user is gone.
     pub(super) fn tidy(&mut self) {
         let nothing = |set: &mut Box<Set>| {
-            let Set { busy, wait_time, text, info, shown, beat, armed_ms } = &**set;
+            let Set { busy, wait_time, text, info, shown, beat, aways, armed_ms } = &**set;
             let (said, told) = (*busy || wait_time.is_some() || text.is_some(), shown.is_some());
-            !(said || told || !info.is_empty() || beat.is_some() || *armed_ms != NEVER)
+            let away = *aways != Aways::default();
+            !(said || told || away || !info.is_empty() || beat.is_some() || *armed_ms != NEVER)
         };
         self.set.take_if(nothing);
     }
@@ -92,9 +118,23 @@ impl Record {
     }
 
     /// A heartbeat that keeps the user online for `lasts_ms`. Nobody has seen the user later.
-    pub fn beat(&mut self, lasts_ms: u64, now: Now) {
-        self.set().beat = Some(Heartbeat { ends_ms: now.mono_ms + lasts_ms, at: now.unix_ms });
+    /// `away`: whether the user is away; `None`: as the last one said, if that still counts.
+    pub fn beat(&mut self, lasts_ms: u64, away: Option<bool>, now: Now) {
+        let as_it_was = || self.beats(now) && self.get().beat.is_some_and(|beat| beat.away);
+        let away = away.unwrap_or_else(as_it_was);
+        let ends_ms = now.mono_ms + lasts_ms;
+        self.set().beat = Some(Heartbeat { ends_ms, at: now.unix_ms, away });
         self.last_seen = 0;
+    }
+
+    /// How much of what keeps the user online says that the user is away.
+    pub(super) fn aways(&self) -> Aways {
+        self.get().aways
+    }
+
+    /// Counts what says that the user is away.
+    pub(super) fn aways_mut(&mut self) -> &mut Aways {
+        &mut self.set().aways
     }
 
     /// Heartbeats keep the user online no longer. The result: when it sent the last.
@@ -136,14 +176,15 @@ impl Record {
         self.set().info = info;
     }
 
-    /// Sets what is given; `there`: whether something else than heartbeats keeps the user online.
-    pub fn patch(&mut self, user: &UserId, patch: StatusPatch, there: bool, now: Now) {
+    /// Sets what is given; `kept`: what else than heartbeats keeps the user online.
+    pub fn patch(&mut self, user: &UserId, patch: StatusPatch, kept: Kept, now: Now) {
         // What others saw until now is what they go on seeing, less what tells that the user is
         // there.
         let hides = patch.invisible == Some(true) && self.get().shown.is_none();
         let shown = hides.then(|| {
-            let seen = self.as_itself(user, there, now);
-            Box::new(UserStatus { online: false, busy: false, wait_time: None, ..seen })
+            let seen = self.as_itself(user, kept, now);
+            let gone = UserStatus { online: false, away: false, ..seen };
+            Box::new(UserStatus { busy: false, wait_time: None, ..gone })
         });
         let set = self.set();
         let before = (set.busy, set.wait_time, set.text.clone(), set.shown.is_some());
@@ -161,7 +202,8 @@ impl Record {
 
     /// The status as the user sees it.
     #[must_use]
-    pub fn as_itself(&self, user: &UserId, there: bool, now: Now) -> UserStatus {
+    pub fn as_itself(&self, user: &UserId, kept: Kept, now: Now) -> UserStatus {
+        let there = kept != Kept::Not;
         let Set { busy, wait_time, text, info, shown, beat, .. } = self.get();
         let beating = beat.is_some_and(|beat| beat.ends_ms > now.mono_ms);
         // The last heartbeat counts even if its time is over and nobody has noticed yet.
@@ -170,6 +212,7 @@ impl Record {
         UserStatus {
             user: user.clone(),
             online: there || beating,
+            away: self.is_away(kept, now),
             invisible: shown.is_some(),
             busy: *busy,
             wait_time: *wait_time,
@@ -181,12 +224,23 @@ impl Record {
         }
     }
 
+    /// Whether all that keeps the user online says that the user is away.
+    #[must_use]
+    pub fn is_away(&self, kept: Kept, now: Now) -> bool {
+        let beat = self.get().beat.filter(|beat| beat.ends_ms > now.mono_ms);
+        match kept {
+            Kept::Here => false,
+            Kept::Away => beat.is_none_or(|beat| beat.away),
+            Kept::Not => beat.is_some_and(|beat| beat.away),
+        }
+    }
+
     /// The status as others see it.
     #[must_use]
-    pub fn as_shown(&self, user: &UserId, there: bool, now: Now) -> UserStatus {
+    pub fn as_shown(&self, user: &UserId, kept: Kept, now: Now) -> UserStatus {
         match &self.get().shown {
             Some(shown) => UserStatus::clone(shown),
-            None => self.as_itself(user, there, now),
+            None => self.as_itself(user, kept, now),
         }
     }
 }
@@ -212,27 +266,27 @@ mod tests {
     #[test]
     fn a_heartbeat_keeps_online_for_its_time_and_not_longer() {
         let mut record = Record::new(now(0));
-        assert!(!record.as_itself(&ada(), false, now(0)).online);
-        record.beat(100, now(10));
-        let status = record.as_shown(&ada(), false, now(109));
+        assert!(!record.as_itself(&ada(), Kept::Not, now(0)).online);
+        record.beat(100, None, now(10));
+        let status = record.as_shown(&ada(), Kept::Not, now(109));
         assert_eq!((status.online, status.last_seen), (true, Some(1_000_010)));
-        assert!(!record.as_shown(&ada(), false, now(110)).online);
+        assert!(!record.as_shown(&ada(), Kept::Not, now(110)).online);
         assert_eq!(record.stop_beating(), Some(1_000_010));
         record.seen(1_000_010);
-        assert_eq!(record.as_shown(&ada(), false, now(500)).last_seen, Some(1_000_010));
-        assert_eq!(record.as_shown(&ada(), true, now(500)).last_seen, Some(1_000_500));
+        assert_eq!(record.as_shown(&ada(), Kept::Not, now(500)).last_seen, Some(1_000_010));
+        assert_eq!(record.as_shown(&ada(), Kept::Here, now(500)).last_seen, Some(1_000_500));
     }
 
     #[test]
     fn the_latest_that_showed_the_user_is_when_it_was_last_seen() {
         let mut record = Record::new(now(0));
-        let last_seen = |record: &Record| record.as_shown(&ada(), false, now(900)).last_seen;
-        record.beat(100, now(10));
+        let last_seen = |record: &Record| record.as_shown(&ada(), Kept::Not, now(900)).last_seen;
+        record.beat(100, None, now(10));
         record.seen(1_000_050);
         assert_eq!(last_seen(&record), Some(1_000_050), "closed after the heartbeat");
         record.seen(1_000_020);
         assert_eq!(last_seen(&record), Some(1_000_050), "what ends last was not heard last");
-        record.beat(100, now(60));
+        record.beat(100, None, now(60));
         assert_eq!(last_seen(&record), Some(1_000_060));
         // The wall clock was set back while the user was away.
         record.seen(1_000_070);
@@ -245,47 +299,47 @@ mod tests {
     #[test]
     fn what_changes_nothing_is_no_update() {
         let mut record = Record::new(now(0));
-        record.patch(&ada(), patch(|p| p.invisible = Some(false)), true, now(5));
-        record.patch(&ada(), patch(|p| p.busy = Some(false)), true, now(6));
-        assert_eq!(record.as_itself(&ada(), true, now(7)).updated_at, Some(1_000_000));
-        record.patch(&ada(), patch(|p| p.invisible = Some(true)), true, now(8));
-        record.patch(&ada(), patch(|p| p.invisible = Some(true)), true, now(9));
-        assert_eq!(record.as_itself(&ada(), true, now(9)).updated_at, Some(1_000_008));
+        record.patch(&ada(), patch(|p| p.invisible = Some(false)), Kept::Here, now(5));
+        record.patch(&ada(), patch(|p| p.busy = Some(false)), Kept::Here, now(6));
+        assert_eq!(record.as_itself(&ada(), Kept::Here, now(7)).updated_at, Some(1_000_000));
+        record.patch(&ada(), patch(|p| p.invisible = Some(true)), Kept::Here, now(8));
+        record.patch(&ada(), patch(|p| p.invisible = Some(true)), Kept::Here, now(9));
+        assert_eq!(record.as_itself(&ada(), Kept::Here, now(9)).updated_at, Some(1_000_008));
     }
 
     #[test]
     fn whoever_is_invisible_shows_nothing_more() {
         let mut record = Record::new(now(0));
         let busy = patch(|p| (p.busy, p.text) = (Some(true), Some(Some("lunch".into()))));
-        record.patch(&ada(), busy, true, now(5));
-        record.patch(&ada(), patch(|p| p.invisible = Some(true)), true, now(10));
-        let shown = record.as_shown(&ada(), true, now(20));
+        record.patch(&ada(), busy, Kept::Here, now(5));
+        record.patch(&ada(), patch(|p| p.invisible = Some(true)), Kept::Here, now(10));
+        let shown = record.as_shown(&ada(), Kept::Here, now(20));
         assert_eq!((shown.online, shown.busy, shown.invisible), (false, false, false));
         assert_eq!((shown.last_seen, shown.updated_at), (Some(1_000_010), Some(1_000_005)));
         assert_eq!(shown.text.as_deref(), Some("lunch"));
         let secretly = patch(|p| (p.text, p.busy) = (Some(None), Some(false)));
-        record.patch(&ada(), secretly, true, now(30));
-        record.beat(100, now(40));
+        record.patch(&ada(), secretly, Kept::Here, now(30));
+        record.beat(100, None, now(40));
         record.seen(1_000_050);
-        assert_eq!(record.as_shown(&ada(), true, now(60)), shown, "nothing shows");
+        assert_eq!(record.as_shown(&ada(), Kept::Here, now(60)), shown, "nothing shows");
         // Saying it again freezes nothing anew.
-        record.patch(&ada(), patch(|p| p.invisible = Some(true)), true, now(70));
-        assert_eq!(record.as_shown(&ada(), true, now(70)), shown);
-        let own = record.as_itself(&ada(), true, now(80));
+        record.patch(&ada(), patch(|p| p.invisible = Some(true)), Kept::Here, now(70));
+        assert_eq!(record.as_shown(&ada(), Kept::Here, now(70)), shown);
+        let own = record.as_itself(&ada(), Kept::Here, now(80));
         assert!(own.online && own.invisible && own.text.is_none());
-        record.patch(&ada(), patch(|p| p.invisible = Some(false)), true, now(90));
-        assert!(record.as_shown(&ada(), true, now(90)).online);
+        record.patch(&ada(), patch(|p| p.invisible = Some(false)), Kept::Here, now(90));
+        assert!(record.as_shown(&ada(), Kept::Here, now(90)).online);
     }
 
     #[test]
     fn null_takes_away_and_absent_leaves() {
         let mut record = Record::new(now(0));
-        record.patch(&ada(), patch(|p| p.wait_time = Some(Some(5))), true, now(1));
-        record.patch(&ada(), patch(|p| p.busy = Some(true)), true, now(2));
-        let status = record.as_itself(&ada(), true, now(3));
+        record.patch(&ada(), patch(|p| p.wait_time = Some(Some(5))), Kept::Here, now(1));
+        record.patch(&ada(), patch(|p| p.busy = Some(true)), Kept::Here, now(2));
+        let status = record.as_itself(&ada(), Kept::Here, now(3));
         assert_eq!((status.busy, status.wait_time), (true, Some(5)));
         assert_eq!((status.created_at, status.updated_at), (Some(1_000_000), Some(1_000_002)));
-        record.patch(&ada(), patch(|p| p.wait_time = Some(None)), true, now(4));
-        assert_eq!(record.as_itself(&ada(), true, now(5)).wait_time, None);
+        record.patch(&ada(), patch(|p| p.wait_time = Some(None)), Kept::Here, now(4));
+        assert_eq!(record.as_itself(&ada(), Kept::Here, now(5)).wait_time, None);
     }
 }

@@ -90,8 +90,16 @@ fn a_thousand_lost_connections_leave_one_grace() {
         let lasts = Lasts::Connection { grace_ms: 5_000 - number };
         let (attributes, info) = (attributes.clone(), info.clone());
         let visible_to = visible_to.clone();
-        let join =
-            Command::Join { user, source, attributes, merge: false, info, visible_to, lasts };
+        let join = Command::Join {
+            user,
+            source,
+            attributes,
+            merge: false,
+            info,
+            visible_to,
+            away: None,
+            lasts,
+        };
         state.apply(join, now(0), &bounds, |_| ()).unwrap();
     }
     for number in 0..1_000 {
@@ -118,8 +126,16 @@ fn a_channel_ends_so_many_members_at_once_and_says_that_more_are_due() {
         let lasts = Lasts::Lease { ttl_ms: 100 };
         let (attributes, info, visible_to) = (None, None, None);
         let source = Source::LEASE;
-        let join =
-            Command::Join { user, source, attributes, merge: false, info, visible_to, lasts };
+        let join = Command::Join {
+            user,
+            source,
+            attributes,
+            merge: false,
+            info,
+            visible_to,
+            away: None,
+            lasts,
+        };
         state.apply(join, now(0), &bounds, |_| ()).unwrap();
     }
     let mut gone = Vec::new();
@@ -212,8 +228,16 @@ async fn logs_of_all_channels_have_a_bound() {
             let (user, source) = (id("ada"), Source::LEASE);
             let (info, visible_to) = (None, None);
             let (attributes, lasts) = (Some(attributes), Lasts::Lease { ttl_ms: 1_000_000 });
-            let join =
-                Command::Join { user, source, attributes, merge: false, info, visible_to, lasts };
+            let join = Command::Join {
+                user,
+                source,
+                attributes,
+                merge: false,
+                info,
+                visible_to,
+                away: None,
+                lasts,
+            };
             hub.enter(At::Named(&name), |door| door.apply(join, now)).unwrap();
             // Each has a tick of its own.
             tokio::task::yield_now().await;

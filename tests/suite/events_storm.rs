@@ -156,6 +156,7 @@ fn change(hub: &Arc<Hub>, random: &mut Rng) {
             visible_to: random.bool().then(|| {
                 Audience::parse(random.choice(audiences).unwrap().iter().copied()).unwrap()
             }),
+            away: random.bool().then(|| random.bool()),
             lasts: Lasts::Connection { grace_ms: 0 },
         },
         3..6 => Command::Leave { user, source, reason: LeaveReason::Left },

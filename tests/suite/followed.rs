@@ -135,8 +135,9 @@ impl Followed {
     /// `again`: what it tells may be known already.
     fn apply(&mut self, event: Event, again: bool) {
         match event {
-            Event::Join { user, info, attributes, at } => {
-                let member = MemberView { user: user.clone(), info, attributes, joined_at: at };
+            Event::Join { user, info, attributes, away, at } => {
+                let member =
+                    MemberView { user: user.clone(), info, attributes, away, joined_at: at };
                 let known = self.members.insert(user, member);
                 assert!(again || known.is_none(), "joined twice");
             }
@@ -144,13 +145,14 @@ impl Followed {
                 let known = self.members.remove(&user);
                 assert!(again || known.is_some(), "{user} ended, who was not there");
             }
-            Event::UpdateAttributes { user, attributes, info, joined_at, .. } => {
+            Event::UpdateAttributes { user, attributes, info, away, joined_at, .. } => {
                 let Some(member) = self.members.get_mut(&user) else {
                     assert!(again, "an update of nobody");
                     return;
                 };
                 member.attributes = attributes;
                 member.info = info.unwrap_or_else(|| member.info.clone());
+                member.away = away.unwrap_or(member.away);
                 member.joined_at = joined_at.unwrap_or(member.joined_at);
             }
         }

@@ -53,11 +53,22 @@ enum Kept {
 
 #[derive(Clone, Debug, Default)]
 struct Member {
-    kept: Vec<Kept>,
+    /// What keeps it present, and whether the user is away from that.
+    kept: Vec<(Kept, bool)>,
     attributes: Value,
     /// `None`: everyone.
     visible_to: Option<Vec<String>>,
 }
+
+impl Member {
+    /// "told of a member only when all that keeps it present says so"
+    fn is_away(&self) -> bool {
+        self.kept.iter().all(|(_, away)| *away)
+    }
+}
+
+/// What is shown of a member: its attributes, and whether it is away.
+type Shown = (Value, bool);
 
 /// A channel as the words say it is: users who are members.
 #[derive(Clone, Debug, Default)]
@@ -72,13 +83,15 @@ struct Room {
 struct Says {
     attributes: Option<Value>,
     visible_to: Option<&'static [&'static str]>,
+    away: Option<bool>,
 }
 
 impl Says {
     fn random(rng: &mut Rng) -> Self {
         let attributes = rng.bool().then(|| json!({"a": rng.u8(..3)}));
         let visible_to = (rng.u8(..3) > 0).then(|| *rng.choice(&AUDIENCES).unwrap());
-        Self { attributes, visible_to }
+        let away = rng.bool().then(|| rng.bool());
+        Self { attributes, visible_to, away }
     }
 
     fn put_into(&self, body: &mut Value) {
@@ -88,26 +101,32 @@ impl Says {
         if let Some(visible_to) = self.visible_to {
             body["visibleTo"] = json!(visible_to);
         }
+        if let Some(away) = self.away {
+            body["away"] = json!(away);
+        }
     }
 }
 
 impl Room {
-    /// A join or a lease, which `keeps` the user present. Whether it was absent before.
-    fn come(&mut self, user: &'static str, keeps: Kept, says: &Says) -> bool {
+    /// A join or a lease, which `keeps` the user present. Whether it was absent before. `word`: what
+    /// the connection said last of being away, for all its channels.
+    fn come(&mut self, user: &'static str, keeps: Kept, says: &Says, word: bool) -> bool {
         let was_absent = !self.members.contains_key(user);
         let member = self
             .members
             .entry(user)
             .or_insert_with(|| Member { attributes: json!({}), ..Member::default() });
         // "If the user joins again in that time, the new source replaces the old."
-        member.kept.retain(|kept| !matches!(kept, Kept::Grace(_)));
+        member.kept.retain(|(kept, _)| !matches!(kept, Kept::Grace(_)));
         let only_grace = member.kept.is_empty();
-        member.kept.retain(|kept| match (kept, keeps) {
-            (Kept::Connection(held, _), Kept::Connection(joins, _)) => *held != joins,
-            (Kept::Lease(_), Kept::Lease(_)) => false,
-            _ => true,
-        });
-        member.kept.push(keeps);
+        let same = |kept: &Kept| match (kept, keeps) {
+            (Kept::Connection(held, _), Kept::Connection(joins, _)) => *held == joins,
+            (Kept::Lease(_), Kept::Lease(_)) => true,
+            _ => false,
+        };
+        let as_it_was = member.kept.iter().find(|(kept, _)| same(kept)).map(|(_, away)| *away);
+        member.kept.retain(|(kept, _)| !same(kept));
+        member.kept.push((keeps, says.away.or(as_it_was).unwrap_or(word)));
         // "Such a join starts from what it brings."
         if only_grace {
             (member.attributes, member.visible_to) = (json!({}), None);
@@ -127,7 +146,7 @@ impl Room {
     fn end(&mut self, user: &'static str, why: &'static str, ends: impl Fn(&Kept) -> bool) {
         let Some(member) = self.members.get_mut(user) else { return };
         let before = member.kept.len();
-        member.kept.retain(|kept| !ends(kept));
+        member.kept.retain(|(kept, _)| !ends(kept));
         if member.kept.len() < before && member.kept.is_empty() {
             self.members.remove(user);
             self.gone.entry(user).or_default().push(why);
@@ -136,14 +155,31 @@ impl Room {
 
     fn lose(&mut self, user: &'static str, number: usize, now: u64) {
         let Some(member) = self.members.get_mut(user) else { return };
-        for kept in &mut member.kept {
-            if let Kept::Connection(held, grace_ms @ 1..) = *kept
-                && held == number
-            {
-                *kept = Kept::Grace(now + grace_ms);
-            }
+        let lost = |kept: &Kept| matches!(kept, Kept::Connection(n, 1..) if *n == number);
+        // "Several sources in grace are one, which ends with the last of them", and the user is away
+        // from it if it was from all of them.
+        let in_grace = |kept: &Kept| lost(kept) || matches!(kept, Kept::Grace(_));
+        if member.kept.iter().any(|(kept, _)| lost(kept)) {
+            let ends = |kept: &Kept| match kept {
+                Kept::Connection(_, grace_ms) => now + grace_ms,
+                Kept::Grace(until) | Kept::Lease(until) => *until,
+            };
+            let those = member.kept.iter().filter(|(kept, _)| in_grace(kept));
+            let until = those.clone().map(|(kept, _)| ends(kept)).max().unwrap();
+            let away = those.into_iter().all(|(_, away)| *away);
+            member.kept.retain(|(kept, _)| !in_grace(kept));
+            member.kept.push((Kept::Grace(until), away));
         }
         self.end(user, "connection", |kept| matches!(kept, Kept::Connection(n, _) if *n == number));
+    }
+
+    /// A connection's join is one that the user is away from, or not.
+    fn turn(&mut self, user: &'static str, number: usize, away: bool) {
+        for (kept, word) in self.members.get_mut(user).into_iter().flat_map(|m| &mut m.kept) {
+            if matches!(kept, Kept::Connection(n, _) if *n == number) {
+                *word = away;
+            }
+        }
     }
 
     fn pass(&mut self, now: u64) {
@@ -153,12 +189,12 @@ impl Room {
                 Kept::Connection(..) => false,
             };
             let Some(member) = self.members.get(user) else { continue };
-            if member.kept.iter().all(over) {
+            if member.kept.iter().all(|(kept, _)| over(kept)) {
                 // Which of two that ended within one step was the last is nobody's business here.
                 let why = |kept: &Kept| {
                     if matches!(kept, Kept::Lease(_)) { "lease" } else { "connection" }
                 };
-                self.gone.insert(user, member.kept.iter().map(why).collect());
+                self.gone.insert(user, member.kept.iter().map(|(kept, _)| why(kept)).collect());
                 self.members.remove(user);
             } else {
                 self.end(user, "", over);
@@ -171,14 +207,15 @@ impl Room {
     }
 
     /// What a viewer may see.
-    fn seen_by(&self, viewer: &str, roles: &[&str]) -> BTreeMap<String, Value> {
+    fn seen_by(&self, viewer: &str, roles: &[&str]) -> BTreeMap<String, Shown> {
         let own = format!("user:{viewer}");
         let sees = |user: &str, member: &Member| {
             let has = |role: &String| *role == own || roles.contains(&role.as_str());
             user == viewer || member.visible_to.as_ref().is_none_or(|to| to.iter().any(has))
         };
         let seen = self.members.iter().filter(|(user, member)| sees(user, member));
-        seen.map(|(user, member)| ((*user).to_owned(), member.attributes.clone())).collect()
+        let shown = |member: &Member| (member.attributes.clone(), member.is_away());
+        seen.map(|(user, member)| ((*user).to_owned(), shown(member))).collect()
     }
 }
 
@@ -193,13 +230,13 @@ struct Viewer {
 
 #[derive(Clone, Debug, Default)]
 struct Known {
-    members: BTreeMap<String, Value>,
+    members: BTreeMap<String, Shown>,
     count: u64,
     seq: u64,
     /// What was told since the last quiet point, less the updates that changed nothing.
     told: BTreeSet<String>,
     /// What was known then.
-    before: BTreeMap<String, Value>,
+    before: BTreeMap<String, Shown>,
 }
 
 impl Viewer {
@@ -216,7 +253,8 @@ impl Viewer {
                 let known = &mut self.rooms[number_of(channel.as_str())];
                 (known.seq, known.count) = (seq, count);
                 let members = members.into_iter();
-                known.members.extend(members.map(|m| (m.user.to_string(), json!(m.attributes))));
+                let shown = members.map(|m| (m.user.to_string(), (json!(m.attributes), m.away)));
+                known.members.extend(shown);
             }
             ServerFrame::Presence { channel, seq, count, events } => {
                 let known = &mut self.rooms[number_of(channel.as_str())];
@@ -237,9 +275,14 @@ impl Known {
     fn tell(&mut self, event: &Event) {
         let user = event.user().to_string();
         let changed = match event {
-            Event::Join { attributes, .. } | Event::UpdateAttributes { attributes, .. } => {
-                let attributes = json!(attributes);
-                self.members.insert(user, attributes.clone()) != Some(attributes)
+            Event::Join { attributes, away, .. } => {
+                let shown = (json!(attributes), *away);
+                self.members.insert(user, shown.clone()) != Some(shown)
+            }
+            Event::UpdateAttributes { attributes, away, .. } => {
+                let was = self.members.get(&user).is_some_and(|(_, away)| *away);
+                let shown = (json!(attributes), away.unwrap_or(was));
+                self.members.insert(user, shown.clone()) != Some(shown)
             }
             Event::Leave { .. } | Event::Timeout { .. } => self.members.remove(&user).is_some(),
         };
@@ -250,11 +293,16 @@ impl Known {
 
     /// What must have been told between two quiet points, in which the channel had one change.
     fn assert_told(&mut self, room: &Room, context: &str) {
-        for (user, attributes) in &self.members {
+        for (user, shown) in &self.members {
+            let (attributes, away) = shown;
             let expected = match self.before.get(user) {
-                None => format!("join {user} {attributes}"),
-                Some(before) if before == attributes => continue,
-                Some(_) => format!("update {user} {attributes}"),
+                None => format!("join {user} {attributes}{}", if *away { " away" } else { "" }),
+                Some(before) if before == shown => continue,
+                Some((_, before)) => {
+                    let turned = if *away { " away" } else { " back" };
+                    let turned = if before == away { "" } else { turned };
+                    format!("update {user} {attributes}{turned}")
+                }
             };
             assert!(self.told.remove(&expected), "{context}: {expected} is not in {:?}", self.told);
         }
@@ -295,6 +343,8 @@ struct World {
     rooms: Vec<Room>,
     /// Two connections of each user.
     connections: Vec<[Option<Client>; 2]>,
+    /// What each said last of being away, for all its channels.
+    words: [[bool; 2]; USERS.len()],
     viewers: Vec<Viewer>,
 }
 
@@ -311,7 +361,8 @@ impl World {
         let broker = herenow::start_with(&config, clock, Chance::from_seed(number)).unwrap();
         let connections = USERS.iter().map(|_| [None, None]).collect();
         let rooms = vec![Room::default(); CHANNELS];
-        let mut world = Self { broker, shift, now: 0, rooms, connections, viewers: Vec::new() };
+        let (words, viewers) = (<_>::default(), Vec::new());
+        let mut world = Self { broker, shift, now: 0, rooms, connections, words, viewers };
         for (name, roles) in VIEWERS {
             let roles_given: String = roles.iter().map(|role| format!(" --role {role}")).collect();
             let token = token(&format!("--user {name} --ttl 2000h{roles_given}"));
@@ -351,7 +402,7 @@ impl World {
         let (name, channel) = (USERS[user], name_of(number));
         let is_source = |kept: &Kept| matches!(kept, Kept::Connection(n, _) if *n == connection);
         let says = Says::random(rng);
-        match rng.u8(..10) {
+        match rng.u8(..12) {
             0..=3 => {
                 if self.connections[user][connection].is_none() {
                     let token = token(&format!("--user {name} --ttl 2000h"));
@@ -361,7 +412,8 @@ impl World {
                 let mut join = json!({"type": "join", "channel": channel, "graceMs": grace_ms});
                 says.put_into(&mut join);
                 self.connections[user][connection].as_mut().unwrap().ok(join.clone()).await;
-                self.rooms[number].come(name, Kept::Connection(connection, grace_ms), &says);
+                let keeps = Kept::Connection(connection, grace_ms);
+                self.rooms[number].come(name, keeps, &says, self.words[user][connection]);
                 format!("{name}/{connection}: {join}")
             }
             4..=6 => {
@@ -370,7 +422,8 @@ impl World {
                 says.put_into(&mut body);
                 let path = format!("/v1/channels/{channel}/members/{name}");
                 let answer = self.http("PUT", &path, OPERATOR, &body.to_string()).await;
-                let new = self.rooms[number].come(name, Kept::Lease(self.now + ttl_ms), &says);
+                let lease = Kept::Lease(self.now + ttl_ms);
+                let new = self.rooms[number].come(name, lease, &says, false);
                 assert_eq!(answer.status, if new { 201 } else { 200 }, "{name}: {body}");
                 format!("lease of {name} in {channel}: {body}")
             }
@@ -380,7 +433,16 @@ impl World {
                 self.rooms[number].end(name, "left", |kept| matches!(kept, Kept::Lease(_)));
                 format!("no lease of {name} in {channel}")
             }
-            8 => {
+            8..=9 => {
+                let Some(client) = &mut self.connections[user][connection] else {
+                    return String::new();
+                };
+                let away = rng.bool();
+                client.ok(json!({"type": "away", "away": away, "channels": [channel]})).await;
+                self.rooms[number].turn(name, connection, away);
+                format!("{name}/{connection}: away {away} in {channel}")
+            }
+            10 => {
                 let Some(client) = &mut self.connections[user][connection] else {
                     return String::new();
                 };
@@ -396,7 +458,7 @@ impl World {
                 let set =
                     json!({"type": "setAttributes", "channel": channel, "attributes": attributes});
                 match self.rooms[number].members.get_mut(name) {
-                    Some(member) if member.kept.iter().any(is_source) => {
+                    Some(member) if member.kept.iter().any(|(kept, _)| is_source(kept)) => {
                         client.ok(set).await;
                         member.attributes = attributes;
                     }
@@ -407,10 +469,21 @@ impl World {
         }
     }
 
+    /// A connection says that it is away, or back, everywhere and from now on.
+    async fn turn(&mut self, rng: &mut Rng) -> String {
+        let (user, connection, away) = (rng.usize(..USERS.len()), rng.usize(..2), rng.bool());
+        let Some(client) = &mut self.connections[user][connection] else { return String::new() };
+        client.ok(if away { "away" } else { "back" }).await;
+        self.words[user][connection] = away;
+        self.rooms.iter_mut().for_each(|room| room.turn(USERS[user], connection, away));
+        format!("{}/{connection}: away {away}", USERS[user])
+    }
+
     /// A connection breaks.
     async fn lose(&mut self, rng: &mut Rng) -> String {
         let (user, connection) = (rng.usize(..USERS.len()), rng.usize(..2));
         let Some(client) = self.connections[user][connection].take() else { return String::new() };
+        self.words[user][connection] = false;
         let hub = self.broker.hub();
         let left = hub.connection_count() - 1;
         client.kill();
@@ -467,7 +540,10 @@ impl World {
             .http("GET", &format!("/v1/channels/{channel}/members"), &viewer.token, "")
             .await
             .body;
-        let of = |m: &Value| (m["user"].as_str().unwrap().to_owned(), m["attributes"].clone());
+        let of = |m: &Value| {
+            let shown = (m["attributes"].clone(), m["away"] == true);
+            (m["user"].as_str().unwrap().to_owned(), shown)
+        };
         let listed: BTreeMap<_, _> = list["members"].as_array().unwrap().iter().map(of).collect();
         assert_eq!(
             (listed, list["count"].as_u64()),
@@ -506,9 +582,10 @@ async fn leases_graces_and_sight_are_as_the_reference_says() {
     let mut done: Vec<String> = Vec::new();
     for _ in 0..ROUNDS {
         // One change of each channel at most: so it is known what must be told.
-        let did = match rng.u8(..6) {
+        let did = match rng.u8(..7) {
             0 => world.lose(&mut rng).await,
             1 => world.pass().await,
+            2 => world.turn(&mut rng).await,
             _ => {
                 let mut did = Vec::new();
                 for number in 0..CHANNELS {

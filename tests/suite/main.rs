@@ -15,6 +15,7 @@
 //! - `drift`: whether the model of the hand-over still is like the code that it copies.
 //! - `house`: which module may know which, and what the core must not touch.
 //! - `rules`, `attributes`: the rules of presence, over real sockets.
+//! - `away`: windows that are hidden, and whether their user is away.
 //! - `liveness`: silence, pings, deadlines.
 //! - `lifecycle`: the binary from its flags to its shutdown, and the port.
 //! - `identity`: `herenow token`, and the flags of identity.
@@ -44,6 +45,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
 
 mod attributes;
+mod away;
 mod beat;
 mod broker;
 mod client;

@@ -8,7 +8,7 @@ use herenow::now::Now;
 use herenow::presence::{
     Bounds, ChannelState, Command, Lasts, Member, Ring, Roster, Source, Tick, Transition, Viewer,
 };
-use herenow_protocol::reply::{InForce, SnapshotReason, UpdateReason};
+use herenow_protocol::reply::{InForce, MemberView, SnapshotReason, UpdateReason};
 use herenow_protocol::{
     AttributeMap, Attributes, ChannelName, Epoch, Event, LeaveReason, Level, LossReason,
     ServerFrame, Since, UserId,
@@ -32,14 +32,41 @@ const ROSTER: usize = 2;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Join { slot: usize, attributes: Option<AttributeMap>, merge: bool, grace_ms: u64 },
-    Leave { slot: usize },
-    Close { slot: usize },
-    Drop { slot: usize },
-    Silence { slot: usize },
-    Set { slot: usize, attributes: AttributeMap, merge: bool, ttl_ms: Option<u64> },
-    Pass { ms: u64 },
-    StepWallClock { ms: i64 },
+    Join {
+        slot: usize,
+        attributes: Option<AttributeMap>,
+        merge: bool,
+        grace_ms: u64,
+        away: Option<bool>,
+    },
+    Turn {
+        slot: usize,
+        away: bool,
+    },
+    Leave {
+        slot: usize,
+    },
+    Close {
+        slot: usize,
+    },
+    Drop {
+        slot: usize,
+    },
+    Silence {
+        slot: usize,
+    },
+    Set {
+        slot: usize,
+        attributes: AttributeMap,
+        merge: bool,
+        ttl_ms: Option<u64>,
+    },
+    Pass {
+        ms: u64,
+    },
+    StepWallClock {
+        ms: i64,
+    },
     Tick,
 }
 
@@ -51,8 +78,10 @@ fn attributes() -> impl Strategy<Value = AttributeMap> {
 fn op() -> impl Strategy<Value = Op> {
     let slot = 0..SLOTS;
     prop_oneof![
-        4 => (slot.clone(), prop::option::of(attributes()), any::<bool>(), prop::sample::select(vec![0, 0, 500, 2_000]))
-            .prop_map(|(slot, attributes, merge, grace_ms)| Op::Join { slot, attributes, merge, grace_ms }),
+        4 => (slot.clone(), prop::option::of(attributes()), any::<bool>(), prop::sample::select(vec![0, 0, 500, 2_000]),
+                prop::option::of(any::<bool>()))
+            .prop_map(|(slot, attributes, merge, grace_ms, away)| Op::Join { slot, attributes, merge, grace_ms, away }),
+        4 => (slot.clone(), any::<bool>()).prop_map(|(slot, away)| Op::Turn { slot, away }),
         2 => slot.clone().prop_map(|slot| Op::Leave { slot }),
         1 => slot.clone().prop_map(|slot| Op::Close { slot }),
         2 => slot.clone().prop_map(|slot| Op::Drop { slot }),
@@ -77,6 +106,7 @@ enum Cause {
 struct ModelSource {
     id: Source,
     grace_ms: u64,
+    away: bool,
     /// In grace: when it ends, and when it was last heard.
     lost: Option<(u64, u64)>,
 }
@@ -91,10 +121,17 @@ struct ModelMember {
     number: u64,
 }
 
+impl ModelMember {
+    fn is_away(&self) -> bool {
+        self.sources.iter().all(|source| source.away)
+    }
+}
+
 /// What observers know of a member.
 #[derive(Clone, Debug, PartialEq)]
 struct Told {
     attributes: BTreeMap<String, Value>,
+    away: bool,
     joined_at: u64,
     number: u64,
 }
@@ -122,20 +159,30 @@ impl Model {
         written: Option<&AttributeMap>,
         merge: bool,
         grace_ms: u64,
+        away: Option<bool>,
     ) -> bool {
         let known = self.members.get(user).filter(|_| merge).map(|member| &member.attributes);
         let brought = written.map(|written| patched(known.cloned().unwrap_or_default(), written));
         if brought.as_ref().is_some_and(|map| map.len() > MAX_KEYS) {
             return false;
         }
-        let source = ModelSource { id, grace_ms, lost: None };
+        let sources = self.members.get(user).into_iter().flat_map(|member| &member.sources);
+        let before = sources.filter(|s| s.lost.is_none()).find(|s| s.id == id).map(|s| s.away);
+        let away = away.or(before).unwrap_or(false);
+        let source = ModelSource { id, grace_ms, away, lost: None };
         if let Some(member) = self.members.get_mut(user) {
+            let was_away = member.is_away();
             let only_grace = member.sources.iter().all(|s| s.lost.is_some());
             member.sources.retain(|s| s.lost.is_none() && s.id != id);
             member.sources.push(source);
+            let turned = member.is_away() != was_away;
             // A merging join keeps what it does not name; any other starts anew behind a grace.
             let wipes = only_grace && !merge;
             let new = if wipes { Some(brought.unwrap_or_default()) } else { brought };
+            if turned {
+                self.caused(user, Cause::Own);
+            }
+            let Some(member) = self.members.get_mut(user) else { return true };
             if let Some(new) = new {
                 let goes_on = |key: &String| merge && !written.unwrap().contains_key(key);
                 member.deadlines.retain(|key, _| goes_on(key));
@@ -167,11 +214,23 @@ impl Model {
 
     fn remove_source(&mut self, user: &UserId, id: Source, cause: Cause) {
         let Some(member) = self.members.get_mut(user) else { return };
-        let before = member.sources.len();
+        let (before, was_away) = (member.sources.len(), member.is_away());
         member.sources.retain(|s| s.id != id);
         if member.sources.len() < before && member.sources.is_empty() {
             self.members.remove(user);
             self.caused(user, cause);
+        } else if member.is_away() != was_away {
+            self.caused(user, Cause::Own);
+        }
+    }
+
+    fn turn(&mut self, user: &UserId, id: Source, away: bool) {
+        let Some(member) = self.members.get_mut(user) else { return };
+        let was_away = member.is_away();
+        let source = member.sources.iter_mut().find(|s| s.id == id && s.lost.is_none());
+        source.into_iter().for_each(|source| source.away = away);
+        if member.is_away() != was_away {
+            self.caused(user, Cause::Own);
         }
     }
 
@@ -183,12 +242,18 @@ impl Model {
         {
             // Graces of one member are one, which ends with the last, and was heard with the latest.
             let mut lost = (ends + source.grace_ms, last_seen);
+            let mut away = source.away;
             for (earlier, seen) in member.sources.iter().filter_map(|s| s.lost) {
                 lost = (lost.0.max(earlier), lost.1.max(seen));
             }
+            for in_grace in member.sources.iter().filter(|s| s.lost.is_some()) {
+                away &= in_grace.away;
+            }
+            let was_away = member.is_away();
             member.sources.retain(|s| s.id == id || s.lost.is_none());
             let source = member.sources.iter_mut().find(|s| s.id == id).unwrap();
-            source.lost = Some(lost);
+            (source.lost, source.away) = (Some(lost), away);
+            assert_eq!(member.is_away(), was_away, "a source in grace keeps its word");
             return;
         }
         self.remove_source(user, id, Cause::Lost(LossReason::Connection, last_seen));
@@ -237,6 +302,7 @@ impl Model {
             let Some(member) = self.members.get_mut(&user) else { continue };
             let over = |s: &ModelSource| s.lost.filter(|&(ends, _)| ends <= now_ms);
             let last_seen = member.sources.iter().filter_map(over).map(|(_, seen)| seen).max();
+            let was_away = member.is_away();
             member.sources.retain(|s| over(s).is_none());
             if member.sources.is_empty() {
                 self.members.remove(&user);
@@ -244,14 +310,18 @@ impl Model {
                 self.caused(&user, Cause::Lost(LossReason::Connection, last_seen));
                 continue;
             }
+            let turned = member.is_away() != was_away;
             let due = |deadline: &u64| *deadline <= now_ms;
             let before = member.attributes.len();
             let deadlines = std::mem::take(&mut member.deadlines);
             member.attributes.retain(|key, _| !deadlines.get(key).is_some_and(due));
             member.deadlines =
                 deadlines.into_iter().filter(|(_, deadline)| !due(deadline)).collect();
-            if member.attributes.len() < before {
+            let expired = member.attributes.len() < before;
+            if expired {
                 self.caused(&user, Cause::Expired);
+            } else if turned {
+                self.caused(&user, Cause::Own);
             }
         }
     }
@@ -266,6 +336,7 @@ impl Model {
                     user: user.clone(),
                     info: Attributes::EMPTY,
                     attributes: as_attributes(&member.attributes),
+                    away: member.is_away(),
                     at: member.joined_at,
                 },
                 (Some(_), None) => match cause {
@@ -275,11 +346,14 @@ impl Model {
                     }
                     Cause::Own | Cause::Expired => panic!("{user} went without a cause"),
                 },
-                (Some(told), Some(member)) if told.attributes != member.attributes => {
+                (Some(told), Some(member))
+                    if (&told.attributes, told.away) != (&member.attributes, member.is_away()) =>
+                {
                     Event::UpdateAttributes {
                         user: user.clone(),
                         attributes: as_attributes(&member.attributes),
                         info: None,
+                        away: (told.away != member.is_away()).then_some(member.is_away()),
                         joined_at: None,
                         at,
                         reason: (cause == Cause::Expired).then_some(UpdateReason::Expired),
@@ -291,8 +365,9 @@ impl Model {
         }
         self.causes.clear();
         let told = |(user, member): (&UserId, &ModelMember)| {
+            let away = member.is_away();
             let ModelMember { attributes, joined_at, number, .. } = member.clone();
-            (user.clone(), Told { attributes, joined_at, number })
+            (user.clone(), Told { attributes, away, joined_at, number })
         };
         self.told = self.members.iter().map(told).collect();
         self.counted = match self.told.len() {
@@ -323,6 +398,25 @@ fn as_attributes(map: &BTreeMap<String, Value>) -> Attributes {
     Attributes::from_map(&map.clone().into_iter().collect())
 }
 
+fn known_of(member: &MemberView) -> (UserId, Known) {
+    (member.user.clone(), (member.attributes.clone(), member.away, member.joined_at))
+}
+
+/// Notes what became of a member among those whom somebody knows who hears of nothing else.
+fn hear(away_by_user: &mut BTreeMap<UserId, bool>, transition: Transition<'_>) {
+    match transition {
+        Transition::Appeared { user, away } => {
+            assert_eq!(away_by_user.insert(user.clone(), away), None, "{user} came twice");
+        }
+        Transition::Turned { user, away } => {
+            assert_eq!(away_by_user.insert(user.clone(), away), Some(!away), "{user} did not turn");
+        }
+        Transition::Vanished { user, away, .. } => {
+            assert_eq!(away_by_user.remove(user), Some(away), "{user} went otherwise");
+        }
+    }
+}
+
 /// The members as a reader of pages of one sees them.
 pub(crate) fn page_by_page(channel: &ChannelState) -> Vec<Arc<Member>> {
     let mut paged = Vec::new();
@@ -341,6 +435,9 @@ fn bounds() -> Bounds {
     Bounds { members: MAX_MEMBERS, attribute_bytes: 100, attribute_keys: MAX_KEYS, roster: ROSTER }
 }
 
+/// What an observer knows of a member: attributes, whether it is away, and since when it is there.
+type Known = (Attributes, bool, u64);
+
 /// The core and the model, side by side, and an observer who only hears the frames.
 struct Pair {
     core: ChannelState,
@@ -352,7 +449,7 @@ struct Pair {
     seq: u64,
     /// The last frame that told of somebody who came or went.
     moved_seq: u64,
-    replica: BTreeMap<UserId, (Attributes, u64)>,
+    replica: BTreeMap<UserId, Known>,
     /// Every frame since the beginning, and when it was told.
     history: Vec<(Vec<u8>, u64)>,
     ring: Ring,
@@ -393,14 +490,28 @@ impl Pair {
 
     fn run(&mut self, op: Op) {
         match op {
-            Op::Join { slot, attributes, merge, grace_ms } => {
+            Op::Join { slot, attributes, merge, grace_ms, away } => {
                 let (user, source) = (user(slot), self.sources[slot]);
-                let expected = self.model.join(&user, source, attributes.as_ref(), merge, grace_ms);
+                let expected =
+                    self.model.join(&user, source, attributes.as_ref(), merge, grace_ms, away);
                 let (info, visible_to) = (None, None);
                 let lasts = Lasts::Connection { grace_ms };
-                let command =
-                    Command::Join { user, source, attributes, merge, info, visible_to, lasts };
+                let command = Command::Join {
+                    user,
+                    source,
+                    attributes,
+                    merge,
+                    info,
+                    visible_to,
+                    away,
+                    lasts,
+                };
                 assert_eq!(self.apply(command), expected);
+            }
+            Op::Turn { slot, away } => {
+                let (user, source) = (user(slot), self.sources[slot]);
+                self.model.turn(&user, source, away);
+                assert!(self.apply(Command::SetAway { user, source, away }));
             }
             Op::Leave { slot } => {
                 self.leave(slot, LeaveReason::Left);
@@ -441,14 +552,21 @@ impl Pair {
 
     /// Whether the core accepted it; and that it told truly what became of the member.
     fn apply(&mut self, command: Command) -> bool {
-        let before = self.core.count();
+        let away = |core: &ChannelState| -> BTreeMap<UserId, bool> {
+            let members = core.members(usize::MAX, None, Viewer::All).members.into_iter();
+            members.map(|member| (member.user.clone(), member.away)).collect()
+        };
+        let (before, mut heard) = (self.core.count(), away(&self.core));
         let mut told = 0;
         let result = self.core.apply(command, self.model.now, &bounds(), |transition| {
             told += match transition {
                 Transition::Appeared { .. } => 1,
+                Transition::Turned { .. } => 0,
                 Transition::Vanished { .. } => -1,
             };
+            hear(&mut heard, transition);
         });
+        assert_eq!(away(&self.core), heard, "who is away, by what became of each");
         assert_eq!(self.core.count() as i64 - before as i64, told);
         assert!(result.is_ok() || told == 0, "refused, and changed all the same");
         self.read_along();
@@ -470,20 +588,30 @@ impl Pair {
     fn pass(&mut self, ms: u64) {
         self.model.now.mono_ms += ms;
         self.model.now.unix_ms += ms;
-        let before: Vec<_> = self.model.members.keys().cloned().collect();
+        let members = self.model.members.iter();
+        let before: Vec<_> =
+            members.map(|(user, member)| (user.clone(), member.is_away())).collect();
         self.model.expire();
         if self.core.deadline().is_some_and(|due_ms| due_ms <= self.model.now.mono_ms) {
-            let mut vanished = Vec::new();
+            let (mut vanished, mut turned) = (Vec::new(), Vec::new());
             let expired =
                 self.core.apply(Command::Expire, self.model.now, &bounds(), |one| match one {
                     Transition::Vanished { user, .. } => vanished.push(user.clone()),
-                    Transition::Appeared { user } => panic!("{user} came because time passed"),
+                    Transition::Turned { user, away } => turned.push((user.clone(), away)),
+                    Transition::Appeared { user, .. } => panic!("{user} came because time passed"),
                 });
             assert_eq!(expired, Ok(()));
             self.ring.trim(self.model.now.mono_ms);
             vanished.sort();
             let gone = |user: &UserId| !self.model.members.contains_key(user);
-            assert_eq!(vanished, before.into_iter().filter(gone).collect::<Vec<_>>());
+            let was = |(user, was): (UserId, bool)| {
+                let away = self.model.members.get(&user)?.is_away();
+                (away != was).then_some((user, away))
+            };
+            let gone = before.iter().map(|(user, _)| user).filter(|user| gone(user));
+            assert_eq!(vanished, gone.cloned().collect::<Vec<_>>());
+            turned.sort();
+            assert_eq!(turned, before.into_iter().filter_map(was).collect::<Vec<_>>());
         }
         let due_ms = self.core.deadline();
         assert!(due_ms.is_none_or(|due_ms| due_ms > self.model.now.mono_ms), "due after expiring");
@@ -520,8 +648,7 @@ impl Pair {
         // A slow socket, which gets two things for each step of all others.
         for _ in 0..2 {
             if let Some(members) = self.swept.read(core, Viewer::Public) {
-                let known =
-                    members.values().map(|m| (m.user.clone(), (m.attributes.clone(), m.joined_at)));
+                let known = members.values().map(known_of);
                 assert_eq!(
                     known.collect::<BTreeMap<_, _>>(),
                     self.replica,
@@ -536,7 +663,7 @@ impl Pair {
         assert_eq!(self.follower.read_all(core, ring, Viewer::Public, now), Read::All);
         let known = |followed: &Followed| -> BTreeMap<_, _> {
             let members = followed.members.values();
-            members.map(|m| (m.user.clone(), (m.attributes.clone(), m.joined_at))).collect()
+            members.map(known_of).collect()
         };
         assert_eq!(known(&self.follower), self.replica);
         assert_eq!(self.follower.count, self.replica.len() as u64);
@@ -584,14 +711,18 @@ impl Pair {
 
     fn replicate(&mut self, event: Event) {
         match event {
-            Event::Join { user, attributes, at, .. } => {
-                assert!(self.replica.insert(user, (attributes, at)).is_none(), "joined twice");
+            Event::Join { user, attributes, away, at, .. } => {
+                assert!(
+                    self.replica.insert(user, (attributes, away, at)).is_none(),
+                    "joined twice"
+                );
             }
             Event::Leave { user, .. } | Event::Timeout { user, .. } => {
                 assert!(self.replica.remove(&user).is_some(), "ended twice");
             }
-            Event::UpdateAttributes { user, attributes, .. } => {
-                self.replica.get_mut(&user).expect("an update of nobody").0 = attributes;
+            Event::UpdateAttributes { user, attributes, away, .. } => {
+                let known = self.replica.get_mut(&user).expect("an update of nobody");
+                (known.0, known.1) = (attributes, away.unwrap_or(known.1));
             }
         }
     }
@@ -608,6 +739,7 @@ impl Pair {
         for (shown, (user, member)) in shown.iter().zip(&expected) {
             assert_eq!(&shown.user, *user);
             assert_eq!(shown.attributes, as_attributes(&member.attributes));
+            assert_eq!(shown.away, member.is_away());
             assert_eq!(shown.joined_at, member.joined_at);
             assert_eq!(self.core.member(user, Viewer::Public), Some(shown));
         }
@@ -616,11 +748,11 @@ impl Pair {
             let begin = self.core.begin_snapshot(SnapshotReason::Resync);
             let (view, next) = self.core.snapshot_part(begin, Viewer::Public, usize::MAX);
             assert_eq!((&view.members, next), (&shown, None));
-            let known: BTreeMap<_, _> = view
+            let known = view
                 .members
                 .iter()
-                .map(|m| (m.user.clone(), (m.attributes.clone(), m.joined_at)))
-                .collect();
+                .map(|m| (m.user.clone(), (m.attributes.clone(), m.away, m.joined_at)))
+                .collect::<BTreeMap<_, _>>();
             assert_eq!((view.seq, known), (self.seq, self.replica.clone()));
         }
         self.compare_log();

@@ -104,7 +104,7 @@ async fn last_seen_is_the_latest_that_showed_the_user() {
     let broker = Broker::start();
     let hub = broker.hub();
     // A heartbeat before the connection closed.
-    hub.heartbeat_user(&id("bob"), None, hub.clock().now()).unwrap();
+    hub.heartbeat_user(&id("bob"), None, None, hub.clock().now()).unwrap();
     let bob = broker.connect("bob").await;
     sleep(A_WHILE).await;
     let before = unix_ms(&broker);
@@ -157,7 +157,7 @@ async fn what_ends_beside_something_older_counts_too() {
     until_connections(&broker, 0).await;
     sleep(A_WHILE).await;
     let before = unix_ms(&broker);
-    hub.heartbeat_user(&id("frank"), None, hub.clock().now()).unwrap();
+    hub.heartbeat_user(&id("frank"), None, None, hub.clock().now()).unwrap();
     hub.stop_heartbeat(&id("frank"));
     assert!(status(hub, "frank").unwrap().online, "the grace runs");
     until("the grace is over", || !status(hub, "frank").unwrap().online).await;
@@ -168,7 +168,7 @@ async fn what_ends_beside_something_older_counts_too() {
 async fn only_so_many_are_online_by_heartbeats() {
     let broker = Broker::with(|config| config.limits.max_statuses = 2);
     let hub = broker.hub();
-    let beat = |user| hub.heartbeat_user(&id(user), None, hub.clock().now());
+    let beat = |user| hub.heartbeat_user(&id(user), None, None, hub.clock().now());
     for user in ["x", "y", "x"] {
         beat(user).unwrap();
     }

@@ -351,6 +351,7 @@ fn joins(core: &mut ChannelState, number: u64, visible_to: Audience, now: Now) {
         merge: false,
         info: None,
         visible_to: Some(visible_to),
+        away: None,
         lasts: Lasts::Connection { grace_ms: 0 },
     };
     core.apply(command, now, &BOUNDS, |_| {}).unwrap();

@@ -15,7 +15,7 @@ pub(crate) struct Replica {
     channel: String,
     epoch: Option<Epoch>,
     seq: u64,
-    members: BTreeMap<UserId, MemberView>,
+    pub(crate) members: BTreeMap<UserId, MemberView>,
     /// The parts of a snapshot whose last has not come: seq, count, members.
     parts: Option<(u64, u64, Vec<MemberView>)>,
     /// At level `count`: the last frame.
@@ -163,8 +163,9 @@ impl Replica {
 
     fn tell(&mut self, event: &Event) {
         match event.clone() {
-            Event::Join { user, info, attributes, at } => {
-                let member = MemberView { user: user.clone(), info, attributes, joined_at: at };
+            Event::Join { user, info, attributes, away, at } => {
+                let member =
+                    MemberView { user: user.clone(), info, attributes, away, joined_at: at };
                 let before = self.members.insert(user, member);
                 assert!(before.is_none() || self.lags, "joined while present: {before:?}");
             }
@@ -172,16 +173,18 @@ impl Replica {
                 let was_there = self.members.remove(&user).is_some();
                 assert!(was_there || self.lags, "{user} ended and was not there");
             }
-            Event::UpdateAttributes { user, attributes, info, joined_at, .. } => {
+            Event::UpdateAttributes { user, attributes, info, away, joined_at, .. } => {
                 let Some(member) = self.members.get_mut(&user) else {
                     assert!(self.lags, "an update of {user}, who is absent");
                     return;
                 };
-                let changes =
-                    member.attributes != attributes || info.is_some() || joined_at.is_some();
+                let else_changes = info.is_some() || away.is_some() || joined_at.is_some();
+                let changes = member.attributes != attributes || else_changes;
+                assert!(away.is_none_or(|away| away != member.away) || self.lags, "{event:?}");
                 assert!(changes || self.lags, "an update of {user} changes nothing");
                 member.attributes = attributes;
                 member.info = info.unwrap_or_else(|| member.info.clone());
+                member.away = away.unwrap_or(member.away);
                 member.joined_at = joined_at.unwrap_or(member.joined_at);
             }
         }
@@ -282,12 +285,16 @@ pub(crate) fn short(event: &Event) -> String {
     let json = serde_json::to_value(event).unwrap();
     let reason = json["reason"].as_str().unwrap_or_default();
     match event {
-        Event::Join { user, attributes, .. } => format!("join {user} {}", attributes.as_str()),
+        Event::Join { user, attributes, away, .. } => {
+            let away = if *away { " away" } else { "" };
+            format!("join {user} {}{away}", attributes.as_str())
+        }
         Event::Leave { user, .. } => format!("leave {user} {reason}"),
         Event::Timeout { user, .. } => format!("timeout {user} {reason}"),
-        Event::UpdateAttributes { user, attributes, .. } => {
+        Event::UpdateAttributes { user, attributes, away, .. } => {
             let what = if reason.is_empty() { "update" } else { reason };
-            format!("{what} {user} {}", attributes.as_str())
+            let away = away.map_or("", |away| if away { " away" } else { " back" });
+            format!("{what} {user} {}{away}", attributes.as_str())
         }
     }
 }

@@ -371,8 +371,16 @@ fn crowd(hub: &std::sync::Arc<Hub>, channel: &str, n: usize) {
         let source = Source::connection(hub.number_connection());
         let (attributes, info, visible_to) = (None, None, None);
         let lasts = Lasts::Connection { grace_ms: 0 };
-        let command =
-            Command::Join { user, source, attributes, merge: false, info, visible_to, lasts };
+        let command = Command::Join {
+            user,
+            source,
+            attributes,
+            merge: false,
+            info,
+            visible_to,
+            away: None,
+            lasts,
+        };
         let now = hub.clock().now();
         hub.enter(At::Named(&name), |door| door.apply(command, now)).unwrap();
     }

@@ -155,7 +155,7 @@ async fn heartbeats_without_a_socket_keep_a_user_online() {
     let mut ada = broker.connect("ada").await;
     ada.ok("watch bob").await;
     told(&mut ada).await;
-    let beat = || hub.heartbeat_user(&id("bob"), None, hub.clock().now()).unwrap();
+    let beat = || hub.heartbeat_user(&id("bob"), None, None, hub.clock().now()).unwrap();
     beat();
     let first = told(&mut ada).await;
     assert!(first.online);

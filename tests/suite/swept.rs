@@ -72,17 +72,19 @@ impl Swept {
         let ServerFrame::Presence { events, .. } = frame else { panic!("the log told {frame:?}") };
         for event in events {
             match event {
-                Event::Join { user, info, attributes, at } => {
-                    let member = MemberView { user: user.clone(), info, attributes, joined_at: at };
+                Event::Join { user, info, attributes, away, at } => {
+                    let member =
+                        MemberView { user: user.clone(), info, attributes, away, joined_at: at };
                     self.members.insert(user, member);
                 }
                 Event::Leave { user, .. } | Event::Timeout { user, .. } => {
                     self.members.remove(&user);
                 }
-                Event::UpdateAttributes { user, attributes, info, joined_at, .. } => {
+                Event::UpdateAttributes { user, attributes, info, away, joined_at, .. } => {
                     let Some(member) = self.members.get_mut(&user) else { continue };
                     member.attributes = attributes;
                     member.info = info.unwrap_or_else(|| member.info.clone());
+                    member.away = away.unwrap_or(member.away);
                     member.joined_at = joined_at.unwrap_or(member.joined_at);
                 }
             }

@@ -39,6 +39,10 @@ enum Act {
     Set {
         value: u64,
     },
+    /// It is away, or back.
+    Turn {
+        away: bool,
+    },
     Leave,
     /// Observes, so that the channel has an observer who is not the viewer.
     Subscribe,
@@ -72,13 +76,14 @@ const AUDIENCES: [&[&str]; 5] =
 const VISIBLE: usize = 3;
 
 fn act(rng: &mut Rng) -> Act {
-    match rng.usize(..12) {
+    match rng.usize(..14) {
         0..5 => Act::Join { audience: rng.usize(..AUDIENCES.len()), value: rng.u64(..3) },
         5..7 => Act::Set { value: rng.u64(..3) },
         7..9 => Act::Leave,
         9 => Act::Subscribe,
         10 => Act::Unsubscribe,
-        _ => Act::HideElsewhere,
+        11 => Act::HideElsewhere,
+        _ => Act::Turn { away: rng.bool() },
     }
 }
 
@@ -179,6 +184,7 @@ impl Lane {
                 set["attributes"] = json!({"v": value});
                 set
             }),
+            Act::Turn { away } => Some(json!({"type": "away", "away": away, "channels": [room]})),
             Act::Leave => std::mem::take(&mut self.joined[who]).then(|| frame("leave")),
             Act::Subscribe => Some(frame("subscribe")),
             Act::Unsubscribe => Some(frame("unsubscribe")),

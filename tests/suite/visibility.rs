@@ -46,6 +46,13 @@ enum Op {
         lease_ms: Option<u64>,
         audience: Option<usize>,
         value: Option<u8>,
+        away: Option<bool>,
+    },
+    /// The user is away from its connection or its lease, or back.
+    Turn {
+        user: usize,
+        lease: bool,
+        away: bool,
     },
     Leave {
         user: usize,
@@ -66,8 +73,8 @@ enum Op {
         ms: u64,
     },
     Tick,
-    /// A viewer is away from now on until it comes back, and says where it was or not.
-    Away {
+    /// A viewer is not there from now on until it comes back, and says where it was or not.
+    Part {
         viewer: usize,
     },
     Back {
@@ -97,15 +104,19 @@ fn op() -> impl Strategy<Value = Op> {
     let audience = prop::option::of(0..AUDIENCES.len());
     let ttl_ms = prop::option::of(Just(700u64));
     prop_oneof![
-        6 => (user(), lease_ms, audience, prop::option::of(0..3u8)).prop_map(
-            |(user, lease_ms, audience, value)| Op::Join { user, lease_ms, audience, value }),
+        6 => (user(), lease_ms, audience, prop::option::of(0..3u8), prop::option::of(any::<bool>()))
+            .prop_map(|(user, lease_ms, audience, value, away)| {
+                Op::Join { user, lease_ms, audience, value, away }
+            }),
+        3 => (user(), any::<bool>(), any::<bool>())
+            .prop_map(|(user, lease, away)| Op::Turn { user, lease, away }),
         2 => user().prop_map(|user| Op::Leave { user }),
         1 => user().prop_map(|user| Op::Lose { user }),
         3 => (user(), 0..3u8, ttl_ms).prop_map(|(user, value, ttl_ms)| Op::Set { user, value, ttl_ms }),
         1 => (user(), 0..3u8).prop_map(|(user, value)| Op::Inform { user, value }),
         2 => prop::sample::select(vec![1u64, 400, 1_000]).prop_map(|ms| Op::Pass { ms }),
         5 => Just(Op::Tick),
-        1 => user().prop_map(|viewer| Op::Away { viewer }),
+        1 => user().prop_map(|viewer| Op::Part { viewer }),
         2 => (user(), prop::bool::weighted(0.8)).prop_map(|(viewer, since)| Op::Back { viewer, since }),
         1 => (user(), 0..ROLES.len()).prop_map(|(viewer, roles)| Op::Roles { viewer, roles }),
         2 => (user(), 1..4usize).prop_map(|(viewer, most)| Op::Read { viewer, most }),
@@ -166,19 +177,23 @@ impl Watcher {
 
     fn apply(&mut self, event: Event) {
         match event {
-            Event::Join { user, info, attributes, at } => {
-                let member = MemberView { user: user.clone(), info, attributes, joined_at: at };
+            Event::Join { user, info, attributes, away, at } => {
+                let member =
+                    MemberView { user: user.clone(), info, attributes, away, joined_at: at };
                 assert!(self.members.insert(user, member).is_none(), "joined twice");
             }
             Event::Leave { user, .. } | Event::Timeout { user, .. } => {
                 assert!(self.members.remove(&user).is_some(), "{user} ended, who was not there");
             }
-            Event::UpdateAttributes { user, attributes, info, joined_at, .. } => {
+            Event::UpdateAttributes { user, attributes, info, away, joined_at, .. } => {
                 let member = self.members.get_mut(&user).expect("an update of nobody");
-                let same = member.attributes == attributes && info.is_none() && joined_at.is_none();
+                let else_same = info.is_none() && away.is_none() && joined_at.is_none();
+                let same = member.attributes == attributes && else_same;
+                assert!(away.is_none_or(|away| away != member.away), "away as before");
                 assert!(!same, "an update of {user} that changes nothing");
                 member.attributes = attributes;
                 member.info = info.unwrap_or_else(|| member.info.clone());
+                member.away = away.unwrap_or(member.away);
                 member.joined_at = joined_at.unwrap_or(member.joined_at);
             }
         }
@@ -230,7 +245,7 @@ impl Scene {
         let map = |value: u8| json!({"v": value, "w": 1}).as_object().unwrap().clone();
         let (reason, now) = (LeaveReason::Left, self.now);
         match *op {
-            Op::Join { user: n, lease_ms, audience, value } => {
+            Op::Join { user: n, lease_ms, audience, value, away } => {
                 let audience = audience.map(|a| Audience::parse(AUDIENCES[a].iter().copied()));
                 let (source, lasts) = match lease_ms {
                     Some(ttl_ms) => (Source::LEASE, Lasts::Lease { ttl_ms }),
@@ -243,8 +258,13 @@ impl Scene {
                     merge: false,
                     info: None,
                     visible_to: audience.map(Result::unwrap),
+                    away,
                     lasts,
                 });
+            }
+            Op::Turn { user: n, lease, away } => {
+                let source = if lease { Source::LEASE } else { connection(n) };
+                self.apply(Command::SetAway { user: user(n), source, away });
             }
             Op::Leave { user: n } => {
                 self.apply(Command::Leave { user: user(n), source: connection(n), reason });
@@ -281,7 +301,7 @@ impl Scene {
                 self.lazy[viewer].come_back(Level::Events, &self.core, &self.ring);
             }
             Op::ClearRing => self.ring.clear(),
-            Op::Away { viewer } => {
+            Op::Part { viewer } => {
                 self.tick();
                 self.watchers[viewer].away = true;
             }
@@ -470,6 +490,7 @@ fn nobody_can_count_the_hidden_by_cursors() {
                 merge: false,
                 info: None,
                 visible_to: Some(audience),
+                away: None,
                 lasts: Lasts::Connection { grace_ms: 0 },
             };
             core.apply(command, now, &BOUNDS, |_| {}).unwrap();
@@ -495,6 +516,7 @@ fn join(core: &mut ChannelState, user: &str, audience: Option<&[&str]>, now: Now
         merge: false,
         info: None,
         visible_to: audience.map(|roles| Audience::parse(roles.iter().copied()).unwrap()),
+        away: None,
         lasts: Lasts::Connection { grace_ms: 0 },
     };
     let bounds = Bounds { members: 2, ..BOUNDS };
@@ -571,6 +593,7 @@ fn reading_costs_by_what_one_sees() {
             merge: false,
             info: None,
             visible_to: Some(Audience::parse(audience.iter().copied()).unwrap()),
+            away: None,
             lasts: Lasts::Connection { grace_ms: 0 },
         };
         let bounds = Bounds { members: 100_000, ..BOUNDS };

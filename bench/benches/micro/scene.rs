@@ -26,8 +26,8 @@ pub(crate) fn attributes(number: usize) -> AttributeMap {
 pub(crate) fn join(number: usize) -> Command {
     let attributes = Some(attributes(number));
     let (user, source) = (user(number), Source::connection(number as u64 + 1));
-    let (info, visible_to, lasts) = (None, None, Lasts::Connection { grace_ms: 0 });
-    Command::Join { user, source, attributes, merge: false, info, visible_to, lasts }
+    let (info, visible_to, away, lasts) = (None, None, None, Lasts::Connection { grace_ms: 0 });
+    Command::Join { user, source, attributes, merge: false, info, visible_to, away, lasts }
 }
 
 pub(crate) fn set(number: usize, step: usize, ttl_ms: Option<u64>) -> Command {

@@ -64,10 +64,10 @@ async fn measure(args: &KeptArgs) -> Result<f64> {
     let now = clock.now();
     for user in (0..args.users).filter_map(user) {
         let lasts = Lasts::Lease { ttl_ms: 3_600_000 };
-        let (source, attributes, info, visible_to) = (Source::LEASE, None, None, None);
+        let (source, attributes, info, visible_to, away) = (Source::LEASE, None, None, None, None);
         let gone = user.clone();
         let join =
-            Command::Join { user, source, attributes, merge: false, info, visible_to, lasts };
+            Command::Join { user, source, attributes, merge: false, info, visible_to, away, lasts };
         if hub.enter(At::Named(&room), |door| door.apply(join, now)).is_err() {
             fail!("a lease was refused");
         }

@@ -10,4 +10,5 @@ pub(crate) mod levels;
 pub(crate) mod outlived;
 pub(crate) mod pacing;
 pub(crate) mod slow;
+pub(crate) mod slow_lines;
 pub(crate) mod storm;

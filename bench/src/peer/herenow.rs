@@ -17,6 +17,9 @@ use crate::population::user_index;
 use crate::replica::{Bits, Body, Change, Frame};
 use crate::socket::Upgrade;
 
+/// The variable with the secret of tokens, which the broker reads.
+pub(crate) const JWT_SECRET: &str = "HERENOW_JWT_SECRET";
+
 /// Bytes of parsed frames that are kept for the next connection that gets them.
 const CACHE_BYTES: usize = 64 << 20;
 /// The beginning of a frame tells most frames apart; those that share it are compared whole.
@@ -37,7 +40,7 @@ pub(crate) struct Herenow {
 impl Herenow {
     pub(crate) fn new(channels: usize) -> Self {
         let cache = HashMap::new();
-        let secret = std::env::var("HERENOW_JWT_SECRET").ok();
+        let secret = std::env::var(JWT_SECRET).ok();
         let secret = secret.map(|secret| EncodingKey::from_secret(secret.as_bytes()));
         Self { channels, secret, hasher: RandomState::new(), cache, cached_bytes: 0 }
     }
@@ -116,7 +119,7 @@ impl Herenow {
 impl Dialect for Herenow {
     fn upgrade(&self, user: &str) -> Option<Upgrade> {
         let path = match &self.secret {
-            Some(secret) => format!("/ws?token={}", token(user, secret)?),
+            Some(secret) => format!("/ws?token={}", token(user, &[], secret)?),
             None => format!("/ws?user={user}"),
         };
         Some(Upgrade { path, protocol: None })
@@ -131,6 +134,7 @@ impl Dialect for Herenow {
             merge: false,
             grace_ms: None,
             visible_to: None,
+            away: None,
         });
     }
 
@@ -163,10 +167,10 @@ impl Dialect for Herenow {
     }
 }
 
-/// A token that lasts longer than any run, and grants everything.
-fn token(user: &str, secret: &EncodingKey) -> Option<String> {
+/// A token of a user that has these roles. It lasts longer than any run, and grants everything.
+pub(crate) fn token(user: &str, roles: &[String], secret: &EncodingKey) -> Option<String> {
     const FAR_AHEAD: u64 = 4_000_000_000;
-    let claims = serde_json::json!({"sub": user, "exp": FAR_AHEAD});
+    let claims = serde_json::json!({"sub": user, "exp": FAR_AHEAD, "roles": roles});
     jsonwebtoken::encode(&Header::default(), &claims, secret).ok()
 }
 

@@ -16,4 +16,5 @@ mod ws;
 
 pub(crate) use dialect::{Dialect, Note};
 pub(crate) use floor::{SUBSCRIBE, SUBSCRIBED, set_frame_bytes};
+pub(crate) use herenow::{JWT_SECRET, token};
 pub(crate) use systems::Peer;

@@ -55,7 +55,7 @@ impl Connections {
     pub(super) fn begin(&mut self, driver: &impl Driver) -> Result<()> {
         let who = self.sockets.len();
         let source = self.first_source + self.begun / self.ports_per_source;
-        let mut socket = Socket::connect(self.address, source)
+        let mut socket = Socket::connect(self.address, source, driver.receive_buffer(who))
             .context(|| format!("connection {who} to {}", self.address))?;
         let upgrade = driver.upgrade(who);
         socket.upgrade = upgrade.is_some();

@@ -8,6 +8,12 @@ pub(crate) trait Driver {
     /// What connection `who` asks for; none: no WebSocket at all, frames from the first byte.
     fn upgrade(&self, who: usize) -> Option<Upgrade>;
 
+    /// Bytes that connection `who`'s kernel takes in before they are read, of which it makes twice as
+    /// many; none: as many as it likes, which hides from the server for long that nobody reads.
+    fn receive_buffer(&self, _who: usize) -> Option<usize> {
+        None
+    }
+
     /// The connection stands. What is appended to `out` is sent.
     fn opened(&mut self, who: usize, out: &mut Vec<u8>) -> Result<()>;
 

@@ -64,25 +64,31 @@ impl Intake {
         }
     }
 
-    /// Connection `who`, which is paused, reads at most `bytes`.
+    /// Connection `who`, which is paused, reads at most `bytes`. The result: how many it read.
     pub(super) fn sip(
         &mut self,
         all: &mut Connections,
         who: usize,
         bytes: usize,
         driver: &mut impl Driver,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let most = bytes.min(self.buffer.len());
-        all.sockets[who].paused = false;
-        let result = match all.sockets[who].read(&mut self.buffer[..most]) {
-            Ok(Some(taken)) if taken > 0 => {
+        let socket = &mut all.sockets[who];
+        if matches!(socket.stage, Stage::Connecting | Stage::Closed) {
+            return Ok(0);
+        }
+        match socket.read(&mut self.buffer[..most]) {
+            Ok(None) => Ok(0),
+            Ok(Some(0)) => all.lost(who, "end of stream without a Close", driver).map(|()| 0),
+            Ok(Some(taken)) => {
                 self.tally.bytes += taken as u64;
-                digest(all, who, &self.buffer[..taken], &mut self.tally, driver)
+                socket.paused = false;
+                let result = digest(all, who, &self.buffer[..taken], &mut self.tally, driver);
+                all.sockets[who].paused = true;
+                result.map(|()| taken)
             }
-            _ => Ok(()),
-        };
-        all.sockets[who].paused = true;
-        result
+            Err(error) => all.lost(who, &error.to_string(), driver).map(|()| 0),
+        }
     }
 }
 

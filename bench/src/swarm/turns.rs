@@ -151,8 +151,13 @@ impl Swarm {
         if paused { Ok(()) } else { self.intake.readable(&mut self.all, who, true, driver) }
     }
 
-    /// Connection `who`, which is paused, reads at most `bytes`.
-    pub(crate) fn sip(&mut self, who: usize, bytes: usize, driver: &mut impl Driver) -> Result<()> {
+    /// Connection `who`, which is paused, reads at most `bytes`. The result: how many it read.
+    pub(crate) fn sip(
+        &mut self,
+        who: usize,
+        bytes: usize,
+        driver: &mut impl Driver,
+    ) -> Result<usize> {
         self.intake.sip(&mut self.all, who, bytes, driver)
     }
 

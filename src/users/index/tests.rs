@@ -1,5 +1,5 @@
-//! Random histories of the index against a simple model of it: who is online, when each was last
-//! seen, and who is forgotten first.
+//! Random histories of the index against a simple model of it: who is online, who is away, when each
+//! was last seen, and who is forgotten first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,9 +15,11 @@ const MOST_GONE: usize = 2;
 enum Op {
     Connect,
     Disconnect { which: usize, heard: u64 },
-    Appear { channel: usize },
+    Appear { channel: usize, away: bool },
+    Turn { channel: usize },
+    TurnConnection { which: usize },
     Vanish { channel: usize, heard: u64 },
-    Beat { lasts_ms: u64 },
+    Beat { lasts_ms: u64, away: Option<bool> },
     StopBeating,
     Touch,
     Ask,
@@ -26,11 +28,11 @@ enum Op {
 /// A user as plainly as it can be said. Times are those of the wall clock.
 #[derive(Default)]
 struct Known {
-    /// Since when, of each, by its number.
-    connections: BTreeMap<u64, u64>,
-    channels: BTreeMap<usize, u64>,
-    /// The last heartbeat, and when its time is over.
-    beat: Option<(u64, u64)>,
+    /// Since when, of each, by its number, and whether the user is away from it.
+    connections: BTreeMap<u64, (u64, bool)>,
+    channels: BTreeMap<usize, (u64, bool)>,
+    /// The last heartbeat, when its time is over, and whether the user is away.
+    beat: Option<(u64, u64, bool)>,
     /// Whatever showed the user to be there and is no longer.
     seen: Vec<u64>,
     created_at: Option<u64>,
@@ -42,11 +44,22 @@ impl Known {
     }
 
     fn is_online(&self, now: Now) -> bool {
-        self.is_there() || self.beat.is_some_and(|(_, ends_at)| ends_at > now.unix_ms)
+        self.is_there() || self.beat.is_some_and(|(_, ends_at, _)| ends_at > now.unix_ms)
+    }
+
+    /// Whether all that keeps the user there, but for heartbeats, says that it is away.
+    fn is_away_there(&self) -> bool {
+        self.connections.values().chain(self.channels.values()).all(|(_, away)| *away)
+    }
+
+    fn is_away(&self, now: Now) -> bool {
+        let beat = self.beat.filter(|(_, ends_at, _)| *ends_at > now.unix_ms);
+        let all = self.is_away_there() && beat.is_none_or(|(.., away)| away);
+        self.is_online(now) && all
     }
 
     fn last_seen(&self, now: Now) -> Option<u64> {
-        let beat = self.beat.map(|(at, _)| at);
+        let beat = self.beat.map(|(at, ..)| at);
         if self.is_there() {
             Some(now.unix_ms)
         } else {
@@ -103,10 +116,13 @@ impl World {
 
     fn run(&mut self, user: &UserId, op: &Op) {
         let now = self.now;
-        let before = self.known.get(user).is_some_and(|known| known.is_online(now));
+        let stands = |world: &Self| {
+            let known = world.known.get(user)?;
+            known.is_online(now).then(|| known.is_away(now))
+        };
+        let before = stands(self);
         let Some(news) = self.act(user, op) else { return };
-        let after = self.known.get(user).is_some_and(|known| known.is_online(now));
-        assert!(news || before == after, "{user} came or went and nobody says so");
+        assert!(news || before == stands(self), "{user} came, went or turned, and nobody says so");
         self.file(user);
     }
 
@@ -118,51 +134,78 @@ impl World {
             Op::Connect => {
                 let number = self.next_connection;
                 self.next_connection += 1;
-                known.connections.insert(number, at);
-                Some(self.users.connected(user, number, None, now).unwrap())
+                // Coming is no word.
+                let was_away = known.is_away(now);
+                known.connections.insert(number, (at, was_away));
+                let (news, away) = self.users.connected(user, number, None, now).unwrap();
+                assert_eq!(away, was_away);
+                Some(news)
             }
             Op::Disconnect { which, heard } => {
                 let one = which % known.connections.len().max(1);
                 let number = known.connections.keys().nth(one).copied();
                 number.map(|number| {
-                    let since = known.connections.remove(&number).unwrap();
+                    let (since, away) = known.connections.remove(&number).unwrap();
                     let last_seen = self.heard(since, heard);
                     known.seen.push(last_seen);
                     known.created_at.get_or_insert(at);
-                    self.users.disconnected(user, number, last_seen, now)
+                    self.users.disconnected(user, number, away, last_seen, now)
                 })
             }
-            Op::Appear { channel: number } => {
+            Op::Appear { channel: number, away } => {
                 let new = !known.channels.contains_key(&number);
                 new.then(|| {
-                    known.channels.insert(number, at);
-                    self.users.appeared(user, &channel(number), now)
+                    known.channels.insert(number, (at, away));
+                    if away {
+                        known.created_at.get_or_insert(at);
+                    }
+                    self.users.appeared(user, &channel(number), away, now)
                 })
             }
-            Op::Vanish { channel: number, heard } => known.channels.remove(&number).map(|since| {
-                let last_seen = self.heard(since, heard);
-                // As long as there is a connection, that knows better.
-                if known.connections.is_empty() {
-                    known.seen.push(last_seen);
-                    known.created_at.get_or_insert(at);
-                }
-                self.users.vanished(user, &channel(number), last_seen, now)
-            }),
-            Op::Beat { lasts_ms } => {
-                known.seen.extend(known.beat.replace((at, at + lasts_ms)).map(|(at, _)| at));
+            Op::Turn { channel: number } => known.channels.get_mut(&number).map(|(_, away)| {
+                *away = !*away;
                 known.created_at.get_or_insert(at);
-                Some(self.beat(user, lasts_ms))
+                self.users.turned(user, *away, now)
+            }),
+            Op::TurnConnection { which } => {
+                let one = which % known.connections.len().max(1);
+                known.connections.values_mut().nth(one).map(|(_, away)| {
+                    *away = !*away;
+                    known.created_at.get_or_insert(at);
+                    self.users.connection_turned(user, *away, now)
+                })
+            }
+            Op::Vanish { channel: number, heard } => {
+                known.channels.remove(&number).map(|(since, away)| {
+                    let last_seen = self.heard(since, heard);
+                    // As long as there is a connection, that knows better.
+                    if known.connections.is_empty() {
+                        known.seen.push(last_seen);
+                        known.created_at.get_or_insert(at);
+                    }
+                    self.users.vanished(user, &channel(number), away, last_seen, now)
+                })
+            }
+            Op::Beat { lasts_ms, away } => {
+                let before = known.beat.filter(|(_, ends_at, _)| *ends_at > at);
+                let is_away = away.or(before.map(|(.., away)| away)).unwrap_or(false);
+                let before = known.beat.replace((at, at + lasts_ms, is_away));
+                known.seen.extend(before.map(|(at, ..)| at));
+                known.created_at.get_or_insert(at);
+                Some(self.beat(user, lasts_ms, away))
             }
             Op::StopBeating => {
                 let beat = known.beat.take();
-                known.seen.extend(beat.map(|(at, _)| at));
+                known.seen.extend(beat.map(|(at, ..)| at));
                 let news = self.users.stop_beating(user, now);
-                assert_eq!(news, beat.is_some() && !known.is_there());
+                assert_eq!(news, beat.is_some() && known.is_away_there());
                 beat.map(|_| news)
             }
             Op::Touch => {
                 known.created_at.get_or_insert(at);
-                Some(self.users.record(user, now, |_, there| assert_eq!(there, known.is_there())))
+                Some(self.users.record(user, now, |_, kept| {
+                    assert_eq!(kept != Kept::Not, known.is_there());
+                }))
             }
             Op::Ask => {
                 if known.is_there() {
@@ -179,8 +222,9 @@ impl World {
         news
     }
 
-    fn beat(&mut self, user: &UserId, lasts_ms: u64) -> bool {
-        let news = self.users.record(user, self.now, |record, _| record.beat(lasts_ms, self.now));
+    fn beat(&mut self, user: &UserId, lasts_ms: u64, away: Option<bool>) -> bool {
+        let now = self.now;
+        let news = self.users.record(user, now, |record, _| record.beat(lasts_ms, away, now));
         if let Some((before_ms, due_ms)) = self.users.arm(user) {
             self.due.remove(&(before_ms, user.clone()));
             self.stale.remove(&(due_ms, user.clone()));
@@ -203,9 +247,9 @@ impl World {
             }
             self.due.extend(next_ms.map(|next_ms| (next_ms, user.clone())));
             let Some(known) = self.known.get_mut(&user) else { continue };
-            let over = known.beat.take_if(|(_, ends_at)| *ends_at <= self.now.unix_ms);
-            known.seen.extend(over.map(|(at, _)| at));
-            assert_eq!(went, over.is_some() && !known.is_there(), "{user}");
+            let over = known.beat.take_if(|(_, ends_at, _)| *ends_at <= self.now.unix_ms);
+            known.seen.extend(over.map(|(at, ..)| at));
+            assert_eq!(went, over.is_some() && known.is_away_there(), "{user}");
             self.file(&user);
         }
     }
@@ -240,7 +284,7 @@ impl World {
             let channels: BTreeSet<_> = self.users.channels_of(&user).into_iter().collect();
             assert_eq!(channels, known.channels.keys().map(|&number| channel(number)).collect());
             assert!(connections.iter().eq(known.connections.keys()), "{user}: {connections:?}");
-            if let Some((_, ends_at)) = known.beat {
+            if let Some((_, ends_at, _)) = known.beat {
                 let ends_ms = ends_at - (self.now.unix_ms - self.now.mono_ms);
                 let timer = |(due_ms, who): &(u64, UserId)| *who == user && *due_ms <= ends_ms;
                 assert!(self.due.iter().any(timer), "nobody looks at the heartbeat of {user}");
@@ -251,6 +295,7 @@ impl World {
             if kept {
                 let status = self.users.status(&user, true, self.now).unwrap();
                 assert_eq!(status.online, known.is_online(self.now), "{user}");
+                assert_eq!(status.away, known.is_away(self.now), "{user}");
                 assert_eq!(status.last_seen, known.last_seen(self.now), "{user}");
                 assert_eq!(status.created_at, known.created_at, "{user}");
             }
@@ -264,9 +309,12 @@ fn op() -> impl Strategy<Value = Op> {
         4 => Just(Op::Connect),
         4 => (0..9_usize, heard.clone())
             .prop_map(|(which, heard)| Op::Disconnect { which, heard }),
-        3 => (0..2_usize).prop_map(|channel| Op::Appear { channel }),
+        3 => (0..2_usize, any::<bool>()).prop_map(|(channel, away)| Op::Appear { channel, away }),
+        3 => (0..2_usize).prop_map(|channel| Op::Turn { channel }),
+        3 => (0..9_usize).prop_map(|which| Op::TurnConnection { which }),
         3 => (0..2_usize, heard).prop_map(|(channel, heard)| Op::Vanish { channel, heard }),
-        3 => prop_oneof![1..60_u64, 1..1_000_u64].prop_map(|lasts_ms| Op::Beat { lasts_ms }),
+        3 => (prop_oneof![1..60_u64, 1..1_000_u64], any::<Option<bool>>())
+            .prop_map(|(lasts_ms, away)| Op::Beat { lasts_ms, away }),
         2 => Just(Op::StopBeating),
         1 => Just(Op::Touch),
         1 => Just(Op::Ask),
@@ -304,7 +352,7 @@ fn the_timer_of_whoever_was_forgotten_does_nothing() {
     let users = Users::new(1, 1_000);
     let (ada, bob) = (name(0), name(1));
     let beat = |ms| {
-        users.record(&ada, at(ms), |record, _| record.beat(100, at(ms)));
+        users.record(&ada, at(ms), |record, _| record.beat(100, None, at(ms)));
         users.arm(&ada)
     };
     assert_eq!(beat(0), Some((NEVER, 100)));

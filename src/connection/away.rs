@@ -1,0 +1,41 @@
+//! Being away: what a connection says of it, in its channels and for its user's status.
+
+use herenow_protocol::ChannelName;
+
+use super::client::{Client, Done};
+use crate::now::Now;
+
+impl Client {
+    /// The user is away from the connection, or is back: in these channels, or in all, those that it
+    /// joins later included. Channels that it did not join are passed over.
+    pub(super) fn set_away(
+        &mut self,
+        away: bool,
+        channels: Option<Vec<ChannelName>>,
+        now: Now,
+    ) -> Done {
+        let source = self.source();
+        let Self { desk, places, outlet, .. } = self;
+        let named = |name: &ChannelName| channels.as_ref().is_none_or(|all| all.contains(name));
+        let turns = places.iter_mut().filter(|place| place.joined && place.away != away);
+        for place in turns.filter(|place| named(place.channel.name())) {
+            place.away = away;
+            desk.set_away(&place.channel, outlet.user().clone(), source, away, now);
+        }
+        if channels.is_none() {
+            self.away = away;
+        }
+        self.count_away(now);
+        Done::Quiet(None)
+    }
+
+    /// Has the user's status know whether the user is away from the connection: from all that it
+    /// keeps present, or, if that is nothing, from itself.
+    pub(super) fn count_away(&mut self, now: Now) {
+        let mut joined = self.places.iter().filter(|place| place.joined).peekable();
+        let away = if joined.peek().is_none() { self.away } else { joined.all(|place| place.away) };
+        if std::mem::replace(&mut self.counts_away, away) != away {
+            self.desk.hub().connection_turned(&self.outlet, away, now);
+        }
+    }
+}
