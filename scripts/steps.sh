@@ -11,7 +11,7 @@ export HERENOW_BIN=$target/debug/herenow
 # The suite's tests that wait for seconds to pass, or keep both cores busy: for scripts/check.
 slow_tests=(closes:: concurrent:: demo_viewers:: lent:: levels:: liveness:: pacing:: promised:: slow:: transcripts:: visibility::)
 # The client's tests that need no broker.
-fast_js_tests=(client/test/{carried,emitter,replica}.test.js tests/browser/words.test.mjs)
+fast_js_tests=(client/test/{carried,dist,emitter,replica}.test.js tests/browser/words.test.mjs)
 
 took=()
 
@@ -184,5 +184,6 @@ js_fast_tests() {
 js_tests() {
   npm_packages client
   npm_packages tests/browser
+  npm_packages tests/next
   node --test --test-concurrency=2 client/test/*.test.js tests/browser/*.test.mjs
 }

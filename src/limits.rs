@@ -243,7 +243,7 @@ pub const LOG_AGE_MS: u64 = 120_000;
 pub const PART_BYTES: usize = 64 * 1024;
 
 /// Parts of snapshots with members whom not everyone may see that a tick keeps to share: of
-/// [`PART_BYTES`] at most, so 4 MiB. Beyond it the same part is encoded again for who is to see it.
+/// [`OWN_PART_BYTES`] or so, so 1 MiB. Beyond it the same part is encoded again for who is to see it.
 pub const OWN_PARTS: usize = 64;
 
 /// Roles that a channel remembers of which some viewers were told what no log holds. Beyond it
@@ -320,8 +320,9 @@ pub const MAILBOX_BYTES: usize = 64 * 1024;
 /// What a slow reader is caught up by in one go, before others get their turn.
 pub const SWEEP_BYTES: usize = 64 * 1024;
 
-/// What a connection's task makes for it alone ends at about so many bytes: a part of a snapshot, or
-/// some frames of the log. A single member or frame may be larger.
+/// What is made for one connection alone ends at about so many bytes: a part of a snapshot, or some
+/// frames of the log. A single member or frame may be larger. Parts that several share are as many
+/// times larger, up to [`PART_BYTES`].
 pub const OWN_PART_BYTES: usize = 16 * 1024;
 
 /// A socket of which the kernel says that it has room takes so many bytes whole: that is said only

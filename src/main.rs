@@ -3,8 +3,9 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use clap::builder::Resettable;
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use futures_util::StreamExt;
 use herenow::Config;
 use herenow::auth::Secret;
@@ -60,7 +61,7 @@ Try it:
 
 fn main() -> ExitCode {
     give_back_soon();
-    let done = match Cli::try_parse() {
+    let done = match parse() {
         Ok(Cli { command: None, config }) => serve_with(config),
         Ok(Cli { command: Some(CliCommand::Serve { config }), .. }) => serve_with(*config),
         Ok(Cli { command: Some(CliCommand::Token { order }), .. }) => token(*order),
@@ -70,6 +71,21 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => fail(&why),
     }
+}
+
+/// The command line. A variable that is set to nothing counts as not set: that is what templates and
+/// compose files leave behind. A secret alone isn't read here: an empty one is refused, since the
+/// broker would else believe whatever name a client says.
+fn parse() -> Result<Cli, clap::Error> {
+    let is_empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|v| v.is_empty());
+    let without_empty = |command: Command| {
+        command.mut_args(|arg| match arg.get_env() {
+            Some(name) if is_empty(name) => arg.env(Resettable::Reset),
+            _ => arg,
+        })
+    };
+    let command = without_empty(Cli::command()).mut_subcommands(without_empty);
+    Cli::from_arg_matches(&command.try_get_matches()?)
 }
 
 /// Has the allocator give freed memory back after [`MEMORY_DECAY_MS`]: before there are threads, whose

@@ -160,7 +160,7 @@ export function connectionWords(state, before) {
     case 'open':
       return { title: 'Connected', detail: '' };
     case 'waiting':
-      return { title: before ? 'Connection lost' : 'Not connected', detail: LOSSES[state.error.closeCode ?? 0] ?? state.error.message };
+      return { title: before ? 'Connection lost' : 'Not connected', detail: LOSSES[state.error?.closeCode ?? 0] ?? state.error?.message ?? 'this page was left' };
     default:
       return {
         title: REFUSALS.includes(state.error.code) ? 'Refused' : 'Disconnected',
@@ -302,7 +302,7 @@ export function recipes({ origin, user, channel, mood, guarded = false }) {
   return [
     { title: 'A page', text: `<ul id="who"></ul>
 <script type="module">
-  import { connect } from "${origin}/client/index.js";
+  import { connect } from "${origin}/client/herenow.js";
   const here = connect("${socket}", { ${who} });
   const room = here.channel(${room});
   room.on("change", () => {

@@ -113,7 +113,6 @@ impl Subject {
     /// # Errors
     /// If another server was asked for, or it does not start.
     pub(crate) fn launch_with(&self, flags: &[&str], secret: Option<&str>) -> Result<Server> {
-        self.check()?;
         if self.peer != Peer::Herenow {
             fail!("this is measured on herenow only, not on {}", self.peer.name());
         }
@@ -122,6 +121,7 @@ impl Subject {
                 "--url: this is measured on brokers that are started here, with flags of its own"
             );
         }
+        self.check()?;
         let address = free_address()?;
         let mut command = self.command(address)?;
         command.args(flags);

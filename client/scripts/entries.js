@@ -10,6 +10,10 @@ export const ENTRIES = {
   livelike: 1_536,
   rooms: 1_536,
   react: 2_048,
+  svelte: 1_536,
+  // For tests alone: a page never loads it.
+  testing: 6_144,
+  vue: 1_536,
 };
 
 /** The entries beside `herenow` itself. */
@@ -24,18 +28,21 @@ export const SUBPATHS = Object.keys(ENTRIES).filter((name) => name !== 'index');
  *   Node.js).
  * - `main`, `types`, `typesVersions` and a folder for each entry, with a package.json of its own, are for
  *   tools that read no `exports`: TypeScript's `node`, Metro and linters.
+ * - `unpkg` and `jsdelivr` are for pages that take the one file from those who serve packages.
  */
 export function manifest() {
   return {
     main: './cjs/index.js',
     module: './src/index.js',
     types: './cjs/index.d.ts',
+    unpkg: './dist/herenow.js',
+    jsdelivr: './dist/herenow.js',
     typesVersions: { '*': Object.fromEntries(SUBPATHS.map((name) => [name, [`./cjs/${name}.d.ts`]])) },
     exports: {
       ...Object.fromEntries(Object.keys(ENTRIES).map((name) => [name === 'index' ? '.' : `./${name}`, conditions(name)])),
       './package.json': './package.json',
     },
-    files: ['src', 'types', 'cjs', 'dist', ...SUBPATHS, 'LICENSE-*'],
+    files: ['src', 'types', 'cjs', 'dist/herenow.js', ...SUBPATHS, 'LICENSE-*'],
   };
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { SUBPATHS, folder } from './entries.js';
@@ -18,6 +18,16 @@ for (const built of ['types', 'cjs', ...SUBPATHS]) rmSync(here(built), { recursi
 execFileSync('npx', ['--no-install', 'tsc', '--project', 'tsconfig.pack.json'], {
   cwd: here('.'), stdio: ['ignore', 2, 2], shell: process.platform === 'win32',
 });
+
+// JSDoc has a word for another name of a type, and none for handing the type itself on. Only the latter
+// lets the compiler of a project that exports what it made say what that is.
+const ALIAS = /^export type (\w+)(?:<.*>)? = import\('(\.\/\w+\.js)'\)\.(\w+)(?:<.*>)?;$/gm;
+for (const name of readdirSync(here('types'))) {
+  const text = readFileSync(here(`types/${name}`), 'utf8');
+  writeFileSync(here(`types/${name}`), text.replace(ALIAS, (_, as, from, type) => (
+    `import type { ${type} as ${as} } from '${from}';\nexport type { ${as} };`
+  )));
+}
 
 // File by file, not bundled, so that the entries share one core here too.
 await build({

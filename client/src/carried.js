@@ -1,100 +1,141 @@
 /**
- * What our own member carries, so that it can be said again on the next connection: what was written
- * here, and nothing that was only read. A join that says it merges, so that it stands beside what other
- * tabs and back ends wrote, in numbers too that JavaScript would round.
+ * What our own member carries: what was written here, what of it the broker has, and what it is still
+ * to be told. What was only read is not here, so that a join that comes again, which merges, says
+ * nothing for other tabs and back ends; in numbers neither, which JavaScript would round.
  *
- * Pure: time is passed in, in milliseconds of any clock that only goes forward.
+ * Writes fold: a key that is written again before it was said is said once. Pure: time is passed in, in
+ * milliseconds of any clock that only goes forward.
  */
 
+import { sorted } from './json.js';
+import { settleAll } from './promise.js';
+
 /** @typedef {import('./replica.js').Attributes} Attributes */
+/** @typedef {import('./error.js').HerenowError} HerenowError */
+/** @typedef {import('./promise.js').Settle} Settle */
+
+/**
+ * One key as it was written last.
+ * @typedef {object} Entry
+ * @property {unknown} value null: taken away, until the broker knows it
+ * @property {number} until when it vanishes by itself
+ * @property {boolean} due whether it is to be said
+ * @property {boolean} [theirs] somebody else has written it since
+ *
+ * @typedef {object} Said something that is being said to the broker
+ * @property {Attributes} [attributes]
+ * @property {boolean} merge
+ * @property {number} [ttlMs]
+ * @property {() => void} again it was not heard
+ * @property {Settle} settle the broker has answered
+ */
 
 /** For as long as the member is there. */
 const LASTING = Infinity;
+/** Stands among the keys for all that are not ours, while they are to go. */
+const OTHERS = /** @type {string} */ (/** @type {unknown} */ (Symbol('others')));
 
 export class Carried {
-  /**
-   * By key: the value, null for one that was taken away until the broker knows it, when it vanishes by
-   * itself, and whether somebody else has written it since.
-   * @type {Map<string, {value: unknown, until: number, theirs?: boolean}>}
-   */
+  /** @type {Map<string, Entry>} */
   #keys = new Map();
-  /** There while nothing but ours is to be left, and the broker has not confirmed it. @type {object | null} */
-  #whole;
+  /** What the broker has of it. @type {Map<string, Entry>} */
+  #had = new Map();
   /** Whether nothing was ever said of attributes: then those count that another tab has set. */
-  #silent;
-
-  /** @param {Attributes} [attributes] */
-  constructor(attributes) {
-    this.#silent = !attributes;
-    this.#whole = attributes ? {} : null;
-    this.set(attributes ?? {});
-  }
+  #silent = true;
+  /** Who waits for something to be said. @type {Set<Settle>} */
+  #waiting = new Set();
 
   /**
    * @param {Attributes} patch a null takes the key away
-   * @param {number} [until] when the keys of the patch vanish
-   * @param {boolean} [replace] whether all other keys go
-   * @returns {(error: unknown) => void} for the answer: a refusal takes it back, unless something was
-   *   written since
+   * @param {{until?: number, replace?: boolean, settle?: Settle}} [how] `until`: when the keys of the patch
+   *   vanish. `replace`: all other keys go. `settle`: is told the broker's answer.
+   * @returns {() => void} nobody waits for the answer any more
    */
-  set(patch, until = LASTING, replace = false) {
-    const before = this.#keys;
-    const wasWhole = this.#whole;
-    const after = new Map(replace ? [] : before);
-    for (const [key, value] of Object.entries(patch)) after.set(key, { value, until: value === null ? LASTING : until });
-    this.#keys = after;
-    if (replace) this.#whole = {};
-    const done = this.#saying(Object.keys(patch));
-    return (error) => {
-      if (!error) done(replace);
-      else if (this.#keys === after) {
-        this.#keys = before;
-        this.#whole = wasWhole;
-      }
-    };
-  }
-
-  /** What a join says, and whom to tell when it was done. */
-  saying() {
-    const done = this.#saying([...this.#keys.keys()]);
-    return { attributes: this.lasting, merge: !this.#whole, done: () => done(true) };
-  }
-
-  /** @param {string[]} keys that are said to the broker now @returns {(whole: boolean) => void} it knows them */
-  #saying(keys) {
-    const said = keys.map((key) => /** @type {const} */ ([key, this.#keys.get(key)]));
-    const all = this.#whole;
-    return (whole) => {
-      for (const [key, entry] of said) if (entry?.value === null && this.#keys.get(key) === entry) this.#keys.delete(key);
-      if (whole && this.#whole === all) this.#whole = null;
-    };
-  }
-
-  /** What a join brings. @returns {Attributes | undefined} */
-  get lasting() {
-    const lasting = [...this.#keys].filter(([, { until, theirs }]) => until === LASTING && !theirs);
-    if (this.#silent && !lasting.length) return undefined;
-    return Object.fromEntries(lasting.map(([key, { value }]) => [key, value]));
+  set(patch, { until = LASTING, replace = false, settle = () => {} } = {}) {
+    if (replace) {
+      this.#keys = new Map([[OTHERS, { value: null, until: LASTING, due: true }]]);
+      this.#silent = false;
+    }
+    for (const [key, value] of Object.entries(patch)) {
+      this.#keys.set(key, { value, until: value === null ? LASTING : until, due: true });
+    }
+    this.#waiting.add(settle);
+    return () => this.#waiting.delete(settle);
   }
 
   /**
-   * What is to be written behind the join, key by key, since each has its own time. Said for good it
-   * would stick.
+   * What is to be said, in as few frames as times allow.
    * @param {number} now
-   * @returns {{attributes: Attributes, ttlMs: number}[]}
+   * @param {boolean} [joins] all is, by a join that is the first of them
+   * @returns {Said[]}
    */
-  passing(now) {
-    return [...this.#keys].flatMap(([key, { value, until }]) => (
-      until === LASTING || until <= now ? [] : { attributes: { [key]: value }, ttlMs: Math.ceil(until - now) }
-    ));
+  say(now, joins = false) {
+    const isAll = joins || this.#keys.get(OTHERS)?.due;
+    /** @type {Map<number, [string, Entry][]>} */
+    const frames = new Map(isAll ? [[LASTING, []]] : []);
+    for (const [key, entry] of this.#keys) {
+      const isOver = entry.until <= now;
+      if (isOver && this.#had.get(key) === entry) this.#keys.delete(key);
+      else if (isAll ? !entry.theirs : entry.due) {
+        if (isOver) Object.assign(entry, { value: null, until: LASTING });
+        entry.due = false;
+        frames.set(entry.until, [...frames.get(entry.until) ?? [], [key, entry]]);
+      }
+    }
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    if (!frames.size) settleAll(waiting, null);
+    return [...frames].map(([until, said], n) => this.#said(said, until - now, waiting, n === frames.size - 1));
+  }
+
+  /** @param {[string, Entry][]} said @param {number} leftMs @param {Settle[]} waiting @param {boolean} isLast @returns {Said} */
+  #said(said, leftMs, waiting, isLast) {
+    const written = said.filter(([key]) => key !== OTHERS);
+    const merge = written.length === said.length;
+    return {
+      attributes: this.#silent && !said.length ? undefined : Object.fromEntries(written.map(([key, { value }]) => [key, value])),
+      merge,
+      ttlMs: leftMs < LASTING ? Math.ceil(leftMs) : undefined,
+      again: () => {
+        for (const [key] of said) Object.assign(this.#keys.get(key) ?? {}, { due: true });
+        for (const settle of waiting) this.#waiting.add(settle);
+      },
+      settle: (error) => {
+        if (error) this.#refused(said, merge);
+        else this.#done(said, merge);
+        if (error || isLast) settleAll(waiting, error);
+      },
+    };
+  }
+
+  /** @param {[string, Entry][]} said @param {boolean} merge */
+  #done(said, merge) {
+    if (!merge) this.#had.clear();
+    for (const [key, entry] of said) {
+      const isGone = entry.value === null;
+      put(this.#had, key, isGone ? undefined : entry);
+      if (isGone && this.#keys.get(key) === entry) this.#keys.delete(key);
+    }
+  }
+
+  /** Takes it back to what the broker has, but for what was written since. @param {[string, Entry][]} said @param {boolean} merge */
+  #refused(said, merge) {
+    for (const [key, entry] of said) if (this.#keys.get(key) === entry) put(this.#keys, key, this.#had.get(key));
+    if (!merge) this.#keys = new Map([...this.#had, ...this.#keys]);
+  }
+
+  /** Nobody says it any more. @param {HerenowError} error */
+  end(error) {
+    settleAll(this.#waiting, error);
   }
 
   /**
-   * Somebody has written our attributes. What is not as we wrote it is another's to say again.
+   * Somebody has written our attributes. What is not as we wrote it is another's to say again; what we
+   * are still writing is newer than what comes in.
    * @param {Attributes} attributes as the broker has them
    */
   follow(attributes) {
-    for (const [key, entry] of this.#keys) entry.theirs = sorted(attributes[key]) !== sorted(entry.value);
+    for (const [key, entry] of this.#had) entry.theirs = sorted(attributes[key]) !== sorted(entry.value);
   }
 
   /** What takes a patch back. @param {Attributes} patch @returns {Attributes} */
@@ -103,9 +144,8 @@ export class Carried {
   }
 }
 
-/** The broker tells objects with their keys in order. @param {unknown} value */
-function sorted(value) {
-  return JSON.stringify(value ?? null, (_, inner) => (
-    inner && typeof inner === 'object' && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort()) : inner
-  ));
+/** @param {Map<string, Entry>} keys @param {string} key @param {Entry} [entry] */
+function put(keys, key, entry) {
+  if (entry) keys.set(key, entry);
+  else keys.delete(key);
 }

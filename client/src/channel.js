@@ -3,27 +3,40 @@
  * and telling the page what truly changed.
  */
 
-import { Carried } from './carried.js';
+import { clock } from './clock.js';
 import { Emitter } from './emitter.js';
 import { HerenowError } from './error.js';
+import { copy, sorted } from './json.js';
+import { Membership } from './membership.js';
+import { settleAll, superseded } from './promise.js';
 import * as replica from './replica.js';
 import { soon } from './soon.js';
 
-/** @typedef {import('./replica.js').Member} Member */
 /** @typedef {import('./replica.js').Attributes} Attributes */
 /** @typedef {import('./replica.js').Change} Change */
-/** @typedef {import('./client.js').Settle} Settle */
+/** @typedef {import('./replica.js').Reason} Reason */
+/** @typedef {import('./promise.js').Settle} Settle */
+
+/**
+ * @template {object} [A=Attributes]
+ * @template {object} [I=Attributes]
+ * @typedef {import('./replica.js').Member<A, I>} Member
+ */
+
+/** @template {object} [A=Attributes] @typedef {import('./shapes.js').Patch<A>} Patch */
 
 /**
  * What happened to one member. Of somebody who went, `info` and `attributes` are the last.
+ * @template {object} [A=Attributes]
+ * @template {object} [I=Attributes]
  * @typedef {object} PresenceEvent
- * @property {Change['event']} event
+ * @property {'join' | 'leave' | 'timeout' | 'updateAttributes'} event
  * @property {string} channel
  * @property {string} user
- * @property {Attributes} [info] what the user's token says
- * @property {Attributes} attributes
- * @property {Member} [before] absent for somebody who came
- * @property {string} [reason] of a `leave`: `left`, `closed`, `kicked`; of a `timeout`: `heartbeat`,
+ * @property {I} [info] what the user's token says
+ * @property {A} attributes
+ * @property {Member<A, I>} [before] absent for somebody who came
+ * @property {Reason} [reason] of a `leave`: `left`, `closed`, `kicked`; of a `timeout`: `heartbeat`,
  *   `connection`, `lease`; of `updateAttributes`: `expired`. Absent where it was found by comparing,
  *   after an absence of our own.
  * @property {number} [lastSeen] of a timeout
@@ -31,40 +44,49 @@ import { soon } from './soon.js';
  */
 
 /**
+ * @template {object} [A=Attributes]
  * @typedef {object} JoinOptions
  * @property {number} [graceMs] for how long others do not notice if the connection is lost
  * @property {string[]} [visibleTo] the roles that may see us; everyone if absent
- * @property {'stay' | 'leave' | Attributes} [whenHidden] while the page is hidden: stay (if absent),
+ * @property {'stay' | 'leave' | Patch<A>} [whenHidden] while the page is hidden: stay (if absent),
  *   leave and come back, or carry these attributes too
  */
 
 /**
+ * @template {object} [A=Attributes]
+ * @template {object} [I=Attributes]
  * @typedef {object} Events
- * @property {PresenceEvent} join
- * @property {PresenceEvent} leave
- * @property {PresenceEvent} timeout
- * @property {PresenceEvent} updateAttributes
- * @property {Channel} change something that can be shown is new; at most once for each frame of the page
+ * @property {PresenceEvent<A, I>} join
+ * @property {PresenceEvent<A, I>} leave
+ * @property {PresenceEvent<A, I>} timeout
+ * @property {PresenceEvent<A, I>} updateAttributes
+ * @property {Channel<A, I>} change something that can be shown is new; at most once for each frame of the page
  * @property {HerenowError} error what no promise tells: we are out, or do not watch any more
  */
 
-/** @extends {Emitter<Events>} */
+/** So long we wait until observers are told what we did: the broker gathers for a second at most. */
+const SHOWN_MS = 1_500;
+
+/**
+ * @template {object} [A=Attributes] what members carry
+ * @template {object} [I=Attributes] what their tokens say of them
+ * @extends {Emitter<Events<A, I>>}
+ */
 export class Channel extends Emitter {
   #client;
   /** @type {replica.Replica} */
   #replica = replica.NOTHING;
-  /** @type {{of: replica.Replica, members: readonly Member[]}} */
+  /** @type {{of: replica.Replica, members: readonly Member<A, I>[]}} */
   #listed = { of: replica.NOTHING, members: [] };
   /** What we asked for; null when we do not watch. @type {'auto' | 'events' | 'count' | null} */
   #level = null;
-  /** @type {(JoinOptions & {carried: Carried}) | null} null when we do not want to be a member */
-  #wish = null;
-  /** @type {'out' | 'joining' | 'in'} */
-  #joined = 'out';
+  #membership;
   /** Who waits for the first state. @type {Set<Settle>} */
   #watching = new Set();
-  /** Who waits until what our member carries is confirmed. @type {Set<Settle>} */
-  #waiting = new Set();
+  /** Who waits until we watch no longer. @type {Set<Settle>} */
+  #ending = new Set();
+  /** Who waits until what we did shows. Each is told whether something of our member did. @type {Set<(ours: boolean) => void>} */
+  #showing = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #holding;
   /** Why we are no member, and why we do not watch, though we asked for it. @type {Record<'join' | 'watch', HerenowError | null>} */
@@ -78,12 +100,20 @@ export class Channel extends Emitter {
     super();
     this.#client = client;
     this.name = name;
+    this.#membership = new Membership(client, {
+      name,
+      changed: () => {
+        if (this.joined === 'in') this.#errors.join = null;
+        this.#changed();
+      },
+      tell: (waiting, error) => this.#tell('join', waiting, error),
+    });
   }
 
   /**
    * The members, newest first; another array after each change. At level `count` only the newest,
    * at most 200, without attributes.
-   * @returns {readonly Member[]}
+   * @returns {readonly Member<A, I>[]}
    */
   get members() {
     if (this.#listed.of !== this.#replica) {
@@ -109,7 +139,7 @@ export class Channel extends Emitter {
 
   /** Whether we are a member; `joining` until the broker says so, however many connections that takes. */
   get joined() {
-    return this.#joined;
+    return this.#membership.joined;
   }
 
   /** Why we are no member, or do not watch, though we asked for it; null once we do, or do not ask for it any more. */
@@ -122,7 +152,7 @@ export class Channel extends Emitter {
     return this.get(this.#client.me);
   }
 
-  /** @param {string} user @returns {Member | undefined} */
+  /** @param {string} user @returns {Member<A, I> | undefined} */
   get(user) {
     return replica.find(this.#replica, user);
   }
@@ -138,98 +168,95 @@ export class Channel extends Emitter {
       this.#level = level;
       this.#watching.add(settle);
       this.#sendSubscribe();
-    });
+    }, true);
   }
 
   /** Watches no longer, and forgets what was known. @returns {Promise<void>} */
   unsubscribe() {
     this.#endSubscription(superseded());
     return this.#client.promise((settle) => {
-      this.#ask('unsubscribe', {}, settle, 'done');
+      if (!this.#client.isOpen) return settle(null);
+      this.#ending.add(settle);
+      this.#sendSubscribe();
     });
   }
 
   /**
    * Becomes a member, and again on each new connection, with all that was set meanwhile.
-   * @param {Attributes} [attributes] absent: what is set already, here or by another tab
-   * @param {JoinOptions} [options] what is not named stays as it was said before: who hides would not
+   * @param {A} [attributes] absent: what is set already, here or by another tab
+   * @param {JoinOptions<A>} [options] what is not named stays as it was said before: who hides would not
    *   want to be seen for having changed a mood
-   * @returns {Promise<void>}
+   * @returns {Promise<void>} kept once we are a member, and where the channel is watched, once it shows
    */
   join(attributes, options = {}) {
     return this.#client.promise((settle) => {
-      const carried = attributes === undefined && this.#wish ? this.#wish.carried : new Carried(attributes);
-      this.#wish = { ...this.#wish, ...options, carried };
-      this.#waiting.add(settle);
-      this.#sendJoin();
+      const wish = attributes && copy(attributes, 'attributes');
+      this.#membership.join(wish, copy(options, 'options'), this.#shown(() => this.#shows(wish ?? {}), settle));
       for (const write of this.#early) write();
-    });
+    }, true);
   }
 
   /** Is a member no longer. @returns {Promise<void>} */
   leave() {
-    this.#endMembership(superseded());
     return this.#client.promise((settle) => {
-      this.#ask('leave', {}, settle, 'done');
+      this.#membership.leave(this.#shown(() => !this.self, settle));
     });
   }
 
   /**
-   * Sets some attributes of our member and keeps the others; a null takes a key away.
-   * @param {Attributes} patch
+   * Sets some attributes of our member and keeps the others; a null takes a key away. Calls that come
+   * faster than may be sent fold.
+   * @param {Patch<A>} patch
    * @param {{ttl?: number, replace?: boolean}} [options] `ttl`: after so many milliseconds the keys of
    *   the patch vanish by themselves. `replace`: keep no others.
-   * @returns {Promise<void>}
+   * @returns {Promise<void>} kept once the broker has it, or something newer of the same keys, and where
+   *   the channel is watched, once it shows
    */
-  setAttributes(patch, options = {}) {
+  setAttributes(patch, { ttl, replace = false } = {}) {
     return this.#client.promise((settle) => {
+      const wish = copy(patch, 'attributes');
+      if (ttl !== undefined && !(ttl > 0 && ttl < Infinity)) {
+        return settle(new HerenowError('invalid_field', 'ttl must be a number of milliseconds above 0', { field: 'ttl' }));
+      }
+      const until = ttl && clock() + ttl;
+      const shown = this.#shown(() => this.#shows(wish), settle, false);
+      /** @type {(() => void) | void} */
+      let cancel;
       const write = () => {
         this.#early.delete(write);
-        this.#write(patch, options, settle);
+        cancel = this.#membership.set(wish, { until, replace }, shown);
       };
-      if (this.#wish) return write();
-      this.#early.add(write);
+      if (this.joined !== 'out') write();
+      else this.#early.add(write);
       // A component's first effect runs before that of the component around it, which joins, and
       // which may itself wait for the end of the turn.
       queueMicrotask(() => queueMicrotask(() => this.#early.has(write) && write()));
-    });
-  }
-
-  /** @param {Attributes} patch @param {{ttl?: number, replace?: boolean}} options @param {Settle} settle */
-  #write(patch, { ttl, replace = false }, settle) {
-    if (!this.#wish) return settle(new HerenowError('not_joined', 'join first'));
-    const until = ttl === undefined ? undefined : performance.now() + ttl;
-    const told = this.#wish.carried.set(patch, until, replace);
-    if (this.#isAway) return settle(null);
-    this.#waiting.add(settle);
-    this.#ask('setAttributes', { attributes: patch, merge: !replace, ttlMs: ttl }, (error) => {
-      told(error);
-      settleAll(this.#waiting, error, [settle]);
-    });
+      return () => cancel?.();
+    }, true);
   }
 
   /**
    * One page of the members, newest first, whether we watch or not.
    * @param {{limit?: number, after?: number}} [options] `after`: the `next` of the page before
-   * @returns {Promise<{members: Member[], count: number, next?: number}>}
+   * @returns {Promise<{members: Member<A, I>[], count: number, next?: number}>}
    */
   getMembers(options) {
     return this.#query('getMembers', options);
   }
 
   /** How many members there are, whether we watch or not. @returns {Promise<number>} */
-  async getCount() {
-    return (await this.#query('getCount')).count;
+  getCount() {
+    return this.#query('getCount', {}, ({ count }) => count);
   }
 
-  /** A member's attributes; our own without a name. @param {string} [user] @returns {Promise<Attributes>} */
-  async getAttributes(user) {
-    return (await this.#query('getAttributes', { user })).attributes;
+  /** A member's attributes; our own without a name. @param {string} [user] @returns {Promise<A>} */
+  getAttributes(user) {
+    return this.#query('getAttributes', { user }, ({ attributes }) => attributes);
   }
 
-  /** @param {string} type @param {object} [more] */
-  #query(type, more) {
-    return this.#client.request({ type, channel: this.name, ...more });
+  /** @param {string} type @param {object} [more] @param {(answer: any) => any} [read] */
+  #query(type, more, read) {
+    return this.#client.request({ type, channel: this.name, ...more }, read);
   }
 
   // For the client.
@@ -237,20 +264,22 @@ export class Channel extends Emitter {
   /** There is a new connection: says again what is wanted. @internal */
   restore() {
     // Join first: then a snapshot has us in it already, and our own row does not blink.
-    this.#sendJoin();
-    this.#sendSubscribe();
+    this.#membership.restore();
+    if (this.#level !== null) this.#sendSubscribe();
   }
 
   /** The connection is lost. What is shown stays. @internal */
   interrupted() {
     this.#take(replica.interrupted(this.#replica));
-    if (this.#joined === 'in') this.#setJoined('joining');
+    settleAll(this.#ending, null);
+    this.#membership.interrupted();
   }
 
   /** There will be no other connection, unless the page asks for one. @internal */
   ended() {
     this.#stopHolding();
-    this.#setJoined('out');
+    this.#look(true);
+    this.#membership.ended();
   }
 
   /** @param {any} frame @internal */
@@ -259,91 +288,72 @@ export class Channel extends Emitter {
     const step = replica.apply(this.#replica, frame, this.#client.sight);
     this.#take(step);
     if (step.gap) this.#sendSubscribe();
-    if (this.live && frame.type !== 'presence') this.#watches();
+    if (frame.type === 'count') this.#look(true);
+    if (this.live && /snapshot|count/.test(frame.type)) this.#watches();
   }
 
   /** Our membership ended, or our rights, without our asking. @param {string} reason @internal */
   removed(reason) {
-    this.#sendJoin();
+    this.#membership.restore();
     // Which of our rights ended is not told; asked again, the broker names the one that is missing.
-    if (reason === 'rights') this.#sendSubscribe();
+    if (reason === 'rights' && this.#level !== null) this.#sendSubscribe();
   }
 
   /** @internal */
   visibilityChanged() {
-    const { whenHidden = 'stay', carried } = this.#wish ?? {};
-    if (whenHidden === 'stay' || !carried) return;
-    if (typeof whenHidden === 'object') {
-      const attributes = isHidden() ? whenHidden : carried.without(whenHidden);
-      this.#ask('setAttributes', { attributes, merge: true });
-    } else if (isHidden()) {
-      this.#setJoined('out');
-      this.#ask('leave');
-    } else {
-      this.#sendJoin();
-    }
+    this.#membership.visibilityChanged();
   }
 
-  /** Whether we are out for as long as the page is hidden. */
-  get #isAway() {
-    return this.#wish?.whenHidden === 'leave' && isHidden();
+  /** Whether our own row has what was written. @param {Attributes} patch */
+  #shows(patch) {
+    const attributes = /** @type {Attributes | undefined} */ (this.self?.attributes);
+    return attributes && Object.entries(patch).every(([key, value]) => sorted(attributes[key]) === sorted(value));
   }
 
-  #sendJoin() {
-    const wish = this.#wish;
-    if (!wish) return;
-    if (this.#isAway) return settleAll(this.#waiting, null);
-    this.#setJoined('joining');
-    const waiting = [...this.#waiting];
-    const { done, ...said } = wish.carried.saying();
-    this.#ask('join', this.#joinFrame(wish, said), (error) => {
-      if (!error) done();
-      if (wish !== this.#wish) return;
-      if (error) return this.#endMembership(error);
-      this.#errors.join = null;
-      if (!this.#isAway) this.#setJoined('in');
-      settleAll(this.#waiting, null, waiting);
-    });
-    for (const passing of wish.carried.passing(performance.now())) this.#ask('setAttributes', { ...passing, merge: true });
+  /**
+   * The broker answers before it tells observers, of whom we are one: waits until what was done shows, or
+   * something newer, so that whoever awaited it and looks does not see the old.
+   * @param {() => unknown} isSo where members are known
+   * @param {Settle} settle
+   * @param {boolean} [counts] whether it shows in their number, too
+   * @returns {Settle}
+   */
+  #shown(isSo, settle, counts = true) {
+    return (error) => {
+      const isThere = () => this.#level === null || (this.live && (this.level === 'count' ? !counts : isSo()));
+      if (error || !this.#client.isOpen || isThere()) return settle(error);
+      const look = (/** @type {boolean} */ ours) => {
+        if (!ours && !isThere()) return;
+        clearTimeout(timer);
+        this.#showing.delete(look);
+        settle(null);
+      };
+      const timer = setTimeout(look, SHOWN_MS, true);
+      this.#showing.add(look);
+    };
   }
 
-  /** @param {JoinOptions & {carried: Carried}} wish @param {{attributes?: Attributes, merge: boolean}} said */
-  #joinFrame({ carried, graceMs, visibleTo, whenHidden }, { attributes, merge }) {
-    if (typeof whenHidden === 'object') {
-      attributes = { ...attributes, ...(isHidden() ? whenHidden : merge && carried.without(whenHidden)) };
-    }
-    // Nobody asked for just this grace, so a broker that allows less shall not refuse it.
-    const usual = Math.min(this.#client.graceMs, this.#client.welcome?.limits.graceMs ?? Infinity);
-    return { attributes, merge, graceMs: graceMs ?? usual, visibleTo };
+  #look(ours = false) {
+    for (const look of this.#showing) look(ours);
   }
 
-  /** @param {string} type @param {object} [more] @param {Settle} [settle] @param {import('./client.js').IfLost} [ifLost] */
-  #ask(type, more, settle = () => {}, ifLost) {
-    this.#client.ask({ type, channel: this.name, ...more }, settle, ifLost);
-  }
-
+  /** Says whether, and how, we watch when that may be sent. */
   #sendSubscribe() {
-    const level = this.#level;
-    if (level === null) return;
-    this.#ask('subscribe', { level, since: replica.since(this.#replica) }, (error, answer) => {
-      if (level !== this.#level) return;
-      if (error) return this.#endSubscription(error);
-      if (!answer.resumed) return; // a snapshot or a count follows
-      this.#take(replica.resumed(this.#replica));
-      this.#watches();
+    this.#client.post(this, () => {
+      const [level, channel] = [this.#level, this.name];
+      if (level === null) return [{ frame: { type: 'unsubscribe', channel }, settle: (error) => settleAll(this.#ending, error) }];
+      settleAll(this.#ending, null);
+      return [{
+        frame: { type: 'subscribe', channel, level, since: replica.since(this.#replica) },
+        settle: (error, answer) => {
+          if (level !== this.#level) return;
+          if (error) return this.#endSubscription(error);
+          if (!answer.resumed) return; // a snapshot or a count follows
+          this.#take(replica.resumed(this.#replica));
+          this.#watches();
+        },
+      }];
     });
-  }
-
-  #watches() {
-    this.#errors.watch = null;
-    settleAll(this.#watching, null);
-  }
-
-  /** @param {HerenowError} error */
-  #endMembership(error) {
-    this.#wish = null;
-    this.#setJoined('out');
-    this.#tell('join', this.#waiting, error);
   }
 
   /** @param {HerenowError} error */
@@ -352,6 +362,11 @@ export class Channel extends Emitter {
     this.#stopHolding();
     this.#take(replica.unchanged(replica.NOTHING));
     this.#tell('watch', this.#watching, error);
+  }
+
+  #watches() {
+    this.#errors.watch = null;
+    settleAll(this.#watching, null);
   }
 
   /**
@@ -374,9 +389,14 @@ export class Channel extends Emitter {
     this.#replica = next;
     if (next.missing.size) this.#hold();
     for (const change of changes) {
-      this.#follow(change);
-      this.emit(change.event, this.#event(change));
+      const { event, user, after } = change;
+      const isOurs = user === this.#client.me;
+      // Another tab of ours may have written.
+      if (isOurs && after && event === 'updateAttributes') this.#membership.follow(after.attributes);
+      this.emit(event, this.#event(change));
+      if (isOurs) this.#look(true);
     }
+    this.#look();
     this.#changed();
   }
 
@@ -393,39 +413,9 @@ export class Channel extends Emitter {
     this.#holding = undefined;
   }
 
-  /** Another tab of ours may have written. @param {Change} change */
-  #follow({ event, user, after }) {
-    const ours = event === 'updateAttributes' && user === this.#client.me;
-    // What we are writing ourselves is newer than what comes in.
-    if (ours && after && !this.#waiting.size) this.#wish?.carried.follow(after.attributes);
-  }
-
-  /** @param {Change} change @returns {PresenceEvent} */
+  /** @param {Change} change @returns {PresenceEvent<any, any>} */
   #event({ after, ...change }) {
     const { info, attributes } = /** @type {Member} */ (after ?? change.before);
     return { channel: this.name, info, attributes, ...change };
   }
-
-  /** @param {'out' | 'joining' | 'in'} joined */
-  #setJoined(joined) {
-    if (joined === this.#joined) return;
-    this.#joined = joined;
-    this.#changed();
-  }
-}
-
-function superseded() {
-  return new HerenowError('superseded', 'overtaken by another call');
-}
-
-/** @param {Set<Settle>} waiting @param {HerenowError | null} error @param {Settle[]} [some] of them */
-function settleAll(waiting, error, some = [...waiting]) {
-  for (const settle of some) {
-    waiting.delete(settle);
-    settle(error);
-  }
-}
-
-function isHidden() {
-  return globalThis.document?.visibilityState === 'hidden';
 }

@@ -3,15 +3,25 @@
  * their answers. Whatever is wanted is said again on every new connection.
  */
 
+import { address, needsPage, withUser } from './address.js';
 import { Channel } from './channel.js';
+import { Credentials } from './credentials.js';
+import { debug } from './debug.js';
 import { Emitter } from './emitter.js';
 import { HerenowError } from './error.js';
+import * as guest from './guest.js';
+import { copy } from './json.js';
 import { BACK_SOON, Link, MAX_RETRY_MS } from './link.js';
-import { expiry } from './token.js';
+import { whenShown } from './page.js';
+import { deferred } from './promise.js';
+import { Requests } from './requests.js';
 import { Users } from './user.js';
 
 /** @typedef {import('./link.js').State} State */
-/** @typedef {import('./user.js').Status} Status */
+/** @typedef {import('./shapes.js').Shape} Shape */
+/** @typedef {import('./shapes.js').Welcome} Welcome */
+/** @template {Shape} T @typedef {import('./shapes.js').AttributesOf<T>} AttributesOf */
+/** @template {Shape} T @typedef {import('./shapes.js').InfoOf<T>} InfoOf */
 
 /**
  * @typedef {object} Options
@@ -21,10 +31,15 @@ import { Users } from './user.js';
  * @property {number} [graceMs] for how long others do not notice a lost connection; 10,000 if absent
  * @property {number} [timeoutMs] after which a promise without an answer rejects; 10,000 if absent
  * @property {number} [firstRetryMs] the back-off's first bound; 1,000 if absent
- * @property {number} [maxRetryMs] its last; 30,000 if absent
+ * @property {number} [maxRetryMs] its last; 10,000 if absent, and 30,000 while the page is hidden
  * @property {'leave' | 'grace'} [onPageHide] what a page that is closed or reloaded does: `leave` at
  *   once (if absent), or go as if the connection were lost, so that a reload within the grace is
  *   not seen by others
+ * @property {boolean} [lazy] dials when something is wanted first: to watch, to join, to ask. If absent,
+ *   so it is where there is no document: on a server that renders, nobody is present.
+ * @property {boolean} [autoConnect] false: dials only when told to `connect`
+ * @property {boolean} [debug] tells every frame, state and error on the console. If absent, so it is in
+ *   a page with `localStorage.herenow = 'debug'`.
  * @property {any} [WebSocket] the constructor, where there is no global one
  * @property {() => number} [random] instead of `Math.random`
  */
@@ -36,25 +51,20 @@ import { Users } from './user.js';
  * @property {{direction: 'in' | 'out', text: string}} frame every message, as it is
  */
 
-/** @typedef {(error: HerenowError | null, answer?: any) => void} Settle */
+/** @typedef {import('./promise.js').Settle} Settle */
 
 /**
- * What becomes of a frame whose connection is lost before its answer: it is sent `again` on the next;
- * it is a matter of that connection and so `done`; or it is dropped, since whoever wants something
- * says so when asked to `restore`.
- * @typedef {'again' | 'done' | 'drop'} IfLost
+ * A frame that has an answer. `again`: it was not heard, since it came too fast or the connection was
+ * lost. In the first case its topic has another turn.
+ * @typedef {{frame: object, settle: Settle, again?: () => void}} Saying
  */
 
-/** So many requests may wait for their answers. */
-const MAX_PENDING = 1_000;
-/** The longest that a timer can be set to. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-/** A token is renewed so long before it expires, or after two thirds of its life if that is less. */
-const RENEW_AHEAD_MS = 30_000;
-
-/** @extends {Emitter<Events>} */
+/**
+ * @template {Shape} [T=Shape]
+ * @extends {Emitter<Events>}
+ */
 export class Client extends Emitter {
-  /** The last `welcome` of the broker: its limits, its heartbeat, its version. @type {any} */
+  /** The last `welcome` of the broker: its limits, its heartbeat, its version. @type {Welcome | null} */
   welcome = null;
   /** What went wrong last, until the broker is reached again. @type {HerenowError | null} */
   error = null;
@@ -63,29 +73,35 @@ export class Client extends Emitter {
   #url;
   #options;
   #link;
+  #credentials;
   #users = new Users(this);
   #clockOffsetMs = 0;
   #lastId = 0;
-  /** @type {Map<string, Channel>} */
+  /** @type {Map<string, Channel<any, any>>} */
   #channels = new Map();
-  /** Frames that wait for their answer. @type {Map<number, {frame: object, settle: Settle, ifLost: IfLost}>} */
+  /** Frames of this connection that wait for their answer. @type {Map<number, Saying & {topic: object, make: () => Saying[]}>} */
   #pending = new Map();
+  #requests = new Requests(this);
   /** Promises that nobody has kept or broken yet. @type {Set<Settle>} */
   #open = new Set();
-  /** When the token in use expires, as far as it says. @type {number | null} */
-  #expiresAt = null;
   #reached = true;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #renewal;
   #gone = new AbortController();
 
   /** @param {string | URL} url @param {Options} [options] */
   constructor(url, options = {}) {
     super();
-    this.#url = address(url);
+    this.#url = needsPage(url) ? url : address(url);
     this.#options = options;
-    this.#link = new Link(this, options);
+    this.#credentials = new Credentials(options.token, this);
+    this.#link = new Link(this, options, this.#credentials);
+    debug(/** @type {Emitter<any>} */ (this), options.debug);
     this.#listen();
+    const { lazy = !globalThis.document } = options;
+    if (!lazy && this.#link.WebSocket) this.#wake();
+  }
+
+  #wake() {
+    if (this.state.phase !== 'idle' || this.#options.autoConnect === false) return;
     // Later, so that whoever calls us can listen first.
     queueMicrotask(() => this.retry());
   }
@@ -104,14 +120,19 @@ export class Client extends Emitter {
     return Date.now() + this.#clockOffsetMs;
   }
 
-  /** The channel of that name; always the same object. @param {string} name */
+  /**
+   * The channel of that name; always the same object.
+   * @template {object} [A=AttributesOf<T>] what its members carry, where that differs from other channels
+   * @param {string} name
+   * @returns {Channel<A, InfoOf<T>>}
+   */
   channel(name) {
     const channel = this.#channels.get(name) ?? new Channel(this, name);
     this.#channels.set(name, channel);
     return channel;
   }
 
-  /** A user's status apart from any channel. @param {string} id */
+  /** A user's status apart from any channel. @param {string} id @returns {import('./user.js').User<InfoOf<T>>} */
   user(id) {
     return this.#users.get(id);
   }
@@ -121,8 +142,8 @@ export class Client extends Emitter {
    * @param {{busy?: boolean, invisible?: boolean, waitTime?: number | null, text?: string | null}} patch
    * @returns {Promise<void>}
    */
-  async status(patch) {
-    await this.request({ type: 'setStatus', ...patch });
+  status(patch) {
+    return this.request({ type: 'setStatus', ...patch }, () => undefined);
   }
 
   /**
@@ -131,23 +152,23 @@ export class Client extends Emitter {
    * @param {string} [after] only those behind this one
    * @returns {Promise<string[]>}
    */
-  async getChannels(user, after) {
-    const { channels, next } = await this.request({ type: 'getChannels', user, after });
-    if (next) channels.push(...await this.getChannels(user, next));
-    return channels;
+  getChannels(user, after) {
+    return this.request({ type: 'getChannels', user, after }, async ({ channels, next }) => (
+      next ? [...channels, ...await this.getChannels(user, next)] : channels
+    ));
   }
 
   /**
    * Any frame of the protocol that has an answer; its `id` is given here. It is said again after a
-   * lost connection, until it is answered.
+   * lost connection, until it is answered. What is no question is done in the order of the calls.
    * @param {object} frame
+   * @param {(answer: any) => any} [read] what of the answer is wanted
    * @returns {Promise<any>} the `ok` or `result`
    */
-  request(frame) {
-    return this.promise((settle) => {
-      const id = this.ask(frame, settle, 'again');
-      return () => this.#pending.delete(id);
-    });
+  request(frame, read = (answer) => answer) {
+    return this.promise((settle) => (
+      this.#requests.add(copy(frame, 'frame'), (error, answer) => settle(error, error ?? read(answer)))
+    ));
   }
 
   /**
@@ -159,9 +180,26 @@ export class Client extends Emitter {
     return this.#link.send(text);
   }
 
+  /** Dials now, where it waits to be told so or for something to be wanted (`autoConnect`, `lazy`). */
+  connect() {
+    this.retry();
+  }
+
   /** Dials now instead of later; also after the broker said not to come back. */
   retry() {
-    if (this.state.error?.code !== 'closed') this.#link.retry();
+    if (this.state.error?.code !== 'closed') whenShown(() => this.#link.retry(), this.#gone.signal);
+  }
+
+  /**
+   * Finds out now whether the connection carries, for an app that comes back to the foreground; dials
+   * again if not.
+   * @returns {Promise<boolean>} false if it did not: then it is on its way
+   */
+  check() {
+    this.#link.nudge();
+    return new Promise((resolve) => {
+      this.ask({ type: 'heartbeat' }, (_, answer) => resolve(!!answer));
+    });
   }
 
   /** Says goodbye for good: leaves all channels. Whatever is still promised rejects with `closed`. */
@@ -193,111 +231,82 @@ export class Client extends Emitter {
     return Math.max(this.graceMs, this.#options.maxRetryMs ?? MAX_RETRY_MS);
   }
 
+  get isOpen() {
+    return this.#link.isOpen;
+  }
+
   /**
    * A promise that is always settled: by its maker, by the time, or by the end of the client.
    * @param {(settle: Settle) => (() => void) | void} make may return what to do if time runs out
+   * @param {boolean} [wanted] whether it goes on being wanted then
    * @returns {Promise<any>}
    * @internal
    */
-  promise(make) {
+  promise(make, wanted = false) {
     const { timeoutMs = 10_000 } = this.#options;
-    return new Promise((resolve, reject) => {
-      /** @type {Settle} */
-      const settle = (error, answer) => {
-        clearTimeout(timer);
-        this.#open.delete(settle);
-        if (error) reject(error);
-        else resolve(answer);
-      };
-      const timer = setTimeout(() => {
+    const { promise, settle: tell } = deferred();
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    /** @type {Settle} */
+    const settle = (error, answer) => {
+      clearTimeout(timer);
+      this.#open.delete(settle);
+      tell(error, answer);
+    };
+    /** @type {(() => void) | void} */
+    let cancel;
+    whenShown(() => {
+      timer = setTimeout(() => {
         cancel?.();
         const cause = this.state.error;
-        settle(new HerenowError('timeout', `no answer in ${timeoutMs} ms${cause ? `: ${cause.message}` : ''}`, { cause }));
+        settle(new HerenowError('timeout', `no answer in ${timeoutMs} ms${cause ? `: ${cause.message}` : ''}`, { cause, wanted }));
       }, timeoutMs);
-      /** @type {(() => void) | void} */
-      let cancel;
-      if (this.state.phase === 'closed') return settle(this.state.error);
-      this.#open.add(settle);
-      cancel = make(settle);
-    });
+    }, this.#gone.signal);
+    this.#open.add(settle);
+    try {
+      if (this.state.phase === 'closed') settle(this.state.error);
+      else cancel = make(settle);
+    } catch (error) {
+      settle(/** @type {HerenowError} */ (error));
+    }
+    return promise;
   }
 
   /**
-   * Sends a frame and hears its answer.
-   * @param {object} frame
-   * @param {Settle} settle
-   * @param {IfLost} [ifLost]
-   * @returns {number} its id
+   * Asks for a turn to say something. Without a connection it is nothing: with the next one, all that is
+   * wanted is said.
+   * @param {object} topic
+   * @param {() => Saying[]} make what is to be said when the turn has come
+   * @param {number} [waitMs]
    * @internal
    */
-  ask(frame, settle, ifLost = 'drop') {
-    const id = ++this.#lastId;
-    if (!this.#link.isOpen && ifLost !== 'again') {
-      if (ifLost === 'done') settle(null);
-    } else if (this.#pending.size >= MAX_PENDING) {
-      settle(new HerenowError('too_many_requests', `${MAX_PENDING} requests wait already`));
-    } else {
-      this.#pending.set(id, { frame, settle, ifLost });
-      this.#transmit(id);
-    }
-    return id;
+  post(topic, make, waitMs) {
+    this.#wake();
+    this.#link.post(topic, () => make().map((saying) => {
+      const id = ++this.#lastId;
+      this.#pending.set(id, { ...saying, topic, make });
+      return JSON.stringify({ id, ...saying.frame });
+    }), waitMs);
   }
 
-  /** @param {number} id */
-  #transmit(id) {
-    const pending = this.#pending.get(id);
-    if (pending) this.#link.send(JSON.stringify({ id, ...pending.frame }));
-  }
-
-  /** Whether each connection can have a fresh token. @internal */
-  get isRenewable() {
-    return typeof this.#options.token === 'function';
+  /**
+   * Says a frame on this connection, and hears its answer.
+   * @param {object} frame
+   * @param {Settle} settle without either where the connection ends before
+   * @internal
+   */
+  ask(frame, settle) {
+    if (!this.isOpen) return settle(null);
+    this.post(frame, () => [{ frame, settle, again: () => this.isOpen || settle(null) }]);
   }
 
   /** What the next connection needs. @returns {Promise<{url: string, protocols: string[]}>} @internal */
   async dial() {
-    const url = new URL(this.#url);
-    const protocols = ['herenow.v1'];
+    const url = this.#url = address(this.#url);
     // A guest's name is made up by the broker, and stays the same on the next connection.
-    const { token, user = this.me } = this.#options;
-    if (token !== undefined) protocols.push(`bearer.${await this.#freshToken()}`);
-    else if (user) url.searchParams.set('user', user);
-    return { url: url.href, protocols };
-  }
-
-  /** @returns {Promise<string>} */
-  async #freshToken() {
-    const { token } = this.#options;
-    try {
-      const fresh = typeof token === 'function' ? await token() : /** @type {string} */ (token);
-      this.#expiresAt = expiry(fresh);
-      return fresh;
-    } catch (cause) {
-      throw new HerenowError('token_failed', `options.token failed: ${cause}`, { cause });
-    }
-  }
-
-  #scheduleRenewal() {
-    clearTimeout(this.#renewal);
-    if (this.#expiresAt === null || !this.isRenewable) return;
-    const lifeMs = this.#expiresAt - this.now();
-    const waitMs = lifeMs - Math.min(RENEW_AHEAD_MS, lifeMs / 3);
-    this.#renewal = setTimeout(() => this.#renew(), Math.min(waitMs, MAX_TIMER_MS));
-  }
-
-  /** Goes on with a fresh token on the same connection. */
-  async #renew() {
-    try {
-      const token = await this.#freshToken();
-      this.ask({ type: 'auth', token }, (error, answer) => {
-        if (error) return this.emit('error', error);
-        if (answer) this.sight = answer.sight;
-        this.#scheduleRenewal();
-      });
-    } catch (error) {
-      // The broker ends the connection in time, and then the next one asks for a token again.
-      this.emit('error', /** @type {HerenowError} */ (error));
-    }
+    const { token, user = this.me || guest.recall(url) } = this.#options;
+    if (token !== undefined) return { url, protocols: ['herenow.v1', `bearer.${await this.#credentials.take()}`] };
+    return { url: user ? withUser(url, user) : url, protocols: ['herenow.v1'] };
   }
 
   /** @param {State} state @internal */
@@ -316,24 +325,25 @@ export class Client extends Emitter {
 
   /** @param {any} welcome @internal */
   onOpen(welcome) {
+    const { token, user } = this.#options;
     this.#reached = true;
     this.welcome = welcome;
     this.sight = welcome.sight;
     this.#clockOffsetMs = welcome.now - Date.now();
-    this.#scheduleRenewal();
-    const unanswered = [...this.#pending.keys()];
+    if (token === undefined && !user) guest.keep(`${this.#url}`, this.me);
+    this.#credentials.accepted();
     for (const channel of this.#channels.values()) channel.restore();
     this.#users.restore();
-    for (const id of unanswered) this.#transmit(id);
+    this.#requests.say();
   }
 
   /** @internal */
   onLost() {
-    clearTimeout(this.#renewal);
-    for (const [id, { settle, ifLost }] of this.#pending) {
-      if (ifLost !== 'again') this.#pending.delete(id);
-      if (ifLost === 'done') settle(null);
-    }
+    this.#credentials.lost();
+    const asked = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { again } of asked) again?.();
+    this.#users.interrupted();
     for (const channel of this.#channels.values()) channel.interrupted();
   }
 
@@ -365,20 +375,20 @@ export class Client extends Emitter {
     const { id, code, message, retryAfterMs = 1_000 } = frame;
     const error = code ? new HerenowError(code, message, frame) : null;
     const pending = this.#pending.get(id);
+    this.#pending.delete(id);
     if (pending && code === 'rate_limited') {
-      setTimeout(() => this.#transmit(id), retryAfterMs);
+      pending.again?.();
+      this.post(pending.topic, pending.make, retryAfterMs);
     } else if (pending) {
-      this.#pending.delete(id);
       pending.settle(error, frame);
     } else if (error && code === 'token_expired') {
-      if (this.isRenewable) this.#renew();
-      else this.emit('error', error);
+      if (!this.#credentials.warned()) this.emit('error', error);
     }
   }
 
   /** @param {HerenowError} error */
   #rejectAll(error) {
-    this.#pending.clear();
+    this.#requests.clear();
     for (const channel of this.#channels.values()) channel.ended();
     for (const settle of [...this.#open]) settle(error);
   }
@@ -401,16 +411,4 @@ export class Client extends Emitter {
       for (const channel of this.#channels.values()) channel.visibilityChanged();
     }, options);
   }
-}
-
-/** @param {string | URL} url @returns {URL} */
-function address(url) {
-  try {
-    const full = new URL(url, globalThis.location?.href);
-    full.protocol = full.protocol.replace('http', 'ws');
-    full.hash = '';
-    if (full.pathname === '/') full.pathname = '/ws';
-    if (full.protocol.startsWith('ws')) return full;
-  } catch {} // told below
-  throw new HerenowError('invalid_url', `${url} is not like wss://HOST/ws`);
 }

@@ -1,12 +1,19 @@
+import { bind } from './bound.js';
+
 /**
- * Listeners by the name of an event. A listener that throws keeps no other from hearing: its error
- * is thrown on its own, where the page's error handling sees it.
+ * Listeners by the name of an event. One that is given twice hears twice, and each removal takes one of
+ * the two. A listener that throws keeps no other from hearing: its error is thrown on its own, where the
+ * page's error handling sees it.
  *
  * @template {Record<string, any>} Events the argument of each event by its name
  */
 export class Emitter {
-  /** @type {Map<keyof Events, Set<(argument: any) => void>>} */
+  /** Lists are never changed, so who is told meanwhile is told. @type {Map<keyof Events, {listener: (argument: any) => void}[]>} */
   #listeners = new Map();
+
+  constructor() {
+    bind(this);
+  }
 
   /**
    * @template {keyof Events} Name
@@ -15,18 +22,19 @@ export class Emitter {
    * @returns {() => void} ends it
    */
   on(name, listener) {
-    const listeners = this.#listeners.get(name) ?? new Set();
-    this.#listeners.set(name, listeners.add(listener));
-    return () => this.off(name, listener);
+    const mine = { listener };
+    this.#listeners.set(name, [...this.#of(name), mine]);
+    return () => this.#without(name, mine);
   }
 
   /**
+   * Ends a listener; of one that was given several times, the last.
    * @template {keyof Events} Name
    * @param {Name} name
    * @param {(argument: Events[Name]) => void} listener
    */
   off(name, listener) {
-    this.#listeners.get(name)?.delete(listener);
+    this.#without(name, this.#of(name).filter((each) => each.listener === listener).pop());
   }
 
   /**
@@ -37,7 +45,17 @@ export class Emitter {
    * @internal
    */
   emit(name, argument) {
-    for (const listener of [...(this.#listeners.get(name) ?? [])]) call(listener, argument);
+    for (const { listener } of this.#of(name)) call(listener, argument);
+  }
+
+  /** @param {keyof Events} name */
+  #of(name) {
+    return this.#listeners.get(name) ?? [];
+  }
+
+  /** @param {keyof Events} name @param {object} [gone] */
+  #without(name, gone) {
+    this.#listeners.set(name, this.#of(name).filter((each) => each !== gone));
   }
 }
 

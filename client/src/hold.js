@@ -3,22 +3,22 @@
  * for all of them. The bindings to frameworks stand on this.
  */
 
-/** @typedef {import('./client.js').Client} Client */
-/** @typedef {import('./channel.js').Channel} Channel */
-/** @typedef {import('./channel.js').JoinOptions} JoinOptions */
+/** @typedef {import('./client.js').Client<any>} Client */
+/** @typedef {import('./channel.js').Channel<any, any>} Channel */
+/** @template {object} [A=any] @typedef {import('./channel.js').JoinOptions<A>} JoinOptions */
 /** @typedef {import('./error.js').HerenowError} HerenowError */
-/** @typedef {import('./replica.js').Attributes} Attributes */
-/** @typedef {import('./replica.js').Member} Member */
+/** @typedef {import('./replica.js').Member<any, any>} Member */
 
 /**
  * What a component wants of a channel: JSON throughout, so a new object that says the same is the same.
+ * @template {object} [A=any]
  * @typedef {object} Wish
  * @property {'auto' | 'events' | 'count' | null} [level] how much to watch; null: not at all; `auto` if absent
- * @property {boolean | Attributes} [join] whether to be a member, or with which attributes. When they
+ * @property {boolean | A} [join] whether to be a member, or with which attributes. When they
  *   change they replace what the member carries.
- *
- * @typedef {Wish & JoinOptions} ChannelOptions
  */
+
+/** @template {object} [A=any] @typedef {Wish<A> & JoinOptions<A>} ChannelOptions */
 
 /**
  * What the components of a page want of one channel, and what was last said of it.
@@ -75,7 +75,7 @@ export function hold(here, room, wish) {
 
 /**
  * Watches users, and hears whenever a status changes.
- * @param {import('./user.js').User[]} users
+ * @param {import('./user.js').User<any>[]} users
  * @param {() => void} notify
  * @returns {() => void} ends it
  */

@@ -4,39 +4,48 @@
  */
 
 import { HerenowError } from './error.js';
+import { Outbox } from './outbox.js';
+import { isHidden } from './page.js';
 
 /** A connection that lasted this long was a good one: the next failure is a first failure. */
 const STEADY_MS = 10_000;
 /** A broker that says nothing for this long, when asked, is gone. Browsers hide pings from pages. */
 const ANSWER_MS = 10_000;
-/** The same where something happened that makes it likely: the network changed, the page was asleep. */
+/** The same while somebody looks, or where the network changed or the page was asleep. */
 const PROBE_MS = 4_000;
+/** While somebody looks, a connection that was silent for so long is asked for a sign of life. */
+const SILENCE_MS = 10_000;
 /** With an `id`, since the answer proves that the connection carries both ways. */
 const HEARTBEAT = '{"type":"heartbeat","id":"hb"}';
 /** Close codes that say: this client is wrong, and coming back will not mend it. */
 const OUR_FAULT = [1002, 1003, 1007, 1009, 4008];
 const TOKEN_EXPIRED = 4102;
+/** For so long a goodbye may take. */
+const GOODBYE_MS = 500;
 /** No wait between two attempts is longer, unless the page wants it otherwise. */
 export const MAX_RETRY_MS = 30_000;
+/** The same while somebody looks. */
+const LOOKED_AT_RETRY_MS = 10_000;
 /** The code with which we close what we come back to: a loss, so that the grace of our joins begins. */
 export const BACK_SOON = 4200;
 
 /**
+ * - `idle`: not dialled yet: nothing is wanted so far, or the page is not shown
  * - `connecting`: dialling, no welcome yet
  * - `open`: welcomed
- * - `waiting`: lost; `retryAt`, by `Date.now()`, says when the next attempt begins
+ * - `waiting`: lost; `retryAt`, by `Date.now()`, says when the next attempt begins. Without an `error` the
+ *   page was left, and may come back.
  * - `closed`: by us (`error.code` is `closed`), or by a broker that said not to come back
- * @typedef {{phase: 'connecting', error?: undefined} | {phase: 'open', error?: undefined}
- *   | {phase: 'waiting', retryAt: number, error: HerenowError}
+ * @typedef {{phase: 'idle', error?: undefined} | {phase: 'connecting', error?: undefined} | {phase: 'open', error?: undefined}
+ *   | {phase: 'waiting', retryAt: number, error?: HerenowError}
  *   | {phase: 'closed', error: HerenowError}} State
  */
 
 /**
  * @typedef {object} Host whose link it is
  * @property {() => Promise<{url: string, protocols: string[]}>} dial what the next connection needs
- * @property {boolean} isRenewable whether `dial` brings a fresh token each time
  * @property {(state: State) => void} onState
- * @property {(welcome: any) => void} onOpen
+ * @property {(welcome: any) => void} onOpen before `onState`, so that who hears of it knows who we are
  * @property {() => void} onLost
  * @property {(frame: any) => void} onFrame everything but `welcome` and what concerns the link alone
  * @property {(direction: 'in' | 'out', text: string) => void} onText every message as it is
@@ -44,7 +53,7 @@ export const BACK_SOON = 4200;
  * @typedef {object} LinkOptions
  * @property {any} [WebSocket] the constructor; the global one if absent
  * @property {number} [firstRetryMs] the first wait is no longer; 1,000 if absent
- * @property {number} [maxRetryMs] no wait is longer; 30,000 if absent
+ * @property {number} [maxRetryMs] no wait is longer; if absent 30,000, or 10,000 while somebody looks
  * @property {() => number} [random] between 0 and 1
  */
 
@@ -60,7 +69,7 @@ export function retryDelay(failures, { firstRetryMs = 1_000, maxRetryMs = MAX_RE
 
 export class Link {
   /** @type {State} */
-  state = { phase: 'connecting' };
+  state = { phase: 'idle' };
   /** @type {any} */
   #socket = null;
   #failures = 0;
@@ -71,12 +80,12 @@ export class Link {
   #refused = null;
   /** @type {Record<string, ReturnType<typeof setTimeout> | undefined>} */
   #timers = {};
-  /** @type {string[]} */
-  #outbox = [];
-  /** Frames that may be sent right now, and when that was so. */
-  #allowance = { left: 0, at: 0 };
-  /** @type {any} what the broker allows */
-  #limits;
+  /** What this connection has to say. @type {Outbox | null} */
+  #outbox = null;
+  /** A heartbeat is sent at least this often. */
+  #intervalMs = 0;
+  /** When the broker said something last. */
+  #heardAt = 0;
   /** Whether there is a connection, or will be if all goes well. */
   #busy = false;
   /** Which attempt this is: what an earlier one still has to say is void. */
@@ -84,14 +93,20 @@ export class Link {
 
   #host;
   #options;
-  #WebSocket;
+  #credentials;
 
-  /** @param {Host} host @param {LinkOptions} options */
-  constructor(host, options) {
+  /** @param {Host} host @param {LinkOptions} options @param {import('./credentials.js').Credentials} credentials */
+  constructor(host, options, credentials) {
     this.#host = host;
     this.#options = options;
-    this.#WebSocket = options.WebSocket ?? globalThis.WebSocket;
-    if (!this.#WebSocket) throw new HerenowError('no_websocket', 'options.WebSocket is needed here');
+    this.#credentials = credentials;
+  }
+
+  /** @throws {HerenowError} `no_websocket` */
+  get WebSocket() {
+    const { WebSocket = globalThis.WebSocket } = this.#options;
+    if (!WebSocket) throw new HerenowError('no_websocket', 'options.WebSocket is needed here');
+    return WebSocket;
   }
 
   get isOpen() {
@@ -115,7 +130,7 @@ export class Link {
    */
   suspend(code) {
     this.#hangUp(code);
-    this.#set({ phase: 'waiting', retryAt: Infinity, error: new HerenowError('unreachable', 'the page was left') });
+    this.#set({ phase: 'waiting', retryAt: Infinity });
   }
 
   /** Says goodbye. @param {HerenowError} error why */
@@ -126,31 +141,24 @@ export class Link {
 
   /** @param {string} text @returns {boolean} false without a connection */
   send(text) {
-    if (!this.isOpen) return false;
-    this.#outbox.push(text);
-    this.#flush();
-    return true;
+    this.post({}, () => [text]);
+    return this.isOpen;
   }
 
-  /** No faster than the broker allows, so that it never has to refuse, and in order. */
-  #flush() {
-    clearTimeout(this.#timers.flush);
-    // Pongs count too, and the broker's clock is not ours: stay a little below.
-    const [perMs, burst] = [this.#limits.framesPerSecond * 0.9e-3, this.#limits.framesBurst * 0.9];
-    const at = performance.now();
-    let left = Math.min(burst, this.#allowance.left + (at - this.#allowance.at) * perMs);
-    while (this.#outbox.length && left >= 1) {
-      left -= 1;
-      const text = /** @type {string} */ (this.#outbox.shift());
-      this.#socket.send(text);
-      this.#host.onText('out', text);
-    }
-    this.#allowance = { left, at };
-    if (this.#outbox.length) this.#timers.flush = setTimeout(() => this.#flush(), 1 / perMs);
+  /**
+   * Asks for a turn to say something, on this connection.
+   * @param {unknown} topic
+   * @param {import('./outbox.js').Make} make
+   * @param {number} [waitMs]
+   */
+  post(topic, make, waitMs) {
+    this.#outbox?.post(topic, make, waitMs);
   }
 
   async #dial() {
     this.#hangUp(BACK_SOON);
+    const { waitMs } = this.#credentials;
+    if (waitMs > 0 && this.state.error) return this.#wait(waitMs, this.state.error);
     const attempt = this.#attempt;
     this.#goaway = this.#refused = null;
     this.#busy = true;
@@ -159,7 +167,7 @@ export class Link {
     try {
       const { url, protocols } = await this.#host.dial();
       if (attempt !== this.#attempt) return;
-      const socket = new this.#WebSocket(url, protocols);
+      const socket = new this.WebSocket(url, protocols);
       this.#socket = socket;
       socket.onmessage = (/** @type {any} */ { data }) => this.#hear(data);
       socket.onclose = (/** @type {any} */ { code, reason }) => this.#lost(code, reason);
@@ -167,15 +175,17 @@ export class Link {
     } catch (error) {
       if (attempt !== this.#attempt) return;
       this.#hangUp();
-      // The address is well-formed: what a WebSocket can't have in it is the token.
-      const code = /** @type {any} */ (error).name === 'SyntaxError' ? 'token_failed' : 'unreachable';
-      this.#retryLater(error instanceof HerenowError ? error : new HerenowError(code, String(error), { cause: error }));
+      const told = error instanceof HerenowError ? error : new HerenowError('unreachable', `${error}`, { cause: error });
+      // No other attempt mends it that there is no such address, or no WebSocket.
+      if (/token|unreach/.test(told.code)) this.#retryLater(told);
+      else this.close(told);
     }
   }
 
   /** @param {unknown} text */
   #hear(text) {
     if (typeof text !== 'string') return;
+    this.#heardAt = performance.now();
     clearTimeout(this.#timers.answer);
     this.#timers.answer = undefined;
     this.#host.onText('in', text);
@@ -187,7 +197,7 @@ export class Link {
         if (frame.id === 'hb') return;
         if (!this.isOpen || frame.code === 'token_expired') this.#refused = frame;
         break;
-      case 'heartbeatDue': return this.#beat(ANSWER_MS);
+      case 'heartbeatDue': return this.#beat();
       case 'goaway': this.#goaway = frame;
     }
     if (frame && this.isOpen) this.#host.onFrame(frame);
@@ -200,18 +210,40 @@ export class Link {
         'unsupported_protocol', `this client needs herenow protocol 1, not ${frame?.protocol ?? 'something else'}`,
       ));
     }
-    this.#limits = frame.limits;
-    this.#allowance = { left: Infinity, at: 0 };
+    const socket = this.#socket;
+    this.#outbox = new Outbox(frame.limits, (text) => {
+      socket.send(text);
+      this.#host.onText('out', text);
+    });
     this.#openedAt = performance.now();
-    this.#timers.beat = setInterval(() => this.#beat(ANSWER_MS), frame.heartbeat.intervalMs);
-    this.#set({ phase: 'open' });
+    this.#intervalMs = frame.heartbeat.intervalMs;
+    this.#rest();
+    this.#listen(SILENCE_MS);
+    this.state = { phase: 'open' };
     this.#host.onOpen(frame);
+    if (this.isOpen) this.#set({ phase: 'open' });
   }
 
-  /** @param {number} patienceMs */
-  #beat(patienceMs) {
+  #beat(patienceMs = isHidden() ? ANSWER_MS : PROBE_MS) {
     this.send(HEARTBEAT);
     this.#expectAnswer(patienceMs);
+    this.#rest();
+  }
+
+  /** Until the next heartbeat. */
+  #rest() {
+    clearTimeout(this.#timers.beat);
+    this.#timers.beat = setTimeout(() => this.#beat(), this.#intervalMs);
+  }
+
+  /** A connection that is dead on one side says nothing. @param {number} inMs */
+  #listen(inMs) {
+    this.#timers.silence = setTimeout(() => {
+      const silentMs = performance.now() - this.#heardAt;
+      const isLong = silentMs >= SILENCE_MS;
+      if (isLong && !isHidden()) this.#beat();
+      this.#listen(isLong ? SILENCE_MS : SILENCE_MS - silentMs);
+    }, inMs);
   }
 
   /** @param {number} patienceMs */
@@ -225,9 +257,8 @@ export class Link {
     if (this.isOpen && performance.now() - this.#openedAt >= STEADY_MS) this.#failures = 0;
     const error = this.#why(code, reason);
     this.#hangUp(BACK_SOON);
-    const forGood = OUR_FAULT.includes(code) || (code >= 4000 && code < 4100)
-      || (code === TOKEN_EXPIRED && !this.#host.isRenewable);
-    if (forGood) this.close(error);
+    const isRefused = code === TOKEN_EXPIRED || (code >= 4000 && code < 4100);
+    if (OUR_FAULT.includes(code) || (isRefused && !this.#credentials.canMend(code))) this.close(error);
     else this.#retryLater(error);
   }
 
@@ -243,9 +274,17 @@ export class Link {
 
   /** @param {HerenowError} error */
   #retryLater(error) {
-    // A broker that goes has spread its clients over this time already: no jitter, no growth.
+    // A broker that goes has spread its clients over this time already: no jitter, no growth. When a
+    // token begins is of no use: the next is another.
     const waitMs = this.#goaway?.reconnectInMs
-      ?? Math.max(error.retryAfterMs ?? 0, retryDelay(this.#failures++, this.#options));
+      ?? Math.max(error.field === 'token' ? 0 : error.retryAfterMs ?? 0, this.#credentials.waitMs, retryDelay(this.#failures++, {
+        ...this.#options, maxRetryMs: this.#options.maxRetryMs ?? (isHidden() ? MAX_RETRY_MS : LOOKED_AT_RETRY_MS),
+      }));
+    this.#wait(waitMs, error);
+  }
+
+  /** @param {number} waitMs @param {HerenowError} error why */
+  #wait(waitMs, error) {
     this.#timers.retry = setTimeout(() => this.#dial(), waitMs);
     this.#set({ phase: 'waiting', retryAt: Date.now() + waitMs, error });
   }
@@ -254,7 +293,8 @@ export class Link {
   #hangUp(code) {
     for (const timer of Object.values(this.#timers)) clearTimeout(timer);
     this.#timers = {};
-    this.#outbox = [];
+    this.#outbox?.close();
+    this.#outbox = null;
     this.#busy = false;
     this.#attempt += 1;
     const socket = this.#socket;
@@ -262,6 +302,8 @@ export class Link {
     this.#socket = null;
     socket.onmessage = socket.onclose = null;
     socket.close(code);
+    // In Node.js the other side, if it is gone, would keep the process for half a minute.
+    if (socket.terminate) setTimeout(() => socket.terminate(), GOODBYE_MS);
   }
 
   /** @param {State} state */

@@ -11,6 +11,7 @@
  * What maps to what, and what differs, is in the README.
  */
 
+import { quietly } from './promise.js';
 import { Session } from './session.js';
 
 /** @typedef {import('./channel.js').Channel} Channel */
@@ -54,12 +55,12 @@ export function close() {
 }
 
 /** @param {{channel: string}} arg @returns {Promise<void>} */
-export async function joinPresenceChannel({ channel }) {
+export function joinPresenceChannel({ channel }) {
   return session.inTurn(channel, (room) => room.join());
 }
 
 /** @param {{channel: string}} arg @returns {Promise<void>} */
-export async function leavePresenceChannel({ channel }) {
+export function leavePresenceChannel({ channel }) {
   return session.inTurn(channel, (room) => room.leave());
 }
 
@@ -69,7 +70,7 @@ export async function leavePresenceChannel({ channel }) {
  * @param {PresenceListenerFn} listener
  * @returns {Promise<void>} kept once every event from there on will be heard
  */
-export async function addPresenceListener({ channel }, listener) {
+export function addPresenceListener({ channel }, listener) {
   return session.inTurn(channel, async (room) => {
     const listeners = listening.get(room) ?? new Map();
     listening.set(room, listeners);
@@ -89,7 +90,7 @@ export async function addPresenceListener({ channel }, listener) {
  * @param {PresenceListenerFn} listener
  * @returns {Promise<void>}
  */
-export async function removePresenceListener({ channel }, listener) {
+export function removePresenceListener({ channel }, listener) {
   return session.inTurn(channel, async (room) => {
     const listeners = listening.get(room);
     if (listeners && forget(listeners, listener) && !listeners.size) await room.unsubscribe();
@@ -97,8 +98,8 @@ export async function removePresenceListener({ channel }, listener) {
 }
 
 /** @param {{userProfileId: string}} arg @returns {Promise<{channels: string[]}>} */
-export async function getPresenceUserChannels({ userProfileId }) {
-  return { channels: await session.client.getChannels(userProfileId) };
+export function getPresenceUserChannels({ userProfileId }) {
+  return quietly((async () => ({ channels: await session.client.getChannels(userProfileId) }))());
 }
 
 /**
@@ -106,9 +107,9 @@ export async function getPresenceUserChannels({ userProfileId }) {
  * @param {{channel: string}} arg
  * @returns {Promise<{channelUsers: PresenceChannelUser[]}>}
  */
-export async function getPresenceChannelUsers({ channel }) {
-  return session.inTurn(channel, async (room) => {
-    const limit = session.client.welcome?.limits.list;
+export function getPresenceChannelUsers({ channel }) {
+  return session.inTurn(channel, async (room, { welcome }) => {
+    const limit = welcome?.limits.list;
     /** @type {PresenceChannelUser[]} */
     const channelUsers = [];
     /** @type {number | undefined} */
@@ -129,7 +130,7 @@ export async function getPresenceChannelUsers({ channel }) {
  * @param {{channel: string, attributes: PresenceAttributes}} arg
  * @returns {Promise<PresenceAttributes>} the same
  */
-export async function setPresenceUserAttributes({ channel, attributes }) {
+export function setPresenceUserAttributes({ channel, attributes }) {
   return session.inTurn(channel, async (room) => {
     await room.setAttributes(attributes, { replace: true });
     return attributes;
@@ -137,7 +138,7 @@ export async function setPresenceUserAttributes({ channel, attributes }) {
 }
 
 /** @param {{userProfileId: string, channel: string}} arg @returns {Promise<PresenceAttributes>} */
-export async function getPresenceUserAttributes({ userProfileId, channel }) {
+export function getPresenceUserAttributes({ userProfileId, channel }) {
   return session.inTurn(channel, async (room) => texts(await room.getAttributes(userProfileId)));
 }
 

@@ -21,17 +21,26 @@ import {
 import { CONNECTING, hold, NOBODY, othersOf, roomOf, watchAll } from './hold.js';
 import { connect } from './index.js';
 
-/** @typedef {import('./client.js').Client} Client */
-/** @typedef {import('./channel.js').Channel} Channel */
-/** @typedef {import('./hold.js').ChannelOptions} ChannelOptions */
 /** @typedef {import('./error.js').HerenowError} HerenowError */
 /** @typedef {import('./link.js').State} State */
-/** @typedef {import('./replica.js').Member} Member */
-/** @typedef {import('./user.js').Status} Status */
+/** @typedef {import('./replica.js').Attributes} Attributes */
+/** @typedef {import('./shapes.js').Shape} Shape */
+/** @template {Shape} [T=any] @typedef {import('./client.js').Client<T>} Client */
+/** @template {Shape} T @typedef {import('./shapes.js').AttributesOf<T>} AttributesOf */
+/** @template {Shape} T @typedef {import('./shapes.js').InfoOf<T>} InfoOf */
+/** @template {object} [A=any] @template {object} [I=any] @typedef {import('./channel.js').Channel<A, I>} Channel */
+/** @template {object} [A=any] @typedef {import('./hold.js').Wish<A>} Wish */
+/** @template {object} [A=any] @typedef {import('./hold.js').ChannelOptions<A>} ChannelOptions */
+/** @template {object} [A=any] @template {object} [I=any] @typedef {import('./replica.js').Member<A, I>} Member */
+/** @template {object} [I=any] @typedef {import('./user.js').Status<I>} Status */
+
+/** What a client was told of its types. @template Here @typedef {NonNullable<Here> extends Client<infer T> ? T : Shape} ShapeOf */
+/** @template Wanted @typedef {Wanted extends null | undefined ? null : never} NullIfAbsent */
 
 /**
+ * The events of a channel, or of a client.
  * @template Target
- * @typedef {Target extends Channel ? import('./channel.js').Events : import('./client.js').Events} EventsOf
+ * @typedef {Target extends Channel<infer A, infer I> ? import('./channel.js').Events<A, I> : import('./client.js').Events} EventsOf
  */
 
 /**
@@ -81,7 +90,11 @@ export function HerenowProvider({ client, url, children, ...options }) {
   return createElement(Herenow.Provider, { value: client ?? made }, children);
 }
 
-/** The client of the `HerenowProvider` above; null on a server, and before the page is alive. @returns {Client | null} */
+/**
+ * The client of the `HerenowProvider` above; null on a server, and before the page is alive.
+ * @template {Shape} [T=Shape] as in `connect`
+ * @returns {Client<T> | null}
+ */
 export function useHerenow() {
   const here = useContext(Herenow);
   if (here === undefined) throw new Error('useHerenow needs a HerenowProvider above it');
@@ -94,12 +107,12 @@ export function useHerenow() {
  * What is refused is told by `useError`, and by the channel's `error`.
  * @template {Client | null | undefined} Here
  * @template {string | null | undefined} Name
+ * @template {object} [A=AttributesOf<ShapeOf<Here>>] what members of this channel carry
  * @param {Here} here
  * @param {Name} name
- * @param {ChannelOptions} [options]
- * @returns {Here extends Client ? Name extends string ? Channel : Channel | null : Channel | null} the same
- *   for the same name; null without a client or a name. The component renders again only by the other
- *   hooks.
+ * @param {ChannelOptions<NoInfer<A>>} [options]
+ * @returns {Channel<A, InfoOf<ShapeOf<Here>>> | NullIfAbsent<Here> | NullIfAbsent<Name>} the same for the
+ *   same name; null without a client or a name. The component renders again only by the other hooks.
  */
 export function useChannel(here, name, options = {}) {
   const room = roomOf(here, name);
@@ -110,9 +123,11 @@ export function useChannel(here, name, options = {}) {
 
 /**
  * The members, newest first.
- * @template [T=readonly Member[]]
- * @param {Channel | null | undefined} room
- * @param {Select<readonly Member[], T>} [select]
+ * @template {object} [A=Attributes]
+ * @template {object} [I=Attributes]
+ * @template [T=readonly Member<A, I>[]]
+ * @param {Channel<A, I> | null | undefined} room
+ * @param {Select<readonly Member<A, I>[], T>} [select]
  * @param {Equal<T>} [equal]
  * @returns {T}
  */
@@ -122,9 +137,11 @@ export function useMembers(room, select, equal) {
 
 /**
  * The members without ourselves, newest first; what we change of ourselves renders nothing.
- * @template [T=readonly Member[]]
- * @param {Channel | null | undefined} room
- * @param {Select<readonly Member[], T>} [select]
+ * @template {object} [A=Attributes]
+ * @template {object} [I=Attributes]
+ * @template [T=readonly Member<A, I>[]]
+ * @param {Channel<A, I> | null | undefined} room
+ * @param {Select<readonly Member<A, I>[], T>} [select]
  * @param {Equal<T>} [equal]
  * @returns {T}
  */
@@ -134,10 +151,12 @@ export function useOthers(room, select, equal) {
 
 /**
  * One member; null if the user is none.
- * @template [T=Member | null]
- * @param {Channel | null | undefined} room
+ * @template {object} [A=Attributes]
+ * @template {object} [I=Attributes]
+ * @template [T=Member<A, I> | null]
+ * @param {Channel<A, I> | null | undefined} room
  * @param {string} user
- * @param {Select<Member | null, T>} [select]
+ * @param {Select<Member<A, I> | null, T>} [select]
  * @param {Equal<T>} [equal]
  * @returns {T}
  */
@@ -147,9 +166,11 @@ export function useMember(room, user, select, equal) {
 
 /**
  * Our own member, as others see it; null if we are none, or do not watch.
- * @template [T=Member | null]
- * @param {Channel | null | undefined} room
- * @param {Select<Member | null, T>} [select]
+ * @template {object} [A=Attributes]
+ * @template {object} [I=Attributes]
+ * @template [T=Member<A, I> | null]
+ * @param {Channel<A, I> | null | undefined} room
+ * @param {Select<Member<A, I> | null, T>} [select]
  * @param {Equal<T>} [equal]
  * @returns {T}
  */
@@ -174,10 +195,11 @@ export function useJoined(room) {
 
 /**
  * A user's status, while the component is there; null until it is known.
- * @template [T=Status | null]
- * @param {Client | null | undefined} here
+ * @template {Shape} [S=Shape]
+ * @template [T=Status<InfoOf<S>> | null]
+ * @param {Client<S> | null | undefined} here
  * @param {string | null | undefined} id
- * @param {Select<Status | null, T>} [select]
+ * @param {Select<Status<InfoOf<S>> | null, T>} [select]
  * @param {Equal<T>} [equal]
  * @returns {T}
  */
@@ -188,10 +210,11 @@ export function useStatus(here, id, select = same, equal) {
 /**
  * The statuses of several users, in the order of the ids, while the component is there; null in place
  * of those that are not known.
- * @template [T=readonly (Status | null)[]]
- * @param {Client | null | undefined} here
+ * @template {Shape} [S=Shape]
+ * @template [T=readonly (Status<InfoOf<S>> | null)[]]
+ * @param {Client<S> | null | undefined} here
  * @param {readonly string[]} ids
- * @param {Select<readonly (Status | null)[], T>} [select]
+ * @param {Select<readonly (Status<InfoOf<S>> | null)[], T>} [select]
  * @param {Equal<T>} [equal]
  * @returns {T}
  */

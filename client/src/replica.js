@@ -5,14 +5,22 @@
  * in; the next replica comes out, and what truly changed for whoever looks at it.
  */
 
+/** What members carry, and tokens say, where nobody told more: any JSON. @typedef {Record<string, any>} Attributes */
+
 /**
- * @typedef {Record<string, unknown>} Attributes
- *
+ * @template {object} [A=Attributes] what members carry
+ * @template {object} [I=Attributes] what their tokens say of them
  * @typedef {object} Member
  * @property {string} user
- * @property {Attributes} [info] what the user's token says
- * @property {Attributes} attributes
+ * @property {I} [info] what the user's token says
+ * @property {A} attributes
  * @property {number | null} joinedAt milliseconds since 1970, by the broker's clock; null if not told
+ */
+
+/**
+ * Why: of a `leave` the first three, of a `timeout` the next three, of `updateAttributes` the last. A
+ * newer broker may know others.
+ * @typedef {'left' | 'closed' | 'kicked' | 'heartbeat' | 'connection' | 'lease' | 'expired' | (string & {})} Reason
  */
 
 /**
@@ -23,7 +31,7 @@
  * @property {string} user
  * @property {Member} [before]
  * @property {Member} [after]
- * @property {string} [reason] the event's own
+ * @property {Reason} [reason] the event's own
  * @property {number} [lastSeen] of a timeout
  * @property {number | null} [at]
  */
@@ -58,12 +66,12 @@ export function count({ told, missing }) {
   return told + missing.size;
 }
 
-/** @param {Replica} replica @returns {Member[]} */
+/** @param {Replica} replica @returns {Member<any, any>[]} */
 export function newestFirst({ members, missing }) {
   return [...missing.values(), ...members.values()].reverse();
 }
 
-/** @param {Replica} replica @param {string} user @returns {Member | undefined} */
+/** @param {Replica} replica @param {string} user @returns {Member<any, any> | undefined} */
 export function find({ members, missing }, user) {
   return members.get(user) ?? missing.get(user);
 }

@@ -12,6 +12,7 @@
  * maps to what, and what differs, is in the README.
  */
 
+import { quietly } from './promise.js';
 import { Session } from './session.js';
 
 /** @typedef {import('./channel.js').Channel} Channel */
@@ -91,13 +92,13 @@ export class AmityRoomPresenceRepository {
   }
 
   /** @returns {Promise<number>} */
-  async getRoomUserCount() {
-    return (await RoomPresenceRepository.getRoomUserCount(this.roomId)).count;
+  getRoomUserCount() {
+    return quietly(RoomPresenceRepository.getRoomUserCount(this.roomId).then(({ count }) => count));
   }
 
   /** @returns {Promise<RoomUser[]>} */
-  async getRoomOnlineUsers() {
-    return (await RoomPresenceRepository.getRoomOnlineUsers(this.roomId)).data;
+  getRoomOnlineUsers() {
+    return quietly(RoomPresenceRepository.getRoomOnlineUsers(this.roomId).then(({ data }) => data));
   }
 }
 

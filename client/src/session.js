@@ -4,6 +4,7 @@
  */
 
 import { connect, HerenowError } from './index.js';
+import { quietly } from './promise.js';
 
 /** @typedef {import('./index.js').Client} Client */
 /** @typedef {import('./index.js').Channel} Channel */
@@ -43,17 +44,27 @@ export class Session {
    * answer, lest calls without a connection time out one after the other.
    * @template T
    * @param {string} name
-   * @param {(channel: Channel) => Promise<T>} act
+   * @param {(channel: Channel, client: Client) => Promise<T>} act
    * @returns {Promise<T>}
    */
-  async inTurn(name, act) {
+  inTurn(name, act) {
+    return quietly(this.#inTurn(name, act));
+  }
+
+  /**
+   * @template T
+   * @param {string} name
+   * @param {(channel: Channel, client: Client) => Promise<T>} act
+   * @returns {Promise<T>}
+   */
+  async #inTurn(name, act) {
     const { client } = this;
     const channel = client.channel(name);
     const last = this.#last.get(channel);
     // Of a facade, the connection is all that can tell what no promise does.
     if (!last) channel.on('error', (error) => client.emit('error', error));
     const myTurn = last && client.promise((settle) => void last.then(() => settle(null))).catch(() => {});
-    const turn = Promise.resolve(myTurn).then(() => act(channel));
+    const turn = Promise.resolve(myTurn).then(() => act(channel, client));
     this.#last.set(channel, turn.catch(() => {}));
     return turn;
   }

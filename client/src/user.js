@@ -1,74 +1,93 @@
 /** Users apart from any channel: who is watched, and what was told of them. */
 
+import { bind } from './bound.js';
 import { call } from './emitter.js';
+
+/** @typedef {import('./replica.js').Attributes} Attributes */
 
 /**
  * The fields of the protocol's `status` frame.
+ * @template {object} [I=Attributes] what tokens say of users
  * @typedef {object} Status
  * @property {string} user
+ * @property {boolean} live whether it is kept up to date: false while there is no connection
  * @property {boolean} online
  * @property {boolean} [invisible] only of ourselves
  * @property {boolean} busy
  * @property {number} [waitTime] minutes
  * @property {string} [text]
- * @property {Record<string, unknown>} [info]
+ * @property {I} [info]
  * @property {number} [lastSeen]
  * @property {number} [createdAt]
  * @property {number} [updatedAt]
  */
 
-/** @typedef {(status: Status) => void} Watcher */
+/** @template {object} [I=Attributes] @typedef {(status: Status<I>) => void} Watcher */
+/** @typedef {{watcher: Watcher<any>, live: boolean}} Watch each call of `watch` is one */
 
 /** Names in one frame: 50 of the longest fit into a message. */
 const BATCH = 50;
 
+/** @template {object} [I=Attributes] */
 export class User {
-  /** What was told last. @type {Status | null} */
+  /** What was told last. @type {Status<I> | null} */
   status = null;
-  /** @type {Set<Watcher>} */
-  #watchers = new Set();
+  /** @type {Set<Watch>} */
+  #watches = new Set();
   #users;
 
   /** @param {Users} users @param {string} id */
   constructor(users, id) {
+    bind(this);
     this.#users = users;
     this.id = id;
   }
 
   /** @internal */
   get isWatched() {
-    return this.#watchers.size > 0;
+    return this.#watches.size > 0;
   }
 
   /**
    * Hears the status as soon as it is known, and again whenever it changes. What is refused is told
    * by the client's `error`.
-   * @param {Watcher} watcher
+   * @param {Watcher<I>} watcher
+   * @param {{live?: boolean}} [options] `live`: also when the connection is lost, and when it is back
    * @returns {() => void} ends it
    */
-  watch(watcher) {
-    if (!this.isWatched) this.#users.begin(this);
+  watch(watcher, { live = false } = {}) {
+    const mine = { watcher, live };
+    const isFirst = !this.isWatched;
+    this.#watches.add(mine);
+    if (isFirst) this.#users.changed(this.id);
     else if (this.status) call(watcher, this.status);
-    this.#watchers.add(watcher);
     return () => {
-      if (this.#watchers.delete(watcher) && !this.isWatched) this.#users.end(this);
+      if (!this.#watches.delete(mine) || this.isWatched) return;
+      this.status = null;
+      this.#users.changed(this.id);
     };
   }
 
-  /** @param {Status} status @internal */
+  /** @param {Status<I>} status @internal */
   told(status) {
     const before = this.status;
     this.status = status;
-    if (before && essence(before) === essence(status)) return;
-    for (const watcher of [...this.#watchers]) call(watcher, status);
+    const isNews = !before || essence(before) !== essence(status);
+    const isOther = isNews || before.live !== status.live;
+    for (const { watcher, live } of [...this.#watches]) if (isNews || live && isOther) call(watcher, status);
+  }
+
+  /** The connection is lost. @internal */
+  interrupted() {
+    if (this.status?.live) this.told({ ...this.status, live: false });
   }
 }
 
 export class Users {
-  /** @type {Map<string, User>} */
+  /** @type {Map<string, User<any>>} */
   #all = new Map();
-  /** Those to ask for at the end of this turn, all in one. @type {Set<string>} */
-  #asking = new Set();
+  /** Whom there is something to say of at the end of this turn, all in one. @type {Set<string>} */
+  #due = new Set();
   #client;
 
   /** @param {import('./client.js').Client} client */
@@ -76,59 +95,62 @@ export class Users {
     this.#client = client;
   }
 
-  /** @param {string} id */
+  /** @param {string} id @returns {User<any>} */
   get(id) {
     const user = this.#all.get(id) ?? new User(this, id);
     this.#all.set(id, user);
     return user;
   }
 
-  /** @param {User} user */
-  begin({ id }) {
-    if (this.#asking.add(id).size === 1) queueMicrotask(() => this.#ask());
-  }
-
-  /** @param {User} user */
-  end(user) {
-    user.status = null;
-    if (!this.#asking.delete(user.id)) this.#client.ask({ type: 'unwatch', users: [user.id] }, () => {});
+  /** Somebody is watched, or not any more. @param {string} id */
+  changed(id) {
+    if (this.#due.add(id).size === 1) queueMicrotask(() => this.#sayAll());
   }
 
   /** On a new connection, all are asked for again. */
   restore() {
-    for (const user of this.#all.values()) if (user.isWatched) this.#asking.add(user.id);
-    this.#ask();
+    for (const [id, { isWatched }] of this.#all) if (isWatched) this.#due.add(id);
+    this.#sayAll();
+  }
+
+  interrupted() {
+    for (const user of this.#all.values()) user.interrupted();
   }
 
   /** @param {any} frame */
   told({ type, ...status }) {
     const user = this.#all.get(status.user);
-    if (user?.isWatched) user.told(status);
+    if (user?.isWatched) user.told({ ...status, live: true });
   }
 
   /** A fresh token does not grant them. @param {string[]} ids */
   removed(ids) {
-    for (const id of ids) this.#watch([id]);
+    for (const id of ids) this.#say([id]);
   }
 
-  #ask() {
-    const ids = [...this.#asking];
-    this.#asking.clear();
-    while (ids.length) this.#watch(ids.splice(0, BATCH));
+  #sayAll() {
+    const ids = [...this.#due];
+    this.#due.clear();
+    while (ids.length) this.#say(ids.splice(0, BATCH));
   }
 
-  /** @param {string[]} users */
-  #watch(users) {
-    this.#client.ask({ type: 'watch', users }, (error) => {
-      if (!error) return;
-      // If one is refused, all are: ask for each, so that only that one is missed.
-      if (users.length > 1) for (const user of users) this.#watch([user]);
-      else this.#client.emit('error', error);
-    });
+  /** Says of each whether it is watched when that may be sent. @param {string[]} ids */
+  #say(ids) {
+    this.#client.post(ids, () => [true, false].flatMap((wanted) => {
+      const users = ids.filter((id) => this.get(id).isWatched === wanted);
+      return users.length ? [{ frame: { type: wanted ? 'watch' : 'unwatch', users }, settle: (error) => this.#answered(users, error) }] : [];
+    }));
+  }
+
+  /** @param {string[]} users @param {import('./error.js').HerenowError | null} error */
+  #answered(users, error) {
+    // If one is refused, all are: ask for each, so that only that one is missed.
+    if (error && users.length > 1) this.removed(users);
+    else if (error) this.#client.emit('error', error);
   }
 }
 
 /** While a user is online it was last seen about now, and that is no news. @param {Status} status */
 function essence(status) {
-  return JSON.stringify(status.online ? { ...status, lastSeen: 0 } : status);
+  return JSON.stringify({ ...status, live: true, lastSeen: status.online ? 0 : status.lastSeen });
 }

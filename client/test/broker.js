@@ -8,7 +8,7 @@ export { startBroker, startWire } from './rig.js';
 
 /** A client that comes back fast. @param {string} url @param {import('../src/client.js').Options} [options] */
 export function client(url, options) {
-  return connect(url, { WebSocket, firstRetryMs: 20, maxRetryMs: 100, ...options });
+  return connect(url, { WebSocket, lazy: false, firstRetryMs: 20, maxRetryMs: 100, ...options });
 }
 
 /** What a channel tells, as short lines. @param {import('../src/channel.js').Channel} channel */

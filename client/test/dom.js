@@ -2,10 +2,10 @@
 
 import { JSDOM } from 'jsdom';
 
-export const { window } = new JSDOM('<main></main>', { pretendToBeVisual: true });
+export const { window } = new JSDOM('<main></main>', { pretendToBeVisual: true, url: 'http://localhost/doc/7' });
 
 const NAMES = [
-  'document', 'navigator', 'requestAnimationFrame', 'Node', 'Element', 'HTMLElement', 'SVGElement', 'Text', 'Comment',
+  'document', 'location', 'navigator', 'FormData', 'requestAnimationFrame', 'Node', 'Element', 'HTMLElement', 'SVGElement', 'Text', 'Comment',
   'DocumentFragment', 'HTMLMediaElement', 'MutationObserver', 'Event', 'CustomEvent', 'MathMLElement', 'ShadowRoot',
 ];
 define('window', window);

@@ -40,6 +40,27 @@ test('a listener ends by what `on` returned or by `off`, even while it is told',
   assert.deepEqual(heard, ['first', 'second']);
 });
 
+test('one listener that is given twice hears twice, and each removal takes its own', () => {
+  const emitter = new Emitter();
+  let heard = 0;
+  const listener = () => { heard += 1; };
+  const [first, second] = [emitter.on('change', listener), emitter.on('change', listener)];
+  emitter.emit('change', null);
+  assert.equal(heard, 2);
+  first();
+  first();
+  emitter.emit('change', null);
+  assert.equal(heard, 3, 'one was removed, however often');
+  second();
+  emitter.emit('change', null);
+  assert.equal(heard, 3);
+  emitter.on('change', listener);
+  emitter.on('change', listener);
+  emitter.off('change', listener);
+  emitter.emit('change', null);
+  assert.equal(heard, 4);
+});
+
 test('what is asked for soon comes once, and can be asked for again', async () => {
   let calls = 0;
   const ask = soon(() => { calls += 1; });

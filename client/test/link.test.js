@@ -54,7 +54,7 @@ describe('against a server that does as it is told', () => {
   function dial(options, ...steps) {
     script = steps;
     dials = 0;
-    const client = connect(url, { WebSocket, user: 'ada', firstRetryMs: 5, maxRetryMs: 20, ...options });
+    const client = connect(url, { WebSocket, lazy: false, user: 'ada', firstRetryMs: 5, maxRetryMs: 20, ...options });
     clients.push(client);
     /** @type {string[]} */
     const errors = [];
@@ -230,12 +230,12 @@ describe('bad input', () => {
   }
 
   test('no WebSocket', { skip: 'WebSocket' in globalThis && 'there is a global one' }, () => {
-    assert.throws(() => connect('ws://127.0.0.1:1/ws'), { code: 'no_websocket' });
+    assert.throws(() => connect('ws://127.0.0.1:1/ws', { lazy: false }), { code: 'no_websocket' });
   });
 
   for (const token of [() => { throw new Error('offline'); }, () => Promise.reject(new Error('offline')), () => 'two words', 'bad token']) {
     test(`a token that is none: ${token}`, async () => {
-      const client = connect('ws://127.0.0.1:1/ws', { WebSocket, token, timeoutMs: 300 });
+      const client = connect('ws://127.0.0.1:1/ws', { WebSocket, lazy: false, token, timeoutMs: 300 });
       const error = await new Promise((resolve) => client.on('error', resolve));
       assert.equal(error.code, 'token_failed');
       assert.equal(client.state.phase, 'waiting', 'tried again later');

@@ -1,55 +1,91 @@
 /** What `npm pack` makes: its contents, and that it works for those who install it. */
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { ENTRIES, SUBPATHS, withEntries } from '../scripts/entries.js';
+import { client, modules, pack, project as install, run } from './pack/install.js';
+import { toolTests } from './pack/tools.js';
+import { typeTests } from './pack/types.js';
 
-const run = promisify(execFile);
-const client = fileURLToPath(new URL('..', import.meta.url));
-const modules = join(client, 'node_modules');
+const PEERS = ['react', '@types/react', 'csstype', 'ws'];
+const manifest = JSON.parse(readFileSync(join(client, 'package.json'), 'utf8'));
+
+/** What `npm pack` made. */
+let packed;
 /** A project that has installed the package, and React. */
 let project;
-/** The paths in the package. */
-let packed;
+let remove;
 
 before(async () => {
-  project = await mkdtemp(join(tmpdir(), 'herenow-pack-'));
-  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', project], { cwd: client });
-  const [{ filename, files }] = JSON.parse(stdout);
-  packed = files.map(({ path }) => path).sort();
-  await mkdir(join(project, 'node_modules/@types'), { recursive: true });
-  await run('tar', ['-xzf', join(project, filename), '-C', project]);
-  await symlink(join(project, 'package'), join(project, 'node_modules/herenow'));
-  for (const name of ['react', '@types/react', 'csstype', 'ws']) await symlink(join(modules, name), join(project, 'node_modules', name));
-  await writeFile(join(project, 'package.json'), '{"type":"module"}');
+  packed = await pack();
+  ({ folder: project, remove } = await install(packed.tarball, { 'package.json': '{"type":"module"}' }, PEERS));
 });
-after(() => rm(project, { recursive: true, force: true }));
+after(async () => {
+  await remove();
+  await packed.remove();
+});
 
-test('it has the sources, their types, a README and the licences, and nothing else', async () => {
+test('it has the sources, what is built from them, a README and the licences, and nothing else', async () => {
   const sources = await readdir(join(client, 'src'));
-  assert.deepEqual(packed, [
+  const types = sources.map((name) => name.replace('.js', '.d.ts'));
+  assert.deepEqual(packed.paths, [
     'LICENSE-APACHE',
     'LICENSE-MIT',
     'README.md',
     'package.json',
-    ...sources.map((name) => `src/${name}`),
-    ...sources.map((name) => `types/${name.replace('.js', '.d.ts')}`),
+    'cjs/package.json',
+    'dist/herenow.js',
+    ...SUBPATHS.map((name) => `${name}/package.json`),
+    ...sources.flatMap((name) => [`src/${name}`, `cjs/${name}`]),
+    ...types.flatMap((name) => [`types/${name}`, `cjs/${name}`]),
   ].sort());
 });
 
-test('it depends on nothing', async () => {
-  const { default: { dependencies, peerDependencies, peerDependenciesMeta } } = await import(
-    join(project, 'package/package.json'), { with: { type: 'json' } }
-  );
-  assert.equal(dependencies, undefined);
-  assert.deepEqual(Object.keys(peerDependencies), ['react']);
-  assert.deepEqual(peerDependenciesMeta, { react: { optional: true } });
+test('package.json names the entries of the list', () => {
+  assert.deepEqual(manifest, withEntries(manifest), 'npm --prefix client run entries');
+  for (const name of Object.keys(ENTRIES)) assert(existsSync(join(client, `src/${name}.js`)), name);
 });
+
+test('it depends on nothing', async () => {
+  const { dependencies, peerDependencies, peerDependenciesMeta } = manifest;
+  assert.equal(dependencies, undefined);
+  assert('react' in peerDependencies);
+  for (const name of Object.keys(peerDependencies)) assert.deepEqual(peerDependenciesMeta[name], { optional: true }, name);
+});
+
+test('whoever finds it in a registry finds its home', () => {
+  const { repository, homepage, keywords } = manifest;
+  const home = repository.url.replace(/^git\+(.*)\.git$/, '$1');
+  assert.match(home, /^https:\/\/\S+$/);
+  assert.equal(repository.directory, 'client');
+  assert(homepage.startsWith(home));
+  assert(keywords.includes('presence'));
+});
+
+test('the links of its README hold outside of the repository', async () => {
+  const text = readFileSync(join(project, 'node_modules/herenow/README.md'), 'utf8');
+  const targets = [...text.matchAll(/\]\(([^)]+)\)/g)].map(([, target]) => target);
+  const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, title]) => anchor(title));
+  const source = manifest.homepage.replace(/\/tree\/.*$/, '/blob/main/');
+  assert(targets.length > 10);
+  for (const target of targets) {
+    if (target.startsWith('#')) assert(headings.includes(target.slice(1)), target);
+    else if (target.startsWith(source)) {
+      const [path, place] = target.slice(source.length).split('#');
+      const there = readFileSync(join(client, '..', path), 'utf8');
+      const places = [...there.matchAll(/^#+ (.*)$/gm)].map(([, title]) => anchor(title));
+      if (place) assert(places.includes(place), target);
+    } else assert.match(target, /^https:\/\//);
+  }
+});
+
+/** As the forge names a heading. @param {string} title */
+function anchor(title) {
+  return title.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-');
+}
 
 test('every entry can be imported', async () => {
   await writeFile(join(project, 'entries.js'), `
@@ -71,6 +107,9 @@ test('every entry has types that a strict consumer can use', async () => {
       .catch(({ stdout, stderr }) => assert.fail(`${way}:\n${stdout}${stderr}`));
   }
 });
+
+toolTests(() => packed.tarball);
+typeTests(() => packed.tarball);
 
 const CONSUMER = `
 import { connect, HerenowError } from 'herenow';

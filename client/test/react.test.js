@@ -287,17 +287,38 @@ test('what was mounted while the broker refused us is said once it does not', as
     here = connect(strict.url, { token: () => ours, WebSocket });
     const out = [];
     here.on('frame', ({ direction, text }) => direction === 'out' && out.push(JSON.parse(text).type));
-    await until(() => here.state.phase === 'closed');
     render(h(Room, { options: { join: true } }));
+    await until(() => here.state.error?.code === 'unauthenticated');
     await quiet();
-    assert.equal(main.textContent, 'stale out 0: ');
+    assert.equal(main.textContent, 'stale joining 0: ', 'it asks for another token');
     ours = token({ sub: 'ada' });
-    here.retry();
     await until(() => main.textContent === 'live in 1: ada');
     assert.deepEqual(out, ['join', 'subscribe']);
   } finally {
     await strict.stop();
   }
+});
+
+test('what was mounted while we were thrown out is said once the page tries again', async () => {
+  here.close();
+  let dials = 0;
+  // The first is refused for good: a kick.
+  function Once(...args) {
+    if (dials++) return new WebSocket(...args);
+    const socket = { close() {} };
+    setTimeout(() => socket.onclose({ code: 4003, reason: '' }));
+    return socket;
+  }
+  here = connect(broker.url, { user: 'ada', WebSocket: Once });
+  const out = [];
+  here.on('frame', ({ direction, text }) => direction === 'out' && out.push(JSON.parse(text).type));
+  await until(() => here.state.phase === 'closed');
+  render(h(Room, { options: { join: true } }));
+  await quiet();
+  assert.equal(main.textContent, 'stale out 0: ');
+  here.retry();
+  await until(() => main.textContent === 'live in 1: ada');
+  assert.deepEqual(out, ['join', 'subscribe']);
 });
 
 test('unmounted before the broker answers, nothing is left behind and nothing is told', async () => {

@@ -37,6 +37,7 @@ after(async () => {
 const EXAMPLES = [
   { name: 'the ten lines', marker: 'fetchToken', prints: /^ada is here$/m },
   { name: 'Node.js', marker: "'ws'", prints: /^0$/m },
+  { name: 'testing', marker: 'fakeBroker', prints: /^1 forbidden$/m },
   { name: 'LiveLike', marker: 'joinPresenceChannel', prints: /^join ada \{\}\nupdateAttributes ada \{ mood: 'happy' \}$/m },
   { name: 'social.plus', marker: 'startHeartbeat', behind: 'console.log(count, users[0].userId);', prints: /^1 ada$/m },
 ];
@@ -77,7 +78,7 @@ test('React: what it imports is there', async () => {
 });
 
 test('every function and hook is in the README', async () => {
-  for (const entry of ['index', 'livelike', 'rooms', 'react']) {
+  for (const entry of ['index', 'livelike', 'rooms', 'react', 'svelte', 'testing', 'vue']) {
     for (const name of Object.keys(await import(`../src/${entry}.js`))) {
       assert.match(readme, new RegExp(`\\b${name}\\b`), `${entry}: ${name}`);
     }

@@ -11,7 +11,7 @@ const { broker, channel, user } = await session();
 document.querySelector('#me').textContent = user;
 
 // The broker serves the client library; with a bundler it is the package `herenow`.
-const { connect } = await import(`${broker}/client/index.js`);
+const { connect } = await import(`${broker}/client/herenow.js`);
 const here = connect(`${broker}/ws`, { token: async () => (await session()).token });
 here.on('error', (error) => {
   document.querySelector('#problem').textContent = error.message;

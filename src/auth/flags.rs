@@ -130,3 +130,19 @@ impl IdentityFlags {
         self.api_keys = find(API_KEYS_VARIABLE);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_secret_is_taken_from_its_own_variable() {
+        let mut flags = IdentityFlags::default();
+        flags.take_secrets(|variable| Some(Secret::new(variable.as_bytes())));
+        let taken = [&flags.tokens.jwt_secret, &flags.api_keys];
+        let taken = taken.map(|secret| secret.as_ref().unwrap().expose());
+        assert_eq!(taken, [&b"HERENOW_JWT_SECRET"[..], b"HERENOW_API_KEYS"]);
+        flags.take_secrets(|_| None);
+        assert_eq!((flags.tokens.jwt_secret, flags.api_keys), (None, None));
+    }
+}

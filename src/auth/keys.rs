@@ -64,12 +64,6 @@ impl ApiKey {
         &self.name
     }
 
-    /// What it may do.
-    #[must_use]
-    pub fn rights(&self) -> &[KeyRight] {
-        &self.rights
-    }
-
     /// Whether it has this right.
     ///
     /// # Errors
@@ -140,12 +134,6 @@ impl ApiKeys {
             found.conditional_assign(&number, key.fingerprint.ct_eq(&given));
         }
         self.0.get(usize::try_from(found).ok()?.checked_sub(1)?)
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 
@@ -235,6 +223,8 @@ mod tests {
         let key = |fields: &str| format!("[[key]]\n{fields}\n");
         let good = "name = \"a\"\nsecret = \"tellnobody-tellnobody\"\nrights = [\"read\"]";
         assert!(ApiKeys::parse(&key(good)).is_ok());
+        let longest = good.replace("\"a\"", &format!("\"{}\"", "a".repeat(MAX_API_KEY_NAME_BYTES)));
+        assert!(ApiKeys::parse(&key(&longest)).is_ok());
         let long = format!("\"{}\"", "tellnobody".repeat(26));
         let with = |from: &str, to: &str| {
             assert!(good.contains(from), "{from}");

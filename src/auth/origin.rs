@@ -305,6 +305,7 @@ mod tests {
             ("https://me@example.com", "host"),
             ("https://example.com:99999", "host"),
             ("https://example.com:", "host"),
+            ("https://example.com:+80", "host"),
             ("https://caf\u{e9}.example", "host"),
             ("https://[::1", "host"),
             ("", "scheme"),

@@ -199,7 +199,7 @@ fn jwk(algorithm: Algorithm, kid: Option<&str>) -> Value {
 fn of_set(keys: &[Value]) -> Result<(Verifier, Vec<String>), String> {
     let set = json!({ "keys": keys }).to_string();
     let (keys, left_out) = VerifyingKey::from_jwks(set.as_bytes())?;
-    Ok((Verifier::new(Keys::Set(keys), None, None), left_out))
+    Ok((Verifier::new(Keys::Set(keys), None, None, LEEWAY), left_out))
 }
 
 #[test]
@@ -260,6 +260,7 @@ fn what_no_token_is_signed_with_is_left_out_of_a_set() {
         (with(Algorithm::RS256, "n", json!("c2hvcnQ")), "2048"),
         (with(Algorithm::ES256, "crv", json!("P-384")), "must be of"),
         (with(Algorithm::ES256, "alg", json!("HS256")), "ES256"),
+        (with(Algorithm::EdDSA, "crv", json!("P-256")), "must be of"),
         (with(Algorithm::EdDSA, "x", json!("c2hvcnQ")), "Ed25519"),
         (with(Algorithm::EdDSA, "x", json!("!")), "damaged"),
         (with(Algorithm::HS256, "k", json!("c2hvcnQ")), "32 bytes"),
@@ -400,8 +401,8 @@ fn a_refusal_for_times_tells_by_how_much_the_clocks_differ() {
 fn audience_and_issuer_count_where_they_are_set() {
     accepted(&ada_with(json!({ "iss": "anyone" })));
     let key = || Keys::One(VerifyingKey::from_secret(&Secret::new(SECRET.as_bytes())).unwrap());
-    let audience = Verifier::new(key(), Some("here".into()), None);
-    let issuer = Verifier::new(key(), None, Some("here".into()));
+    let audience = Verifier::new(key(), Some("here".into()), None, LEEWAY);
+    let issuer = Verifier::new(key(), None, Some("here".into()), LEEWAY);
     for (verifier, claim) in [(&audience, "aud"), (&issuer, "iss")] {
         // An audience may be several, and an issuer is one (RFC 7519, section 4.1).
         for (value, good) in [(json!("here"), true), (json!(["there", "here"]), claim == "aud")] {
@@ -483,6 +484,19 @@ fn a_token_s_claims_become_what_it_grants() {
 }
 
 #[test]
+fn a_caller_is_known_by_its_token_as_long_as_that_lasts() {
+    let access = accepted(&ada_with(json!({ "info": { "name": "Ada" } })));
+    let ada = user("ada");
+    let caller = Caller::User { user: &ada, access: Some(&access) };
+    assert_eq!(caller.info().map(|info| info.as_str()), Some(r#"{"name":"Ada"}"#));
+    assert_eq!(caller.expires_unix_ms(), Some(access.expires_unix_ms()));
+    assert!(access.expires_unix_ms() > NOW.unix_ms);
+    for caller in [Caller::User { user: &ada, access: None }, Caller::Anyone(Some(&ada))] {
+        assert!(caller.info().is_none() && caller.expires_unix_ms().is_none());
+    }
+}
+
+#[test]
 fn grants_that_make_no_sense_are_refused() {
     let many: Vec<_> = (0..65).map(|n| format!("room-{n}")).collect();
     let grants =
@@ -543,7 +557,7 @@ fn key_file(name: &str) -> PathBuf {
 #[test]
 fn without_tokens_it_is_open_and_verifies_none() {
     let auth = flags(|_| {}).unwrap();
-    assert!(auth.is_open() && auth.keys().is_empty());
+    assert!(auth.is_open() && auth.keys().find("tellnobody-tellnobody").is_none());
     let refusal = auth.verify_token(&token(&ada()), NOW).unwrap_err();
     assert_eq!((refusal.code, refusal.field), (ErrorCode::Unauthenticated, Some("token")));
 }

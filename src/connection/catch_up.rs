@@ -36,6 +36,10 @@ impl Client {
         if sending.resume() != Sweep::Done {
             return CaughtUp::ForNow;
         }
+        if self.desk.hub().backlog().keeps_waiting(self.outlet.id()) {
+            // Nothing is encoded only to be thrown away.
+            return CaughtUp::NoRoom;
+        }
         let (mut bytes, mut idle) = (0, 0);
         let places = self.places.len();
         while idle < places {

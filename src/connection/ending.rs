@@ -108,6 +108,7 @@ impl Client {
         }
         say_goodbye(dialect, &mut sending, end, self.desk.hub().chance());
         drop(sending);
+        self.desk.hub().backlog().forget(outlet.id());
         outlet.transport().half_close();
         tracing::debug!(
             connection = outlet.id(),

@@ -16,7 +16,7 @@ use super::liveness::{Heart, Pulse};
 use super::rules::SocketRules;
 use crate::actions::Desk;
 use crate::auth::{Caller, Identity};
-use crate::delivery::writer::{PING, PONG};
+use crate::delivery::sending::{PING, PONG};
 use crate::delivery::{Flow, Outlet, Sending, Transport, Wake};
 use crate::limits::{READ_BYTES, REPLIES_PAUSE_BYTES};
 use crate::now::Now;
@@ -182,6 +182,9 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
                     AfterStep::Wait => {}
                     step => return Ok(step),
                 }
+            } else {
+                // It could not use its turn, so it keeps nobody from theirs.
+                self.client.desk.hub().backlog().forget(self.client.outlet.id());
             }
         }
         if has_letters && !self.paused {
@@ -273,6 +276,9 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         self.client.charge_snapshots(&mut sending, now);
         let backlog = self.client.desk.hub().backlog();
         sending.count_replies(backlog);
+        if caught_up != CaughtUp::NoRoom {
+            backlog.forget(outlet.id());
+        }
         match sending.flow() {
             Flow::Flowing => self.heart.flowing(now.mono_ms),
             Flow::Choked if caught_up == CaughtUp::NoRoom => {

@@ -2,10 +2,10 @@
 //!
 //! What is counted: the rests of cut frames, shared frames of which a rest is kept (once, however
 //! many keep one), and replies that a full socket has not taken. Beyond the bound nothing is begun
-//! whose rest would have to be kept: a reader then gets only what its socket takes whole, and what is
-//! larger waits for room.
+//! whose rest would have to be kept: a reader then gets only what its socket takes whole, and who is
+//! owed something larger waits in line for room: first come, first served.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
@@ -17,16 +17,34 @@ use parking_lot::Mutex;
 pub struct Backlog {
     most: usize,
     held: AtomicUsize,
-    /// Tasks of connections that wait for room, by the connections' numbers: at most one for each. A
-    /// leaf lock.
-    waiting: Mutex<HashMap<u64, Waker>>,
+    /// How long the line is, for the many who find it empty.
+    waiting: AtomicUsize,
+    /// A leaf lock.
+    line: Mutex<Line>,
+}
+
+/// Tasks of connections that wait for room: at most one for each connection.
+#[derive(Debug, Default)]
+struct Line {
+    /// In the order in which they came: the connection's number, and how its task is woken.
+    order: BTreeMap<u64, (u64, Waker)>,
+    /// Where each connection stands.
+    places: HashMap<u64, u64>,
+    next: u64,
+}
+
+impl Line {
+    fn first(&self) -> Option<&(u64, Waker)> {
+        self.order.first_key_value().map(|(_, first)| first)
+    }
 }
 
 impl Backlog {
     /// Nothing is held, of at most `most` bytes.
     #[must_use]
     pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, held: AtomicUsize::new(0), waiting: Mutex::default() })
+        let (held, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { most, held, waiting, line: Mutex::default() })
     }
 
     /// Bytes that are held.
@@ -41,8 +59,37 @@ impl Backlog {
         self.held.load(Ordering::SeqCst) >= self.most
     }
 
+    /// Whether somebody who does not wait in line may be given something whose rest might have to be
+    /// kept: not before those who do.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.is_full() && !self.has_line()
+    }
+
+    /// The same for connection number `connection`, which may be the first in line.
+    #[must_use]
+    pub fn has_room_for(&self, connection: u64) -> bool {
+        !self.is_full() && (!self.has_line() || self.is_first(connection))
+    }
+
+    /// Whether that connection is in line, and its turn has not come.
+    #[must_use]
+    pub fn keeps_waiting(&self, connection: u64) -> bool {
+        self.has_line()
+            && self.line.lock().places.contains_key(&connection)
+            && !self.has_room_for(connection)
+    }
+
+    fn has_line(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    fn is_first(&self, connection: u64) -> bool {
+        self.line.lock().first().is_none_or(|(first, _)| *first == connection)
+    }
+
     /// Counts `bytes` for as long as the result lives. A rest that is there has to be kept, so this is
-    /// never refused: whoever writes asks [`Backlog::is_full`] first. The bound may so be passed by
+    /// never refused: whoever writes asks [`Backlog::has_room`] first. The bound may so be passed by
     /// what as many threads as the runtime has are writing just then.
     #[must_use]
     pub(super) fn hold(self: &Arc<Self>, bytes: usize) -> Held {
@@ -50,23 +97,41 @@ impl Backlog {
         Held { backlog: Arc::clone(self), bytes }
     }
 
-    /// Has the task of connection number `connection` woken once there is room. If there is by now, at
+    /// Has the task of connection number `connection` woken when its turn has come and there is room;
+    /// it keeps its place in line if it has one. If there is room by now, whoever is first is woken at
     /// once: whoever makes room looks here after it made it, and this looks for room after it is here.
     pub fn wait(&self, connection: u64, waker: &Waker) {
-        self.waiting.lock().insert(connection, waker.clone());
-        self.wake_if_room();
+        let mut line = self.line.lock();
+        let Line { order, places, next } = &mut *line;
+        let place = *places.entry(connection).or_insert_with(|| {
+            *next += 1;
+            *next
+        });
+        order.insert(place, (connection, waker.clone()));
+        self.waiting.store(order.len(), Ordering::SeqCst);
+        drop(line);
+        self.wake_first();
     }
 
-    /// The connection does not wait any more: a waker keeps its task alive.
+    /// The connection does not wait any more, whether it got what it waited for or ended; a waker keeps
+    /// its task alive. The next one's turn has come.
     pub fn forget(&self, connection: u64) {
-        self.waiting.lock().remove(&connection);
+        if !self.has_line() {
+            return;
+        }
+        let mut line = self.line.lock();
+        let Some(place) = line.places.remove(&connection) else { return };
+        line.order.remove(&place);
+        self.waiting.store(line.order.len(), Ordering::SeqCst);
+        drop(line);
+        self.wake_first();
     }
 
-    fn wake_if_room(&self) {
-        if !self.is_full() {
-            // All of them, since each may want another size; who finds it taken again waits again.
-            let waiting = std::mem::take(&mut *self.waiting.lock());
-            waiting.into_values().for_each(Waker::wake);
+    /// Wakes the first in line if there is room. Whoever is behind it is woken when it is gone.
+    fn wake_first(&self) {
+        if self.has_line() && !self.is_full() {
+            let first = self.line.lock().first().map(|(_, waker)| waker.clone());
+            first.into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -88,7 +153,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         let before = self.backlog.held.fetch_sub(self.bytes, Ordering::SeqCst);
         if before >= self.backlog.most {
-            self.backlog.wake_if_room();
+            self.backlog.wake_first();
         }
     }
 }
@@ -126,6 +191,9 @@ mod tests {
         assert!(!task.take_woken(), "woken for nothing");
         drop(more);
         assert!(!backlog.is_full() && task.take_woken());
+        assert!(backlog.has_room_for(1) && !backlog.has_room(), "others come before it");
+        backlog.forget(1);
+        assert!(backlog.has_room());
         drop(some);
         assert!(!task.take_woken(), "it does not wait any more");
         assert_eq!(backlog.bytes(), 0);
@@ -136,7 +204,7 @@ mod tests {
         let (backlog, task) = (Backlog::new(100), Arc::new(Task::default()));
         let waker = Waker::from(Arc::clone(&task));
         backlog.wait(1, &waker);
-        assert!(task.take_woken());
+        assert!(task.take_woken() && backlog.has_room_for(1));
         let all = backlog.hold(100);
         backlog.wait(1, &waker);
         backlog.wait(1, &waker);
@@ -145,5 +213,38 @@ mod tests {
         assert!(!task.take_woken());
         drop(waker);
         assert_eq!(Arc::strong_count(&task), 1, "a waker was left");
+    }
+
+    /// One after the other, in the order in which they came, and nobody past them; whoever has to wait
+    /// again keeps its place.
+    #[test]
+    fn first_come_first_served() {
+        let backlog = Backlog::new(100);
+        let tasks: Vec<_> = (0..4).map(|_| Arc::new(Task::default())).collect();
+        let all = backlog.hold(100);
+        // Their numbers are no order.
+        let numbers = [7, 3, 9, 1];
+        let wait =
+            |turn: usize| backlog.wait(numbers[turn], &Waker::from(Arc::clone(&tasks[turn])));
+        (0..4).for_each(wait);
+        drop(all);
+        let woken = || tasks.iter().position(|task| task.take_woken());
+        assert_eq!((woken(), woken()), (Some(0), None), "the first alone");
+        for turn in 0..4 {
+            let behind = &numbers[turn + 1..];
+            assert!(backlog.has_room_for(numbers[turn]) && !backlog.keeps_waiting(numbers[turn]));
+            assert!(!backlog.has_room() && !backlog.has_room_for(100), "somebody gets past them");
+            assert!(behind.iter().all(|&number| backlog.keeps_waiting(number)));
+            // Somebody else's rest came in between.
+            let rest = backlog.hold(100);
+            wait(turn);
+            assert_eq!(woken(), None);
+            drop(rest);
+            assert_eq!((woken(), woken()), (Some(turn), None), "it lost its place");
+            backlog.forget(numbers[turn]);
+            let next = (turn < 3).then_some(turn + 1);
+            assert_eq!((woken(), woken()), (next, None));
+        }
+        assert!(backlog.has_room() && !backlog.keeps_waiting(7));
     }
 }

@@ -13,9 +13,8 @@ use crate::presence::SnapshotPlace;
 pub(super) struct Behind {
     /// The rest of a frame that was cut.
     pub(super) tail: Option<Tail>,
-    /// How far subscriptions are in their snapshots, by the addresses of their cursors, which alone
-    /// say whether they still are. At most as many as the connection has subscriptions.
-    places: Vec<(usize, SnapshotPlace)>,
+    /// How far subscriptions are in their snapshots.
+    places: Places,
     /// The replies that wait, as they were counted last.
     pub(super) replies: Option<Held>,
 }
@@ -23,20 +22,42 @@ pub(super) struct Behind {
 impl Behind {
     /// The place of the subscription with that cursor.
     pub(super) fn place(&self, cell: &CursorCell) -> Option<SnapshotPlace> {
-        let at = address(cell);
-        self.places.iter().find(|(of, _)| *of == at).map(|(_, place)| *place)
+        self.places.get(address(cell))
     }
 
     /// Sets or forgets the place of the subscription with that cursor.
     pub(super) fn set_place(&mut self, cell: &CursorCell, place: Option<SnapshotPlace>) {
-        let at = address(cell);
-        self.places.retain(|(of, _)| *of != at);
-        self.places.extend(place.map(|place| (at, place)));
+        self.places.set(address(cell), place);
     }
 
     /// Whether nothing is left to be kept.
     pub(super) fn is_empty(&self) -> bool {
-        self.tail.is_none() && self.places.is_empty() && self.replies.is_none()
+        self.tail.is_none() && self.places.0.is_empty() && self.replies.is_none()
+    }
+}
+
+/// Places by the addresses of the subscriptions' cursors, which alone say whether they still are in the
+/// midst of one. At most as many as the connection has subscriptions, and in order, since they may be
+/// thousands: each is looked up and moved for each part.
+#[derive(Default)]
+struct Places(Vec<(usize, SnapshotPlace)>);
+
+impl Places {
+    fn find(&self, at: usize) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&at, |(of, _)| *of)
+    }
+
+    fn get(&self, at: usize) -> Option<SnapshotPlace> {
+        self.find(at).ok().map(|index| self.0[index].1)
+    }
+
+    fn set(&mut self, at: usize, place: Option<SnapshotPlace>) {
+        match (self.find(at), place) {
+            (Ok(index), Some(place)) => self.0[index].1 = place,
+            (Ok(index), None) => drop(self.0.remove(index)),
+            (Err(index), Some(place)) => self.0.insert(index, (at, place)),
+            (Err(_), None) => {}
+        }
     }
 }
 
@@ -78,5 +99,37 @@ impl Tail {
     pub(super) fn advance(&mut self, written: usize) {
         let (Self::Own { sent, .. } | Self::Shared(_, sent)) = self;
         *sent += written;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use herenow_protocol::reply::SnapshotReason;
+
+    use super::*;
+    use crate::presence::Rest;
+
+    #[test]
+    fn each_subscription_has_a_place_of_its_own() {
+        let place = |number| SnapshotPlace {
+            seq: number,
+            reason: SnapshotReason::Resync,
+            rest: Rest::Public(number),
+            missed: false,
+            renewed: false,
+        };
+        let mut places = Places::default();
+        let ats = [7, 3, 9, 1, 5];
+        ats.iter().for_each(|&at| places.set(at, Some(place(at as u64))));
+        places.set(9, Some(place(90)));
+        places.set(3, None);
+        places.set(3, None);
+        places.set(4, None);
+        let seqs = (0..10).map(|at| places.get(at).map(|place| place.seq));
+        let expected = [(1, 1), (5, 5), (7, 7), (9, 90)];
+        let found: Vec<_> = (0..10).zip(seqs).filter_map(|(at, seq)| Some((at, seq?))).collect();
+        assert_eq!(found, expected);
+        ats.iter().for_each(|&at| places.set(at, None));
+        assert!(places.0.is_empty());
     }
 }

@@ -145,6 +145,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_snapshot_is_charged_unless_the_broker_chose_to_send_it() {
+        use SnapshotReason::{Level, Resync, Subscribed};
+        let rest = crate::presence::Rest::Public(9);
+        for (reason, charged) in [(Subscribed, true), (Level, true), (Resync, false)] {
+            let place = SnapshotPlace { seq: 7, reason, rest, missed: false, renewed: false };
+            let wanted = Cursor::Want(Want::Snapshot(reason));
+            for cursor in [wanted, Cursor::Within(place)] {
+                assert_eq!(cursor.is_in_asked_snapshot(), charged, "{cursor:?}");
+            }
+        }
+        for cursor in [Cursor::Next(1), Cursor::Want(Want::Count), Cursor::Dead] {
+            assert!(!cursor.is_in_asked_snapshot(), "{cursor:?}");
+        }
+    }
+
+    #[test]
     fn a_cell_keeps_every_cursor() {
         let cell = CursorCell::new();
         assert_eq!(cell.get(), Some(Cursor::Dead));

@@ -15,7 +15,8 @@
 //! - [`cursor`]: where a subscription stands.
 //! - [`behind`]: what there is of a connection only while it lags.
 //! - [`mailbox`]: why a connection's task is to look, and letters for its client.
-//! - [`writer`]: what is still to be written, and the lock that orders everything written.
+//! - [`writer`]: what is still to be written.
+//! - [`sending`]: writing it, under the lock that orders everything written.
 //! - [`outlet`]: a connection as others may touch it.
 //! - [`subscription`]: a connection that observes a channel, and how it is told.
 //! - [`owed`]: what it is owed, and so which level is in force.
@@ -26,6 +27,7 @@ pub mod cursor;
 pub mod mailbox;
 pub mod outlet;
 pub mod owed;
+pub mod sending;
 pub mod shared_frame;
 pub mod subscription;
 pub mod transport;
@@ -36,7 +38,8 @@ pub use cursor::{Cursor, Want};
 pub use mailbox::{Letter, Undelivered, Wake};
 pub use outlet::Outlet;
 pub use owed::Owed;
+pub use sending::{Sending, Sweep};
 pub use shared_frame::SharedFrame;
 pub use subscription::Subscription;
 pub use transport::Transport;
-pub use writer::{Flow, Sending, Sweep};
+pub use writer::Flow;

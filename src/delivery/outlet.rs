@@ -10,8 +10,9 @@ use herenow_protocol::UserId;
 use parking_lot::Mutex;
 
 use super::mailbox::{Letter, Undelivered, Wake, Wakes};
+use super::sending::Sending;
 use super::transport::Transport;
-use super::writer::{Sending, Writer};
+use super::writer::Writer;
 use crate::auth::{Access, Identity};
 
 /// The part of a connection that others may touch.

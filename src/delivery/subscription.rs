@@ -9,8 +9,9 @@ use herenow_protocol::reply::SnapshotReason;
 use super::backlog::Backlog;
 use super::cursor::{Cursor, CursorCell, Want};
 use super::outlet::Outlet;
+use super::sending::{Sending, Sweep};
 use super::shared_frame::SharedFrame;
-use super::writer::{Flow, Sending, Sweep};
+use super::writer::Flow;
 use crate::presence::SnapshotPlace;
 
 /// A connection that observes a channel, at the level that it asked for: asking for another makes
@@ -59,6 +60,21 @@ impl Subscription {
         sending.flow() == Flow::Flowing
             && sending.cursor_at(&self.cursor) == from
             && sending.write_shared(&self.cursor, (from, to), frame, backlog)
+    }
+
+    /// Moves the subscriber from cursor `from` to `to` and leaves the rest to its connection's own task,
+    /// if it stands at `from` and its socket is free. The result: whether it did.
+    #[must_use]
+    pub fn go_on_alone(&self, from: Cursor, to: Cursor) -> bool {
+        let mut sending = self.outlet.lock();
+        let goes = sending.flow() == Flow::Flowing && sending.cursor_at(&self.cursor) == from;
+        if goes {
+            sending.hold_passes();
+            let writer = sending.writer();
+            writer.set_cursor(&self.cursor, to);
+            writer.wake();
+        }
+        goes
     }
 
     /// As [`Subscription::visit`], with what no log keeps: whoever does not take it at once needs a
@@ -118,7 +134,7 @@ impl Sending<'_> {
         frames: &[u8],
         backlog: &Arc<Backlog>,
     ) -> Sweep {
-        self.write_missed(&sub.cursor, to, frames, backlog)
+        self.write_missed(&sub.cursor, to, frames, (backlog, sub.outlet.id()))
     }
 }
 

@@ -1,5 +1,5 @@
-//! The demo page and the client library: the files of `web-demo/` and `client/src/`, compiled into
-//! the binary.
+//! The demo page and the client library: the files of `web-demo/`, `client/src/` and `client/dist/`,
+//! compiled into the binary.
 
 use std::convert::Infallible;
 
@@ -7,15 +7,16 @@ use axum::body::{Body, Bytes};
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    HeaderName,
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING,
+    CONTENT_LOCATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, VARY,
 };
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, IntoResponseParts, Response};
 use futures_util::stream;
 use headers::{HeaderMapExt, IfNoneMatch};
 use rust_embed::{Embed, EmbeddedFile};
 
+use super::accepted::takes_gzip;
 use crate::web::problem;
 
 #[derive(Embed)]
@@ -25,6 +26,14 @@ struct PageFiles;
 #[derive(Embed)]
 #[folder = "client/src/"]
 struct LibraryFiles;
+
+/// The library as one file, minified, and the same gzipped.
+#[derive(Embed)]
+#[folder = "client/dist/"]
+struct OneFile;
+
+/// So many digits of its hash stand in the versioned address of the one file.
+const VERSION_DIGITS: usize = 16;
 
 /// The content type of a file, by how its name ends. A file of another kind is not served.
 fn kind(name: &str) -> Option<&'static str> {
@@ -42,6 +51,9 @@ fn kind(name: &str) -> Option<&'static str> {
 /// Asked for anew each time: a page older than its broker would puzzle people. What has not changed
 /// is not sent again: see [`tag`].
 const FRESH: (HeaderName, &str) = (CACHE_CONTROL, "no-cache");
+
+/// Never asked for again: whatever has this address has this content.
+const KEPT: (HeaderName, &str) = (CACHE_CONTROL, "public, max-age=31536000, immutable");
 
 /// Which pages may embed a file; Fetch calls it CORP.
 const EMBEDDED_BY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -62,12 +74,48 @@ fn page(name: &str, asked: &HeaderMap) -> Response {
     answer(name, PageFiles::get(name), headers, asked)
 }
 
-/// A module of the client library, by its path. It is public code, and pages of any origin import
-/// it as it lies here.
+/// It is public code, and pages of any origin import it as it lies here.
+const OPEN: [(HeaderName, &str); 2] =
+    [(ACCESS_CONTROL_ALLOW_ORIGIN, "*"), (EMBEDDED_BY, "cross-origin")];
+
+/// A module of the client library, by its path, or all of it as one file: `herenow.js`, whose versioned
+/// address is `herenow-DIGITS.js`.
 pub async fn client(name: Result<Path<String>, PathRejection>, asked: HeaderMap) -> Response {
     let name = text(name);
-    let open = [FRESH, (ACCESS_CONTROL_ALLOW_ORIGIN, "*"), (EMBEDDED_BY, "cross-origin")];
-    answer(&name, LibraryFiles::get(&name), open, &asked)
+    match version(&name) {
+        Some(version) => one_file(version, &asked),
+        None => answer(&name, LibraryFiles::get(&name), ([FRESH], OPEN), &asked),
+    }
+}
+
+/// Which version of the one file such a path names, if it names any: empty for the newest.
+fn version(name: &str) -> Option<&str> {
+    let version = name.strip_prefix("herenow")?.strip_suffix(".js")?;
+    let Some(digits) = version.strip_prefix('-') else {
+        return Some(version).filter(|it| it.is_empty());
+    };
+    let is_one = digits.len() == VERSION_DIGITS && digits.bytes().all(|it| it.is_ascii_hexdigit());
+    is_one.then_some(digits)
+}
+
+/// The one file that we have. A page that names another version was made for a broker before or after
+/// this one: it gets this one too, and keeps it no longer than till it asks again.
+fn one_file(version: &str, asked: &HeaderMap) -> Response {
+    let Some(plain) = OneFile::get("herenow.js") else {
+        return problem::absent().into_response();
+    };
+    let tag = tag(&plain);
+    let ours = &tag[1..=VERSION_DIGITS];
+    let cached = if version == ours { KEPT } else { FRESH };
+    let place = [(CONTENT_LOCATION, format!("herenow-{ours}.js"))];
+    let vary = [cached, (VARY, ACCEPT_ENCODING.as_str())];
+    match OneFile::get("herenow.js.gz").filter(|_| takes_gzip(asked)) {
+        Some(packed) => {
+            let gzip = [(CONTENT_ENCODING, "gzip")];
+            answer("herenow.js", Some(packed), (vary, OPEN, place, gzip), asked)
+        }
+        None => answer("herenow.js", Some(plain), (vary, OPEN, place), asked),
+    }
 }
 
 /// A path that can't be decoded names no file.
@@ -77,10 +125,10 @@ fn text(name: Result<Path<String>, PathRejection>) -> String {
 
 /// The file with these headers; that it has not changed, where the request names its tag; or that
 /// there is none.
-fn answer<const N: usize>(
+fn answer(
     name: &str,
     file: Option<EmbeddedFile>,
-    headers: [(HeaderName, &'static str); N],
+    headers: impl IntoResponseParts,
     asked: &HeaderMap,
 ) -> Response {
     let Some((kind, file)) = kind(name).zip(file) else {
@@ -124,6 +172,7 @@ mod tests {
     fn every_file_of_the_folders_is_served() {
         let (page, client): (Vec<_>, Vec<_>) =
             (PageFiles::iter().collect(), LibraryFiles::iter().collect());
+        assert_eq!(OneFile::iter().collect::<Vec<_>>(), ["herenow.js", "herenow.js.gz"]);
         for (folder, mut served) in [("web-demo", page), ("client/src", client)] {
             let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
             let mut names: Vec<_> = std::fs::read_dir(path)
@@ -151,6 +200,25 @@ mod tests {
             assert_eq!(file.data, lies_there, "{folder}");
             let hash = format!("{:x}", Sha256::digest(&lies_there));
             assert_eq!(tag(&file), format!("\"{}\"", &hash[..32]), "{folder}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_sixteen_digits_or_none() {
+        assert_eq!(version("herenow.js"), Some(""));
+        assert_eq!(version("herenow-0123456789abcdef.js"), Some("0123456789abcdef"));
+        for name in [
+            "index.js",
+            "herenow",
+            "herenow.css",
+            "herenowx.js",
+            "herenow-.js",
+            "herenow-1.js",
+            "herenow-0123456789abcdeg.js",
+            "herenow-0123456789abcdef0.js",
+            "herenow-0123456789abcdef.js.gz",
+        ] {
+            assert_eq!(version(name), None, "{name}");
         }
     }
 

@@ -1,8 +1,11 @@
 //! For whoever watches over the broker: is it alive, is it ready, what does it do.
 
+use std::collections::HashSet;
+
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::response::{IntoResponse, Response};
 use herenow_protocol::{ErrorCode, Refusal};
 use prometheus_client::encoding::text::encode;
@@ -28,8 +31,9 @@ pub async fn readyz(State(web): State<Web>) -> Response {
     healthz().await.into_response()
 }
 
-/// Everything in numbers, as Prometheus reads it (the OpenMetrics text format).
-pub async fn metrics(State(web): State<Web>) -> Response {
+/// Everything in numbers, as Prometheus reads it: in the OpenMetrics text format, or in the older one
+/// for whoever asks for `text/plain` and not for OpenMetrics.
+pub async fn metrics(State(web): State<Web>, headers: HeaderMap) -> Response {
     let hub = web.desk.hub();
     let mut registry = Registry::with_prefix("herenow");
     let mut gauge = |name: &str, help: &str, value: usize| {
@@ -52,6 +56,40 @@ pub async fn metrics(State(web): State<Web>) -> Response {
         return Problem::from(Refusal::new(ErrorCode::Internal, "the metrics can't be written"))
             .into_response();
     }
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, kind)], text).into_response()
+    let (kind, text) = if wants_plain_text(&headers) {
+        ("text/plain; version=0.0.4; charset=utf-8", plain_text(&text))
+    } else {
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", text)
+    };
+    ([(CONTENT_TYPE, kind), (VARY, "accept")], text).into_response()
+}
+
+fn wants_plain_text(headers: &HeaderMap) -> bool {
+    let accepted: Vec<_> =
+        headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok()).collect();
+    let names = |kind| accepted.iter().any(|accept| accept.contains(kind));
+    names("text/plain") && !names("application/openmetrics-text")
+}
+
+/// OpenMetrics in Prometheus' older words: there a counter has the name of its samples, so `_total`
+/// belongs to it, and the end has no line.
+fn plain_text(open_metrics: &str) -> String {
+    let mut counters = HashSet::new();
+    for line in open_metrics.lines() {
+        if let Some(name) = line.strip_prefix("# TYPE ").and_then(|l| l.strip_suffix(" counter")) {
+            counters.insert(name);
+        }
+    }
+    let mut text = String::with_capacity(open_metrics.len());
+    for line in open_metrics.lines().filter(|line| *line != "# EOF") {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some(kind), Some(name), Some(rest)) if counters.contains(name) => {
+                text.extend(["# ", kind, " ", name, "_total ", rest]);
+            }
+            _ => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
 }

@@ -208,7 +208,7 @@ pub const OPERATIONS: &[Operation] = &[
         "/metrics",
         "metrics",
         || routing::get(health::metrics),
-        "Everything in numbers, as Prometheus reads it.",
+        "Everything in numbers, as Prometheus reads it; for who asks for `text/plain`, in its older format.",
         &[(200, "The numbers.", Content::Text("application/openmetrics-text"))],
     ),
     operation(

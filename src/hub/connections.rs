@@ -54,7 +54,6 @@ impl Hub {
     /// Forgets a connection whose task has ended.
     pub fn disconnected(&self, outlet: &Outlet) {
         self.timers.forget_connection(outlet);
-        self.backlog.forget(outlet.id());
         self.connections.remove(&outlet.id());
         if self.connections.is_empty() {
             self.connections.shrink_to_fit();

@@ -9,14 +9,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use herenow_protocol::reply::{InForce, LevelReason, SnapshotReason};
-use herenow_protocol::{ServerFrame, encode};
+use herenow_protocol::{ChannelName, Epoch, ServerFrame, encode};
 
 use super::channel::Channel;
 use super::pace::Pace;
 use crate::auth::{Access, Caller};
 use crate::clock::Clock;
-use crate::delivery::{Backlog, Cursor, SharedFrame, Subscription};
-use crate::limits::{OWN_PARTS, PART_BYTES, PASS_BATCH};
+use crate::delivery::{Backlog, Cursor, SharedFrame, Subscription, Want};
+use crate::limits::{OWN_PART_BYTES, OWN_PARTS, PART_BYTES, PASS_BATCH, WHOLE_BYTES};
 use crate::metrics::Metrics;
 use crate::presence::{Part, Rest, SnapshotPlace, Viewer};
 
@@ -40,6 +40,7 @@ type Encoded = Vec<((SnapshotReason, bool, bool), Arc<SharedFrame>)>;
 /// What of a snapshot lies before its riders.
 struct Leg {
     part: Part,
+    epoch: Epoch,
     /// From where the part after it goes on; `None`: this is the last that everyone gets.
     next: Option<Rest>,
     /// Some viewers may see more than is in the parts for everyone.
@@ -71,7 +72,9 @@ impl Convoy {
         let mut rest = Some(Rest::Public(u64::MAX));
         while let Some(from) = rest.filter(|_| !self.0.is_empty()) {
             let began = clock.elapsed();
-            let mut leg = Leg::new(channel, from);
+            // Where there is no room for rests, only what sockets take whole.
+            let sharing = if backlog.has_room() { self.0.len() } else { 1 };
+            let mut leg = Leg::new(channel, from, sharing);
             rest = leg.next;
             let mut riders = std::mem::take(&mut self.0);
             pace.spent(clock.elapsed() - began);
@@ -99,19 +102,23 @@ impl Convoy {
 }
 
 impl Leg {
-    fn new(channel: &Channel, from: Rest) -> Self {
+    /// The part at `from`, which so many share: the fewer they are the smaller it is, since whoever
+    /// does not take it whole keeps all of it alive. So nobody comes to more than its own part.
+    fn new(channel: &Channel, from: Rest, sharing: usize) -> Self {
+        let bytes = PART_BYTES.min(sharing * OWN_PART_BYTES);
         let look = channel.look();
         let presence = look.presence();
         let begin = presence.begin_snapshot(SnapshotReason::Subscribed);
         let place = SnapshotPlace { rest: from, ..begin };
-        let (part, next) = presence.snapshot_part(place, Viewer::Public, PART_BYTES);
+        let (part, next) = presence.snapshot_part(place, Viewer::Public, bytes);
         let hides = next.is_none() && presence.hides();
-        Self { part, next: next.map(|place| place.rest), hides, encoded: Encoded::new() }
+        let (epoch, next) = (presence.epoch(), next.map(|place| place.rest));
+        Self { part, epoch, next, hides, encoded: Encoded::new() }
     }
 
     fn shared(
         &mut self,
-        channel: &Channel,
+        name: &ChannelName,
         reason: SnapshotReason,
         switch: bool,
         more: bool,
@@ -122,13 +129,10 @@ impl Leg {
         }
         let mut out = Vec::new();
         if switch {
-            let (channel, level) = (channel.name().clone(), InForce::Events);
-            let frame = ServerFrame::Level { channel, level, reason: LevelReason::Size };
-            encode::text_message(&frame, &mut out);
+            tell_level(name, &mut out);
         }
-        let epoch = channel.look().presence().epoch();
         (self.part.reason, self.part.more) = (reason, more);
-        encode::text_message(&self.part.frame(channel.name(), epoch), &mut out);
+        encode::text_message(&self.part.frame(name, self.epoch), &mut out);
         let shared = SharedFrame::new(out);
         self.encoded.push((key, Arc::clone(&shared)));
         shared
@@ -150,7 +154,15 @@ impl Rider {
             None => None,
         };
         let first = !matches!(self.at, Cursor::Within(_));
-        let shared = leg.shared(channel, self.reason, self.switch && first, rest.is_some());
+        let shared = leg.shared(channel.name(), self.reason, self.switch && first, rest.is_some());
+        if first && shared.bytes().len() > WHOLE_BYTES && !backlog.has_room() {
+            if self.wait_for_room(channel.name(), leg.part.seq, backlog)
+                && self.reason == SnapshotReason::Resync
+            {
+                metrics.resyncs.inc();
+            }
+            return false;
+        }
         let to = place_of(leg.part.seq, self.reason, rest);
         let told = self.sub.visit(self.at, to, &shared, backlog);
         // Here and nowhere else a subscriber begins one, whatever made it want one. Where the socket
@@ -160,6 +172,22 @@ impl Rider {
         }
         self.at = to;
         told && rest.is_some()
+    }
+
+    /// Has the rider's own task begin the snapshot, since that may wait in line for room. Left as it is
+    /// the rider would come here again at once, and again in vain. Whether it does.
+    fn wait_for_room(&mut self, name: &ChannelName, seq: u64, backlog: &Arc<Backlog>) -> bool {
+        if self.switch {
+            let mut out = Vec::new();
+            tell_level(name, &mut out);
+            let to = Cursor::Want(Want::Snapshot(self.reason));
+            if !self.sub.visit(self.at, to, &SharedFrame::new(out), backlog) {
+                return false;
+            }
+            self.at = to;
+        }
+        let begin = place_of(seq, self.reason, Some(Rest::Public(u64::MAX)));
+        self.sub.go_on_alone(self.at, begin)
     }
 
     fn sees_more(&self, channel: &Channel) -> bool {
@@ -178,7 +206,7 @@ impl Rider {
         while let Cursor::Within(place) = self.at {
             let look = channel.look();
             let viewer = viewer(&self.sub, access.as_deref());
-            let (part, next) = look.presence().snapshot_part(place, viewer, PART_BYTES);
+            let (part, next) = look.presence().snapshot_part(place, viewer, OWN_PART_BYTES);
             let epoch = look.presence().epoch();
             drop(look);
             if told.len() == OWN_PARTS {
@@ -197,6 +225,13 @@ impl Rider {
             self.at = to;
         }
     }
+}
+
+/// From now on every event is told.
+fn tell_level(name: &ChannelName, out: &mut Vec<u8>) {
+    let (channel, level) = (name.clone(), InForce::Events);
+    let frame = ServerFrame::Level { channel, level, reason: LevelReason::Size };
+    encode::text_message(&frame, out);
 }
 
 /// Where somebody stands who is in the midst of a snapshot, or has it whole.

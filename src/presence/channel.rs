@@ -116,6 +116,7 @@ impl ChannelState {
                 let as_it_was = || membership.and_then(|member| member.holds.away_of(source));
                 let away = away.or_else(as_it_was).unwrap_or_default();
                 let (hold, ends_ms) = hold_of(source, away, lasts, now);
+                let attributes = (attributes, merge);
                 let (appeared, _) = self.with_sources(&user, now, &mut told, |channel| {
                     channel.join(&user, hold, (attributes, merge), info, visible_to, now, bounds)
                 });

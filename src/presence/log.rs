@@ -201,6 +201,28 @@ mod tests {
         assert_eq!((log.first_since(1, 9), log.first_since(2, 4)), (None, Some((&b"two"[..], 3))));
     }
 
+    /// What an idle channel pays for being ready to be resumed.
+    #[test]
+    fn an_eighth_of_air_at_most() {
+        let mut log = Log::default();
+        for n in 1..=LOG_FRAMES {
+            log.append(&[b'x'; 100], 0);
+            let held = n * (100 + size_of::<Entry>());
+            let (one, air) = (100 + size_of::<Entry>(), held / 8);
+            assert!(log.memory() <= held + air + one, "{n} frames: {}", log.memory());
+        }
+    }
+
+    #[test]
+    fn as_many_bytes_as_it_may_hold_are_kept() {
+        let mut log = Log::default();
+        log.append(&vec![b'x'; LOG_BYTES - 1], 0);
+        log.append(b"x", 0);
+        assert_eq!(log.since(1).map(<[u8]>::len), Some(LOG_BYTES));
+        log.append(b"x", 0);
+        assert_eq!((log.since(1), log.since(2)), (None, Some(&b"xx"[..])));
+    }
+
     #[test]
     fn it_stays_within_its_bounds() {
         let mut log = Log::default();

@@ -129,6 +129,7 @@ mod tests {
         for stamp in [7, 8, 20] {
             push(&mut ring, stamp, stamp);
         }
+        assert_eq!(ring.bytes(), 3 * Changes::new(Vec::new(), 0, 0, 0).bytes());
         assert_eq!(ring.after(5).unwrap().stamp, 7);
         assert_eq!(ring.after(8).unwrap().stamp, 20);
         assert!(ring.after(20).is_none() && ring.reaches(20));

@@ -122,6 +122,12 @@ fn failed(_: Box<dyn Any + Send>) -> Response {
     Problem::from(Refusal::new(ErrorCode::Internal, "the broker failed at this")).into_response()
 }
 
+/// What a page may send: what we read, and what tracing libraries (OpenTelemetry, Sentry) and
+/// `XMLHttpRequest` wrappers put on every request of a page. A browser that may not send one of them
+/// sends nothing at all.
+const READABLE_HEADERS: &str = "authorization, content-type, last-event-id, traceparent, \
+    tracestate, baggage, sentry-trace, x-requested-with";
+
 /// Lets a page of that origin read the answer (CORS). Not tower-http's layer, which answers every
 /// OPTIONS by itself, with 200: ours goes to the routes, whose 204 names the path's methods in
 /// `Allow`, and which know no path that is not there; and a foreign page is refused, rather than
@@ -133,7 +139,7 @@ fn make_readable(response: &mut Response, method: &Method, origin: HeaderValue) 
     if method == Method::OPTIONS {
         let fixed = [
             (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, PUT, POST, DELETE"),
-            (ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, last-event-id"),
+            (ACCESS_CONTROL_ALLOW_HEADERS, READABLE_HEADERS),
             (ACCESS_CONTROL_MAX_AGE, "600"),
         ];
         headers.extend(fixed.map(|(name, value)| (name, HeaderValue::from_static(value))));

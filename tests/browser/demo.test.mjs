@@ -467,9 +467,11 @@ describe('what is taken along', { timeout: 60_000 }, () => {
       await page.locator('#who li').filter({ hasText: 'cy' }).waitFor();
       await cy.shows('ada', 'cy');
       await cy.says('ada', /happy/);
+      const loaded = await page.evaluate(() => performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname));
+      assert.deepEqual(loaded, ['/client/herenow.js'], 'one request');
       // And in a worker, which has no document.
       await page.evaluate((host) => new Promise((resolve, reject) => {
-        const code = `import { connect } from 'http://${host}/client/index.js';
+        const code = `import { connect } from 'http://${host}/client/herenow.js';
           const room = connect('ws://${host}/ws', { user: 'worker' }).channel('room');
           await room.subscribe();
           await room.join();

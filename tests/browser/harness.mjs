@@ -5,7 +5,7 @@ import { generator } from '../../client/test/seed.js';
 
 export { BROKER, startBroker, startWire } from '../../client/test/rig.js';
 
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 /** Nothing here takes long; what does is broken. */
 const PATIENCE_MS = 10_000;

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use herenow::now::Now;
 use herenow::presence::{Bounds, ChannelState, Command, Lasts, Source, Viewer};
 use herenow_protocol::{
-    Audience, ChannelName, Epoch, Event, LeaveReason, LossReason, ServerFrame, UserStatus,
+    ChannelName, Epoch, Event, LeaveReason, LossReason, ServerFrame, UserStatus,
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -16,7 +16,7 @@ use crate::client::{A_TURN, Client};
 use crate::http::ask;
 use crate::rights::{OPERATOR, broker_with, connect, token};
 use crate::seed::seed;
-use crate::source::Source as Stream;
+use crate::source::{Source as Stream, tell};
 use crate::status::{id, status, told};
 use crate::swept::frames;
 
@@ -66,6 +66,7 @@ impl Desk {
             user: id("ada"),
             source: Source::connection(number),
             attributes: None,
+            merge: false,
             info: None,
             visible_to: None,
             away,
@@ -293,6 +294,7 @@ async fn a_reload_does_not_flicker_whether_the_window_is_hidden_or_not() {
         observer.told_nothing().await;
         ada.close(1_000).await;
         assert_eq!(observer.told().await, "leave ada closed");
+        assert!(!told(&mut watcher).await.online);
         watcher.ok("unwatch ada").await;
     }
 }
@@ -317,7 +319,7 @@ async fn a_status_is_away_while_all_that_keeps_the_user_online_is() {
     let broker = Broker::start();
     let mut watcher = broker.connect("bob").await;
     let mut ada = broker.connect("ada").await;
-    ada.ok("count room").await;
+    assert_eq!(ada.count("room").await, 0);
     watcher.ok("watch ada").await;
     assert!(!told(&mut watcher).await.away);
     // A connection that joined nothing.
@@ -444,32 +446,33 @@ async fn who_may_not_see_a_member_is_not_told_that_it_is_away() {
     let broker = broker_with(|_| {});
     let mut blue = connect(&broker, &token("--user blue --role team:blue")).await;
     let mut guest = connect(&broker, &token("--user guest")).await;
-    let (mut seen, mut unseen) = (blue.observe("room").await, guest.observe("room").await);
+    let [mut seen, mut unseen] = [BTreeMap::new(), BTreeMap::new()];
+    for client in [&mut blue, &mut guest] {
+        client.observe("room").await;
+    }
     let bearer = format!("authorization: Bearer {OPERATOR}");
     let lease = async |body: Value| {
         let path = "/v1/channels/room/members/ada";
         let headers = [bearer.as_str(), "content-type: application/json"];
-        ask(broker.address(), "PUT", path, &headers, &body.to_string()).await
+        let leased = ask(broker.address(), "PUT", path, &headers, &body.to_string()).await;
+        assert!(leased.status < 300, "{:?}", leased.body);
     };
-    lease(json!({"visibleTo": ["team:blue"], "away": true})).await;
-    seen.apply(&blue.next().await);
-    lease(json!({"away": false})).await;
-    seen.apply(&blue.next().await);
-    lease(json!({"away": true})).await;
-    seen.apply(&blue.next().await);
-    assert!(seen.members[&id("ada")].away);
+    for away in [true, false, true] {
+        lease(json!({"visibleTo": ["team:blue"], "away": away})).await;
+        blue.events().await.into_iter().for_each(|event| tell(&mut seen, event));
+        assert_eq!(seen[&id("ada")].away, away);
+    }
     guest.expect_quiet().await;
     // It comes into everybody's sight, and back, in one frame each.
-    lease(json!({"visibleTo": ["any"]})).await;
-    unseen.apply(&guest.next().await);
-    assert!(unseen.members[&id("ada")].away);
-    lease(json!({"visibleTo": ["any"], "away": false})).await;
-    unseen.apply(&guest.next().await);
-    assert!(!unseen.members[&id("ada")].away);
-    let audience = Audience::parse(["team:blue"]).unwrap();
-    lease(json!({"visibleTo": audience, "away": true})).await;
-    unseen.apply(&guest.next().await);
-    assert!(unseen.members.is_empty());
+    for (body, away) in [
+        (json!({"visibleTo": ["any"]}), Some(true)),
+        (json!({"visibleTo": ["any"], "away": false}), Some(false)),
+        (json!({"visibleTo": ["team:blue"], "away": true}), None),
+    ] {
+        lease(body).await;
+        guest.events().await.into_iter().for_each(|event| tell(&mut unseen, event));
+        assert_eq!(unseen.get(&id("ada")).map(|member| member.away), away);
+    }
 }
 
 /// A silent connection is in no channel any more: for its user's status it counts by itself.

@@ -421,3 +421,29 @@ async fn the_broker_tells_how_it_is() {
         assert!(text.lines().any(|l| l == line), "no line {line} in {text}");
     }
 }
+
+/// Agents that do not know OpenMetrics say so, and would stumble over its end and its counters.
+#[tokio::test]
+async fn whoever_asks_for_metrics_in_plain_text_gets_the_older_format() {
+    let broker = Broker::start();
+    get(&broker, "/v1/channels/hall").await;
+    let metrics = async |accept: &str| {
+        let accept = format!("accept: {accept}");
+        ask(broker.address(), "GET", "/metrics", &[&accept], "").await
+    };
+    let plain = metrics("text/plain; version=0.0.4").await;
+    assert_eq!(plain.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let text = plain.body.as_str().unwrap();
+    let samples = "herenow_http_requests_total";
+    for begin in
+        [format!("# TYPE {samples} counter"), format!("# HELP {samples} "), format!("{samples}{{")]
+    {
+        assert!(text.lines().any(|line| line.starts_with(&begin)), "no {begin} in {text}");
+    }
+    assert!(text.contains("# TYPE herenow_connections gauge"), "{text}");
+    assert!(!text.contains("# EOF") && !text.contains("_total_total"), "{text}");
+    for both in ["application/openmetrics-text; version=1.0.0, text/plain;q=0.5", "*/*"] {
+        let answer = metrics(both).await;
+        assert!(answer.header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    }
+}

@@ -9,6 +9,7 @@ use herenow::clock::Clock;
 use herenow_protocol::{ChannelName, UserId};
 
 use crate::broker::{Process, binary};
+use crate::http::ask;
 use crate::lifecycle::refused;
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
@@ -104,6 +105,22 @@ fn a_minted_token_grants_all_unless_told() {
     assert!(Right::ALL.iter().all(|&right| access.check(right, &room).is_ok()));
     let [ada, bob] = ["ada", "bob"].map(|name| UserId::parse(name, "user").unwrap());
     assert!(access.check_watch(&ada, &bob, "users").is_ok());
+}
+
+/// Templates and compose files set what nobody filled in to nothing.
+#[tokio::test]
+async fn an_empty_variable_counts_as_not_set() {
+    for subcommand in [None, Some("serve")] {
+        let mut command = binary();
+        command.args(subcommand).args(["--listen", "127.0.0.1:0"]);
+        for variable in ["MAX_MEMBERS", "PRESENCE_TIMEOUT", "ALLOW_ORIGIN", "JWT_AUDIENCE"] {
+            command.env(format!("HERENOW_{variable}"), "");
+        }
+        let process = Process::spawn(command);
+        assert_eq!(ask(process.address(), "GET", "/healthz", &[], "").await.status, 200);
+    }
+    let mut command = binary();
+    assert!(refused(command.env("HERENOW_MAX_MEMBERS", " ")).contains("--max-members"));
 }
 
 #[test]

@@ -396,6 +396,50 @@ async fn the_client_library_is_served_to_pages_of_any_origin() {
     }
 }
 
+/// A page without a bundler wants one request, few bytes, and to ask only once.
+#[tokio::test]
+async fn the_library_is_one_file_too_that_is_small_and_kept() {
+    let broker = Broker::start();
+    let get =
+        async |path: &str, headers: &[&str]| ask(broker.address(), "GET", path, headers, "").await;
+    let newest = get("/client/herenow.js", &["origin: https://app.example"]).await;
+    assert_eq!(newest.status, 200);
+    assert!(newest.body.as_str().unwrap().contains("export{"));
+    let place = newest.header("content-location").unwrap().to_owned();
+    let kept = get(&format!("/client/{place}"), &[]).await;
+    assert_eq!((kept.status, &kept.body), (200, &newest.body));
+    let (fresh, year) = ("no-cache", "public, max-age=31536000, immutable");
+    for (answer, cached) in [(&newest, fresh), (&kept, year)] {
+        for (name, value) in [
+            ("content-type", "text/javascript; charset=utf-8"),
+            ("cache-control", cached),
+            ("vary", "accept-encoding"),
+            ("content-location", &*place),
+            ("access-control-allow-origin", "*"),
+            ("cross-origin-resource-policy", "cross-origin"),
+            ("x-content-type-options", "nosniff"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{name}");
+        }
+        assert_eq!(answer.header("content-encoding"), None);
+    }
+    // A page that is older or newer than its broker works, and caches nothing under the wrong name.
+    let other = get("/client/herenow-0000000000000000.js", &[]).await;
+    assert_eq!((other.status, &other.body), (200, &newest.body));
+    assert_eq!(other.header("cache-control"), Some(fresh));
+
+    let head = ["accept-encoding: gzip, deflate, br"];
+    let packed = ask(broker.address(), "HEAD", "/client/herenow.js", &head, "").await;
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    let bytes: usize = packed.header("content-length").unwrap().parse().unwrap();
+    assert!(bytes < 9_728, "with 512 bytes of headers at most 10 KB: {bytes}");
+    let tag = packed.header("etag").unwrap();
+    assert_ne!(Some(tag), newest.header("etag"), "other bytes have another tag");
+    let known = format!("if-none-match: {tag}");
+    assert_eq!(get("/client/herenow.js", &[head[0], &known]).await.status, 304);
+    assert_eq!(get("/client/herenow.js", &[&known]).await.status, 200, "those bytes it has not");
+}
+
 /// A reload asks for every module again, and is sent none that has not changed.
 #[tokio::test]
 async fn a_file_that_has_not_changed_is_not_sent_again() {
@@ -403,7 +447,9 @@ async fn a_file_that_has_not_changed_is_not_sent_again() {
     let get =
         async |path: &str, headers: &[&str]| ask(broker.address(), "GET", path, headers, "").await;
     let mut tags = Vec::new();
-    for path in ["/", "/app.js", "/style.css", "/client/index.js", "/client/link.js"] {
+    for path in
+        ["/", "/app.js", "/style.css", "/client/index.js", "/client/link.js", "/client/herenow.js"]
+    {
         let whole = get(path, &[]).await;
         assert_eq!(whole.status, 200, "{path}");
         let tag = whole.header("etag").unwrap().to_owned();
@@ -437,7 +483,7 @@ async fn a_file_that_has_not_changed_is_not_sent_again() {
     assert_eq!(get("/index.html", &[]).await.header("etag"), Some(&*tags[0]), "it is the same");
     tags.sort_unstable();
     tags.dedup();
-    assert_eq!(tags.len(), 5, "what differs has another tag");
+    assert_eq!(tags.len(), 6, "what differs has another tag");
     let none = get("/client/none.js", &["if-none-match: *"]).await;
     assert_eq!((none.status, none.header("etag")), (404, None), "nothing is there to be known");
 }

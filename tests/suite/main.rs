@@ -26,6 +26,7 @@
 //! - `delivery`, `slow`: what a subscriber gets and in which order; readers that stop and crawl.
 //! - `lent`: leases, graces and who sees whom, by a model out of the words of the documents.
 //! - `levels`: events or counts, by what was asked for and by size.
+//! - `backlog`: what slow readers keep, filled to its bound in a running broker.
 //! - `outlet`: one connection's way out, by itself.
 //! - `letters`: from anybody to one user's connections, and kicks.
 //! - `pacing`: what a giant leaves to the others.
@@ -46,6 +47,7 @@
 
 mod attributes;
 mod away;
+mod backlog;
 mod beat;
 mod broker;
 mod client;

@@ -492,8 +492,8 @@ impl Pair {
         match op {
             Op::Join { slot, attributes, merge, grace_ms, away } => {
                 let (user, source) = (user(slot), self.sources[slot]);
-                let expected =
-                    self.model.join(&user, source, attributes.as_ref(), merge, grace_ms, away);
+                let written = attributes.as_ref();
+                let expected = self.model.join(&user, source, written, merge, grace_ms, away);
                 let (info, visible_to) = (None, None);
                 let lasts = Lasts::Connection { grace_ms };
                 let command = Command::Join {

@@ -315,10 +315,11 @@ fn every_refusal_is_a_problem() {
 #[test]
 fn what_is_optional_is_absent_and_never_null() {
     let document = describe(&TERMS);
-    let comes_in = ["/components/schemas/Lease", "/components/schemas/StatusPatch"];
+    let comes_in =
+        ["Heartbeat", "Lease", "StatusPatch"].map(|name| format!("/components/schemas/{name}"));
     for (place, kind) in all(&document["components"], "type") {
         let place = format!("/components{place}");
-        if !comes_in.iter().any(|schema| place.starts_with(schema)) {
+        if !comes_in.iter().any(|schema| place.starts_with(&**schema)) {
             assert!(kind.is_string() || kind.is_object(), "{place}: {kind}");
         }
     }

@@ -375,6 +375,11 @@ async fn pages_of_other_origins_stay_out() {
         let preflight = [origin.as_str(), "access-control-request-method: PUT"];
         let answer = ask(address, "OPTIONS", room, &preflight, "").await;
         assert_eq!(answer.status, if status == 200 { 204 } else { 403 });
+        let headers = answer.header("access-control-allow-headers").unwrap_or_default();
+        for tracing in ["traceparent", "tracestate", "baggage", "sentry-trace", "x-requested-with"]
+        {
+            assert_eq!(headers.split(", ").any(|name| name == tracing), status == 200, "{tracing}");
+        }
         let methods = answer.header("access-control-allow-methods");
         assert_eq!(methods.is_some_and(|m| m.contains("put")), status == 200);
         let mut raw = Wire::dial(address).await;

@@ -107,11 +107,21 @@ async fn a_session_by_hand() {
     nothing_else(&mut ada).await;
     types(&mut ada, "set room", &[told(3, 1, &update(json!({})))]).await;
     types(&mut ada, "set room mood=sad", &[told(4, 1, &update(json!({"mood": "sad"})))]).await;
+    for (line, seq, away) in [("away", 5, true), ("back room", 6, false)] {
+        let mut turned = update(json!({"mood": "sad"}));
+        turned["away"] = json!(away);
+        types(&mut ada, line, &[told(seq, 1, &turned)]).await;
+    }
+    // Where one was not, and what one was already.
+    for line in ["away hall", "back room"] {
+        ada.say(line).await;
+        nothing_else(&mut ada).await;
+    }
 
     let mut bob = Wire::connect(broker.address(), "bob").await;
     bob.say("join room").await;
     let joined = json!({"event": "join", "user": "bob", "attributes": {}, "at": "TIME"});
-    assert_eq!(masked(ada.json().await), told(5, 2, &joined));
+    assert_eq!(masked(ada.json().await), told(7, 2, &joined));
     questions(&mut ada).await;
 
     for line in ["hb", "hb room", "hb room nowhere", "leave nowhere", "unsub nowhere"] {
@@ -119,7 +129,7 @@ async fn a_session_by_hand() {
         nothing_else(&mut ada).await;
     }
     let again = snapshot(
-        5,
+        7,
         json!([
             {"user": "bob", "attributes": {}, "joinedAt": "TIME"},
             {"user": "ada", "attributes": {"mood": "sad"}, "joinedAt": "TIME"},
@@ -127,7 +137,7 @@ async fn a_session_by_hand() {
     );
     types(&mut ada, "sub room", &[again]).await;
     let left = json!({"event": "leave", "user": "ada", "reason": "left", "at": "TIME"});
-    types(&mut ada, "leave room", &[told(6, 1, &left)]).await;
+    types(&mut ada, "leave room", &[told(8, 1, &left)]).await;
     ada.say("unsub room").await;
     bob.say("leave room").await;
     nothing_else(&mut bob).await;
@@ -173,8 +183,8 @@ async fn help_lists_what_can_be_typed() {
         })
         .collect();
     let known = [
-        "join", "leave", "set", "hb", "sub", "sub", "unsub", "who", "count", "get", "status",
-        "watch", "unwatch", "where", "help",
+        "join", "leave", "set", "hb", "away", "back", "sub", "sub", "unsub", "who", "count", "get",
+        "status", "watch", "unwatch", "where", "help",
     ];
     assert_eq!(words, known);
 }

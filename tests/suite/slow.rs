@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use herenow::limits::PART_BYTES;
+use herenow::limits::OWN_PART_BYTES;
 use herenow_protocol::ServerFrame;
 use herenow_protocol::reply::{MemberView, SnapshotReason};
 use serde_json::json;
@@ -289,7 +289,7 @@ async fn however_many_stop_each_has_the_truth_in_the_end() {
         dwarfs.push(dwarf);
     }
     let kept = broker.hub().backlog().bytes();
-    assert!((1..=READERS * PART_BYTES).contains(&kept), "{kept} bytes are kept");
+    assert!((1..=READERS * OWN_PART_BYTES).contains(&kept), "{kept} bytes are kept");
     let truth = giants[0].all_members("room").await;
     for (n, reader) in stopped.iter_mut().enumerate() {
         let mut replica = Replica::lagging("room");

@@ -21,7 +21,7 @@ const STEP: Duration = Duration::from_millis(20);
 
 /// A line that carries so many bytes a second from the broker, and all that the client sends. What lies
 /// in its receive buffer is what the kernel makes of the small one of `small_socket`.
-async fn line(broker: SocketAddr, bytes_per_second: usize) -> SocketAddr {
+pub(crate) async fn line(broker: SocketAddr, bytes_per_second: usize) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -119,6 +119,8 @@ struct Lane {
     me: String,
     /// Whether each actor is in the room, in this world.
     joined: [bool; ACTORS],
+    /// What each said last of being away. A join says it again: the worlds differ in who joins anew.
+    away: [bool; ACTORS],
     room: String,
     follower: Option<(Follower, Option<Mark>)>,
     left: Option<Mark>,
@@ -145,6 +147,7 @@ impl Lane {
             name,
             me,
             joined: [false; ACTORS],
+            away: [false; ACTORS],
             room: String::new(),
             follower: None,
             left: None,
@@ -176,6 +179,7 @@ impl Lane {
                 let roles = AUDIENCES[audience].iter().map(|role| role.replace("VIEWER", &self.me));
                 let mut join = frame("join");
                 join["attributes"] = json!({"v": value});
+                join["away"] = json!(self.away[who]);
                 join["visibleTo"] = roles.collect();
                 Some(join)
             }
@@ -184,7 +188,10 @@ impl Lane {
                 set["attributes"] = json!({"v": value});
                 set
             }),
-            Act::Turn { away } => Some(json!({"type": "away", "away": away, "channels": [room]})),
+            Act::Turn { away } => {
+                self.away[who] = away;
+                Some(json!({"type": "away", "away": away, "channels": [room]}))
+            }
             Act::Leave => std::mem::take(&mut self.joined[who]).then(|| frame("leave")),
             Act::Subscribe => Some(frame("subscribe")),
             Act::Unsubscribe => Some(frame("unsubscribe")),

@@ -14,12 +14,16 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
     (
         "client/src/",
         &[
-            "carried error replica soon token emitter",
-            "link user channel",
+            "bound clock debug error guest page replica shapes",
+            "address credentials emitter json promise soon",
+            "carried outbox requests user",
+            "link membership",
+            "channel",
             "client",
             "index",
-            "session react",
-            "livelike rooms",
+            "fake-channel fake-connection fake-users",
+            "session hold",
+            "livelike rooms react svelte testing vue",
         ],
     ),
     ("web-demo/", &["dom words breakable viewers", "meter guinea-pig", "view-*", "app"]),
@@ -27,7 +31,7 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
 
 /// Parts that may know only some of what stands below them: the part, and what it may know beside
 /// itself. The first that a file's path begins with holds for it.
-const NARROW: [(&str, &[&str]); 17] = [
+const NARROW: [(&str, &[&str]); 22] = [
     ("protocol/src/", &[]),
     ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits.rs"]),
     ("src/users/", &["protocol/src/", "src/now.rs", "src/limits.rs", "src/shrink.rs"]),
@@ -50,12 +54,25 @@ const NARROW: [(&str, &[&str]); 17] = [
     ("bench/src/mode/kept.rs", &["bench/src/", "protocol/src/", "src/"]),
     // A measuring client knows the broker by its port, and by what stands on the wire.
     ("bench/src/", &["protocol/src/"]),
-    ("client/src/carried.js", &[]),
+    ("client/src/carried.js", &["client/src/json.js", "client/src/promise.js"]),
     ("client/src/replica.js", &[]),
-    ("client/src/session.js", &["client/src/index.js"]),
-    ("client/src/livelike.js", &["client/src/index.js", "client/src/session.js"]),
-    ("client/src/rooms.js", &["client/src/index.js", "client/src/session.js"]),
-    ("client/src/react.js", &[]),
+    ("client/src/session.js", &["client/src/index.js", "client/src/promise.js"]),
+    ("client/src/livelike.js", &["client/src/promise.js", "client/src/session.js"]),
+    ("client/src/rooms.js", &["client/src/promise.js", "client/src/session.js"]),
+    ("client/src/hold.js", &[]),
+    ("client/src/react.js", &["client/src/hold.js", "client/src/index.js"]),
+    ("client/src/svelte.js", &["client/src/hold.js"]),
+    ("client/src/vue.js", &["client/src/hold.js"]),
+    (
+        "client/src/testing.js",
+        &[
+            "client/src/index.js",
+            "client/src/fake-channel.js",
+            "client/src/fake-connection.js",
+            "client/src/fake-users.js",
+        ],
+    ),
+    ("client/src/fake-", &[]),
     ("web-demo/app.js", &["web-demo/", "client/src/index.js"]),
     (
         "web-demo/guinea-pig.js",
