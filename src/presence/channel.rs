@@ -118,7 +118,7 @@ impl ChannelState {
                 let (hold, ends_ms) = hold_of(source, away, lasts, now);
                 let attributes = (attributes, merge);
                 let (appeared, _) = self.with_sources(&user, now, &mut told, |channel| {
-                    channel.join(&user, hold, (attributes, merge), info, visible_to, now, bounds)
+                    channel.join(&user, hold, attributes, info, visible_to, now, bounds)
                 });
                 if let Some(ends_ms) = ends_ms.filter(|_| appeared.is_ok()) {
                     self.look_no_later_than(&user, ends_ms);
