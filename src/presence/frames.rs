@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     fn event(kind: &str, more: serde_json::Value) -> Event {
-        let mut event = json!({ "type": kind, "user": "ada", "at": 1 });
+        let mut event = json!({ "event": kind, "user": "ada", "at": 1 });
         event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         serde_json::from_value(event).unwrap()
     }

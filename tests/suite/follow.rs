@@ -9,7 +9,10 @@ use herenow::auth::{Credential, Patterns};
 use herenow::hub::{At, Follower, Told, What};
 use herenow::limits::RING_BYTES;
 use herenow::now::Now;
-use herenow::presence::{Bounds, ChannelState, Command, Lasts, News, Ring, Source, Viewer};
+use herenow::presence::follow::Mark;
+use herenow::presence::{
+    Bounds, ChannelState, Command, Follow, Lasts, News, Ring, Source, Step, Viewer,
+};
 use herenow_protocol::{AttributeMap, ChannelName, Epoch, LeaveReason, Level, ServerFrame, UserId};
 use serde_json::json;
 use tokio::time::timeout;
@@ -209,8 +212,7 @@ fn a_follower_goes_on_only_from_where_nothing_is_gone() {
         lasts: Lasts::Connection { grace_ms: 0 },
     };
     core.apply(join, now, &BOUNDS, |_| {}).unwrap();
-    let changes = core.tick(&name, now, &BOUNDS);
-    ring.push(Step::new(9, changes, now.mono_ms));
+    ring.push(Step::new(9, core.tick(&name, now, &BOUNDS).changes, now.mono_ms));
     let here = Mark { epoch: core.epoch(), seq: core.next_seq() - 1, stamp: 9 };
     let resumes = |asked, since| Follow::resuming(asked, since, &core, &ring).has_resumed();
     assert!(resumes(Level::Events, here));
