@@ -484,6 +484,16 @@ fn a_token_s_claims_become_what_it_grants() {
 }
 
 #[test]
+fn dates_are_whole_seconds_on_the_side_that_is_asked_for() {
+    use super::claims::NumericDate;
+    for (ms, before, after) in [(1_999, 1_000, 2_000), (2_000, 2_000, 2_000), (2_001, 2_000, 3_000)]
+    {
+        assert_eq!(NumericDate::at_or_before(ms).unix_ms(), before);
+        assert_eq!(NumericDate::at_or_after(ms).unix_ms(), after);
+    }
+}
+
+#[test]
 fn a_caller_is_known_by_its_token_as_long_as_that_lasts() {
     let access = accepted(&ada_with(json!({ "info": { "name": "Ada" } })));
     let ada = user("ada");
