@@ -49,7 +49,7 @@ mod tests {
 
     use super::*;
 
-    fn event(kind: &str, more: serde_json::Value) -> Event {
+    fn event(kind: &str, more: &serde_json::Value) -> Event {
         let mut event = json!({ "event": kind, "user": "ada", "at": 1 });
         event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         serde_json::from_value(event).unwrap()
@@ -58,14 +58,14 @@ mod tests {
     #[test]
     fn a_frame_has_as_many_events_as_it_holds_bytes() {
         let text = |bytes: usize| json!({ "a": "x".repeat(bytes - r#"{"a":""}"#.len()) });
-        let join = |more| event("join", more);
-        let update = |more| event("updateAttributes", more);
+        let join = |more| event("join", &more);
+        let update = |more| event("updateAttributes", &more);
         let both = || json!({ "attributes": text(1_000), "info": text(500) });
         for (one, bytes) in [
             (join(both()), 1_500),
             (update(both()), 1_500),
             (update(json!({ "attributes": text(1_000) })), 1_000),
-            (event("leave", json!({ "reason": "left" })), 0),
+            (event("leave", &json!({ "reason": "left" })), 0),
         ] {
             let each = OVERHEAD_BYTES + "ada".len() + bytes;
             let events = vec![one; PART_BYTES / each + 5];
@@ -79,11 +79,11 @@ mod tests {
     #[test]
     fn who_goes_is_one_less() {
         let [join, leave] = [
-            event("join", json!({ "attributes": {}, "info": {} })),
-            event("leave", json!({ "reason": "left" })),
+            event("join", &json!({ "attributes": {}, "info": {} })),
+            event("leave", &json!({ "reason": "left" })),
         ];
-        let timeout = event("timeout", json!({ "reason": "connection", "lastSeen": 1 }));
-        let update = event("updateAttributes", json!({ "attributes": {} }));
+        let timeout = event("timeout", &json!({ "reason": "connection", "lastSeen": 1 }));
+        let update = event("updateAttributes", &json!({ "attributes": {} }));
         assert_eq!(net_joins(&[join.clone(), update.clone(), join.clone()]), 2);
         assert_eq!(net_joins(&[leave, update, timeout.clone(), timeout, join]), -2);
     }
