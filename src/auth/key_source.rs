@@ -59,3 +59,23 @@ pub(super) fn read(flag: &str, path: &Path) -> Result<(Vec<u8>, String), String>
     }
     Ok((bytes, name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_larger_than_any_key_is_refused() {
+        let path = std::env::temp_dir().join(format!("herenow-key-{}", std::process::id()));
+        let sized = |bytes: u64| {
+            std::fs::write(&path, vec![b'x'; bytes as usize]).unwrap();
+            read("--flag", &path).map(|(bytes, _)| bytes.len() as u64)
+        };
+        assert_eq!(sized(MAX_KEY_FILE_BYTES), Ok(MAX_KEY_FILE_BYTES));
+        for more in [1, 2, 5_000] {
+            let why = sized(MAX_KEY_FILE_BYTES + more).unwrap_err();
+            assert!(why.starts_with("--flag") && why.contains("larger than"), "{why}");
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
+}

@@ -306,6 +306,7 @@ mod tests {
             ("https://example.com:99999", "host"),
             ("https://example.com:", "host"),
             ("https://example.com:+80", "host"),
+            ("https://ex!ample.com", "host"),
             ("https://caf\u{e9}.example", "host"),
             ("https://[::1", "host"),
             ("", "scheme"),

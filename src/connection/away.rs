@@ -11,12 +11,12 @@ impl Client {
     pub(super) fn set_away(
         &mut self,
         away: bool,
-        channels: Option<Vec<ChannelName>>,
+        channels: Option<&[ChannelName]>,
         now: Now,
     ) -> Done {
         let source = self.source();
         let Self { desk, places, outlet, .. } = self;
-        let named = |name: &ChannelName| channels.as_ref().is_none_or(|all| all.contains(name));
+        let named = |name: &ChannelName| channels.is_none_or(|all| all.contains(name));
         let turns = places.iter_mut().filter(|place| place.joined && place.away != away);
         for place in turns.filter(|place| named(place.channel.name())) {
             place.away = away;

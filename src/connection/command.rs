@@ -62,7 +62,7 @@ impl Client {
                 let grace_ms = grace_ms.unwrap_or(0);
                 self.join(sending, channel, (attributes, merge), visible_to, away, grace_ms, now)
             }
-            Request::Away { away, channels } => Ok(self.set_away(away, channels, now)),
+            Request::Away { away, channels } => Ok(self.set_away(away, channels.as_deref(), now)),
             Request::Leave { channel } => Ok(self.leave(channel, now)),
             Request::SetAttributes { channel, attributes, merge, ttl_ms } => {
                 self.set_attributes(channel, attributes, merge, ttl_ms, now)

@@ -109,6 +109,37 @@ mod tests {
     use super::*;
     use crate::presence::Rest;
 
+    /// A frame of which somebody keeps a rest counts once, whole; else a small rest counts alone.
+    #[test]
+    fn a_rest_counts_as_what_is_kept_for_it() {
+        let backlog = Backlog::new(1 << 30);
+        let frame = SharedFrame::new(vec![b'x'; 2 * TAIL_COPY_BYTES]);
+        let all = frame.bytes().len();
+        let small = Tail::of(&frame, all - 10, &backlog);
+        assert_eq!((small.bytes().len(), backlog.bytes()), (10, 10));
+        let limit = Tail::of(&frame, all - TAIL_COPY_BYTES, &backlog);
+        assert_eq!((limit.bytes().len(), backlog.bytes()), (TAIL_COPY_BYTES, 10 + TAIL_COPY_BYTES));
+        drop((small, limit));
+        let large = Tail::of(&frame, 1, &backlog);
+        assert_eq!((large.bytes().len(), backlog.bytes()), (all - 1, all));
+        let mut another = Tail::of(&frame, all - 10, &backlog);
+        another.advance(3);
+        assert_eq!((another.bytes().len(), backlog.bytes()), (7, all));
+        drop((large, another, frame));
+        assert_eq!(backlog.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_is_gone_when_nothing_is_left() {
+        let backlog = Backlog::new(100);
+        let mut behind = Behind::default();
+        assert!(behind.is_empty());
+        behind.replies = Some(backlog.hold(5));
+        assert_eq!((behind.is_empty(), behind.replies.as_ref().map(Held::bytes)), (false, Some(5)));
+        behind.replies = None;
+        assert!(behind.is_empty());
+    }
+
     #[test]
     fn each_subscription_has_a_place_of_its_own() {
         let place = |number| SnapshotPlace {

@@ -201,4 +201,13 @@ mod tests {
         letters.take().unwrap();
         letters.add(letter(1)).unwrap();
     }
+
+    #[test]
+    fn what_was_taken_out_makes_room_for_as_much_and_no_more() {
+        let (mut letters, third) = (Letters::default(), sized(MAILBOX_BYTES / 3));
+        (0..3).for_each(|_| letters.add(Arc::clone(&third)).unwrap());
+        letters.take().unwrap();
+        letters.add(Arc::clone(&third)).unwrap();
+        assert_eq!(letters.add(third), Err(Undelivered::Full));
+    }
 }

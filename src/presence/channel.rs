@@ -110,7 +110,7 @@ impl ChannelState {
         // Whoever read the clock first may come to the lock last: times run as things happen here.
         let now = if now.mono_ms < self.latest.mono_ms { self.latest } else { now };
         self.latest = now;
-        let gone = match command {
+        match command {
             Command::Join { user, source, attributes, merge, info, visible_to, away, lasts } => {
                 let membership = self.members.get(&user);
                 let as_it_was = || membership.and_then(|member| member.holds.away_of(source));
@@ -126,66 +126,56 @@ impl ChannelState {
                 if appeared? {
                     told(Transition::Appeared { user: &user, away });
                 }
-                return Ok(());
             }
             Command::SetAway { user, source, away } => {
                 self.with_sources(&user, now, &mut told, |channel| {
                     let membership = channel.members.get_mut(&user);
                     membership.into_iter().for_each(|one| one.holds.set_away(source, away));
                 });
-                return Ok(());
             }
             Command::Inform { user, info } => {
                 self.change_member(&user, None, Some(info), None, Cause::Own, now);
-                return Ok(());
             }
             Command::SetAttributes { user, source, attributes, merge, ttl_ms } => {
-                let deadline = ttl_ms.map(|ttl_ms| now.mono_ms + ttl_ms);
-                return self.set_attributes(
-                    &user,
-                    source,
-                    &attributes,
-                    merge,
-                    deadline,
-                    now,
-                    bounds,
-                );
+                let ends = ttl_ms.map(|ttl_ms| now.mono_ms + ttl_ms);
+                return self.set_attributes(&user, source, &attributes, merge, ends, now, bounds);
             }
-            Command::Expire => {
-                self.expire(now, told);
-                return Ok(());
-            }
-            Command::SetStatus(status) => {
-                self.set_status(*status);
-                return Ok(());
-            }
+            Command::Expire => self.expire(now, told),
+            Command::SetStatus(status) => self.set_status(*status),
             Command::Leave { user, source, reason } => {
                 let cause = Cause::Left(reason);
-                let (gone, away) = self.with_sources(&user, now, &mut told, |channel| {
+                self.end(&user, cause, now, told, |channel| {
                     channel.remove_source(&user, source, cause, now)
                 });
-                gone.then_some((user, cause, away))
             }
             Command::Lose { user, source, reason, last_seen, graced } => {
                 let cause = Cause::Lost(reason, last_seen);
                 let how = (reason, graced && reason == LossReason::Connection);
-                let (gone, away) = self.with_sources(&user, now, &mut told, |channel| {
+                self.end(&user, cause, now, told, |channel| {
                     channel.lose(&user, source, how, last_seen, now)
                 });
-                gone.then_some((user, cause, away))
             }
             Command::EndGrace { user, reason } => {
                 let cause = Cause::Left(reason);
-                let (gone, away) = self.with_sources(&user, now, &mut told, |channel| {
-                    channel.end_grace(&user, cause, now)
-                });
-                gone.then_some((user, cause, away))
+                self.end(&user, cause, now, told, |channel| channel.end_grace(&user, cause, now));
             }
-        };
-        if let Some((user, cause, away)) = gone {
-            told(vanished(&user, cause, away, now));
         }
         Ok(())
+    }
+
+    /// Does what may take the user's last source, and tells if it did.
+    fn end(
+        &mut self,
+        user: &UserId,
+        cause: Cause,
+        now: Now,
+        mut told: impl FnMut(Transition<'_>),
+        act: impl FnOnce(&mut Self) -> bool,
+    ) {
+        let (gone, away) = self.with_sources(user, now, &mut told, act);
+        if gone {
+            told(vanished(user, cause, away, now));
+        }
     }
 
     /// Whether the user was no member before.

@@ -42,3 +42,49 @@ pub fn net_joins(events: &[Event]) -> i64 {
         })
         .sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn event(kind: &str, more: &serde_json::Value) -> Event {
+        let mut event = json!({ "event": kind, "user": "ada", "at": 1 });
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(event).unwrap()
+    }
+
+    #[test]
+    fn a_frame_has_as_many_events_as_it_holds_bytes() {
+        let text = |bytes: usize| json!({ "a": "x".repeat(bytes - r#"{"a":""}"#.len()) });
+        let join = |more| event("join", &more);
+        let update = |more| event("updateAttributes", &more);
+        let both = || json!({ "attributes": text(1_000), "info": text(500) });
+        for (one, bytes) in [
+            (join(both()), 1_500),
+            (update(both()), 1_500),
+            (update(json!({ "attributes": text(1_000) })), 1_000),
+            (event("leave", &json!({ "reason": "left" })), 0),
+        ] {
+            let each = OVERHEAD_BYTES + "ada".len() + bytes;
+            let events = vec![one; PART_BYTES / each + 5];
+            assert_eq!(events_in_a_frame(&events), PART_BYTES / each, "{:?}", events[0]);
+        }
+        assert_eq!(events_in_a_frame(&[]), 0);
+        let large = join(json!({ "attributes": text(2 * PART_BYTES), "info": {} }));
+        assert_eq!(events_in_a_frame(&[large.clone(), large]), 1, "at least one");
+    }
+
+    #[test]
+    fn who_goes_is_one_less() {
+        let [join, leave] = [
+            event("join", &json!({ "attributes": {}, "info": {} })),
+            event("leave", &json!({ "reason": "left" })),
+        ];
+        let timeout = event("timeout", &json!({ "reason": "connection", "lastSeen": 1 }));
+        let update = event("updateAttributes", &json!({ "attributes": {} }));
+        assert_eq!(net_joins(&[join.clone(), update.clone(), join.clone()]), 2);
+        assert_eq!(net_joins(&[leave, update, timeout.clone(), timeout, join]), -2);
+    }
+}

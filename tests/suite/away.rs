@@ -294,6 +294,7 @@ async fn a_reload_does_not_flicker_whether_the_window_is_hidden_or_not() {
         observer.told_nothing().await;
         ada.close(1_000).await;
         assert_eq!(observer.told().await, "leave ada closed");
+        assert!(!told(&mut watcher).await.online);
         watcher.ok("unwatch ada").await;
     }
 }

@@ -220,7 +220,7 @@ struct Observer {
 impl Observer {
     async fn new(address: SocketAddr, number: usize, random: Rng) -> Self {
         let client = Self::connect(address, number).await;
-        let replicas = CHANNELS.map(Replica::new);
+        let replicas = CHANNELS.map(|channel| Self::replica(number, channel));
         let tally = Tally::new();
         let mut observer =
             Self { address, number, random, client, replicas, resumed: 0, resyncs: 0, tally };
@@ -252,12 +252,16 @@ impl Observer {
         number == 5
     }
 
+    fn replica(number: usize, channel: &str) -> Replica {
+        if Self::is_slow(number) { Replica::lagging(channel) } else { Replica::new(channel) }
+    }
+
     /// Subscribes the channel, anew or from where it stands.
     async fn subscribe(&mut self, n: usize) {
         let known = &self.replicas[n];
         let since = (known.is_whole() && self.random.u8(..4) > 0).then(|| known.since());
         if since.is_none() {
-            self.replicas[n] = Replica::new(CHANNELS[n]);
+            self.replicas[n] = Self::replica(self.number, CHANNELS[n]);
         }
         let frame =
             json!({"type": "subscribe", "channel": CHANNELS[n], "since": since, "id": "sub"});

@@ -9,7 +9,10 @@ use herenow::auth::{Credential, Patterns};
 use herenow::hub::{At, Follower, Told, What};
 use herenow::limits::RING_BYTES;
 use herenow::now::Now;
-use herenow::presence::{Bounds, ChannelState, Command, Lasts, News, Ring, Source, Viewer};
+use herenow::presence::follow::Mark;
+use herenow::presence::{
+    Bounds, ChannelState, Command, Follow, Lasts, News, Ring, Source, Step, Viewer,
+};
 use herenow_protocol::{AttributeMap, ChannelName, Epoch, LeaveReason, Level, ServerFrame, UserId};
 use serde_json::json;
 use tokio::time::timeout;
@@ -190,6 +193,39 @@ async fn a_count_is_told_at_once_and_then_once_a_second() {
     assert!(early.is_err(), "too early: {early:?}");
     says(&mut follower, "room: count 2").await;
     drop(broker);
+}
+
+/// Coming back a follower goes on only if nothing that it lacks is gone, and if it is told events.
+#[test]
+fn a_follower_goes_on_only_from_where_nothing_is_gone() {
+    let name = channel("room");
+    let (mut core, mut ring) = (ChannelState::new(Epoch::from_random(7)), Ring::new(4));
+    let now = Now { mono_ms: 1_000, unix_ms: 5_000_000 };
+    let join = Command::Join {
+        user: user(1),
+        source: Source::connection(1),
+        attributes: None,
+        merge: false,
+        info: None,
+        visible_to: None,
+        away: None,
+        lasts: Lasts::Connection { grace_ms: 0 },
+    };
+    core.apply(join, now, &BOUNDS, |_| {}).unwrap();
+    ring.push(Step::new(9, core.tick(&name, now, &BOUNDS).changes, now.mono_ms));
+    let here = Mark { epoch: core.epoch(), seq: core.next_seq() - 1, stamp: 9 };
+    let resumes = |asked, since| Follow::resuming(asked, since, &core, &ring).has_resumed();
+    assert!(resumes(Level::Events, here));
+    assert!(resumes(Level::Events, Mark { seq: 0, stamp: 4, ..here }));
+    for elsewhere in [
+        Mark { epoch: Epoch::from_random(8), ..here },
+        Mark { seq: core.next_seq(), ..here },
+        Mark { stamp: 3, ..here },
+        Mark { stamp: 10, ..here },
+    ] {
+        assert!(!resumes(Level::Events, elsewhere), "{elsewhere:?}");
+    }
+    assert!(!resumes(Level::Count, here) && !Follow::new(Level::Events).has_resumed());
 }
 
 /// Large members in many parts, changed at random while they are read: what follows the snapshot

@@ -276,6 +276,9 @@ fn flags_that_contradict_each_other_are_one_line_that_names_both() {
 fn a_bad_origin_is_one_line_that_names_the_flag() {
     for bad in ["*", "example.com", "https://example.com/", "https://a.example,x", ""] {
         assert!(refused(&mut broker("--allow-origin", bad)).contains("--allow-origin"), "{bad}");
+        if bad.is_empty() {
+            continue; // An empty variable counts as not set.
+        }
         let said = refused(broker("--log", "info").env("HERENOW_ALLOW_ORIGIN", bad));
         assert!(said.contains("--allow-origin"), "{bad}: {said}");
     }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use herenow::presence::{ChannelState, SnapshotPlace, Viewer};
+use herenow::now::Now;
+use herenow::presence::{Bounds, ChannelState, Command, Lasts, SnapshotPlace, Source, Viewer};
 use herenow_protocol::reply::{MemberView, SnapshotReason};
-use herenow_protocol::{Event, ServerFrame, UserId};
+use herenow_protocol::{Audience, ChannelName, Epoch, Event, LeaveReason, ServerFrame, UserId};
 
 /// A slow subscriber: where it stands, and what it knows.
 pub(crate) struct Swept {
@@ -106,4 +107,61 @@ pub(crate) fn frames(mut bytes: &[u8]) -> Vec<ServerFrame> {
     }
     assert!(bytes.is_empty(), "a message does not end where its header says");
     frames
+}
+
+/// What a tick has still to tell is shown as it was, also where a part has room for just as many
+/// members as are touched.
+#[test]
+fn a_snapshot_is_whole_however_many_members_are_changing() {
+    let (name, now) =
+        (ChannelName::parse("room", "channel").unwrap(), Now { mono_ms: 1, unix_ms: 1 });
+    let bounds = Bounds { members: 99, attribute_bytes: 99, attribute_keys: 9, roster: 99 };
+    let id = |n: u64| UserId::parse(&format!("user-{n}"), "user").unwrap();
+    let come = |core: &mut ChannelState, n: u64, visible_to: Audience| {
+        let join = Command::Join {
+            user: id(n),
+            source: Source::connection(n),
+            attributes: None,
+            merge: false,
+            info: None,
+            visible_to: Some(visible_to),
+            away: None,
+            lasts: Lasts::Connection { grace_ms: 0 },
+        };
+        core.apply(join, now, &bounds, |_| {}).unwrap();
+    };
+    for changing in 0..=5 {
+        let mut core = ChannelState::new(Epoch::from_random(7));
+        (1..=5).for_each(|n| come(&mut core, n, Audience::EVERYONE));
+        come(&mut core, 6, Audience::parse([]).unwrap());
+        core.tick(&name, now, &bounds);
+        // Those who go are still shown, who comes is not yet, and the hidden one never.
+        for n in 1..=changing {
+            let (user, source) = (id(n), Source::connection(n));
+            let leave = Command::Leave { user, source, reason: LeaveReason::Left };
+            core.apply(leave, now, &bounds, |_| {}).unwrap();
+        }
+        come(&mut core, 7, Audience::EVERYONE);
+        let leave = Command::Leave {
+            user: id(6),
+            source: Source::connection(6),
+            reason: LeaveReason::Left,
+        };
+        core.apply(leave, now, &bounds, |_| {}).unwrap();
+        // Each takes 104 bytes: 96, its name and `{}`.
+        for bytes in [0, 100, 208, 288, 312, 10_000] {
+            let (mut shown, mut below) = (Vec::new(), Some(u64::MAX));
+            while let Some(from) = below {
+                let (part, next) = core.told_part(from, Viewer::Public, bytes);
+                let left = 5 - shown.len();
+                assert_eq!(part.len(), (bytes / 104).clamp(1, 5).min(left), "{bytes} bytes");
+                shown.extend(part.iter().map(|member| member.user.clone()));
+                below = next;
+            }
+            let all: Vec<_> = (1..=5).rev().map(id).collect();
+            assert_eq!(shown, all, "{changing} are changing, {bytes} bytes");
+        }
+        let tally = core.told_tally();
+        assert_eq!((tally.count, tally.seq), (5, core.next_seq() - 1), "{changing} are changing");
+    }
 }

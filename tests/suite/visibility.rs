@@ -539,59 +539,6 @@ fn whether_a_channel_is_full_says_nothing_of_the_hidden() {
     assert_eq!(core.count(), 2);
 }
 
-/// What a tick has still to tell is shown as it was, also where a part has room for just as many
-/// members as are touched.
-#[test]
-fn a_snapshot_is_whole_however_many_members_are_changing() {
-    let (name, now) =
-        (ChannelName::parse("room", "channel").unwrap(), Now { mono_ms: 1, unix_ms: 1 });
-    let bounds = Bounds { members: 99, ..BOUNDS };
-    let id = |n: u64| UserId::parse(&format!("user-{n}"), "user").unwrap();
-    let come = |core: &mut ChannelState, n: u64, visible_to: Audience| {
-        let join = Command::Join {
-            user: id(n),
-            source: Source::connection(n),
-            attributes: None,
-            merge: false,
-            info: None,
-            visible_to: Some(visible_to),
-            away: None,
-            lasts: Lasts::Connection { grace_ms: 0 },
-        };
-        core.apply(join, now, &bounds, |_| {}).unwrap();
-    };
-    for changing in 0..=5 {
-        let mut core = ChannelState::new(Epoch::from_random(7));
-        (1..=5).for_each(|n| come(&mut core, n, Audience::EVERYONE));
-        come(&mut core, 6, Audience::parse([]).unwrap());
-        core.tick(&name, now, &bounds);
-        // Those who go are still shown, who comes is not yet, and the hidden one never.
-        for n in 1..=changing {
-            let (user, source) = (id(n), Source::connection(n));
-            let leave = Command::Leave { user, source, reason: LeaveReason::Left };
-            core.apply(leave, now, &bounds, |_| {}).unwrap();
-        }
-        come(&mut core, 7, Audience::EVERYONE);
-        let leave = Command::Leave {
-            user: id(6),
-            source: Source::connection(6),
-            reason: LeaveReason::Left,
-        };
-        core.apply(leave, now, &bounds, |_| {}).unwrap();
-        for bytes in [0, 100, 200, 300, 10_000] {
-            let (mut shown, mut below) = (Vec::new(), Some(u64::MAX));
-            while let Some(from) = below {
-                let (part, next) = core.told_part(from, Viewer::Public, bytes);
-                shown.extend(part.iter().map(|member| member.user.clone()));
-                below = next;
-            }
-            let all: Vec<_> = (1..=5).rev().map(id).collect();
-            assert_eq!(shown, all, "{changing} are changing, {bytes} bytes");
-        }
-        assert_eq!(core.told_count(), 5, "{changing} are changing");
-    }
-}
-
 #[test]
 fn times_run_with_the_order_however_late_a_command_comes_to_the_lock() {
     let mut core = ChannelState::new(Epoch::from_random(7));

@@ -127,6 +127,7 @@ impl World {
     }
 
     /// Does it to both. The result: what the index says of coming and going, if it was done.
+    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
     fn act(&mut self, user: &UserId, op: &Op) -> Option<bool> {
         let (now, at) = (self.now, self.now.unix_ms);
         let mut known = self.known.remove(user).unwrap_or_default();

@@ -27,17 +27,17 @@ const SECRET: &str = "a secret that only this run knows";
 
 /// Who may see the subscribers, who are members too.
 #[derive(Clone, Copy)]
-enum Seen {
-    ByAll,
+enum SeenBy {
+    All,
     /// One role, which all of them have.
-    ByOneRole,
+    OneRole,
     /// Each has a role of its own.
-    ByItself,
+    Itself,
 }
 
 pub(super) fn measure(subject: &Subject, figures: &mut Figures) -> Result<()> {
     let mut grown = [0.0; 3];
-    let kinds = [Seen::ByAll, Seen::ByOneRole, Seen::ByItself];
+    let kinds = [SeenBy::All, SeenBy::OneRole, SeenBy::Itself];
     for (seen, grown) in kinds.into_iter().zip(&mut grown) {
         let mut server = subject.launch_with(&[], Some(SECRET))?;
         let result = growth(subject, &server, seen);
@@ -51,7 +51,7 @@ pub(super) fn measure(subject: &Subject, figures: &mut Figures) -> Result<()> {
 }
 
 /// By how much the broker's memory grows, at its peak, while all subscribe.
-fn growth(subject: &Subject, server: &Server, seen: Seen) -> Result<f64> {
+fn growth(subject: &Subject, server: &Server, seen: SeenBy) -> Result<f64> {
     let mut swarm = Swarm::new(server.address)?;
     let mut guests = Guests::new(Some(SECRET));
     guests.come(&mut swarm, MEMBERS, subject.deadline(), |_| Guest {
@@ -60,9 +60,9 @@ fn growth(subject: &Subject, server: &Server, seen: Seen) -> Result<f64> {
     })?;
     guests.come(&mut swarm, SUBSCRIBERS, subject.deadline(), |who| {
         let role = match seen {
-            Seen::ByAll => return Guest { says: vec![join(ROOM, "{}")], ..Guest::default() },
-            Seen::ByOneRole => "staff".to_owned(),
-            Seen::ByItself => format!("team:{who}"),
+            SeenBy::All => return Guest { says: vec![join(ROOM, "{}")], ..Guest::default() },
+            SeenBy::OneRole => "staff".to_owned(),
+            SeenBy::Itself => format!("team:{who}"),
         };
         let says = format!(r#"{{"type":"join","id":1,"channel":"{ROOM}","visibleTo":["{role}"]}}"#);
         Guest { says: vec![says], roles: vec![role], ..Guest::default() }
@@ -71,7 +71,7 @@ fn growth(subject: &Subject, server: &Server, seen: Seen) -> Result<f64> {
     let before = Memory::of(server.pid)?.resident;
     reset_peak(server.pid);
     let (began, deadline) = (clock::now(), subject.deadline());
-    let (mut subscribed, all) = (0, MEMBERS..MEMBERS + SUBSCRIBERS);
+    let (mut subscribed, mut all) = (0, MEMBERS..MEMBERS + SUBSCRIBERS);
     while guests.whole(all.clone()) < SUBSCRIBERS {
         let share = clock::now().duration_since(began).as_secs_f64() / WITHIN.as_secs_f64();
         while subscribed < SUBSCRIBERS.min((share * SUBSCRIBERS as f64) as usize) {
@@ -84,10 +84,10 @@ fn growth(subject: &Subject, server: &Server, seen: Seen) -> Result<f64> {
         }
     }
     let most = match seen {
-        Seen::ByItself => MEMBERS + 1,
-        Seen::ByAll | Seen::ByOneRole => MEMBERS + SUBSCRIBERS,
+        SeenBy::Itself => MEMBERS + 1,
+        SeenBy::All | SeenBy::OneRole => MEMBERS + SUBSCRIBERS,
     };
-    if let Some(who) = all.clone().find(|&who| guests.view(who).present() != most) {
+    if let Some(who) = all.find(|&who| guests.view(who).present() != most) {
         fail!("user {who} sees {} members, not {most}", guests.view(who).present());
     }
     if guests.closes > 0 {
