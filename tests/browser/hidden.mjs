@@ -40,9 +40,9 @@ export async function launchPlainBrowser() {
   }
 
   return {
-    /** Opens a page in front of all others. @param {string} url */
-    async open(url) {
-      const { targetId } = await ask('Target.createTarget', { url });
+    /** Opens a page in front of all others; in a window of its own if asked. @param {string} url */
+    async open(url, newWindow = false) {
+      const { targetId } = await ask('Target.createTarget', { url, newWindow });
       const { sessionId } = await ask('Target.attachToTarget', { targetId, flatten: true });
       return {
         /** @param {string} expression */
