@@ -163,6 +163,7 @@ export class Membership {
     const joins = this.#due;
     this.#due = false;
     const turn = this.#turn(wish, joins);
+    /** @type {Saying[]} */
     const sayings = wish.carried.say(clock(), joins).map(({ settle, again, ...said }, n) => (joins && !n ? {
       frame: { type: 'join', channel, ...said, ...this.#options(wish), away: turn.frame?.away },
       again: () => {

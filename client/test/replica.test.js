@@ -30,7 +30,7 @@ function deepFreeze(value) {
 }
 
 describe('golden sequences', () => {
-  for (const { name, frames, expect } of vectors) {
+  for (const { name, frames, expect, away } of vectors) {
     test(name, () => {
       // In the end: whom a history that ended knew has gone by then.
       const { replica: now } = replica.settle(fold(frames).replica);
@@ -41,6 +41,7 @@ describe('golden sequences', () => {
         members: Object.fromEntries(listed.map(({ user, attributes }) => [user, attributes])),
       }, { seq: expect.seq, count: expect.count, members: expect.members });
       const info = listed.filter((member) => Object.keys(member.info ?? {}).length);
+      if (away) assert.deepEqual(listed.filter((member) => member.away).map(({ user }) => user).sort(), away);
       if (expect.info) assert.deepEqual(Object.fromEntries(info.map((member) => [member.user, member.info])), expect.info);
     });
   }

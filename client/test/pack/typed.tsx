@@ -29,6 +29,7 @@ export async function onceForAll() {
   await room.join({ mood: 'happy' });
   await room.join();
   await room.join({ mood: 'happy' }, { whenHidden: { typing: null } });
+  await room.join(undefined, { whenHidden: 'away' });
   // @ts-expect-error a number is no mood
   await room.join({ mood: 1 });
   // @ts-expect-error a mood is missing
