@@ -240,7 +240,7 @@ impl<'a> Sending<'a> {
     }
 
     /// What snapshots that the client asked for have cost since this was last asked, in units of
-    /// [`SNAPSHOT_UNIT_BYTES`].
+    /// [`SNAPSHOT_UNIT_BYTES`](crate::limits::SNAPSHOT_UNIT_BYTES).
     pub fn take_snapshots(&mut self) -> u16 {
         std::mem::take(&mut self.writer.snapshots)
     }

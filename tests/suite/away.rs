@@ -136,8 +136,9 @@ impl Desk {
             let [event] = &events[..] else { panic!("{events:?}") };
             let before = self.seen;
             self.seen = match event {
-                Event::Join { away, .. } => Some(*away),
-                Event::UpdateAttributes { away: Some(away), .. } => Some(*away),
+                Event::Join { away, .. } | Event::UpdateAttributes { away: Some(away), .. } => {
+                    Some(*away)
+                }
                 Event::Leave { .. } => None,
                 other => panic!("{other:?}"),
             };

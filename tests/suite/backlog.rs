@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use herenow_protocol::ServerFrame;
 use serde_json::json;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::sleep;
 
 use crate::broker::{Broker, until};
@@ -37,14 +37,14 @@ async fn full_of_one() -> (Broker, Vec<Client>) {
 }
 
 /// Reads the whole room, and says whenever a part of it has come.
-async fn enter(address: SocketAddr, number: usize, parts: UnboundedSender<usize>) -> Replica {
+async fn enter(address: SocketAddr, number: usize, parts: Sender<usize>) -> Replica {
     let mut wire = Wire::connect_small(address, &format!("reader-{number}")).await;
     wire.say("sub room").await;
     let mut replica = Replica::lagging("room");
     while !replica.is_whole() {
         let Some(frame) = wire.frame().await else { panic!("reader {number} was closed") };
         if matches!(frame, ServerFrame::Snapshot { .. }) {
-            let _ = parts.send(number);
+            let _ = parts.send(number).await;
         }
         replica.apply(&frame);
     }
@@ -59,7 +59,7 @@ async fn where_no_more_may_be_kept_everybody_waits_for_its_turn_and_gets_in() {
     const READERS: usize = 6;
     let (broker, members) = full_of_one().await;
     let (hub, address) = (broker.hub(), broker.address());
-    let (parts, mut came) = unbounded_channel();
+    let (parts, mut came) = channel(10_000);
     // Some three seconds for the rest of its first part.
     let slow = line(address, 150_000).await;
     let mut readers = vec![tokio::spawn(enter(slow, 0, parts.clone()))];

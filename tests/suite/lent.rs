@@ -211,6 +211,7 @@ impl World {
     }
 
     /// One random change in that channel.
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of change")]
     async fn act(&mut self, number: usize, rng: &mut Rng) -> String {
         let (user, connection) = (rng.usize(..USERS.len()), rng.usize(..2));
         let (name, channel) = (USERS[user], name_of(number));

@@ -284,12 +284,7 @@ impl Scene {
                 let info = herenow_protocol::Attributes::from_map(&map(value));
                 self.apply(Command::Inform { user: user(n), info });
             }
-            Op::Pass { ms } => {
-                self.now.mono_ms += ms;
-                self.now.unix_ms += ms;
-                self.apply(Command::Expire);
-                self.ring.trim(self.now.mono_ms);
-            }
+            Op::Pass { ms } => self.pass(ms),
             Op::Tick => self.tick(),
             Op::Read { viewer, most } => {
                 let looks = self.watchers[viewer].viewer();
@@ -314,6 +309,13 @@ impl Scene {
                 self.take_roles(viewer, roles(n));
             }
         }
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now.mono_ms += ms;
+        self.now.unix_ms += ms;
+        self.apply(Command::Expire);
+        self.ring.trim(self.now.mono_ms);
     }
 
     fn take_roles(&mut self, viewer: usize, roles: Vec<Role>) {
