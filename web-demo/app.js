@@ -28,8 +28,6 @@ const DEFAULT_CHANNEL = 'lobby';
 const NAME_KEY = 'herenow.name';
 /** How long a reaction stays an attribute; it has floated away by then. */
 const REACTION_MS = 3_000;
-/** Others see for how long we do not look. */
-const WHEN_HIDDEN = { away: true };
 
 const stage = new StageView();
 const feed = new FeedView();
@@ -193,7 +191,7 @@ function useToken(event) {
 function join(entered = room) {
   wanted = true;
   clearProblems();
-  entered.join(joinTyped ? undefined : you.mood ? { mood: you.mood } : {}, { whenHidden: WHEN_HIDDEN })
+  entered.join(joinTyped ? undefined : you.mood ? { mood: you.mood } : {}, { whenHidden: 'away' })
     .catch((error) => onRefusedJoin(error));
   queueMicrotask(show);
 }

@@ -180,7 +180,7 @@ export class StageView {
     if (item.dataset.mood !== mood) item.dataset.mood = mood;
     item.classList.toggle('me', ours);
     item.classList.toggle('typing', typing);
-    item.classList.toggle('away', Boolean(member.attributes.away));
+    item.classList.toggle('away', Boolean(member.away));
     const picture = typing ? '…' : moodPicture(mood);
     if (badge.dataset.picture === picture) return;
     badge.dataset.picture = picture;

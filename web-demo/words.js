@@ -81,10 +81,10 @@ export function typingWords(people) {
   return `${people.length} people are typing…`;
 }
 
-/** An avatar in words. @param {{user: string, attributes: Record<string, unknown>}} member @param {boolean} ours */
-export function watcherWords({ user, attributes }, ours) {
+/** An avatar in words. @param {{user: string, attributes: Record<string, unknown>, away?: boolean}} member @param {boolean} ours */
+export function watcherWords({ user, attributes, away }, ours) {
   const mood = moodOf(attributes);
-  const notes = [ours && 'you', mood, attributes.typing && 'typing', attributes.away && 'in another tab'].filter(Boolean);
+  const notes = [ours && 'you', mood, attributes.typing && 'typing', away && 'in another tab'].filter(Boolean);
   return notes.length ? `${user} (${notes.join(', ')})` : user;
 }
 

@@ -70,8 +70,11 @@ impl User {
 
     /// One channel more or less where the user is away, or one connection.
     fn count_away(&mut self, now: Now, of: impl FnOnce(&mut Aways) -> &mut u32, away: bool) {
-        let count = of(self.keep(now).aways_mut());
+        let record = self.keep(now);
+        let count = of(record.aways_mut());
         *count = if away { *count + 1 } else { count.saturating_sub(1) };
+        // Most come back, and then cost no more than before.
+        record.tidy();
     }
 
     fn keep(&mut self, now: Now) -> &mut Record {

@@ -94,7 +94,7 @@ impl Record {
         self.set.get_or_insert_with(|| Box::new(Set::NOTHING))
     }
 
-    /// Keeps no room for what is not set: the user is gone.
+    /// Keeps no room for what is not set: the user is gone, or back.
     pub(super) fn tidy(&mut self) {
         let nothing = |set: &mut Box<Set>| {
             let Set { busy, wait_time, text, info, shown, beat, aways, armed_ms } = &**set;

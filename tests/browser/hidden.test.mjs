@@ -24,14 +24,14 @@ test('a tab that is hidden for three minutes stays present', { timeout: 300_000 
   while (room.count === 0) await sleep(50);
   const other = await browser.open('about:blank');
   await other.bringToFront();
-  while (!room.members[0].attributes.away) await sleep(50);
+  while (!room.members[0].away) await sleep(50);
   assert.equal(await tab.evaluate('document.visibilityState'), 'hidden');
   const [{ user }] = room.members;
   await sleep(HIDDEN_MS);
   assert.deepEqual(told, [`join ${user}`]);
   assert.equal(room.count, 1);
   await tab.bringToFront();
-  while (room.members[0].attributes.away) await sleep(50);
+  while (room.members[0].away) await sleep(50);
   assert.deepEqual(told, [`join ${user}`]);
   here.close();
   await browser.close();
