@@ -341,9 +341,10 @@ export class Client extends Emitter {
     if (phase === 'open') this.error = null;
     if (phase === 'closed') this.#rejectAll(error);
     if (error && error.code !== 'closed') {
+      const isNews = this.#reached || phase === 'closed' || error.code !== this.error?.code;
       this.error = error;
       // Told once until the broker is reached, however often we dial.
-      if (this.#reached || phase === 'closed') this.emit('error', error);
+      if (isNews) this.emit('error', error);
       this.#reached = false;
     }
     this.emit('state', state);

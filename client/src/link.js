@@ -6,6 +6,7 @@
 import { HerenowError } from './error.js';
 import { Outbox } from './outbox.js';
 import { isHidden } from './page.js';
+import { whyRefused } from './refusal.js';
 
 /** A connection that lasted this long was a good one: the next failure is a first failure. */
 const STEADY_MS = 10_000;
@@ -78,6 +79,8 @@ export class Link {
   #goaway = null;
   /** @type {any} the `error` frame of this connection that no frame asked for: why it will be closed */
   #refused = null;
+  /** Why the page is not let in at all. @type {Awaited<ReturnType<typeof whyRefused>>} */
+  #foreign;
   /** @type {Record<string, ReturnType<typeof setTimeout> | undefined>} */
   #timers = {};
   /** What this connection has to say. @type {Outbox | null} */
@@ -170,7 +173,10 @@ export class Link {
       const socket = new this.WebSocket(url, protocols);
       this.#socket = socket;
       socket.onmessage = (/** @type {any} */ { data }) => this.#hear(data);
-      socket.onclose = (/** @type {any} */ { code, reason }) => this.#lost(code, reason);
+      socket.onclose = (/** @type {any} */ { code, reason }) => {
+        this.#lost(code, reason);
+        if (!this.#openedAt) this.#ask(url);
+      };
       socket.onerror = () => {}; // a close follows; without a listener some sockets throw
     } catch (error) {
       if (attempt !== this.#attempt) return;
@@ -262,10 +268,17 @@ export class Link {
     else this.#retryLater(error);
   }
 
+  /** Tells why, if it can be found out. @param {string} url */
+  async #ask(url) {
+    this.#foreign = await whyRefused(url);
+    const { state } = this;
+    if (this.#foreign && state.phase === 'waiting') this.#set({ ...state, error: this.#why(1006, '') });
+  }
+
   /** @param {number} code @param {string} reason @returns {HerenowError} */
   #why(code, reason) {
     const why = this.#goaway?.reason || reason || code;
-    const { code: told, message, ...more } = this.#refused ?? {
+    const { code: told, message, ...more } = this.#refused ?? this.#foreign ?? {
       code: code === 4003 ? 'kicked' : OUR_FAULT.includes(code) ? 'violation' : 'unreachable',
       message: this.isOpen ? `connection closed: ${why}` : 'no herenow broker answers here',
     };

@@ -99,8 +99,9 @@ pub struct IdentityFlags {
     #[arg(skip)]
     pub api_keys: Option<Secret>,
 
-    /// Origin of web pages that may use the broker, beside its own, as `https://example.com`; may
-    /// be given several times (in the environment: separated by commas)
+    /// Origin of web pages that may use the broker, beside its own, as `https://example.com`,
+    /// `https://*.example.com` (any first part), `http://localhost:*` (any port), `file://` or `null`
+    /// (pages without a host); may be given several times (in the environment: separated by commas)
     #[arg(
         long,
         env = "HERENOW_ALLOW_ORIGIN",

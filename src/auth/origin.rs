@@ -7,29 +7,36 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use herenow_protocol::{ErrorCode, Refusal};
 use http::uri::Authority;
 
-/// The origin of pages that have none: sandboxed frames, files.
+use super::pattern::Pattern;
+
+/// The origin of pages that have none: sandboxed frames, and files in most browsers.
 const NULL: &str = "null";
+
+/// Characters of an origin that a refusal shows.
+const SHOWN: usize = 120;
 
 /// The pages that may use the broker: those from its own address, and those of listed origins.
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
-    listed: Box<[Origin]>,
+    listed: Box<[Listed]>,
     /// Where people reach the broker.
-    public: Box<[Origin]>,
+    public: Box<[Listed]>,
 }
 
 impl Origins {
-    /// The origins that `--allow-origin` lists: `https://example.com`, or `null`; and those that
-    /// `--public-url` names.
+    /// The origins that `--allow-origin` lists: `https://example.com`, `https://*.example.com`,
+    /// `http://localhost:*`, `file://`, or `null`; and those that `--public-url` names.
     ///
     /// # Errors
-    /// One line with the flag and what is wrong: no scheme, a path, `*`.
+    /// One line with the flag and what is wrong: no scheme, a path, a `*` that lets in too much.
     pub fn new(allow: &[String], public: &[String]) -> Result<Self, String> {
         let parse = |text: &String| {
-            Origin::parse(text).map_err(|why| format!("--allow-origin {text:?}: {why}"))
+            Listed::parse(text).map_err(|why| format!("--allow-origin {text:?}: {why}"))
         };
         let of_url = |text: &String| {
-            Origin::of_url(text).map_err(|why| format!("--public-url {text:?}: {why}"))
+            Origin::of_url(text)
+                .map(Listed::exactly)
+                .map_err(|why| format!("--public-url {text:?}: {why}"))
         };
         Ok(Self {
             listed: allow.iter().map(parse).collect::<Result<_, _>>()?,
@@ -44,12 +51,22 @@ impl Origins {
     /// `forbidden`: names the rule and the flag.
     pub fn check(&self, origin: Option<&str>, host: Option<&str>) -> Result<(), Refusal> {
         let Some(text) = origin else { return Ok(()) };
-        if let Ok(origin) = Origin::parse(text)
-            && (host.is_some_and(|host| origin.is_of(host)) || self.named().any(|o| *o == origin))
+        let origin = Origin::parse(text);
+        if let Ok(origin) = &origin
+            && (host.is_some_and(|host| origin.is_of(host))
+                || self.named().any(|listed| listed.matches(origin)))
         {
             return Ok(());
         }
-        let rule = "must be the broker's own or one that --allow-origin lists";
+        let shown: String = text.chars().take(SHOWN).collect();
+        // Only of what is an origin to the last character: the line may end up in a shell.
+        let remedy = match origin {
+            Ok(_) if shown.len() == text.len() => format!("; --allow-origin {shown} lets it in"),
+            _ => String::new(),
+        };
+        let rule = format_args!(
+            "{shown:?} must be the broker's own or one that --allow-origin lists{remedy}"
+        );
         Err(Refusal::field(ErrorCode::Forbidden, "origin", rule))
     }
 
@@ -68,7 +85,7 @@ impl Origins {
         Err(Refusal::field(ErrorCode::Forbidden, "host", rule))
     }
 
-    fn named(&self) -> impl Iterator<Item = &Origin> {
+    fn named(&self) -> impl Iterator<Item = &Listed> {
         self.listed.iter().chain(&self.public)
     }
 }
@@ -87,6 +104,83 @@ fn is_loopback(host: &str) -> bool {
         || name.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// An origin that a flag names, or several that differ in the leftmost label or in the port.
+#[derive(Clone, Debug)]
+struct Listed {
+    /// All of it; where there is a `label`, what stands behind it.
+    origin: Origin,
+    /// What the leftmost label may be.
+    label: Option<Pattern>,
+    any_port: bool,
+}
+
+impl Listed {
+    fn exactly(origin: Origin) -> Self {
+        Self { origin, label: None, any_port: false }
+    }
+
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        const BROAD: &str = "must have a \"*\" only in the first part of a longer name, as in \
+                             https://*.example.com, or as the port: more would let in every page \
+                             there is";
+        let (rest, any_port) = match text.strip_suffix(":*") {
+            Some(rest) => (rest, true),
+            None => (text, false),
+        };
+        let Some((scheme, authority)) = rest.split_once("://").filter(|_| rest.contains('*'))
+        else {
+            let origin = if rest.contains('*') { Err(BROAD) } else { Origin::parse(rest) }?;
+            if any_port && origin.authority.is_empty() {
+                return Err(BROAD);
+            }
+            return Ok(Self { origin, label: None, any_port });
+        };
+        let (label, domain) = authority.split_once('.').ok_or(BROAD)?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_*".contains(c);
+        if !label.chars().all(fits) || domain.contains('*') {
+            return Err(BROAD);
+        }
+        let origin = Origin::parse(&format!("{scheme}://{domain}"))?;
+        // Whoever has a name of one label behind the pattern has all of them, but for this machine.
+        let name = without_port(&origin.authority);
+        let last = name.rsplit('.').next().unwrap_or_default();
+        let is_domain = name.contains('.') && last.contains(|c: char| c.is_ascii_alphabetic());
+        if !is_domain && name != "localhost" {
+            return Err(BROAD);
+        }
+        let label = Pattern::parse(&label.to_ascii_lowercase()).map_err(|_| BROAD)?;
+        Ok(Self { origin, label: Some(label), any_port })
+    }
+
+    fn matches(&self, other: &Origin) -> bool {
+        if self.origin.scheme != other.scheme {
+            return false;
+        }
+        let authority =
+            if self.any_port { without_port(&other.authority) } else { &other.authority };
+        let Some(pattern) = &self.label else { return self.origin.authority == *authority };
+        authority.split_once('.').is_some_and(|(label, domain)| {
+            !label.is_empty() && domain == self.origin.authority && pattern.matches(label)
+        })
+    }
+
+    /// As [`Origin::is_of`], of one of those that match.
+    fn is_of(&self, host: &str) -> bool {
+        let scheme = self.origin.scheme.clone();
+        normalize(&scheme, host).is_some_and(|authority| {
+            let origin = Origin { scheme, authority };
+            origin.is_web() && self.matches(&origin)
+        })
+    }
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
+    }
+}
+
 /// `scheme://host[:port]` in lower case, without the port that goes without saying; or `null`.
 #[derive(Clone, PartialEq, Eq)]
 struct Origin {
@@ -99,9 +193,6 @@ impl Origin {
         if text == NULL {
             return Ok(Self { scheme: NULL.into(), authority: String::new() });
         }
-        if text.contains('*') {
-            return Err("must be one origin in full: \"*\" would let in every page there is");
-        }
         let Some((scheme, authority)) = text.split_once("://") else {
             return Err("must begin with a scheme, as in https://example.com");
         };
@@ -112,16 +203,24 @@ impl Origin {
         if authority.contains(['/', '?', '#']) {
             return Err("must end after host and port: an origin has no path, not even a /");
         }
-        let scheme = scheme.to_ascii_lowercase();
-        let authority =
-            normalize(&scheme, authority).ok_or("must have a host, as a browser writes it")?;
-        Ok(Self { scheme, authority })
+        let origin = Self { scheme: scheme.to_ascii_lowercase(), authority: String::new() };
+        // Files and apps in a box have pages of no host: `file://`.
+        if authority.is_empty() && !origin.is_web() {
+            return Ok(origin);
+        }
+        let authority = normalize(&origin.scheme, authority);
+        let authority = authority.ok_or("must have a host, as a browser writes it")?;
+        Ok(Self { authority, ..origin })
+    }
+
+    fn is_web(&self) -> bool {
+        ["http", "https"].contains(&self.scheme.as_str())
     }
 
     /// The origin of a URL that names nothing but one, with or without a slash behind it.
     fn of_url(url: &str) -> Result<Self, &'static str> {
         let origin = Self::parse(url.strip_suffix('/').unwrap_or(url))?;
-        if !["http", "https"].contains(&origin.scheme.as_str()) {
+        if !origin.is_web() {
             return Err("must begin with http:// or https://");
         }
         Ok(origin)
@@ -130,8 +229,7 @@ impl Origin {
     /// Whether this is the origin of pages from `host`, a `Host` header. What is in front of the
     /// broker may have taken TLS off, so http and https are the same to it.
     fn is_of(&self, host: &str) -> bool {
-        ["http", "https"].contains(&self.scheme.as_str())
-            && normalize(&self.scheme, host).as_ref() == Some(&self.authority)
+        self.is_web() && normalize(&self.scheme, host).as_ref() == Some(&self.authority)
     }
 }
 
@@ -283,10 +381,85 @@ mod tests {
         {
             assert_eq!(origins.check(Some(origin), Some("here")), Ok(()), "{origin}");
         }
-        for origin in
-            ["http://app.example", "https://app.example:444", "https://x.app.example", "Null"]
-        {
+        for origin in [
+            "http://app.example",
+            "https://app.example:444",
+            "https://x.app.example",
+            "Null",
+            "file://",
+        ] {
             assert!(origins.check(Some(origin), Some("here")).is_err(), "{origin}");
+        }
+    }
+
+    #[test]
+    fn pages_without_a_host_pass_where_they_are_listed() {
+        let origins = origins(&["file://", "app://", "capacitor://localhost"]);
+        for origin in ["file://", "FILE://", "app://", "capacitor://localhost"] {
+            assert_eq!(origins.check(Some(origin), Some("here")), Ok(()), "{origin}");
+        }
+        for origin in ["null", "file://x", "file:///", "http://", "https://", "other://", "app"] {
+            assert!(origins.check(Some(origin), Some("")).is_err(), "{origin}");
+        }
+        assert!(origins.check_host("").is_err());
+    }
+
+    #[test]
+    fn a_pattern_lets_in_what_differs_in_the_first_label_or_in_the_port() {
+        let origins = origins(&[
+            "https://*.example.com",
+            "https://pr-*-App.preview.example:8443",
+            "http://localhost:*",
+            "http://[::1]:*",
+            "http://*.localhost:*",
+        ]);
+        for origin in [
+            "https://a.example.com",
+            "https://A-1.EXAMPLE.com:443",
+            "https://pr-17-app.preview.example:8443",
+            "http://localhost",
+            "http://localhost:5173",
+            "http://[::1]",
+            "http://[::1]:9",
+            "http://shop.localhost:3000",
+        ] {
+            assert_eq!(origins.check(Some(origin), Some("here")), Ok(()), "{origin}");
+        }
+        for origin in [
+            "https://example.com",
+            "https://.example.com",
+            "https://a.b.example.com",
+            "https://a.example.com:8443",
+            "http://a.example.com",
+            "https://a.example.com.evil",
+            "https://a.evil-example.com",
+            "https://evil.com?.example.com",
+            "https://*.example.com",
+            "https://pr-17-app.preview.example",
+            "https://pr-17-web.preview.example:8443",
+            "https://localhost:5173",
+            "http://localhost.evil:5173",
+            "http://evil.localhost.evil",
+            "http://[::2]:9",
+        ] {
+            assert!(origins.check(Some(origin), Some("here")).is_err(), "{origin}");
+        }
+        assert_eq!(origins.check_host("a.example.com"), Ok(()));
+        assert!(origins.check_host("a.b.example.com").is_err());
+    }
+
+    #[test]
+    fn a_refusal_names_the_origin_and_what_lets_it_in() {
+        let why =
+            |origin: &str| origins(&[]).check(Some(origin), Some("here")).unwrap_err().message;
+        for origin in ["http://localhost:5173", "file://", "null"] {
+            let said = why(origin);
+            assert!(said.contains(&format!("--allow-origin {origin} lets it in")), "{said}");
+        }
+        for origin in ["https://x; rm", "https://a\nb", &format!("https://{}", "a".repeat(300))] {
+            let said = why(origin);
+            assert!(!said.contains("lets it in") && !said.contains('\n'), "{said}");
+            assert!(said.len() < 300, "{said}");
         }
     }
 
@@ -294,7 +467,23 @@ mod tests {
     fn bad_values_are_one_line_that_names_the_flag() {
         for (bad, says) in [
             ("*", "every page"),
-            ("https://*.example.com", "every page"),
+            ("*:*", "every page"),
+            ("https://*", "every page"),
+            ("https://*:*", "every page"),
+            ("https://*.com", "every page"),
+            ("https://*.com:8443", "every page"),
+            ("https://a.*.example.com", "every page"),
+            ("https://**.*.com", "every page"),
+            ("*://example.com", "scheme"),
+            ("https://*example", "every page"),
+            ("http://*.168.1.5", "every page"),
+            ("http://*.[::1]", "every page"),
+            ("https://a@*.example.com", "every page"),
+            ("https://*.example.com/", "path"),
+            ("https://example.com:*/", "every page"),
+            ("https://example.com:80*", "every page"),
+            ("file://:*", "every page"),
+            ("null:*", "every page"),
             ("example.com", "scheme"),
             ("://example.com", "scheme"),
             ("1a://example.com", "scheme"),

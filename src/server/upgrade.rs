@@ -40,8 +40,9 @@ pub async fn websocket(
 ) -> Response {
     let turned_away = |kind| web.floods.note(web.desk.hub().metrics(), kind, counted.peer());
     if let Err(refusal) = check_origin(&web, request.headers()) {
-        turned_away(TurnedAway::Pages);
-        return Problem::from(refusal).into_response();
+        let metrics = web.desk.hub().metrics();
+        web.floods.note_page(metrics, counted.peer(), request.headers(), &refusal);
+        return Problem::from(refusal).for_any_page();
     }
     let (upgrade, mut response) = match accepted(&mut request) {
         Ok(accepted) => accepted,

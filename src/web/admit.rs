@@ -58,8 +58,8 @@ async fn admit(
         user: query.text("user"),
         token: query.text("token").filter(|_| takes_token(tables, route)),
     };
-    if foreign.is_some() {
-        web.floods.note(web.desk.hub().metrics(), TurnedAway::Pages, peer);
+    if let Some(refusal) = &foreign {
+        web.floods.note_page(web.desk.hub().metrics(), peer, request.headers(), refusal);
     }
     let refusal = foreign.or_else(|| let_in(&web, peer, in_address(), &mut request).err());
     let mut response = match refusal {

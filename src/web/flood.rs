@@ -4,10 +4,16 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use axum::http::HeaderMap;
+use axum::http::header::HOST;
+use herenow_protocol::Refusal;
 use tokio::time::sleep;
 
 use crate::limits::FLOOD_LINE;
 use crate::metrics::{Metrics, TurnedAway};
+
+/// Characters of a `Host` that a line shows.
+const HOST_SHOWN: usize = 120;
 
 /// All that clients may do and an operator reads of in the log. Whatever else is logged of single
 /// clients is for `debug`, where each has its line.
@@ -37,13 +43,27 @@ impl Floods {
         Arc::new(Self { of })
     }
 
-    /// It happened once more; `example` says where from, or why, and holds nothing that a client
-    /// chose.
+    /// It happened once more; `example` says where from, or why, and holds what a client chose only
+    /// in quotation marks, and short.
     pub fn note(&self, metrics: &Metrics, kind: TurnedAway, example: impl Display) {
         metrics.turned_away.inc(kind);
         if let Some(flood) = self.of.iter().find(|flood| flood.kind == kind) {
             flood.note(example);
         }
+    }
+
+    /// A page was refused: which, under which name of the broker, and what lets it in.
+    pub fn note_page(
+        &self,
+        metrics: &Metrics,
+        from: impl Display,
+        headers: &HeaderMap,
+        refusal: &Refusal,
+    ) {
+        let host = headers.get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
+        let host: String = host.unwrap_or_default().chars().take(HOST_SHOWN).collect();
+        let example = format_args!("{from} at host {host:?}: {}", refusal.message);
+        self.note(metrics, TurnedAway::Pages, example);
     }
 }
 

@@ -12,7 +12,6 @@ use herenow_protocol::Refusal;
 use super::peer::Peer;
 use super::problem::Problem;
 use super::state::Web;
-use crate::metrics::TurnedAway;
 
 /// Answers a request, if it is for one host, and that is this broker.
 pub async fn check_host(
@@ -26,8 +25,8 @@ pub async fn check_host(
     }
     if let Err(refusal) = own_host(&web, &request) {
         let metrics = web.desk.hub().metrics();
-        web.floods.note(metrics, TurnedAway::Pages, peer);
-        return Problem::with_status(StatusCode::MISDIRECTED_REQUEST, refusal).into_response();
+        web.floods.note_page(metrics, peer, request.headers(), &refusal);
+        return Problem::with_status(StatusCode::MISDIRECTED_REQUEST, refusal).for_any_page();
     }
     if web.desk.auth().is_open() && came_by_a_proxy(request.headers()) {
         web.warn_of_proxy();

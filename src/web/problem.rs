@@ -1,7 +1,9 @@
 //! Refusals as problem details (RFC 9457): the same codes as over WebSocket, each with its status.
 
 use axum::Json;
-use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use herenow_protocol::{ErrorCode, Refusal};
@@ -53,6 +55,16 @@ impl Problem {
     #[must_use]
     pub fn with_status(status: StatusCode, refusal: Refusal) -> Self {
         Self { refusal, status }
+    }
+
+    /// An answer that a page of any origin may read: a browser tells a page nothing of a WebSocket that
+    /// was refused, so the page asks by a plain request why. It says no more than that.
+    #[must_use]
+    pub fn for_any_page(self) -> Response {
+        let mut response = self.into_response();
+        let any = HeaderValue::from_static("*");
+        response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, any);
+        response
     }
 }
 

@@ -283,7 +283,8 @@ fn a_bad_origin_is_one_line_that_names_the_flag() {
         assert!(said.contains("--allow-origin"), "{bad}: {said}");
     }
     let mut command = broker("--allow-origin", "https://a.example");
-    command.args(["--allow-origin", "http://localhost:5173"]);
+    command.args(["--allow-origin", "http://localhost:5173", "--allow-origin", "file://"]);
+    command.args(["--allow-origin", "https://*.a.example", "--allow-origin", "http://[::1]:*"]);
     Process::spawn(command);
     let mut command = broker("--log", "info");
     command.env("HERENOW_ALLOW_ORIGIN", "https://a.example,null");

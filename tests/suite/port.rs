@@ -404,6 +404,37 @@ async fn a_flood_of_bad_tokens_is_a_line_a_second_and_a_metric() {
     assert!(!log.contains("guess"), "{log}");
 }
 
+/// Whoever runs the broker sees which page was refused and which flag lets it in; the page's developer,
+/// whose browser tells nothing of a refused WebSocket, can ask by a plain request.
+#[tokio::test]
+async fn a_refused_page_is_told_and_logged_with_the_flag_that_lets_it_in() {
+    let mut broker = Process::start(&["--log=warn", "--allow-origin=https://*.app.example"]);
+    let at = broker.address();
+    let head = handshake(at, &format!("host: {at}\r\norigin: file://\r\n{UPGRADE}")).await;
+    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+    let probe = ask(at, "GET", "/ws", &["origin: file://"], "").await;
+    assert_eq!((probe.status, probe.code()), (403, "forbidden"));
+    assert_eq!(probe.header("access-control-allow-origin"), Some("*"));
+    let says = probe.body["detail"].as_str().unwrap();
+    assert!(says.contains("--allow-origin file:// lets it in"), "{says}");
+    let listed = ask(at, "GET", "/ws", &["origin: https://a.app.example"], "").await;
+    assert_eq!(listed.status, 400, "no handshake, and no foreign page");
+    broker.signal("TERM");
+    let (_, log) = broker.exited(Duration::from_secs(10));
+    let (lines, number) = told(&log, "foreign page");
+    assert!((1..=2).contains(&lines) && number == 2, "{log}");
+    for words in [format!("at host \"{at}\""), "--allow-origin file:// lets it in".into()] {
+        assert!(log.contains(&words), "no {words} in {log}");
+    }
+    // What a client chose stays one field of one line.
+    let mut broker = Process::start(&["--log=warn"]);
+    let bad = "origin: x\" number=9 \u{1b}[31m";
+    assert_eq!(ask(broker.address(), "GET", "/ws", &[bad], "").await.status, 403);
+    broker.signal("TERM");
+    let (_, log) = broker.exited(Duration::from_secs(10));
+    assert!(log.contains(r#"x\" number=9 \u{1b}[31m"#), "{log}");
+}
+
 /// Nobody writes a field into the log by its name.
 #[tokio::test]
 async fn names_are_quoted_in_the_log() {
