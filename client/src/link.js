@@ -175,7 +175,8 @@ export class Link {
       socket.onmessage = (/** @type {any} */ { data }) => this.#hear(data);
       socket.onclose = (/** @type {any} */ { code, reason }) => {
         this.#lost(code, reason);
-        if (!this.#openedAt) this.#ask(url);
+        // A broker that lets the WebSocket in and closes it has said why.
+        if (!this.#openedAt && code === 1006) this.#ask(url);
       };
       socket.onerror = () => {}; // a close follows; without a listener some sockets throw
     } catch (error) {
