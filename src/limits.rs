@@ -394,6 +394,9 @@ pub const RESERVED_FILES: u64 = 64;
 /// From one line in the log to the next about the same kind of thing that clients do.
 pub const FLOOD_LINE: Duration = Duration::from_secs(1);
 
+/// Characters of an `Origin` or a `Host` that a refusal or a line in the log shows.
+pub const SHOWN_CHARS: usize = 120;
+
 /// How long accepting rests when no descriptor is left.
 pub const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 

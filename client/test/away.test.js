@@ -1,35 +1,12 @@
 /** Being away: each page says it for itself, and who sits in front of one of them is not away. */
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { client, loses, startBroker, startWire, until } from './broker.js';
+import { test } from 'node:test';
+import { client, loses, stage, until } from './broker.js';
+import { hide } from './hidden.js';
 
-const page = new EventTarget();
-const document = Object.assign(new EventTarget(), { visibilityState: 'visible', hidden: false });
-Object.assign(globalThis, { document, addEventListener: page.addEventListener.bind(page) });
-
-/** @param {boolean} hidden */
-function hide(hidden) {
-  Object.assign(document, { hidden, visibilityState: hidden ? 'hidden' : 'visible' });
-  document.dispatchEvent(new Event('visibilitychange'));
-}
-
-/** @type {Awaited<ReturnType<typeof startBroker>>} */
-let broker;
-/** @type {Awaited<ReturnType<typeof startWire>>} */
-let wire;
+const { broker, wire, clients } = await stage();
 let rooms = 0;
-/** @type {Array<{close(): void}>} */
-const clients = [];
-before(async () => {
-  broker = await startBroker();
-  wire = await startWire(broker.port);
-});
-after(async () => {
-  for (const here of clients) here.close();
-  await wire.stop();
-  await broker.stop();
-});
 
 /** Somebody whose page is never hidden. @param {string} user */
 function elsewhere(user) {

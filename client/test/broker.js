@@ -1,10 +1,26 @@
 /** Clients against a broker of our own, and what tests wait for. */
 
+import { after } from 'node:test';
 import WebSocket from 'ws';
 import { connect } from '../src/index.js';
+import { startBroker, startWire } from './rig.js';
 import './seed.js';
 
-export { startBroker, startWire } from './rig.js';
+export { startBroker, startWire };
+
+/** A broker, a wire to it, and clients, all of which end with the tests of the file. */
+export async function stage() {
+  const broker = await startBroker();
+  const wire = await startWire(broker.port);
+  /** @type {Array<{close(): void}>} */
+  const clients = [];
+  after(async () => {
+    for (const each of clients) each.close();
+    await wire.stop();
+    await broker.stop();
+  });
+  return { broker, wire, clients };
+}
 
 /** A client that comes back fast. @param {string} url @param {import('../src/client.js').Options} [options] */
 export function client(url, options) {

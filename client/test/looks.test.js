@@ -4,34 +4,18 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import WebSocket, { WebSocketServer } from 'ws';
-import { client, loses, sleep, startBroker, startWire, until } from './broker.js';
+import { client, loses, sleep, stage, until } from './broker.js';
+import { document, page } from './hidden.js';
 
-const page = new EventTarget();
-const document = Object.assign(new EventTarget(), { visibilityState: 'visible', hidden: false });
 /** @type {Map<string, string>} */
 const stored = new Map();
 const sessionStorage = {
   getItem: (/** @type {string} */ key) => stored.get(key) ?? null,
   setItem: (/** @type {string} */ key, /** @type {string} */ value) => { stored.set(key, value); },
 };
-Object.assign(globalThis, { document, addEventListener: page.addEventListener.bind(page) });
 Object.defineProperty(globalThis, 'sessionStorage', { value: sessionStorage, configurable: true });
 
-/** @type {Awaited<ReturnType<typeof startBroker>>} */
-let broker;
-/** @type {Awaited<ReturnType<typeof startWire>>} */
-let wire;
-/** @type {Array<{close(): void}>} */
-const clients = [];
-before(async () => {
-  broker = await startBroker();
-  wire = await startWire(broker.port);
-});
-after(async () => {
-  for (const here of clients) here.close();
-  await wire.stop();
-  await broker.stop();
-});
+const { broker, wire, clients } = await stage();
 
 /** @param {import('../src/client.js').Options} [options] */
 function visitor(options, url = wire.url) {

@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { JSDOM } from 'jsdom';
 import WebSocket from 'ws';
 import { connect } from '../src/index.js';
 import { sleep, startBroker } from './broker.js';
+import { window } from './dom.js';
 import { SECRET, token, until } from './facade-helpers.js';
 
-// A page, before React looks for one. It has frames: `change` comes at most once in each.
-const { window } = new JSDOM('<main></main>', { pretendToBeVisual: true });
-const page = { window, document: window.document, navigator: window.navigator, requestAnimationFrame: window.requestAnimationFrame };
-for (const [key, value] of Object.entries(page)) Object.defineProperty(globalThis, key, { value, configurable: true });
 const { createElement: h, StrictMode, useState } = await import('react');
 const { createRoot } = await import('react-dom/client');
 const { flushSync } = await import('react-dom');

@@ -2,28 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { after, before, beforeEach, describe, test } from 'node:test';
+import { beforeEach, describe, test } from 'node:test';
 import WebSocket, { WebSocketServer } from 'ws';
-import { client, loses, settled, sleep, startBroker, startWire, tellings, until } from './broker.js';
+import { client, loses, settled, sleep, stage, startBroker, tellings, until } from './broker.js';
 
-/** @type {Awaited<ReturnType<typeof startBroker>>} */
-let broker;
-/** @type {Awaited<ReturnType<typeof startWire>>} */
-let wire;
+const { broker, wire, clients } = await stage();
 let name = '';
 let rooms = 0;
-/** @type {Array<{close(): void}>} */
-const clients = [];
-
-before(async () => {
-  broker = await startBroker();
-  wire = await startWire(broker.port);
-});
-after(async () => {
-  for (const each of clients) each.close();
-  await wire.stop();
-  await broker.stop();
-});
 beforeEach(() => { name = `writes-${++rooms}`; });
 
 /** @param {string} user @param {string} [url] @param {import('../src/client.js').Options} [options] */

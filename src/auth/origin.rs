@@ -8,12 +8,10 @@ use herenow_protocol::{ErrorCode, Refusal};
 use http::uri::Authority;
 
 use super::pattern::Pattern;
+use crate::limits::SHOWN_CHARS;
 
 /// The origin of pages that have none: sandboxed frames, and files in most browsers.
 const NULL: &str = "null";
-
-/// Characters of an origin that a refusal shows.
-const SHOWN: usize = 120;
 
 /// The pages that may use the broker: those from its own address, and those of listed origins.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +56,7 @@ impl Origins {
         {
             return Ok(());
         }
-        let shown: String = text.chars().take(SHOWN).collect();
+        let shown: String = text.chars().take(SHOWN_CHARS).collect();
         // Only of what is an origin to the last character: the line may end up in a shell.
         let remedy = match origin {
             Ok(_) if shown.len() == text.len() => format!("; --allow-origin {shown} lets it in"),

@@ -3,6 +3,7 @@
 use herenow_protocol::ChannelName;
 
 use super::client::{Client, Done};
+use super::place::Place;
 use crate::now::Now;
 
 impl Client {
@@ -16,13 +17,18 @@ impl Client {
     ) -> Done {
         let source = self.source();
         let Self { desk, places, outlet, .. } = self;
-        let named = |name: &ChannelName| channels.is_none_or(|all| all.contains(name));
-        let turns = places.iter_mut().filter(|place| place.joined && place.away != away);
-        for place in turns.filter(|place| named(place.channel.name())) {
-            place.away = away;
-            desk.set_away(&place.channel, outlet.user().clone(), source, away, now);
-        }
-        if channels.is_none() {
+        let turn = |place: &mut Place| {
+            if place.joined && place.away != away {
+                place.away = away;
+                desk.set_away(&place.channel, outlet.user().clone(), source, away, now);
+            }
+        };
+        if let Some(names) = channels {
+            for name in names {
+                places.find(name).into_iter().for_each(turn);
+            }
+        } else {
+            places.iter_mut().for_each(turn);
             self.away = away;
         }
         self.count_away(now);

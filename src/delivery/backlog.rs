@@ -75,9 +75,12 @@ impl Backlog {
     /// Whether that connection is in line, and its turn has not come.
     #[must_use]
     pub fn keeps_waiting(&self, connection: u64) -> bool {
-        self.has_line()
-            && self.line.lock().places.contains_key(&connection)
-            && !self.has_room_for(connection)
+        if !self.has_line() {
+            return false;
+        }
+        let line = self.line.lock();
+        let is_first = line.first().is_some_and(|(first, _)| *first == connection);
+        line.places.contains_key(&connection) && (self.is_full() || !is_first)
     }
 
     fn has_line(&self) -> bool {

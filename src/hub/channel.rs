@@ -99,8 +99,8 @@ pub struct Guarded {
     /// Subscribers that get what they are owed at the next tick. One may be in here twice, so
     /// whoever serves them looks at the cursor.
     waiting: Vec<Arc<Subscription>>,
-    /// Users that came online or went, are away or back by what happened here: their watchers are told once the lock
-    /// is free.
+    /// Users that came online or went, are away or back by what happened here: their watchers are
+    /// told once the lock is free.
     pub(super) stirred: Vec<UserId>,
     /// Bytes of its log, as they were counted among those of all.
     logged: usize,

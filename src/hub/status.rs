@@ -1,6 +1,6 @@
 //! A user's status: whether it is online, and away, follows from its connections, memberships and
-//! heartbeats; the rest it sets. Whoever watches is told through a channel of the broker's own, so that order,
-//! bounds and catching up are those of any channel.
+//! heartbeats; the rest it sets. Whoever watches is told through a channel of the broker's own, so
+//! that order, bounds and catching up are those of any channel.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

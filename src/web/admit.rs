@@ -125,7 +125,7 @@ fn failed(_: Box<dyn Any + Send>) -> Response {
 /// What a page may send: what we read, and what tracing libraries (OpenTelemetry, Sentry) and
 /// `XMLHttpRequest` wrappers put on every request of a page. A browser that may not send one of them
 /// sends nothing at all.
-const READABLE_HEADERS: &str = "authorization, content-type, last-event-id, traceparent, \
+const ALLOWED_HEADERS: &str = "authorization, content-type, last-event-id, traceparent, \
     tracestate, baggage, sentry-trace, x-requested-with";
 
 /// Lets a page of that origin read the answer (CORS). Not tower-http's layer, which answers every
@@ -139,7 +139,7 @@ fn make_readable(response: &mut Response, method: &Method, origin: HeaderValue) 
     if method == Method::OPTIONS {
         let fixed = [
             (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, PUT, POST, DELETE"),
-            (ACCESS_CONTROL_ALLOW_HEADERS, READABLE_HEADERS),
+            (ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
             (ACCESS_CONTROL_MAX_AGE, "600"),
         ];
         headers.extend(fixed.map(|(name, value)| (name, HeaderValue::from_static(value))));

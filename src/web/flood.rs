@@ -9,11 +9,8 @@ use axum::http::header::HOST;
 use herenow_protocol::Refusal;
 use tokio::time::sleep;
 
-use crate::limits::FLOOD_LINE;
+use crate::limits::{FLOOD_LINE, SHOWN_CHARS};
 use crate::metrics::{Metrics, TurnedAway};
-
-/// Characters of a `Host` that a line shows.
-const HOST_SHOWN: usize = 120;
 
 /// All that clients may do and an operator reads of in the log. Whatever else is logged of single
 /// clients is for `debug`, where each has its line.
@@ -61,7 +58,7 @@ impl Floods {
         refusal: &Refusal,
     ) {
         let host = headers.get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
-        let host: String = host.unwrap_or_default().chars().take(HOST_SHOWN).collect();
+        let host: String = host.unwrap_or_default().chars().take(SHOWN_CHARS).collect();
         let example = format_args!("{from} at host {host:?}: {}", refusal.message);
         self.note(metrics, TurnedAway::Pages, example);
     }

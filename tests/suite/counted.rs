@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::broker::{Broker, Process, until};
 use crate::client::A_TURN;
+use crate::commands;
 use crate::http::ask;
 use crate::wire::Wire;
 
@@ -83,23 +84,11 @@ fn a_thousand_lost_connections_leave_one_grace() {
     let now = |ms| Now { mono_ms: ms, unix_ms: 1_000 + ms };
     let mut state = ChannelState::new(Epoch::from_random(7));
     let user = id("ada");
-    let (attributes, info, visible_to) = (None, None, None);
     for number in 0..1_000 {
         let (user, source) = (user.clone(), Source::connection(number));
         // The first to be lost has the longest grace.
         let lasts = Lasts::Connection { grace_ms: 5_000 - number };
-        let (attributes, info) = (attributes.clone(), info.clone());
-        let visible_to = visible_to.clone();
-        let join = Command::Join {
-            user,
-            source,
-            attributes,
-            merge: false,
-            info,
-            visible_to,
-            away: None,
-            lasts,
-        };
+        let join = commands::join(user, source, None, None, lasts);
         state.apply(join, now(0), &bounds, |_| ()).unwrap();
     }
     for number in 0..1_000 {
@@ -124,18 +113,7 @@ fn a_channel_ends_so_many_members_at_once_and_says_that_more_are_due() {
     for number in 0..all {
         let user = id(&format!("u{number}"));
         let lasts = Lasts::Lease { ttl_ms: 100 };
-        let (attributes, info, visible_to) = (None, None, None);
-        let source = Source::LEASE;
-        let join = Command::Join {
-            user,
-            source,
-            attributes,
-            merge: false,
-            info,
-            visible_to,
-            away: None,
-            lasts,
-        };
+        let join = commands::join(user, Source::LEASE, None, None, lasts);
         state.apply(join, now(0), &bounds, |_| ()).unwrap();
     }
     let mut gone = Vec::new();
@@ -226,18 +204,8 @@ async fn logs_of_all_channels_have_a_bound() {
             let mut attributes = words.clone();
             attributes.insert("n".into(), json!(times));
             let (user, source) = (id("ada"), Source::LEASE);
-            let (info, visible_to) = (None, None);
-            let (attributes, lasts) = (Some(attributes), Lasts::Lease { ttl_ms: 1_000_000 });
-            let join = Command::Join {
-                user,
-                source,
-                attributes,
-                merge: false,
-                info,
-                visible_to,
-                away: None,
-                lasts,
-            };
+            let lasts = Lasts::Lease { ttl_ms: 1_000_000 };
+            let join = commands::join(user, source, Some(attributes), None, lasts);
             hub.enter(At::Named(&name), |door| door.apply(join, now)).unwrap();
             // Each has a tick of its own.
             tokio::task::yield_now().await;

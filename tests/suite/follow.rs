@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use crate::broker::{Broker, until};
 use crate::client::PATIENCE;
+use crate::commands;
 use crate::followed::{Followed, Read, keep};
 use crate::seed::seed;
 
@@ -201,16 +202,13 @@ fn a_follower_goes_on_only_from_where_nothing_is_gone() {
     let name = channel("room");
     let (mut core, mut ring) = (ChannelState::new(Epoch::from_random(7)), Ring::new(4));
     let now = Now { mono_ms: 1_000, unix_ms: 5_000_000 };
-    let join = Command::Join {
-        user: user(1),
-        source: Source::connection(1),
-        attributes: None,
-        merge: false,
-        info: None,
-        visible_to: None,
-        away: None,
-        lasts: Lasts::Connection { grace_ms: 0 },
-    };
+    let join = commands::join(
+        user(1),
+        Source::connection(1),
+        None,
+        None,
+        Lasts::Connection { grace_ms: 0 },
+    );
     core.apply(join, now, &BOUNDS, |_| {}).unwrap();
     ring.push(Step::new(9, core.tick(&name, now, &BOUNDS).changes, now.mono_ms));
     let here = Mark { epoch: core.epoch(), seq: core.next_seq() - 1, stamp: 9 };

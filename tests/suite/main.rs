@@ -40,7 +40,7 @@
 //! - `examples`: the bot of `examples/`.
 //!
 //! Beside them `broker` (brokers to test), `client` and `wire` (clients, decent and not), `source` (a
-//! stream of events), `replica` and `followed` (what an observer knows, by a socket or without) and
+//! stream of events), `commands` (to the core), `replica` and `followed` (what an observer knows, by a socket or without) and
 //! `seed` (where randomness comes from).
 
 #![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
@@ -52,6 +52,7 @@ mod beat;
 mod broker;
 mod client;
 mod closes;
+mod commands;
 mod concurrent;
 mod counted;
 mod delivery;

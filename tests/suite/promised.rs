@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::broker::Broker;
 use crate::client::Client;
+use crate::commands;
 use crate::http::ask;
 use crate::rights::{broker_with, connect, token};
 use crate::wire::{TEXT, Wire, frame};
@@ -344,16 +345,13 @@ const BOUNDS: Bounds =
     Bounds { members: 1_000, attribute_bytes: 1_000, attribute_keys: 8, roster: 1_000 };
 
 fn joins(core: &mut ChannelState, number: u64, visible_to: Audience, now: Now) {
-    let command = Command::Join {
-        user: UserId::parse(&format!("user-{number}"), "user").unwrap(),
-        source: Source::connection(number),
-        attributes: None,
-        merge: false,
-        info: None,
-        visible_to: Some(visible_to),
-        away: None,
-        lasts: Lasts::Connection { grace_ms: 0 },
-    };
+    let command = commands::join(
+        UserId::parse(&format!("user-{number}"), "user").unwrap(),
+        Source::connection(number),
+        None,
+        Some(visible_to),
+        Lasts::Connection { grace_ms: 0 },
+    );
     core.apply(command, now, &BOUNDS, |_| {}).unwrap();
     core.tick(&ChannelName::parse("room", "channel").unwrap(), now, &BOUNDS);
 }

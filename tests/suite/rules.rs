@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 
 use herenow::hub::{At, Hub};
-use herenow::presence::{Command, Lasts, Source};
+use herenow::presence::{Lasts, Source};
 use herenow_protocol::reply::{Answer, SnapshotReason};
 use herenow_protocol::{ChannelName, ErrorCode, Event, ServerFrame, UserId};
 use serde_json::json;
 
 use crate::broker::{Broker, Process, took, until};
 use crate::client::{Client, End};
+use crate::commands;
 use crate::replica::Observer;
 use crate::seed::seed;
 use crate::wire::{Wire, close_frame};
@@ -369,18 +370,8 @@ fn crowd(hub: &std::sync::Arc<Hub>, channel: &str, n: usize) {
     for number in 0..n {
         let user = UserId::parse(&format!("m{number}"), "user").unwrap();
         let source = Source::connection(hub.number_connection());
-        let (attributes, info, visible_to) = (None, None, None);
         let lasts = Lasts::Connection { grace_ms: 0 };
-        let command = Command::Join {
-            user,
-            source,
-            attributes,
-            merge: false,
-            info,
-            visible_to,
-            away: None,
-            lasts,
-        };
+        let command = commands::join(user, source, None, None, lasts);
         let now = hub.clock().now();
         hub.enter(At::Named(&name), |door| door.apply(command, now)).unwrap();
     }

@@ -7,6 +7,8 @@ use herenow::presence::{Bounds, ChannelState, Command, Lasts, SnapshotPlace, Sou
 use herenow_protocol::reply::{MemberView, SnapshotReason};
 use herenow_protocol::{Audience, ChannelName, Epoch, Event, LeaveReason, ServerFrame, UserId};
 
+use crate::commands;
+
 /// A slow subscriber: where it stands, and what it knows.
 pub(crate) struct Swept {
     at: At,
@@ -118,16 +120,13 @@ fn a_snapshot_is_whole_however_many_members_are_changing() {
     let bounds = Bounds { members: 99, attribute_bytes: 99, attribute_keys: 9, roster: 99 };
     let id = |n: u64| UserId::parse(&format!("user-{n}"), "user").unwrap();
     let come = |core: &mut ChannelState, n: u64, visible_to: Audience| {
-        let join = Command::Join {
-            user: id(n),
-            source: Source::connection(n),
-            attributes: None,
-            merge: false,
-            info: None,
-            visible_to: Some(visible_to),
-            away: None,
-            lasts: Lasts::Connection { grace_ms: 0 },
-        };
+        let join = commands::join(
+            id(n),
+            Source::connection(n),
+            None,
+            Some(visible_to),
+            Lasts::Connection { grace_ms: 0 },
+        );
         core.apply(join, now, &bounds, |_| {}).unwrap();
     };
     for changing in 0..=5 {

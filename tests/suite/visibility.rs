@@ -17,6 +17,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::json;
 
+use crate::commands;
 use crate::followed::{Followed, Read, keep};
 use crate::model::page_by_page;
 use crate::seed::seed;
@@ -485,16 +486,13 @@ fn nobody_can_count_the_hidden_by_cursors() {
         for n in 0..2 * hidden + 4 {
             let open = n == 0 || n > 2 * hidden;
             let audience = if open { Audience::EVERYONE } else { Audience::parse([]).unwrap() };
-            let command = Command::Join {
-                user: UserId::parse(&format!("user-{n}"), "user").unwrap(),
-                source: Source::connection(1 + n as u64),
-                attributes: None,
-                merge: false,
-                info: None,
-                visible_to: Some(audience),
-                away: None,
-                lasts: Lasts::Connection { grace_ms: 0 },
-            };
+            let command = commands::join(
+                UserId::parse(&format!("user-{n}"), "user").unwrap(),
+                Source::connection(1 + n as u64),
+                None,
+                Some(audience),
+                Lasts::Connection { grace_ms: 0 },
+            );
             core.apply(command, now, &BOUNDS, |_| {}).unwrap();
         }
         assert_eq!(core.count(), 4);
@@ -511,16 +509,13 @@ fn nobody_can_count_the_hidden_by_cursors() {
 
 fn join(core: &mut ChannelState, user: &str, audience: Option<&[&str]>, now: Now) -> bool {
     let number = user.bytes().fold(7, |sum, byte| sum * 31 + u64::from(byte));
-    let command = Command::Join {
-        user: UserId::parse(user, "user").unwrap(),
-        source: Source::connection(number),
-        attributes: None,
-        merge: false,
-        info: None,
-        visible_to: audience.map(|roles| Audience::parse(roles.iter().copied()).unwrap()),
-        away: None,
-        lasts: Lasts::Connection { grace_ms: 0 },
-    };
+    let command = commands::join(
+        UserId::parse(user, "user").unwrap(),
+        Source::connection(number),
+        None,
+        audience.map(|roles| Audience::parse(roles.iter().copied()).unwrap()),
+        Lasts::Connection { grace_ms: 0 },
+    );
     let bounds = Bounds { members: 2, ..BOUNDS };
     core.apply(command, now, &bounds, |_| {}).is_ok()
 }
@@ -588,16 +583,13 @@ fn reading_costs_by_what_one_sees() {
     let mut core = ChannelState::new(Epoch::from_random(7));
     let now = Now { mono_ms: 1, unix_ms: 1 };
     let hide = |core: &mut ChannelState, n: usize, audience: &[&str]| {
-        let command = Command::Join {
-            user: UserId::parse(&format!("user-{n}"), "user").unwrap(),
-            source: Source::connection(1 + n as u64),
-            attributes: None,
-            merge: false,
-            info: None,
-            visible_to: Some(Audience::parse(audience.iter().copied()).unwrap()),
-            away: None,
-            lasts: Lasts::Connection { grace_ms: 0 },
-        };
+        let command = commands::join(
+            UserId::parse(&format!("user-{n}"), "user").unwrap(),
+            Source::connection(1 + n as u64),
+            None,
+            Some(Audience::parse(audience.iter().copied()).unwrap()),
+            Lasts::Connection { grace_ms: 0 },
+        );
         let bounds = Bounds { members: 100_000, ..BOUNDS };
         core.apply(command, now, &bounds, |_| {}).unwrap();
     };

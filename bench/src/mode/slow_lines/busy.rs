@@ -38,10 +38,7 @@ pub(super) fn measure(subject: &Subject, figures: &mut Figures) -> Result<()> {
 fn all(subject: &Subject, server: &Server, figures: &mut Figures) -> Result<()> {
     let mut swarm = Swarm::new(server.address)?;
     let mut guests = Guests::new(None);
-    guests.come(&mut swarm, WRITERS, subject.deadline(), |_| Guest {
-        says: vec![join(ROOM, &attributes(0, BYTES))],
-        ..Guest::default()
-    })?;
+    guests.fill(&mut swarm, subject.deadline(), ROOM, (WRITERS, BYTES))?;
     guests.come(&mut swarm, 1, subject.deadline(), |_| Guest::default())?;
     guests.subscribe(&mut swarm, WATCHER, ROOM)?;
     guests.come(&mut swarm, 1, subject.deadline(), |_| Guest { slow: true, ..Guest::default() })?;

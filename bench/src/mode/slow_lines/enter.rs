@@ -6,9 +6,8 @@ use crate::clock;
 use crate::failure::{Result, fail};
 use crate::mode::slow_lines::attack::Attack;
 use crate::mode::slow_lines::figures::Figures;
-use crate::mode::slow_lines::guests::{Guest, Guests, join};
+use crate::mode::slow_lines::guests::{Guest, Guests};
 use crate::mode::slow_lines::lines::Lines;
-use crate::mode::slow_lines::view::attributes;
 use crate::server::Server;
 use crate::subject::Subject;
 use crate::swarm::Swarm;
@@ -34,10 +33,7 @@ pub(super) fn measure(subject: &Subject, figures: &mut Figures) -> Result<()> {
 fn all(subject: &Subject, server: &Server, figures: &mut Figures) -> Result<()> {
     let mut swarm = Swarm::new(server.address)?;
     let mut guests = Guests::new(None);
-    guests.come(&mut swarm, MEMBERS, subject.deadline(), |_| Guest {
-        says: vec![join(ROOM, &attributes(0, BYTES))],
-        ..Guest::default()
-    })?;
+    guests.fill(&mut swarm, subject.deadline(), ROOM, (MEMBERS, BYTES))?;
     let readers = 1 + 2 * LINES;
     guests.come(&mut swarm, readers, subject.deadline(), |_| Guest {
         slow: true,

@@ -5,7 +5,7 @@ use jsonwebtoken::EncodingKey;
 use crate::clock::Deadline;
 use crate::failure::{Result, fail};
 use crate::frame;
-use crate::mode::slow_lines::view::View;
+use crate::mode::slow_lines::view::{View, attributes};
 use crate::peer::token;
 use crate::population::Population;
 use crate::socket::Upgrade;
@@ -70,6 +70,19 @@ impl Guests {
             }
         }
         Ok(())
+    }
+
+    /// So many members of `channel` come, with attributes of so many bytes.
+    pub(super) fn fill(
+        &mut self,
+        swarm: &mut Swarm,
+        deadline: Deadline,
+        channel: &str,
+        (members, bytes): (usize, usize),
+    ) -> Result<()> {
+        let says = join(channel, &attributes(0, bytes));
+        let guest = |_| Guest { says: vec![says.clone()], ..Guest::default() };
+        self.come(swarm, members, deadline, guest)
     }
 
     pub(super) fn view(&self, who: usize) -> &View {

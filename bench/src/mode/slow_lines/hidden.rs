@@ -6,7 +6,6 @@ use crate::clock;
 use crate::failure::{Result, fail};
 use crate::mode::slow_lines::figures::Figures;
 use crate::mode::slow_lines::guests::{Guest, Guests, join};
-use crate::mode::slow_lines::view::attributes;
 use crate::procfs::{Memory, reset_peak};
 use crate::server::Server;
 use crate::subject::Subject;
@@ -54,10 +53,7 @@ pub(super) fn measure(subject: &Subject, figures: &mut Figures) -> Result<()> {
 fn growth(subject: &Subject, server: &Server, seen: SeenBy) -> Result<f64> {
     let mut swarm = Swarm::new(server.address)?;
     let mut guests = Guests::new(Some(SECRET));
-    guests.come(&mut swarm, MEMBERS, subject.deadline(), |_| Guest {
-        says: vec![join(ROOM, &attributes(0, BYTES))],
-        ..Guest::default()
-    })?;
+    guests.fill(&mut swarm, subject.deadline(), ROOM, (MEMBERS, BYTES))?;
     guests.come(&mut swarm, SUBSCRIBERS, subject.deadline(), |who| {
         let role = match seen {
             SeenBy::All => return Guest { says: vec![join(ROOM, "{}")], ..Guest::default() },
