@@ -140,6 +140,8 @@ impl Poller {
                 self.views[place].insert(user.clone(), None);
             }
             gone.into_iter().for_each(|user| drop(self.views[place].remove(user)));
+            // Names alone are told.
+            self.views[place].values_mut().for_each(|attributes| *attributes = None);
         }
         if !gathered.repairs.is_empty() {
             (self.told, self.from) = (Vec::new(), gathered.until);
