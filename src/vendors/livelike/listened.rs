@@ -115,7 +115,9 @@ impl Listened {
             };
             batch.iter().for_each(|(_, notify)| notify.notify_one());
             tokio::task::yield_now().await;
-            let Some((last, _)) = batch.last().filter(|_| batch.len() == POLL_BATCH) else { return };
+            let Some((last, _)) = batch.last().filter(|_| batch.len() == POLL_BATCH) else {
+                return;
+            };
             from = last + 1;
         }
     }

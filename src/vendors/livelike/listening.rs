@@ -89,13 +89,18 @@ impl Listening {
             return None;
         }
         let mut new = None;
-        let found = Arc::clone(self.channels.entry(name.clone()).or_insert_with(|| {
-            // A stamp of its own, so that whoever polled other channels before lacks this one's.
-            let (stamp, total) = (self.stamps.take(now.unix_ms), Arc::clone(&self.bytes));
-            let listened = Arc::new(Listened::new(name.clone(), stamp, total, now.mono_ms));
-            new = Some(Arc::clone(&listened));
-            listened
-        }).value());
+        let found = Arc::clone(
+            self.channels
+                .entry(name.clone())
+                .or_insert_with(|| {
+                    // A stamp of its own, so that whoever polled other channels before lacks this one's.
+                    let (stamp, total) = (self.stamps.take(now.unix_ms), Arc::clone(&self.bytes));
+                    let listened = Arc::new(Listened::new(name.clone(), stamp, total, now.mono_ms));
+                    new = Some(Arc::clone(&listened));
+                    listened
+                })
+                .value(),
+        );
         found.polled(now.mono_ms);
         if let Some(listened) = new {
             tokio::spawn(Pump::new(Arc::clone(self), listened).run());

@@ -269,11 +269,7 @@ fn read(
 ///
 /// # Errors
 /// `not_joined`.
-async fn joined(
-    desk: &Arc<Desk>,
-    channels: &[ChannelName],
-    user: &UserId,
-) -> Result<(), Refusal> {
+async fn joined(desk: &Arc<Desk>, channels: &[ChannelName], user: &UserId) -> Result<(), Refusal> {
     let end_ms = desk.now().mono_ms + JOIN_WAIT.as_millis() as u64;
     while !channels.iter().all(|channel| desk.holds(channel, user, LIVELIKE)) {
         if desk.now().mono_ms >= end_ms {

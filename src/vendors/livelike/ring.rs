@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use herenow_protocol::{Attributes, LeaveReason, UserId};
 
-use crate::limits::{
-    POLLED_AGE_MS, POLLED_EVENTS, POLLED_GONE, POLLED_NAMES, POLLED_RING_BYTES,
-};
+use crate::limits::{POLLED_AGE_MS, POLLED_EVENTS, POLLED_GONE, POLLED_NAMES, POLLED_RING_BYTES};
 use crate::now::Now;
 use crate::presence::{Cause, Changed, Member, Viewer};
 
@@ -164,7 +162,14 @@ impl Ring {
             let stale = change.before().is_some() && !self.members.contains_key(change.user());
             if !stale {
                 let user = change.user().clone();
-                self.note(user, change.now().cloned(), change.cause(), change.at(), now, &mut stamp);
+                self.note(
+                    user,
+                    change.now().cloned(),
+                    change.cause(),
+                    change.at(),
+                    now,
+                    &mut stamp,
+                );
             }
         }
         self.trim(now.mono_ms);
@@ -251,14 +256,7 @@ impl Ring {
         }
     }
 
-    fn push(
-        &mut self,
-        changed: Option<Changed>,
-        at: u64,
-        told_before: u64,
-        now: Now,
-        stamp: u64,
-    ) {
+    fn push(&mut self, changed: Option<Changed>, at: u64, told_before: u64, now: Now, stamp: u64) {
         debug_assert!(stamp > self.events.back().map_or(self.floor, |last| last.stamp));
         let bytes = size_of::<Kept>() + changed.as_ref().map_or(0, Changed::bytes);
         let (count, kept_ms) = (self.count, now.mono_ms);

@@ -46,9 +46,9 @@ pub fn routes(web: &Web) -> Router<Web> {
 }
 
 fn in_pubnubs_shape(routes: Router<Web>) -> Router<Web> {
-    routes.fallback(async || refused(absent())).method_not_allowed_fallback(async |method| {
-        no_such_method(&method, refused)
-    })
+    routes
+        .fallback(async || refused(absent()))
+        .method_not_allowed_fallback(async |method| no_such_method(&method, refused))
 }
 
 fn refused(refusal: Refusal) -> Response {

@@ -61,7 +61,8 @@ pub async fn application(
     headers: HeaderMap,
 ) -> Response {
     let Address { url, authority } = address(web.desk.auth().origins().public_url(), &headers);
-    let (interval, timeout) = cadence(web.desk.rules().heartbeat.interval_ms, web.desk.rules().timeout_ms());
+    let (interval, timeout) =
+        cadence(web.desk.rules().heartbeat.interval_ms, web.desk.rules().timeout_ms());
     let profile_url = profile_url(&url);
     Json(Application {
         client_id: id.clone(),
@@ -144,7 +145,8 @@ fn address(public_url: Option<String>, headers: &HeaderMap) -> Address {
         let text = headers.get(name)?.to_str().ok()?;
         text.split(',').next().map(|text| text.trim().to_ascii_lowercase())
     };
-    let is_host = |host: &String| host.parse::<Authority>().is_ok_and(|it| !it.as_str().contains('@'));
+    let is_host =
+        |host: &String| host.parse::<Authority>().is_ok_and(|it| !it.as_str().contains('@'));
     let url = public_url.unwrap_or_else(|| {
         let host = first(&FORWARDED_HOST).filter(is_host).or_else(|| first(&HOST));
         let host = host.filter(is_host).unwrap_or_else(|| "localhost".into());
