@@ -4,7 +4,7 @@
 //! - [`input`]: what a request asks for.
 //! - [`stamps`], [`ring`], [`gather`]: timetokens; the events of one channel; what a poll is told.
 //! - [`listened`], [`listening`]: a channel that is listened to, and all of them.
-//! - [`shapes`]: answers.
+//! - [`shapes`]: how answers are written.
 //! - [`start`]: how LiveLike's library begins.
 //! - [`poll`], [`presence`]: PubNub's requests.
 //! - [`routes`]: what is answered where.

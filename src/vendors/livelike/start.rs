@@ -1,7 +1,6 @@
 //! How LiveLike's library begins: what the application is, and who its user.
 
-use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::header::{HOST, HeaderName};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
@@ -15,6 +14,7 @@ use super::shapes::detail;
 use crate::auth::{Caller, Credential};
 use crate::limits::POLL_HEARTBEAT_S;
 use crate::web::credential::bearer;
+use crate::web::input::text_of;
 use crate::web::state::Web;
 
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -94,12 +94,17 @@ pub async fn profile(
 }
 
 /// A guest, where anybody may be anybody.
-pub async fn guest(State(web): State<Web>, headers: HeaderMap, body: Bytes) -> Response {
+pub async fn guest(State(web): State<Web>, request: Request) -> Response {
+    let headers = request.headers().clone();
     if !web.desk.auth().is_open() {
         let rule = "a token is required: give it as accessToken";
         return detail(Refusal::new(ErrorCode::Unauthenticated, rule));
     }
-    let asked = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body) };
+    let body = match text_of(request, &web).await {
+        Ok(body) => body,
+        Err(problem) => return detail(problem.into_parts().1),
+    };
+    let asked = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&body) };
     let Ok(asked) = asked else {
         return detail(Refusal::new(ErrorCode::BadJson, "the body must be JSON"));
     };
