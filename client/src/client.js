@@ -9,7 +9,7 @@ import { Credentials } from './credentials.js';
 import { debug } from './debug.js';
 import { Emitter } from './emitter.js';
 import { HerenowError } from './error.js';
-import * as guest from './guest.js';
+import { guest } from './guest.js';
 import { copy } from './json.js';
 import { BACK_SOON, Link, MAX_RETRY_MS } from './link.js';
 import { whenShown } from './page.js';
@@ -330,7 +330,7 @@ export class Client extends Emitter {
   async dial() {
     const url = this.#url = address(this.#url);
     // A guest's name is made up by the broker, and stays the same on the next connection.
-    const { token, user = this.me || guest.recall(url) } = this.#options;
+    const { token, user = this.me || guest(url) } = this.#options;
     if (token !== undefined) return { url, protocols: ['herenow.v1', `bearer.${await this.#credentials.take()}`] };
     return { url: user ? withUser(url, user) : url, protocols: ['herenow.v1'] };
   }
@@ -357,7 +357,7 @@ export class Client extends Emitter {
     this.welcome = welcome;
     this.sight = welcome.sight;
     this.#clockOffsetMs = welcome.now - Date.now();
-    if (token === undefined && !user) guest.keep(`${this.#url}`, this.me);
+    if (token === undefined && !user) guest(`${this.#url}`, this.me);
     this.#credentials.accepted();
     // Before all else: from its first frame on this connection says whether we are away.
     if (this.isAway || this.#turning.size) this.#sayAway();

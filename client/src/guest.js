@@ -2,21 +2,16 @@
 
 const KEY = 'herenow.guest ';
 
-/** Asked for by the page alone: a process has no tab, and may be many guests. @returns {Storage | undefined} */
-function storage() {
+/**
+ * Asked of the page alone: a process has no tab, and may be many guests.
+ * @param {string} broker its address
+ * @param {string} [name] to be kept
+ * @returns {string | undefined} the name that is kept
+ */
+export function guest(broker, name) {
   try {
-    return globalThis.document && globalThis.sessionStorage;
-  } catch {} // a page that may keep nothing
-}
-
-/** @param {string} broker its address @returns {string | undefined} */
-export function recall(broker) {
-  return storage()?.getItem(KEY + broker) ?? undefined;
-}
-
-/** @param {string} broker @param {string} name */
-export function keep(broker, name) {
-  try {
-    storage()?.setItem(KEY + broker, name);
-  } catch {} // it is full
+    const kept = globalThis.document && sessionStorage;
+    if (name) kept.setItem(KEY + broker, name);
+    return kept.getItem(KEY + broker) ?? undefined;
+  } catch {} // there is no page, or it may keep nothing, or no more
 }
