@@ -8,7 +8,7 @@
  */
 
 import { sorted } from './json.js';
-import { settleAll } from './promise.js';
+import { settleAll, taken } from './promise.js';
 
 /** @typedef {import('./replica.js').Attributes} Attributes */
 /** @typedef {import('./error.js').HerenowError} HerenowError */
@@ -82,13 +82,12 @@ export class Carried {
         frames.set(entry.until, [...frames.get(entry.until) ?? [], [key, entry]]);
       }
     }
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    if (!frames.size) settleAll(waiting, null);
+    const waiting = taken(this.#waiting);
+    if (!frames.size) waiting.settle(null);
     return [...frames].map(([until, said], n) => this.#said(said, until - now, waiting, n === frames.size - 1));
   }
 
-  /** @param {[string, Entry][]} said @param {number} leftMs @param {Settle[]} waiting @param {boolean} isLast @returns {Said} */
+  /** @param {[string, Entry][]} said @param {number} leftMs @param {ReturnType<typeof taken>} waiting @param {boolean} isLast @returns {Said} */
   #said(said, leftMs, waiting, isLast) {
     const written = said.filter(([key]) => key !== OTHERS);
     const merge = written.length === said.length;
@@ -98,12 +97,12 @@ export class Carried {
       ttlMs: leftMs < LASTING ? Math.ceil(leftMs) : undefined,
       again: () => {
         for (const [key] of said) Object.assign(this.#keys.get(key) ?? {}, { due: true });
-        for (const settle of waiting) this.#waiting.add(settle);
+        waiting.again();
       },
       settle: (error) => {
         if (error) this.#refused(said, merge);
         else this.#done(said, merge);
-        if (error || isLast) settleAll(waiting, error);
+        if (error || isLast) waiting.settle(error);
       },
     };
   }

@@ -13,7 +13,7 @@ import { guest } from './guest.js';
 import { copy } from './json.js';
 import { BACK_SOON, Link, MAX_RETRY_MS } from './link.js';
 import { whenShown } from './page.js';
-import { deferred, settleAll } from './promise.js';
+import { deferred, taken } from './promise.js';
 import { Requests } from './requests.js';
 import { Users } from './user.js';
 
@@ -168,7 +168,7 @@ export class Client extends Emitter {
     this.post(this.#turning, () => {
       const { isAway: away } = this;
       for (const channel of this.#channels.values()) channel.turned(away);
-      return [{ frame: { type: 'away', away }, settle: (error) => settleAll(this.#turning, error) }];
+      return [{ frame: { type: 'away', away }, ...taken(this.#turning) }];
     });
   }
 
@@ -247,9 +247,9 @@ export class Client extends Emitter {
     super.emit(name, argument);
   }
 
-  /** For how long others shall not notice a lost connection. @internal */
+  /** For how long others shall not notice a lost connection, as far as the broker allows. @internal */
   get graceMs() {
-    return this.#options.graceMs ?? 10_000;
+    return Math.min(this.#options.graceMs ?? 10_000, this.welcome?.limits.graceMs ?? Infinity);
   }
 
   /** How long it may take after a restart until all are back. @internal */

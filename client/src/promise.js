@@ -48,3 +48,17 @@ export function settleAll(waiting, error) {
   if (waiting instanceof Set) waiting.clear();
   for (const settle of all) settle(error);
 }
+
+/**
+ * Those who wait for something that is being said to the broker: until it has answered, or did not hear it.
+ * @param {Set<Settle>} waiting nobody in it afterwards
+ * @returns {{settle: Settle, again: () => void}}
+ */
+export function taken(waiting) {
+  const all = [...waiting];
+  waiting.clear();
+  return {
+    settle: (error) => settleAll(all, error),
+    again: () => all.forEach((settle) => waiting.add(settle)),
+  };
+}

@@ -9,11 +9,11 @@ const STUCK_MS = 1_000;
 
 /** @param {() => void} act @returns {() => void} asks for it; asking again before it comes changes nothing */
 export function soon(act) {
-  const { requestAnimationFrame, cancelAnimationFrame } = globalThis;
+  const { requestAnimationFrame, cancelAnimationFrame } = /** @type {Partial<typeof globalThis>} */ (globalThis);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   /** @type {number} */
-  let frame;
+  let frame = 0;
   const come = () => {
     clearTimeout(timer);
     cancelAnimationFrame?.(frame);
@@ -23,6 +23,6 @@ export function soon(act) {
   return () => {
     if (timer) return;
     timer = setTimeout(come, requestAnimationFrame ? isHidden() ? HIDDEN_MS : STUCK_MS : 0);
-    frame = requestAnimationFrame?.(come);
+    frame = requestAnimationFrame?.(come) ?? 0;
   };
 }
