@@ -125,7 +125,7 @@ export class Channel extends Membership {
 
   /** @param {string} user @returns {Member<A, I> | undefined} */
   get(user) {
-    return replica.find(this.#replica, user);
+    return /** @type {any} */ (this.#replica.members.get(user));
   }
 
   /**

@@ -4,7 +4,6 @@
  */
 
 import { Channel } from './channel.js';
-import { debug } from './debug.js';
 import { HerenowError } from './error.js';
 import { copy } from './json.js';
 import { BACK_SOON, Link, MAX_RETRY_MS } from './link.js';
@@ -74,7 +73,6 @@ export class Client extends Link {
   constructor(url, options = {}) {
     super(url, options);
     this.#options = options;
-    debug(/** @type {any} */ (this), options.debug);
     this.#listen();
     const { lazy = !globalThis.document } = options;
     if (!lazy && this.WebSocket) this.#wake();

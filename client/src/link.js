@@ -7,10 +7,10 @@ import { address, needsPage, withUser } from './address.js';
 import { Credentials } from './credentials.js';
 import { Emitter } from './emitter.js';
 import { HerenowError } from './error.js';
-import { guest } from './guest.js';
 import { Outbox } from './outbox.js';
 import { isHidden } from './page.js';
 import { whyRefused } from './refusal.js';
+import { stored } from './stored.js';
 
 /** A connection that lasted this long was a good one: the next failure is a first failure. */
 const STEADY_MS = 10_000;
@@ -31,6 +31,8 @@ const GOODBYE_MS = 500;
 export const MAX_RETRY_MS = 30_000;
 /** The same while somebody looks. */
 const LOOKED_AT_RETRY_MS = 10_000;
+/** What goes before the address of a broker where the name is kept that it made up for us: a reload is no newcomer. */
+const GUEST = 'herenow.guest ';
 /** The code with which we close what we come back to: a loss, so that the grace of our joins begins. */
 export const BACK_SOON = 4200;
 
@@ -91,6 +93,8 @@ export class Link extends Emitter {
   #url;
   #options;
   #credentials;
+  /** Whether all is told on the console, for whoever wonders why. */
+  #debugs;
   #clockOffsetMs = 0;
   /** @type {any} */
   #socket = null;
@@ -122,6 +126,7 @@ export class Link extends Emitter {
     this.#url = needsPage(url) ? url : address(url);
     this.#options = options;
     this.#credentials = new Credentials(options.token, this);
+    this.#debugs = options.debug ?? stored('localStorage', 'herenow') === 'debug';
   }
 
   get state() {
@@ -170,6 +175,7 @@ export class Link extends Emitter {
    */
   emit(name, argument) {
     if (name === 'error') this.error = /** @type {HerenowError} */ (argument);
+    if (this.#debugs) tell(name, argument);
     super.emit(name, argument);
   }
 
@@ -239,7 +245,7 @@ export class Link extends Emitter {
     try {
       const url = this.#url = address(this.#url);
       // A guest's name is made up by the broker, and stays the same on the next connection.
-      const { token, user = this.me || guest(url) } = this.#options;
+      const { token, user = this.me || stored('sessionStorage', GUEST + url) } = this.#options;
       const protocols = ['herenow.v1'];
       if (token !== undefined) protocols.push(`bearer.${await this.#credentials.take()}`);
       if (attempt !== this.#attempt) return;
@@ -298,7 +304,7 @@ export class Link extends Emitter {
     this.#openedAt = this.#beatAt = this.#heardAt;
     this.#state = { phase: 'open' };
     this.#rest();
-    if (token === undefined && !user) guest(`${this.#url}`, this.me);
+    if (token === undefined && !user) stored('sessionStorage', GUEST + this.#url, this.me);
     this.#credentials.accepted();
     /** @type {any} */ (this).opened();
     if (this.isOpen) this.#set(this.#state);
@@ -431,4 +437,9 @@ function parse(text) {
   try {
     return JSON.parse(text);
   } catch {} // told by whoever misses it
+}
+
+/** On the console. These end up in bug reports, and tokens shall not. @param {string} name @param {any} what */
+function tell(name, what) {
+  console.debug('herenow', name, what.text?.replace(/("token":")[^"]*/, '$1…') ?? what, what.direction ?? '');
 }

@@ -9,20 +9,18 @@ const STUCK_MS = 1_000;
 
 /** @param {() => void} act @returns {() => void} asks for it; asking again before it comes changes nothing */
 export function soon(act) {
-  const { requestAnimationFrame, cancelAnimationFrame } = /** @type {Partial<typeof globalThis>} */ (globalThis);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
-  /** @type {number} */
-  let frame = 0;
   const come = () => {
+    if (!timer) return;
     clearTimeout(timer);
-    cancelAnimationFrame?.(frame);
     timer = undefined;
     act();
   };
   return () => {
     if (timer) return;
-    timer = setTimeout(come, requestAnimationFrame ? isHidden() ? HIDDEN_MS : STUCK_MS : 0);
-    frame = requestAnimationFrame?.(come) ?? 0;
+    const { requestAnimationFrame: frame } = /** @type {Partial<typeof globalThis>} */ (globalThis);
+    timer = setTimeout(come, frame ? isHidden() ? HIDDEN_MS : STUCK_MS : 0);
+    frame?.(come);
   };
 }
