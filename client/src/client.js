@@ -174,9 +174,7 @@ export class Client extends Link {
    */
   check() {
     this.nudge();
-    return new Promise((resolve) => {
-      this.ask({ type: 'heartbeat' }, (_, answer) => resolve(!!answer));
-    });
+    return this.ask({ type: 'heartbeat' }).then(Boolean, () => false);
   }
 
   /** Says goodbye for good: leaves all channels. Whatever is still promised rejects with `closed`. */

@@ -9,6 +9,7 @@ import { Emitter } from './emitter.js';
 import { HerenowError } from './error.js';
 import { Outbox } from './outbox.js';
 import { isHidden } from './page.js';
+import { deferred } from './promise.js';
 import { whyRefused } from './refusal.js';
 import { stored } from './stored.js';
 
@@ -223,14 +224,16 @@ export class Link extends Emitter {
   }
 
   /**
-   * Says a frame on this connection, and hears its answer.
+   * Says a frame on this connection.
    * @param {object} frame
-   * @param {Settle} settle without either where the connection ends before
+   * @returns {Promise<any>} its answer; null where the connection ends before
    * @internal
    */
-  ask(frame, settle) {
-    if (!this.isOpen) return settle(null);
-    this.post(frame, () => [{ frame, settle, again: () => this.isOpen || settle(null) }]);
+  ask(frame) {
+    const { promise, settle } = deferred();
+    if (this.isOpen) this.post(frame, () => [{ frame, settle, again: () => this.isOpen || settle(null) }]);
+    else settle(null);
+    return promise;
   }
 
   async #dial() {
