@@ -7,7 +7,7 @@
  * milliseconds of any clock that only goes forward.
  */
 
-import { sorted } from './json.js';
+import { same } from './json.js';
 import { settleAll, taken } from './promise.js';
 
 /** @typedef {import('./replica.js').Attributes} Attributes */
@@ -136,7 +136,7 @@ export class Carried {
    * @param {Attributes} attributes as the broker has them
    */
   follow(attributes) {
-    for (const [key, entry] of this.#had) entry.theirs = sorted(attributes[key]) !== sorted(entry.value);
+    for (const [key, entry] of this.#had) entry.theirs = !same(attributes[key], entry.value);
   }
 
   /** What takes a patch back. @param {Attributes} patch @returns {Attributes} */

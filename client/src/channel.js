@@ -73,8 +73,8 @@ export class Channel extends Membership {
   #client;
   /** @type {replica.Replica} */
   #replica = replica.NOTHING;
-  /** @type {{of: replica.Replica, members: readonly Member<A, I>[]}} */
-  #listed = { of: replica.NOTHING, members: [] };
+  /** Made when somebody looks. @type {readonly Member<A, I>[] | undefined} */
+  #members;
   /** What we asked for; null when we do not watch. @type {'auto' | 'events' | 'count' | null} */
   #level = null;
   /** Who waits for the first state. @type {Set<Settle>} */
@@ -97,10 +97,7 @@ export class Channel extends Membership {
    * @returns {readonly Member<A, I>[]}
    */
   get members() {
-    if (this.#listed.of !== this.#replica) {
-      this.#listed = { of: this.#replica, members: replica.newestFirst(this.#replica) };
-    }
-    return this.#listed.members;
+    return this.#members ??= replica.newestFirst(this.#replica);
   }
 
   /** How many members there are that everyone may see. */
@@ -273,6 +270,7 @@ export class Channel extends Membership {
   #take({ replica: next, changes }) {
     if (next === this.#replica) return;
     this.#replica = next;
+    this.#members = undefined;
     if (next.missing.size) this.#hold();
     for (const change of changes) {
       const { event, user, after } = change;

@@ -239,8 +239,7 @@ export class Link extends Emitter {
   async #dial() {
     this.#hangUp(BACK_SOON);
     const { waitMs } = this.#credentials;
-    const { error } = this.#state;
-    if (waitMs > 0 && error) return this.#wait(waitMs, error);
+    if (waitMs > 0) return this.#wait(waitMs, this.#state.error);
     const attempt = this.#attempt = {};
     this.#goaway = this.#refused = null;
     this.#set({ phase: 'connecting' });
@@ -386,7 +385,7 @@ export class Link extends Emitter {
     this.#wait(waitMs, error);
   }
 
-  /** @param {number} waitMs @param {HerenowError} error why */
+  /** @param {number} waitMs @param {HerenowError} [error] why */
   #wait(waitMs, error) {
     this.#timers.retry = setTimeout(() => this.#dial(), waitMs);
     this.#set({ phase: 'waiting', retryAt: Date.now() + waitMs, error });

@@ -7,7 +7,7 @@ import { Carried } from './carried.js';
 import { clock } from './clock.js';
 import { Emitter } from './emitter.js';
 import { HerenowError } from './error.js';
-import { copy, sorted } from './json.js';
+import { copy, same } from './json.js';
 import { isHidden } from './page.js';
 import { settleAll, superseded, taken } from './promise.js';
 import { soon } from './soon.js';
@@ -260,7 +260,7 @@ export class Membership extends Emitter {
     const turn = this.#turn(wish, joins);
     /** @type {Saying[]} */
     const sayings = wish.carried.say(clock(), joins).map(({ settle, again, ...said }, n) => (joins && !n ? {
-      frame: { type: 'join', channel, ...said, ...this.#options(wish), away: turn.frame?.away },
+      frame: { type: 'join', channel, ...said, away: turn.frame?.away, visibleTo: wish.visibleTo, graceMs: wish.graceMs ?? this.#client.graceMs },
       again: () => {
         again();
         turn.again();
@@ -303,11 +303,6 @@ export class Membership extends Emitter {
         again();
       },
     };
-  }
-
-  /** @param {Wish} wish */
-  #options({ graceMs, visibleTo }) {
-    return { graceMs: graceMs ?? this.#client.graceMs, visibleTo };
   }
 
   /** @param {Wish} wish @param {Settle} settle @returns {Settle} */
@@ -353,5 +348,5 @@ function notJoined() {
 
 /** @param {import('./replica.js').Member | undefined} self @param {Attributes} patch whether it shows */
 function has(self, patch) {
-  return self && Object.entries(patch).every(([key, value]) => sorted(self.attributes[key]) === sorted(value));
+  return self && Object.entries(patch).every(([key, value]) => same(self.attributes[key], value));
 }

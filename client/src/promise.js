@@ -4,9 +4,6 @@ import { HerenowError } from './error.js';
 
 /** @typedef {(error: HerenowError | null, answer?: any) => void} Settle */
 
-/** What is wanted no longer, by a decision of the page's own. */
-const OVER = ['superseded', 'closed'];
-
 /**
  * A promise and what settles it. Whoever awaits it learns every error. Where nobody does, what is over,
  * or goes on being wanted, raises no unhandled rejection, which would end a process.
@@ -19,7 +16,8 @@ export function deferred() {
   const promise = new Promise((resolve, reject) => {
     settle = (error, answer) => {
       if (!error) return resolve(answer);
-      if (error.wanted || OVER.includes(error.code)) promise.catch(() => {});
+      // What is wanted no longer, by a decision of the page's own.
+      if (error.wanted || /superseded|closed/.test(error.code)) promise.catch(() => {});
       reject(error);
     };
   });

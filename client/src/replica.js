@@ -58,9 +58,9 @@
 const NOBODY = /** @type {ReadonlyMap<string, Member>} */ (new Map());
 
 /** @type {Replica} */
-export const NOTHING = Object.freeze({
+export const NOTHING = {
   epoch: null, seq: 0, told: 0, level: null, live: false, members: NOBODY, missing: NOBODY, parts: null,
-});
+};
 
 /** How many are here, those included who are missing for now. @param {Replica} replica */
 export function count({ told, missing }) {
