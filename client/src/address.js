@@ -6,7 +6,7 @@
 import { HerenowError } from './error.js';
 
 /** What is kept of the scheme, with the host; the path; the query. */
-const FORM = /^(?:ws|http)(s?:\/\/[^\s/?#:][^\s/?#]*)\/?([^?#]*)(\?[^#]*)?/i;
+const FORM = /^(?:ws|http)(s?:\/\/[^\s/?#:][^\s/?#]*)\/?([^\s?#]*)(\?[^\s#]*)?(?:#|$)/i;
 
 /**
  * @param {string | URL} url
