@@ -127,7 +127,7 @@ export class Client extends Link {
   #sayAway() {
     this.post(this.#turning, () => {
       const { isAway: away } = this;
-      for (const channel of this.#channels.values()) channel.turned(away);
+      this.#channels.forEach((channel) => channel.turned(away));
       return [{ frame: { type: 'away', away }, ...taken(this.#turning) }];
     });
   }
@@ -249,8 +249,8 @@ export class Client extends Link {
   opened() {
     // Before all else: from its first frame on this connection says whether we are away.
     if (this.isAway || this.#turning.size) this.#sayAway();
-    for (const channel of this.#channels.values()) channel.restore();
-    for (const channel of this.#channels.values()) channel.watchAgain();
+    this.#channels.forEach((channel) => channel.restore());
+    this.#channels.forEach((channel) => channel.watchAgain());
     this.#users.restore();
     this.#requests.say();
   }
@@ -258,7 +258,7 @@ export class Client extends Link {
   /** @internal */
   lost() {
     this.#users.interrupted();
-    for (const channel of this.#channels.values()) channel.interrupted();
+    this.#channels.forEach((channel) => channel.interrupted());
   }
 
   /** @param {any} frame @internal */
@@ -278,7 +278,7 @@ export class Client extends Link {
   /** @param {HerenowError} error @internal */
   ended(error) {
     this.#requests.clear();
-    for (const channel of this.#channels.values()) channel.ended();
+    this.#channels.forEach((channel) => channel.ended());
     for (const settle of [...this.#open]) settle(error);
   }
 
@@ -297,7 +297,7 @@ export class Client extends Link {
     addEventListener('pageshow', (event) => event.persisted && this.retry(), options);
     document.addEventListener('visibilitychange', () => {
       if (!document.hidden) nudge();
-      for (const channel of this.#channels.values()) channel.visibilityChanged();
+      this.#channels.forEach((channel) => channel.visibilityChanged());
     }, options);
   }
 }

@@ -115,7 +115,7 @@ export class Users {
   }
 
   interrupted() {
-    for (const user of this.#all.values()) user.interrupted();
+    this.#all.forEach((user) => user.interrupted());
   }
 
   /** @param {any} frame */
