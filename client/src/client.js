@@ -224,8 +224,8 @@ export class Client extends Link {
     }, this.#gone.signal);
     this.#open.add(settle);
     try {
-      if (this.state.phase === 'closed') settle(this.state.error);
-      else cancel = make(settle);
+      if (this.state.phase === 'closed') throw this.state.error;
+      cancel = make(settle);
     } catch (error) {
       settle(/** @type {HerenowError} */ (error));
     }

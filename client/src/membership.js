@@ -189,7 +189,7 @@ export class Membership extends Emitter {
     if (!wish) return;
     this.#marked(wish, () => {});
     if (this.#isOut) this.#setJoined('out');
-    else if (wish.whenHidden === 'leave') return this.restore();
+    else if (wish.whenHidden === 'leave') this.restore();
     this.#post();
   }
 
@@ -319,8 +319,7 @@ export class Membership extends Emitter {
       if (this.#isOut) return;
       this.#errors.join = null;
       this.#setJoined('in');
-      for (const each of waiting) this.#joining.delete(each);
-      settleAll(waiting, null);
+      for (const each of waiting) if (this.#joining.delete(each)) each(null);
     };
   }
 

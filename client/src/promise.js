@@ -40,13 +40,6 @@ export function superseded() {
   return new HerenowError('superseded', 'overtaken by another call');
 }
 
-/** @param {Set<Settle> | Settle[]} waiting nobody in it afterwards @param {HerenowError | null} error */
-export function settleAll(waiting, error) {
-  const all = [...waiting];
-  if (waiting instanceof Set) waiting.clear();
-  for (const settle of all) settle(error);
-}
-
 /**
  * Those who wait for something that is being said to the broker: until it has answered, or did not hear it.
  * @param {Set<Settle>} waiting nobody in it afterwards
@@ -56,7 +49,12 @@ export function taken(waiting) {
   const all = [...waiting];
   waiting.clear();
   return {
-    settle: (error) => settleAll(all, error),
+    settle: (error) => all.forEach((settle) => settle(error)),
     again: () => all.forEach((settle) => waiting.add(settle)),
   };
+}
+
+/** @param {Set<Settle>} waiting nobody in it afterwards @param {HerenowError | null} error */
+export function settleAll(waiting, error) {
+  taken(waiting).settle(error);
 }
