@@ -48,12 +48,10 @@ import { Users } from './user.js';
 
 /** @typedef {import('./promise.js').Settle} Settle */
 
-/** @typedef {import('./link.js').Host} Host */
 /** @typedef {import('./link.js').Saying} Saying */
 
 /**
  * @template {Shape} [T=Shape]
- * @implements {Host}
  */
 export class Client extends Link {
   #options;

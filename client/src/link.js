@@ -60,14 +60,7 @@ export const BACK_SOON = 4200;
  * @typedef {{frame: object, settle: Settle, again?: () => void}} Saying
  */
 
-/**
- * What a client makes of its link.
- * @typedef {object} Host
- * @property {() => void} opened before anybody is told of it
- * @property {(frame: any) => void} told everything that concerns not the link alone, and is no answer
- * @property {() => void} lost
- * @property {(error: HerenowError) => void} ended there will be no other connection
- */
+/** What a client makes of its link: it is told when that opens, is lost, or ends, and what was heard. @typedef {import('./client.js').Client<any>} Host */
 
 /**
  * How long to wait before dialling again: full jitter, so that thousands who lost the same broker do
@@ -284,7 +277,7 @@ export class Link extends Emitter {
     } else if (isError || type === 'ok' || type === 'result') this.#answered(frame);
     else if (type === 'heartbeatDue') this.#beat();
     else if (type === 'goaway') this.#goaway = frame;
-    else if (frame) /** @type {any} */ (this).told(frame);
+    else if (frame) /** @type {Host} */ (/** @type {unknown} */ (this)).told(frame);
   }
 
   /** @param {any} frame the first one */
@@ -308,7 +301,7 @@ export class Link extends Emitter {
     this.#rest();
     if (token === undefined && !user) stored('sessionStorage', GUEST + this.#url, this.me);
     this.#credentials.accepted();
-    /** @type {any} */ (this).opened();
+    /** @type {Host} */ (/** @type {unknown} */ (this)).opened();
     if (this.isOpen) this.#set(this.#state);
   }
 
@@ -414,7 +407,7 @@ export class Link extends Emitter {
     this.#state = state;
     if (wasOpen && !this.isOpen) this.#unplug();
     if (phase === 'open') this.error = null;
-    if (phase === 'closed') /** @type {any} */ (this).ended(state.error);
+    if (phase === 'closed') /** @type {Host} */ (/** @type {unknown} */ (this)).ended(state.error);
     if (error && error.code !== 'closed') {
       const isNews = phase === 'closed' || error.code !== this.error?.code;
       this.error = error;
@@ -430,7 +423,7 @@ export class Link extends Emitter {
     const asked = [...this.#pending.values()];
     this.#pending.clear();
     for (const { again } of asked) again?.();
-    /** @type {any} */ (this).lost();
+    /** @type {Host} */ (/** @type {unknown} */ (this)).lost();
   }
 }
 
