@@ -7,7 +7,7 @@ import { address, needsPage, withUser } from './address.js';
 import { Credentials } from './credentials.js';
 import { Emitter } from './emitter.js';
 import { HerenowError } from './error.js';
-import { Outbox } from './outbox.js';
+import { outbox } from './outbox.js';
 import { isHidden } from './page.js';
 import { deferred } from './promise.js';
 import { whyRefused } from './refusal.js';
@@ -102,7 +102,7 @@ export class Link extends Emitter {
   #foreign;
   /** @type {Record<string, ReturnType<typeof setTimeout> | undefined>} */
   #timers = {};
-  /** What this connection has to say. @type {Outbox | null} */
+  /** What this connection has to say. @type {import('./outbox.js').Outbox | null} */
   #outbox = null;
   /** Frames of this connection that wait for their answer. @type {Map<number, Saying & {topic: object, make: () => Saying[]}>} */
   #pending = new Map();
@@ -289,7 +289,7 @@ export class Link extends Emitter {
     }
     const { token, user } = this.#options;
     const socket = this.#socket;
-    this.#outbox = new Outbox(frame.limits, (text) => {
+    this.#outbox = outbox(frame.limits, (text) => {
       socket.send(text);
       this.emit('frame', { direction: 'out', text });
     });
