@@ -242,6 +242,27 @@ async fn what_no_log_keeps_is_had_at_once_or_with_a_snapshot() {
     assert_eq!(got, frame.bytes());
 }
 
+/// Whoever goes on alone is held by its own task from then on: no pass gets in between.
+#[tokio::test]
+async fn whoever_is_where_it_is_thought_goes_on_alone() {
+    let (outlet, _reader) = outlet().await;
+    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
+    let (from, to) = (Cursor::Next(3), Cursor::Next(4));
+    let stands = || {
+        let sending = outlet.lock();
+        (sending.flow(), sending.cursor(&subscription))
+    };
+    outlet.lock().set_cursor(&subscription, Cursor::Next(2));
+    assert!(!subscription.go_on_alone(from, to), "it is elsewhere");
+    assert_eq!(stands(), (Flow::Flowing, Cursor::Next(2)));
+    outlet.lock().set_cursor(&subscription, from);
+    assert!(subscription.go_on_alone(from, to));
+    assert_eq!(stands(), (Flow::Choked, to));
+    outlet.lock().set_cursor(&subscription, from);
+    assert!(!subscription.go_on_alone(from, to), "its task is at it");
+    assert_eq!(stands(), (Flow::Choked, from));
+}
+
 /// A timer that fires late, after another was armed or none, wakes nobody.
 #[tokio::test]
 async fn only_the_timer_that_is_armed_wakes_the_task() {

@@ -9,8 +9,10 @@ use herenow::presence::{
 };
 use herenow_protocol::reply::{InForce, SnapshotReason};
 use herenow_protocol::{
-    Audience, ChannelName, Epoch, LeaveReason, Level, ServerFrame, Since, UserId, UserStatus,
+    Audience, ChannelName, Epoch, LeaveReason, Level, LossReason, ServerFrame, Since, UserId,
+    UserStatus,
 };
+use serde_json::{Value, json};
 
 use crate::commands;
 use crate::followed::keep;
@@ -289,4 +291,85 @@ fn roles_are_told_apart_up_to_their_limit() {
     }
     hide(&mut room, MOST + 1..=MOST + 1);
     assert!(resumes(&room), "the others are of no account any more");
+}
+
+/// Graces of one member are one, and it is away in it if it was in all of them.
+#[test]
+fn a_user_lost_everywhere_is_away_if_it_was_everywhere() {
+    for (first, second) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut room = Room::new();
+        for (n, away) in [(1, first), (2, second)] {
+            room.apply(graced_join(n), NOW);
+            room.apply(
+                Command::SetAway { user: user(1), source: Source::connection(n), away },
+                NOW,
+            );
+        }
+        for n in [1, 2] {
+            room.apply(lost(n), NOW);
+        }
+        let member = room.core.member(&user(1), Viewer::Public).expect("it is in grace");
+        assert_eq!(member.away, first && second, "{first}, {second}");
+    }
+}
+
+/// A grace is not touched by the loss of what keeps nobody present.
+#[test]
+fn what_was_not_there_cannot_be_lost() {
+    let mut room = Room::new();
+    (1..=2).for_each(|n| room.apply(graced_join(n), NOW));
+    room.apply(lost(1), NOW);
+    room.apply(lost(3), NOW);
+    let (user, source, reason) = (user(1), Source::connection(2), LeaveReason::Left);
+    room.apply(Command::Leave { user, source, reason }, NOW);
+    assert_eq!(room.core.count(), 1, "the first one's grace is over");
+}
+
+/// User 1 joins by connection `n`, with a grace.
+fn graced_join(n: u64) -> Command {
+    let lasts = Lasts::Connection { grace_ms: 1_000 };
+    commands::join(user(1), Source::connection(n), None, None, lasts)
+}
+
+/// Connection `n` of user 1 is lost, and has its grace.
+fn lost(n: u64) -> Command {
+    let (source, reason) = (Source::connection(n), LossReason::Connection);
+    Command::Lose { user: user(1), source, reason, last_seen: NOW.unix_ms, graced: true }
+}
+
+/// A key that ends goes on to its end, unless a join writes it or replaces all.
+#[test]
+fn keys_end_though_another_window_joins() {
+    let map = |attributes: Value| attributes.as_object().unwrap().clone();
+    let at = |ms: u64| Now { mono_ms: NOW.mono_ms + ms, ..NOW };
+    let write = |room: &mut Room, key: &str, ttl_ms: u64| {
+        let (attributes, source) = (map(json!({ key: 1 })), Source::connection(1));
+        let (user, merge, ttl_ms) = (user(1), true, Some(ttl_ms));
+        room.apply(Command::SetAttributes { user, source, attributes, merge, ttl_ms }, NOW);
+    };
+    let end = Some(at(20_000).mono_ms);
+    for (brought, merge, left, deadline) in [
+        (None, false, json!({"late": 1}), end),
+        (Some(json!({"new": 2})), true, json!({"late": 1, "new": 2}), end),
+        (Some(json!({"soon": 2})), true, json!({"late": 1, "soon": 2}), end),
+        (Some(json!({"soon": 2})), false, json!({"soon": 2}), None),
+    ] {
+        let mut room = Room::new();
+        let join = |n: u64, brought: Option<Value>| {
+            commands::join(user(1), Source::connection(n), brought.map(map), None, CONNECTION)
+        };
+        room.apply(join(1, None), NOW);
+        write(&mut room, "soon", 5_000);
+        write(&mut room, "late", 20_000);
+        let told = format!("{brought:?}, merge: {merge}");
+        let mut second = join(2, brought);
+        if let Command::Join { merge: merges, .. } = &mut second {
+            *merges = merge;
+        }
+        room.apply(second, NOW);
+        room.apply(Command::Expire, at(5_000));
+        let member = room.core.member(&user(1), Viewer::Public).unwrap();
+        assert_eq!(json!(member.attributes), left, "{told}");
+        assert_eq!(room.core.deadline(), deadline, "{told}");
+    }
 }
