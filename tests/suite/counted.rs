@@ -9,7 +9,9 @@ use herenow::hub::At;
 use herenow::limits::{EXPIRY_BATCH, LOGS_BYTES, PLACES_BATCH};
 use herenow::now::Now;
 use herenow::presence::{Bounds, ChannelState, Command, Lasts, Source};
-use herenow_protocol::{AttributeMap, ChannelName, Epoch, Event, LeaveReason, LossReason, UserId};
+use herenow_protocol::{
+    AttributeMap, ChannelName, Epoch, Event, LeaveReason, LossReason, ServerFrame, UserId,
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -369,4 +371,31 @@ async fn leases_are_renewed_by_requests_that_waited_out_a_stall() {
     for socket in waiting {
         assert_eq!(status(socket).await, "200", "its lease had ended");
     }
+}
+
+/// Whoever watches as many users as it may, again and again in one go, keeps nobody from their turn:
+/// what another client asks meanwhile is answered before the last of it.
+#[tokio::test]
+async fn others_have_their_turn_between_commands_that_walk_over_much() {
+    const COMMANDS: usize = 60;
+    let broker = Broker::start();
+    let mut greedy = broker.connect("greedy").await;
+    let mut other = broker.connect("other").await;
+    let users: Vec<_> = (0..40).map(|n| format!("user-{n}")).collect();
+    let watch = |id: usize| json!({"type": "watch", "id": id, "users": users}).to_string();
+    greedy.send_all((0..COMMANDS).map(watch)).await;
+    other.send(json!({"type": "heartbeat", "id": "now"})).await;
+    let answered = AtomicUsize::new(0);
+    let all = async {
+        while answered.load(Ordering::SeqCst) < COMMANDS {
+            let ok = matches!(greedy.next().await, ServerFrame::Ok { .. });
+            answered.fetch_add(usize::from(ok), Ordering::SeqCst);
+        }
+    };
+    let one = async {
+        while !matches!(other.next().await, ServerFrame::Ok { .. }) {}
+        answered.load(Ordering::SeqCst)
+    };
+    let ((), before) = tokio::join!(all, one);
+    assert!(before < COMMANDS / 2, "answered after {before} commands of somebody else");
 }
