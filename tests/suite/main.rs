@@ -85,6 +85,7 @@ mod promised;
 mod promises;
 mod readme;
 mod replica;
+mod ride;
 mod rights;
 mod roles;
 mod rules;
