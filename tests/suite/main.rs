@@ -86,6 +86,7 @@ mod promised;
 mod promises;
 mod readme;
 mod replica;
+mod ride;
 mod rights;
 mod roles;
 mod rules;
