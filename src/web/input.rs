@@ -157,14 +157,23 @@ impl FromRequest<Web> for JsonText {
 
     async fn from_request(request: Request, web: &Web) -> Result<Self, Problem> {
         check_content_type(request.headers())?;
-        let credential = request.extensions().get::<Credential>().cloned();
-        let text = read(request, web).await?;
-        // A body may take its time, and the user may be signed out meanwhile.
-        if let Some(credential) = credential {
-            web.desk.auth().check_signed_in(credential.caller(), web.desk.now())?;
-        }
-        Ok(Self(text))
+        text_of(request, web).await.map(Self)
     }
+}
+
+/// The body of a request as text, whatever its content type says; empty if there is none.
+///
+/// # Errors
+/// `too_large`, `bad_json`: it did not come whole, or is no UTF-8; `unauthenticated`: the user was
+/// signed out meanwhile.
+pub async fn text_of(request: Request, web: &Web) -> Result<String, Problem> {
+    let credential = request.extensions().get::<Credential>().cloned();
+    let text = read(request, web).await?;
+    // A body may take its time, and the user may be signed out meanwhile.
+    if let Some(credential) = credential {
+        web.desk.auth().check_signed_in(credential.caller(), web.desk.now())?;
+    }
+    Ok(text)
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
