@@ -4,7 +4,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use herenow_protocol::{ErrorCode, Refusal};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::vendors::refusing::refused;
 use crate::web::problem::{Problem, status_of};
@@ -22,6 +22,17 @@ pub struct Failure {
     status: StatusCode,
     refusal: Refusal,
 }
+
+#[derive(Serialize)]
+struct Body<'a> {
+    status: &'a str,
+    code: u32,
+    message: &'a str,
+    data: Data,
+}
+
+#[derive(Serialize)]
+struct Data {}
 
 impl Failure {
     /// There is no such path, or not for this method.
@@ -47,14 +58,8 @@ impl From<Problem> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let Self { status, refusal } = self;
-        let code = number_of(refusal.code);
-        let body = json!({
-            "status": "error",
-            "code": code,
-            "message": &*refusal.message,
-            "data": {},
-        });
-        refused(status, body, &refusal)
+        let (code, message) = (number_of(refusal.code), &*refusal.message);
+        refused(status, Body { status: "error", code, message, data: Data {} }, &refusal)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::extract::{Request, State};
 use axum::{Extension, Json};
-use herenow_protocol::{Attributes, ErrorCode, Heartbeat, Refusal, StatusPatch, UserId};
+use herenow_protocol::{Attributes, ErrorCode, Heartbeat, Refusal, StatusPatch};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
