@@ -15,7 +15,7 @@ let keyed;
 let off;
 before(async () => {
   [open, keyed, off] = await Promise.all([
-    startBroker({ flags: ['--vendors', 'social-plus', '--allow-origin', 'https://app.example'] }),
+    startBroker({ flags: ['--vendors', 'social-plus', '--allow-origin', 'https://app.example', '--max-requests-burst', '10000'] }),
     startBroker({ flags: ['--vendors', 'all'], env: { HERENOW_JWT_SECRET: SECRET } }),
     startBroker({ flags: ['--vendors', 'social-plus', '--disable-presence'] }),
   ]);
@@ -117,6 +117,13 @@ test('the list has the 200 newest, whatever they are called and carry; the count
   assert.deepEqual(await ids(ada, 'full'), [...many, ...odd].reverse().slice(0, 200));
 });
 
+test('a hundred ids of the greatest length fit into one request', async () => {
+  const long = Array.from({ length: 100 }, (_, n) => `${n}-`.padEnd(200, 'x'));
+  for (const user of long) await lease('long', user);
+  const ada = await loggedIn(open.http, { userId: 'ada' });
+  assert.deepEqual(await ids(ada, 'long'), long.reverse());
+});
+
 test('a session outlives a restart, name and all', async () => {
   const flags = ['--vendors', 'social-plus'];
   let broker = await startBroker({ flags });
@@ -151,6 +158,11 @@ test('with keys the token says who it is, what shows, and what it may', async ()
   ada.rooms.stopHeartbeat('live');
   errors.mock.restore();
   assert.deepEqual(await cy.rooms.getRoomUserCount('live'), { count: 1 }, 'cy may not be there');
+  // A name that came by another way shows, too.
+  const fi = token({ sub: 'fi', info: { name: 'Fi', avatar: 'fi.png' } });
+  await fetch(`${keyed.http}/v1/channels/live/members/fi`, { method: 'PUT', headers: { authorization: `Bearer ${fi}` } });
+  const { data: [other] } = await cy.rooms.getRoomOnlineUsers('live');
+  assert.deepEqual([other.userId, other.displayName, other.avatarCustomUrl], ['fi', 'Fi', 'fi.png']);
   // Who may not watch a user's status sees that it is there, and no more.
   const narrow = token({ sub: 'dan', watch: [] });
   const { body } = await ask('GET', '/api/v3/users/list?userIds[]=ada', { as: narrow, on: keyed });
