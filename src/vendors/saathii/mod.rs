@@ -3,7 +3,7 @@
 //! - [`failure`]: what goes wrong, as Saathii says it.
 //! - [`input`]: ids and changes out of a request.
 //! - [`manner`]: who asks.
-//! - [`shapes`]: answers.
+//! - [`shapes`]: what is answered, as JSON.
 //! - [`routes`]: what is answered where.
 
 pub mod failure;

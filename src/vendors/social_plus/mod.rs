@@ -5,7 +5,7 @@
 //! - [`session`]: what a session's token says.
 //! - [`input`]: logins, rooms, ids and settings out of a request.
 //! - [`manner`]: who asks.
-//! - [`shapes`]: answers.
+//! - [`shapes`]: what is answered, as JSON.
 //! - [`rooms`]: who is in a room.
 //! - [`people`]: logins, names, and the presence of users.
 //! - [`routes`]: what is answered where.
