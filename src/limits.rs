@@ -390,6 +390,26 @@ pub const HEADER_BYTES: usize = 16 * 1024;
 /// The same where vendors' clients are served: a hundred long names of users stand in one address.
 pub const VENDORS_HEADER_BYTES: usize = 64 * 1024;
 
+// Vendors.
+
+/// Users whose status is asked for at once, as with Saathii.
+pub const SAATHII_USERS: usize = 50;
+
+/// Users whose names and pictures are asked for at once, as with social.plus.
+pub const SOCIAL_PLUS_USERS: usize = 100;
+
+/// Viewers of one list, as with social.plus.
+pub const SOCIAL_PLUS_VIEWERS: usize = 200;
+
+/// How long who was heard stays in a room of social.plus, in milliseconds.
+pub const SOCIAL_PLUS_ROOM_MS: u64 = 60_000;
+
+/// How often clients of social.plus are told to say that they are there, at most, in milliseconds.
+pub const SOCIAL_PLUS_BEAT_MS: u64 = 30_000;
+
+/// How long a session of social.plus lasts where no token says so, in milliseconds: a year.
+pub const SOCIAL_PLUS_SESSION_MS: u64 = 365 * 24 * 3_600_000;
+
 // The port.
 
 /// Sockets that the kernel may keep waiting to be accepted.
