@@ -276,6 +276,69 @@ pub const MAX_PATTERN_FOLLOWERS: usize = 1_000;
 /// their turn.
 pub const FOLLOW_BATCH: usize = 256;
 
+// Long polls, as PubNub's.
+
+/// How long a poll is held that has nothing to be told: less than what proxies bear, nginx 60 s.
+pub const POLL_HOLD: Duration = Duration::from_secs(50);
+
+/// Messages of one answer. Who is owed more asks again.
+pub const POLL_MESSAGES: usize = 100;
+
+/// Names of channels in one request: as many as a WebSocket may have, unless told otherwise.
+pub const POLL_CHANNELS: usize = 128;
+
+/// Channels that polls listen to, in the whole broker: each has a ring, a follower and a task, of
+/// about 4 KiB without events. A poll that would be one more is cut, and comes back.
+pub const POLLED_CHANNELS: usize = 10_000;
+
+/// Events that the ring of a polled channel keeps, however old they are.
+pub const POLLED_EVENTS: usize = 500;
+
+/// Events beyond those are kept so long, in milliseconds.
+pub const POLLED_AGE_MS: u64 = 60_000;
+
+/// Bytes that one such ring holds, about: what a single poll may have to read through.
+pub const POLLED_RING_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes that all of them hold together, about: events, and the members as they were told last.
+/// Where it is reached, a ring that has something to keep is emptied, and polls that lack an event
+/// are told who came and who went instead.
+pub const POLLED_BYTES: usize = 64 * 1024 * 1024;
+
+/// Members that a polled channel remembers as gone.
+pub const POLLED_GONE: usize = 1_000;
+
+/// Names that a poll is told at most of who came, and of who went, where it lacks events.
+pub const POLLED_NAMES: usize = 1_000;
+
+/// A channel that was not polled for so long is listened to no longer, in milliseconds.
+pub const POLLED_IDLE_MS: u64 = 300_000;
+
+/// From one number of members to the next where a channel is too large to tell each, in milliseconds.
+pub const OCCUPANCY_INTERVAL_MS: u64 = 10_000;
+
+/// Polls that are woken in one go, before others get their turn.
+pub const POLL_BATCH: usize = 256;
+
+/// Members in one list, as PubNub's.
+pub const HERE_NOW: usize = 1_000;
+
+/// Bytes of members in one answer of lists, or of channels where a user is, about.
+pub const HERE_NOW_BYTES: usize = 1024 * 1024;
+
+/// How long a write of attributes waits for the join that was sent before it and came later.
+pub const JOIN_WAIT: Duration = Duration::from_millis(1_500);
+
+/// How often it looks.
+pub const JOIN_LOOK: Duration = Duration::from_millis(50);
+
+/// How long a client that was heard stays a member: what it may ask for, and what it gets if it does
+/// not, in seconds.
+pub const POLL_HEARTBEAT_S: RangeInclusive<u64> = 20..=3_600;
+
+/// See [`POLL_HEARTBEAT_S`].
+pub const POLL_HEARTBEAT_DEFAULT_S: u64 = 300;
+
 // The pass over a channel's subscribers.
 
 /// Subscribers that a pass takes from the channel in one go: so few that what it fetched of the

@@ -47,6 +47,15 @@ impl Desk {
         Ok(self.hub.follow(At::Named(channel), credential, asked, since))
     }
 
+    /// Refuses to be told of the channel what a follower is told: for whoever is told of it by a
+    /// follower that many share.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn check_follow(&self, caller: Caller<'_>, channel: &ChannelName) -> Result<(), Refusal> {
+        caller.may_read(right_of(Level::Auto), channel)
+    }
+
     /// Follows all channels that match. For back ends. See
     /// [`Hub::follow_all`](crate::hub::Hub::follow_all).
     ///
