@@ -383,6 +383,10 @@ pub const MAILBOX_BYTES: usize = 64 * 1024;
 /// What a slow reader is caught up by in one go, before others get their turn.
 pub const SWEEP_BYTES: usize = 64 * 1024;
 
+/// What a channel spends on snapshots between two ticks, about: whoever is still in the midst of one
+/// goes on behind the next tick. A part is told whole.
+pub const RIDE_SLICE: Duration = Duration::from_millis(25);
+
 /// What is made for one connection alone ends at about so many bytes: a part of a snapshot, or some
 /// frames of the log. A single member or frame may be larger. Parts that several share are as many
 /// times larger, up to [`PART_BYTES`].
@@ -448,6 +452,26 @@ pub const HEADER_BYTES: usize = 16 * 1024;
 
 /// The same where vendors' clients are served: a hundred long names of users stand in one address.
 pub const VENDORS_HEADER_BYTES: usize = 64 * 1024;
+
+// Vendors.
+
+/// Users whose status is asked for at once, as with Saathii.
+pub const SAATHII_USERS: usize = 50;
+
+/// Users whose names and pictures are asked for at once, as with social.plus.
+pub const SOCIAL_PLUS_USERS: usize = 100;
+
+/// Viewers of one list, as with social.plus.
+pub const SOCIAL_PLUS_VIEWERS: usize = 200;
+
+/// How long who was heard stays in a room of social.plus, in milliseconds.
+pub const SOCIAL_PLUS_ROOM_MS: u64 = 60_000;
+
+/// How often clients of social.plus are told to say that they are there, at most, in milliseconds.
+pub const SOCIAL_PLUS_BEAT_MS: u64 = 30_000;
+
+/// How long a session of social.plus lasts where no token says so, in milliseconds: a year.
+pub const SOCIAL_PLUS_SESSION_MS: u64 = 365 * 24 * 3_600_000;
 
 // The port.
 

@@ -34,7 +34,8 @@ impl Leased {
 
 impl Desk {
     /// Makes the user present for a while, or for a while longer. `keeper` renews and ends the
-    /// lease; each has at most one for a member.
+    /// lease; each has at most one for a member. What a token tells of the user shows in its status,
+    /// too, as where it connects.
     ///
     /// # Errors
     /// `forbidden`, `invalid_field` (ttlMs), `too_many_channels`, `channel_full`, `too_large`;
@@ -98,6 +99,9 @@ impl Desk {
         })?;
         let member =
             member.ok_or_else(|| Refusal::new(ErrorCode::Internal, "the lease is lost"))?;
+        if let Some(info) = caller.info() {
+            self.hub.inform_user(user, info, now);
+        }
         let heartbeat = HeartbeatInfo { interval_ms: (ttl_ms / 2).max(1), timeout_ms: ttl_ms };
         Ok(Leased { member, is_new, heartbeat })
     }
