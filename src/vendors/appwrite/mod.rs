@@ -1,5 +1,29 @@
 //! Appwrite: Presences, and Realtime for them.
+//!
+//! In the order in which the files need each other:
+//!
+//! - [`times`]: moments, as Appwrite spells them.
+//! - [`fault`]: refusals in its shape.
+//! - [`permissions`]: who may read a record.
+//! - [`record`]: a record, and the member that it is.
+//! - [`ids`]: whose record an id names.
+//! - [`who`]: who asks.
+//! - [`query`], [`list`]: which records, and one page of them.
+//! - [`input`]: what a write brings.
+//! - [`presences`]: reading and writing, by request and on a socket alike.
+//! - [`manner`], [`routes`]: over HTTP.
 
+pub mod fault;
+pub mod ids;
+pub mod input;
+pub mod list;
+pub mod manner;
+pub mod permissions;
+pub mod presences;
+pub mod query;
+pub mod record;
 pub mod routes;
+pub mod times;
+pub mod who;
 
 pub use routes::routes;
