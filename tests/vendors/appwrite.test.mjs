@@ -1,6 +1,6 @@
 /** Appwrite's own libraries, unmodified, over HTTP: every call of their document, and every refusal. */
 
-import assert from 'node:assert/strict';
+import strict from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Account, AppwriteException, Client, ID, Permission, Presences, Query, Role } from 'appwrite';
 import * as server from 'node-appwrite';
@@ -12,19 +12,33 @@ import { SECRET, token } from './token.mjs';
 let broker;
 /** @type {typeof broker} */
 let keyed;
-const KEYS = JSON.stringify;
+const API_KEYS = `
+[[key]]
+name = "back"
+secret = "a-secret-of-a-back-end"
+rights = ["read", "write"]
+`;
 before(async () => {
   [broker, keyed] = await Promise.all([
     startBroker({ flags: ['--vendors', 'appwrite', '--max-requests-burst', '5000', '--max-lease', '1s'] }),
     startBroker({
       flags: ['--vendors', 'appwrite', '--max-requests-burst', '5000'],
-      env: { HERENOW_JWT_SECRET: SECRET, HERENOW_API_KEYS: 'back:a-secret-of-a-back-end=read,write' },
+      env: { HERENOW_JWT_SECRET: SECRET, HERENOW_API_KEYS: API_KEYS },
     }),
   ]);
 });
 after(() => Promise.all([broker.stop(), keyed.stop()]));
 
 const endpoint = (/** @type {{http: string}} */ { http }) => `${http}/appwrite/v1`;
+
+/** The library makes objects without a prototype. @param {unknown} value */
+const plain = (value) => JSON.parse(JSON.stringify(value));
+/** @type {typeof strict} */
+const assert = Object.assign(strict.ok.bind(null), strict, {
+  deepEqual: (/** @type {unknown} */ actual, /** @type {unknown} */ expected, /** @type {string | undefined} */ message) => (
+    strict.deepEqual(plain(actual), expected, message)
+  ),
+});
 
 /** @param {string | undefined} session @param {typeof broker} [at] */
 function app(session, at = broker) {
@@ -85,7 +99,7 @@ test("the document's calls: set, update, show, clear", async () => {
   assert.equal(away.$createdAt, presence.$createdAt);
   assert.ok(away.$updatedAt > presence.$updatedAt);
 
-  const typing = await presences.update({ presenceId, status: 'typing', metadata: { in: 'room' }, purge: true });
+  const typing = plain(await presences.update({ presenceId, status: 'typing', metadata: { in: 'room' }, purge: true }));
   assert.deepEqual([typing.status, typing.metadata, typing.$permissions], ['typing', { in: 'room' }, forAll]);
   assert.equal(typing.expiresAt, away.expiresAt, 'the end stays');
 
@@ -97,7 +111,7 @@ test("the document's calls: set, update, show, clear", async () => {
   assert.deepEqual(await presences.delete({ presenceId }), { message: '' });
   assert.deepEqual(await account.deleteSession({ sessionId: 'current' }), { message: '' });
   await refused(presences.get({ presenceId }), 404, 'presence_not_found');
-  assert.equal(await client.ping(), 'Pong!');
+  assert.deepEqual(await client.ping(), { message: 'Pong!' });
 });
 
 test('one record a user, also when six first upserts come at once', async () => {
@@ -115,7 +129,7 @@ test('one record a user, also when six first upserts come at once', async () => 
 
 test("another user's id is refused, and nothing is overwritten", async () => {
   const [one, two] = [app(user('ada')), app(user('bob'))];
-  const mine = await one.presences.upsert({ presenceId: 'taken-1', status: 'mine' });
+  const mine = plain(await one.presences.upsert({ presenceId: 'taken-1', status: 'mine' }));
   await refused(two.presences.upsert({ presenceId: 'taken-1', status: 'x' }), 409, 'presence_already_exists');
   assert.deepEqual(await one.presences.get({ presenceId: 'taken-1' }), mine);
   await one.presences.delete({ presenceId: 'taken-1' });
@@ -208,7 +222,9 @@ test('queries', async () => {
 test('what breaks a rule is refused, and nothing is half applied', async () => {
   const { presences } = app(user('ada'));
   const id = user('rules');
-  const good = await presences.upsert({ presenceId: id, status: 'good', metadata: { a: 1 }, permissions: forAll });
+  const good = plain(await presences.upsert({
+    presenceId: id, status: 'good', metadata: { a: 1 }, permissions: forAll,
+  }));
   const day = 24 * 60 * 60_000;
   const at = (/** @type {number} */ ms) => new Date(Date.now() + ms).toISOString();
   for (const [field, value] of /** @type {[string, any][]} */ ([
@@ -226,7 +242,7 @@ test('what breaks a rule is refused, and nothing is half applied', async () => {
   const long = 'x'.repeat(256);
   const large = await presences.upsert({ presenceId: id, status: long, metadata: most, expiresAt: at(30 * day - 60_000) });
   assert.deepEqual([large.metadata, large.status], [most, long], 'as much as may be');
-  for (const bad of ['_a', '.', 'a b', 'x'.repeat(37)]) {
+  for (const bad of ['_a', '.a', 'a b', 'x'.repeat(37)]) {
     await refused(presences.upsert({ presenceId: bad, status: 'x' }), 400, 'general_argument_invalid', /presenceId/);
     await refused(presences.get({ presenceId: bad }), 400, 'general_argument_invalid', /presenceId/);
   }
@@ -256,12 +272,10 @@ test('a back end, by a key, for any user', async () => {
   assert.equal((await key.list({ queries: [server.Query.equal('userId', name)] })).total, 1);
   await refused(app(user('bob')).presences.get({ presenceId: made.$id }), 404, 'presence_not_found');
   await key.delete({ presenceId: made.$id });
-  const none = /** @type {any} */ ({ presenceId: 'x', status: 'x', userId: null });
-  await refused(key.upsert({ ...none, userId: undefined }).catch((error) => {
-    // The library itself asks for it.
-    if (error.response === '') error.response = KEYS({ message: '', code: 400, type: '', version: '' });
-    throw Object.assign(error, { code: 400, type: 'general_argument_invalid' });
-  }), 400, 'general_argument_invalid');
+  const bare = await fetch(`${endpoint(broker)}/presences/none-1`, {
+    method: 'PUT', headers: { 'x-appwrite-key': 'whatever' }, body: '{"status":"x"}',
+  });
+  assert.deepEqual([bare.status, (await bare.json()).type], [400, 'general_argument_invalid'], 'a key without userId');
   const { client } = app(user('bob'));
   const forged = client.call('PUT', new URL(`${endpoint(broker)}/presences/forged`), { 'content-type': 'application/json' }, { status: 'x', userId: name });
   await refused(forged, 401, 'general_unauthorized_scope', /userId/);
@@ -276,7 +290,9 @@ test('our own clients read the records, and nobody joins them', async () => {
   const one = members.find((/** @type {{user: string}} */ member) => member.user === seen);
   assert.deepEqual([one.attributes.status, one.attributes.metadata], ['online', { page: 1 }]);
   assert.ok(!members.some((/** @type {{user: string}} */ member) => member.user === hidden));
-  const put = await fetch(`${channel}/eve`, { method: 'PUT', body: '{}' });
+  const put = await fetch(`${channel}/eve`, {
+    method: 'PUT', headers: { 'content-type': 'application/json' }, body: '{}',
+  });
   assert.deepEqual([put.status, (await put.json()).code], [403, 'forbidden']);
 });
 
@@ -302,7 +318,7 @@ test("with keys a credential is one of our tokens, and its roles and rights are 
   assert.equal((await reader.presences.list()).total, 1);
   await refused(reader.presences.upsert({ presenceId: 'keyed-2', status: 'x' }), 401, 'user_unauthorized', /join/);
   const writer = as({ sub: 'gil', roles: ['team:blue'], channels: { $presences: ['join'] } });
-  const own = await writer.presences.upsert({ presenceId: 'keyed-3', status: 'x' });
+  const own = plain(await writer.presences.upsert({ presenceId: 'keyed-3', status: 'x' }));
   assert.deepEqual(await writer.presences.get({ presenceId: 'keyed-3' }), own, "one's own");
   await refused(writer.presences.list(), 401, 'user_unauthorized', /list/);
   for (const presenceId of ['keyed-1', 'never']) {
@@ -317,7 +333,7 @@ test('presence switched off is said so, in its own shape', async () => {
     const { presences, client } = app('ada', off);
     await refused(presences.list(), 403, 'general_service_disabled');
     await refused(presences.upsert({ presenceId: 'x', status: 'x' }), 403, 'general_service_disabled');
-    assert.equal(await client.ping(), 'Pong!');
+    assert.deepEqual(await client.ping(), { message: 'Pong!' });
   } finally {
     await off.stop();
   }
