@@ -270,6 +270,15 @@ pub const APPWRITE_LIST_MAX: u64 = 5_000;
 /// Bytes of a list's records: it ends behind them, and the next one begins with `cursorAfter`.
 pub const APPWRITE_LIST_BYTES: usize = 1024 * 1024;
 
+/// Subscriptions of one socket.
+pub const APPWRITE_SUBSCRIPTIONS: usize = 64;
+
+/// Channels of one subscription.
+pub const APPWRITE_CHANNELS: usize = 64;
+
+/// Bytes of a channel's name, and of a subscription's id.
+pub const APPWRITE_NAME_BYTES: usize = 128;
+
 /// Lists that walk over all records at the same time. Others wait their turn.
 pub const APPWRITE_LISTS: usize = 4;
 

@@ -10,10 +10,17 @@
 //! - [`who`]: who asks.
 //! - [`query`], [`list`]: which records, and one page of them.
 //! - [`input`]: what a write brings.
+//! - [`frames`]: what is said on a socket.
+//! - [`changes`]: what a tick is to one viewer.
+//! - [`sessions`]: which sockets came by which credential.
 //! - [`presences`]: reading and writing, by request and on a socket alike.
 //! - [`manner`], [`routes`]: over HTTP.
+//! - [`socket`], [`handshake`]: over WebSocket: a dialect of a connection's task.
 
+pub mod changes;
 pub mod fault;
+pub mod frames;
+pub mod handshake;
 pub mod ids;
 pub mod input;
 pub mod list;
@@ -23,7 +30,11 @@ pub mod presences;
 pub mod query;
 pub mod record;
 pub mod routes;
+pub mod sessions;
+pub mod socket;
 pub mod times;
 pub mod who;
 
+pub use handshake::introduce;
+pub use presences::Presences;
 pub use routes::routes;

@@ -6,12 +6,14 @@ use herenow_protocol::{ChannelName, UserId};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use super::changes::Latest;
 use super::fault::Fault;
 use super::ids::Ids;
 use super::input::{Fields, UNIQUE, check_id};
 use super::list::Listing;
 use super::permissions::Permissions;
 use super::record::{Action, Presence, Record, Source};
+use super::sessions::Sessions;
 use super::who::Who;
 use crate::actions::{Desk, Lives, Recording};
 use crate::auth::Right;
@@ -21,13 +23,15 @@ use crate::now::Now;
 use crate::presence::{ChannelState, Member, Source as Keeps, Viewer};
 use crate::vendors::keepers::APPWRITE;
 
-/// What the wing remembers: whose record each id names.
+/// What the wing remembers: whose record each id names, and which sockets there are.
 #[derive(Debug)]
 pub struct Presences {
     /// A leaf lock, taken with the channel's held.
     ids: Mutex<Ids>,
     /// Held by whoever walks over all records.
     lists: Semaphore,
+    sessions: Sessions,
+    latest: Latest,
 }
 
 /// What keeps a record that is written whole.
@@ -41,11 +45,28 @@ pub enum By {
 
 impl Default for Presences {
     fn default() -> Self {
-        Self { ids: Mutex::default(), lists: Semaphore::new(APPWRITE_LISTS) }
+        Self {
+            ids: Mutex::default(),
+            lists: Semaphore::new(APPWRITE_LISTS),
+            sessions: Sessions::default(),
+            latest: Latest::default(),
+        }
     }
 }
 
 impl Presences {
+    /// Which sockets came by which credential.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The latest tick, for all sockets.
+    #[must_use]
+    pub fn latest(&self) -> &Latest {
+        &self.latest
+    }
+
     /// Writes the record of who asks, or, for back ends, of whom they name. A user has one: a further
     /// id answers the one that is there.
     ///

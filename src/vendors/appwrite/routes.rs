@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, Path, Request, State};
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
+use axum::routing::{MethodRouter, delete, get};
 use axum::{Extension, Json, Router};
 use serde::Serialize;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::fault::Fault;
 use super::input::{Fields, object};
 use super::list::Listing;
-use super::manner::Appwrite;
+use super::manner::{Appwrite, credential};
 use super::presences::{By, Presences};
 use super::record::Presence;
 use super::who::Who;
@@ -25,20 +25,25 @@ use crate::web::state::Web;
 /// Where it all is.
 pub const PREFIX: &str = "/appwrite/v1";
 
+/// Where WebSockets come. They are let in by their handshake alone.
+const REALTIME: &str = "/appwrite/v1/realtime";
+
 /// Longest time for which a library may ask for a list to be remembered, in seconds. None is.
 const MAX_TTL: u64 = 86_400;
 
-/// The routes.
-pub fn routes(web: &Web) -> Router<Web> {
+/// The routes. `sockets` takes over what comes as a WebSocket.
+pub fn routes(web: &Web, sockets: MethodRouter<Web>) -> Router<Web> {
     let routes = Router::new()
         .route("/presences", get(list))
         .route("/presences/{id}", get(one).put(upsert).patch(update).delete(remove))
         .route("/account/sessions/{id}", delete(sign_out))
         .route("/ping", get(ping))
         .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
-        .layer(Extension(Arc::<Presences>::default()));
-    Router::new().nest(PREFIX, admitted(web.clone(), Appwrite, routes))
+        .method_not_allowed_fallback(no_method);
+    Router::new()
+        .nest(PREFIX, admitted(web.clone(), Appwrite, routes))
+        .route(REALTIME, sockets)
+        .layer(Extension(Arc::<Presences>::default()))
 }
 
 async fn no_route() -> Fault {
@@ -131,9 +136,17 @@ async fn list(
     Ok(Json(Page { total: if counts { total } else { 0 }, presences: page }))
 }
 
-async fn sign_out(Extension(credential): Extension<Credential>) -> Result<StatusCode, Fault> {
-    match Who::of(&credential) {
-        Who::User(_) => Ok(StatusCode::NO_CONTENT),
+/// Ends the sockets that came by this credential, and with them what was written there.
+async fn sign_out(
+    Extension(presences): Extension<Arc<Presences>>,
+    Extension(known): Extension<Credential>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Fault> {
+    match Who::of(&known) {
+        Who::User(_) => {
+            credential(&headers).iter().for_each(|one| presences.sessions().end(one));
+            Ok(StatusCode::NO_CONTENT)
+        }
         Who::Guest | Who::Backend(_) => {
             Err(Fault::scope("User (role: guests) missing scopes ([\"account\"])"))
         }
