@@ -22,7 +22,7 @@ pub struct Fault {
     /// For people.
     pub message: Cow<'static, str>,
     /// The same of ours, for whoever counts refusals.
-    code: ErrorCode,
+    pub code: ErrorCode,
     retry_after_ms: Option<u64>,
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use herenow_protocol::{CloseCode, Refusal, ServerFrame};
+use herenow_protocol::{CloseCode, ErrorCode, Refusal, ServerFrame};
 use serde_json::{Map, Value};
 
 use super::fault::Fault;
@@ -158,6 +158,8 @@ fn who(client: &Client, sending: &Sending<'_>) -> Option<Who> {
 
 /// Why a message was not done.
 enum Failed {
+    /// It came too soon.
+    Limited(Refusal),
     /// It is none.
     BadFormat(String),
     /// It was refused.
@@ -202,20 +204,29 @@ impl Dialect for Socket {
             self.signed = Some(self.presences.sessions().note(&credential, client.outlet()));
         }
         let failed = match (parse(text), limited) {
-            (_, Some(refusal)) => {
-                refuse(sending, TOO_MANY, &refusal.message);
-                return Ok(());
-            }
+            (_, Some(refusal)) => Some(Failed::Limited(refusal)),
             (Ok(asked), None) => self.answer(client, sending, asked, now).err(),
             (Err(rule), None) => Some(Failed::BadFormat(rule.into_owned())),
         };
+        let refusals = &client.desk().hub().metrics().websocket_refusals;
         match failed {
             None => {}
-            Some(Failed::BadFormat(rule)) => refuse(sending, BAD_FORMAT, &rule),
+            Some(Failed::Limited(refusal)) => {
+                refusals.inc(refusal.code);
+                refuse(sending, TOO_MANY, &refusal.message);
+            }
+            Some(Failed::BadFormat(rule)) => {
+                refusals.inc(ErrorCode::BadJson);
+                refuse(sending, BAD_FORMAT, &rule);
+            }
             Some(Failed::Refused(fault)) => {
+                refusals.inc(fault.code);
                 refuse(sending, fault.status.as_u16(), &fault.message);
             }
-            Some(Failed::Closes(code, reason)) => return Err(Violation { code, reason }),
+            Some(Failed::Closes(code, reason)) => {
+                refusals.inc(ErrorCode::Unauthenticated);
+                return Err(Violation { code, reason });
+            }
         }
         Ok(())
     }
