@@ -3,11 +3,9 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::fault::Fault;
 use super::query::{Field, Filter, Key, Query, Side};
-use super::record::Record;
+use super::record::{Presence, Record};
 use super::who::Who;
 use crate::limits::{APPWRITE_LIST_BYTES, APPWRITE_LIST_DEFAULT, APPWRITE_QUERIES};
 use crate::presence::Member;
@@ -93,7 +91,7 @@ impl Listing {
     ///
     /// # Errors
     /// `general_cursor_not_found`.
-    pub fn page(mut self) -> Result<(usize, Vec<Value>), Fault> {
+    pub fn page(mut self) -> Result<(usize, Vec<Presence>), Fault> {
         let total = self.found.len();
         let orders = std::mem::take(&mut self.orders);
         let in_order = |a: &[Key], b: &[Key]| compare(&orders, a, b);
@@ -127,14 +125,12 @@ impl Listing {
         Ok((total, page))
     }
 
-    fn shown(&self, member: &Member) -> Option<Value> {
-        let mut shown = serde_json::to_value(Record::of(member)?.shown(&member.user)).ok()?;
-        if let (Some(names), Value::Object(map)) = (&self.select, &mut shown)
-            && !names.iter().any(|name| name == "*")
-        {
-            map.retain(|key, _| key == "$id" || names.contains(key));
-        }
-        Some(shown)
+    fn shown(&self, member: &Member) -> Option<Presence> {
+        let shown = Record::of(member)?.shown(&member.user);
+        Some(match &self.select {
+            Some(names) => shown.select(names),
+            None => shown,
+        })
     }
 }
 
@@ -167,7 +163,10 @@ mod tests {
             listing.look(&who, Arc::new(member(&format!("u{n}"), &(one, audience))));
         }
         let (total, page) = listing.page()?;
-        Ok((total, page.iter().map(|one| one["$id"].as_str().unwrap().to_owned()).collect()))
+        let page = serde_json::to_value(page).unwrap();
+        let ids =
+            page.as_array().unwrap().iter().map(|one| one["$id"].as_str().unwrap().to_owned());
+        Ok((total, ids.collect()))
     }
 
     const LIMIT_2: &str = r#"{"method":"limit","values":[2]}"#;

@@ -228,7 +228,7 @@ impl Presences {
         desk: &Desk,
         who: &Who,
         mut listing: Listing,
-    ) -> Result<(usize, Vec<serde_json::Value>), Fault> {
+    ) -> Result<(usize, Vec<Presence>), Fault> {
         who.may_read(Right::List)?;
         let turn = self.lists.acquire().await;
         let (records, mut after) = (ChannelName::of_records(), None);

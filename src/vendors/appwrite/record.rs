@@ -87,24 +87,46 @@ struct Kept<'a> {
     expires_at: u64,
 }
 
-/// A record as it is told.
+/// A record as it is told: all of it, or what was asked for.
 #[derive(Clone, Debug, Serialize)]
 pub struct Presence {
     #[serde(rename = "$id")]
     id: String,
-    #[serde(rename = "$createdAt")]
-    created: String,
-    #[serde(rename = "$updatedAt")]
-    updated: String,
-    #[serde(rename = "$permissions")]
-    permissions: Vec<String>,
-    #[serde(rename = "userId")]
-    user: UserId,
-    status: String,
-    source: Source,
-    #[serde(rename = "expiresAt")]
-    expires: String,
-    metadata: Map<String, Value>,
+    #[serde(rename = "$createdAt", skip_serializing_if = "Option::is_none")]
+    created: Option<String>,
+    #[serde(rename = "$updatedAt", skip_serializing_if = "Option::is_none")]
+    updated: Option<String>,
+    #[serde(rename = "$permissions", skip_serializing_if = "Option::is_none")]
+    permissions: Option<Vec<String>>,
+    #[serde(rename = "userId", skip_serializing_if = "Option::is_none")]
+    user: Option<UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<Source>,
+    #[serde(rename = "expiresAt", skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Map<String, Value>>,
+}
+
+impl Presence {
+    /// Of it what `names` name, and its id.
+    #[must_use]
+    pub fn select(self, names: &[String]) -> Self {
+        let wanted = |name: &str| names.iter().any(|one| one == name || one == "*");
+        Self {
+            id: self.id,
+            created: self.created.filter(|_| wanted("$createdAt")),
+            updated: self.updated.filter(|_| wanted("$updatedAt")),
+            permissions: self.permissions.filter(|_| wanted("$permissions")),
+            user: self.user.filter(|_| wanted("userId")),
+            status: self.status.filter(|_| wanted("status")),
+            source: self.source.filter(|_| wanted("source")),
+            expires: self.expires.filter(|_| wanted("expiresAt")),
+            metadata: self.metadata.filter(|_| wanted("metadata")),
+        }
+    }
 }
 
 impl Record {
@@ -171,14 +193,14 @@ impl Record {
     pub fn shown(&self, user: &UserId) -> Presence {
         Presence {
             id: self.id.clone(),
-            created: Shown(self.created_ms).to_string(),
-            updated: Shown(self.updated_ms).to_string(),
-            permissions: self.permissions.as_slice().to_vec(),
-            user: user.clone(),
-            status: self.status.clone(),
-            source: self.source,
-            expires: Shown(self.expires_ms).to_string(),
-            metadata: self.metadata.clone(),
+            created: Some(Shown(self.created_ms).to_string()),
+            updated: Some(Shown(self.updated_ms).to_string()),
+            permissions: Some(self.permissions.as_slice().to_vec()),
+            user: Some(user.clone()),
+            status: Some(self.status.clone()),
+            source: Some(self.source),
+            expires: Some(Shown(self.expires_ms).to_string()),
+            metadata: Some(self.metadata.clone()),
         }
     }
 }

@@ -8,7 +8,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get};
 use axum::{Extension, Json, Router};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::fault::Fault;
 use super::input::{Fields, object};
@@ -116,7 +115,7 @@ async fn remove(
 #[derive(Serialize)]
 struct Page {
     total: usize,
-    presences: Vec<Value>,
+    presences: Vec<Presence>,
 }
 
 async fn list(
