@@ -48,7 +48,7 @@ impl Client {
         if !known {
             self.desk.hub().check_connections(&user)?;
         }
-        if !self.outlet.identify(user) {
+        if !self.outlet.identify(&user) {
             let rule = "must be one of the same user; connect anew to be another";
             return Err(Refusal::field(ErrorCode::Forbidden, "session", rule));
         }

@@ -79,8 +79,8 @@ impl Outlet {
     }
 
     /// Says whose connection it is, if that was not known. Whether it is that user's now.
-    pub fn identify(&self, user: UserId) -> bool {
-        self.user.get_or_init(|| user.clone()) == &user
+    pub fn identify(&self, user: &UserId) -> bool {
+        self.user.get_or_init(|| user.clone()) == user
     }
 
     /// The socket, for reading, and for waiting until it takes bytes.

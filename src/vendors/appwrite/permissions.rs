@@ -84,16 +84,10 @@ fn split(permission: &str) -> Option<(&str, &str)> {
 
 /// What stands for the role in an audience: `user:ID` whether or not verified, others as they are.
 fn reader_of(role: &str) -> Option<String> {
+    const PLAIN: [&str; 5] = ["any", "guests", "users", "users/verified", "users/unverified"];
     let names = |text: &str| !text.is_empty() && !text.contains(['"', '(', ')']);
-    let (kind, id) = match role.split_once(':') {
-        None => {
-            return matches!(
-                role,
-                "any" | "guests" | "users" | "users/verified" | "users/unverified"
-            )
-            .then(|| role.to_owned());
-        }
-        Some(parts) => parts,
+    let Some((kind, id)) = role.split_once(':') else {
+        return PLAIN.contains(&role).then(|| role.to_owned());
     };
     match kind {
         "user" => {

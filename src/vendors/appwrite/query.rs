@@ -74,9 +74,9 @@ pub enum Filter {
     /// Those that have nothing there: none. Or those that have something.
     Null(bool),
     /// Those that all of these mean.
-    And(Vec<Filter>),
+    And(Vec<Self>),
     /// Those that one of these means.
-    Or(Vec<Filter>),
+    Or(Vec<Self>),
 }
 
 /// One query.

@@ -121,7 +121,7 @@ impl Socket {
     }
 
     fn write(
-        &mut self,
+        &self,
         client: &mut Client,
         sending: &mut Sending<'_>,
         mut object: Map<String, Value>,
@@ -131,11 +131,8 @@ impl Socket {
         desk.rules().check_enabled()?;
         let who = who(client, sending).filter(|who| !matches!(who, Who::Guest));
         let who = who.ok_or_else(|| Fault::scope("User must be authorized"))?;
-        let id = match object.remove("presenceId") {
-            Some(Value::String(id)) => id,
-            _ => {
-                return Err(Fault::argument("Invalid `presenceId` param: must be a string.").into());
-            }
+        let Some(Value::String(id)) = object.remove("presenceId") else {
+            return Err(Fault::argument("Invalid `presenceId` param: must be a string.").into());
         };
         // It lives with the socket.
         object.remove("expiresAt");
