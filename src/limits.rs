@@ -273,6 +273,9 @@ pub const APPWRITE_LIST_BYTES: usize = 1024 * 1024;
 /// Subscriptions of one socket.
 pub const APPWRITE_SUBSCRIPTIONS: usize = 64;
 
+/// Bytes of them all, as they were written: what is made of them takes a few times as much.
+pub const APPWRITE_SUBSCRIPTIONS_BYTES: usize = 32 * 1024;
+
 /// Channels of one subscription.
 pub const APPWRITE_CHANNELS: usize = 64;
 

@@ -90,6 +90,11 @@ test('the document in a page: set, show, subscribe, clear', { timeout: 60_000 },
     return here.presences.list({ queries: ['nonsense'] }).catch(here.failed);
   });
   assert.deepEqual(refused, { code: 400, type: 'general_query_invalid' }, 'a page may read a refusal');
+  const unknown = await bob.evaluate(() => {
+    const here = /** @type {any} */ (window);
+    return new here.Appwrite.Account(here.presences.client).get().catch(here.failed);
+  });
+  assert.deepEqual(unknown, { code: 404, type: 'general_route_not_found' }, 'also where nothing is');
 });
 
 test('a page signs in by a cookie, and a closed tab ends what its socket kept', { timeout: 60_000 }, async () => {

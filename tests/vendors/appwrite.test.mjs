@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { Account, AppwriteException, Client, ID, Permission, Presences, Query, Role } from 'appwrite';
 import * as server from 'node-appwrite';
 import { startBroker } from '../../client/test/rig.js';
-import { until } from '../../client/test/broker.js';
+import { client as ours, tellings, until } from '../../client/test/broker.js';
 import { SECRET, token } from './token.mjs';
 
 /** @type {Awaited<ReturnType<typeof startBroker>>} */
@@ -294,6 +294,20 @@ test('our own clients read the records, and nobody joins them', async () => {
     method: 'PUT', headers: { 'content-type': 'application/json' }, body: '{}',
   });
   assert.deepEqual([put.status, (await put.json()).code], [403, 'forbidden']);
+
+  const here = ours(broker.url, { user: 'eve' });
+  try {
+    const channel = here.channel('$presences');
+    const told = tellings(channel);
+    await channel.subscribe();
+    await until('the records are shown', () => channel.members.some((member) => member.user === seen));
+    const later = user('carol');
+    await app(later).presences.upsert({ presenceId: user('p'), status: 'typing', permissions: forAll });
+    await until('a new one is told', () => told.some((line) => line.startsWith(`join ${later} `)));
+    await strict.rejects(channel.join(), { code: 'forbidden' });
+  } finally {
+    here.close();
+  }
 });
 
 test("with keys a credential is one of our tokens, and its roles and rights are the token's", async () => {

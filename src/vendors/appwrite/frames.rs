@@ -11,6 +11,7 @@ use super::query::{Filter, Query};
 use super::record::Presence;
 use crate::limits::{
     APPWRITE_CHANNELS, APPWRITE_NAME_BYTES, APPWRITE_QUERIES, APPWRITE_SUBSCRIPTIONS,
+    APPWRITE_SUBSCRIPTIONS_BYTES,
 };
 
 /// A message that is none, or that breaks a rule.
@@ -110,6 +111,12 @@ pub fn parse(text: &str) -> Result<Asked, Cow<'static, str>> {
 }
 
 impl Subscription {
+    /// Bytes of it, as it was written.
+    fn bytes(&self) -> usize {
+        let texts = self.channels.iter().chain(&self.queries);
+        self.id.len() + texts.map(String::len).sum::<usize>()
+    }
+
     fn of(row: Row) -> Result<Self, String> {
         let Row { subscription_id: id, channels, queries } = row;
         let named = |name: &String| (1..=APPWRITE_NAME_BYTES).contains(&name.len());
@@ -143,9 +150,16 @@ impl Subscription {
 /// # Errors
 /// There would be too many.
 pub fn subscribe(held: &mut Vec<Subscription>, asked: Vec<Subscription>) -> Result<(), String> {
-    let kept = held.iter().filter(|one| !asked.iter().any(|new| new.id == one.id)).count();
-    if kept + asked.len() > APPWRITE_SUBSCRIPTIONS {
-        return Err(format!("There may be {APPWRITE_SUBSCRIPTIONS} subscriptions on one socket."));
+    let kept = held.iter().filter(|one| !asked.iter().any(|new| new.id == one.id));
+    let (mut count, mut bytes) = (0, 0);
+    for one in kept.chain(&asked) {
+        (count, bytes) = (count + 1, bytes + one.bytes());
+    }
+    if count > APPWRITE_SUBSCRIPTIONS || bytes > APPWRITE_SUBSCRIPTIONS_BYTES {
+        return Err(format!(
+            "There may be {APPWRITE_SUBSCRIPTIONS} subscriptions on one socket, of \
+             {APPWRITE_SUBSCRIPTIONS_BYTES} bytes."
+        ));
     }
     for new in asked {
         match held.iter_mut().find(|one| one.id == new.id) {
@@ -349,6 +363,11 @@ mod tests {
         assert_eq!(held[1].channels, ["presences"], "all or none");
         subscribe(&mut held, vec![one(1, "other")]).unwrap();
         assert_eq!((held.len(), &*held[1].channels[0]), (APPWRITE_SUBSCRIPTIONS, "other"));
+        let large = Subscription {
+            queries: vec!["x".repeat(APPWRITE_SUBSCRIPTIONS_BYTES)],
+            ..one(1, "presences")
+        };
+        assert!(subscribe(&mut held, vec![large]).is_err());
     }
 
     #[test]

@@ -8,14 +8,17 @@
 //! - [`record`]: a record, and the member that it is.
 //! - [`ids`]: whose record an id names.
 //! - [`who`]: who asks.
-//! - [`query`], [`list`]: which records, and one page of them.
+//! - [`query`]: which records.
+//! - [`list`]: one page of them.
 //! - [`input`]: what a write brings.
 //! - [`frames`]: what is said on a socket.
 //! - [`changes`]: what a tick is to one viewer.
 //! - [`sessions`]: which sockets came by which credential.
 //! - [`presences`]: reading and writing, by request and on a socket alike.
-//! - [`manner`], [`routes`]: over HTTP.
-//! - [`socket`], [`handshake`]: over WebSocket: a dialect of a connection's task.
+//! - [`manner`]: how its libraries ask.
+//! - [`routes`]: over HTTP.
+//! - [`socket`]: over WebSocket: a dialect of a connection's task.
+//! - [`handshake`]: who comes with a socket.
 
 pub mod changes;
 pub mod fault;

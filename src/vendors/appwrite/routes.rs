@@ -38,19 +38,16 @@ pub fn routes(web: &Web, sockets: MethodRouter<Web>) -> Router<Web> {
         .route("/account/sessions/{id}", delete(sign_out))
         .route("/ping", get(ping))
         .fallback(no_route)
-        .method_not_allowed_fallback(no_method);
+        .method_not_allowed_fallback(no_route);
     Router::new()
         .nest(PREFIX, admitted(web.clone(), Appwrite, routes))
         .route(REALTIME, sockets)
         .layer(Extension(Arc::<Presences>::default()))
 }
 
-async fn no_route() -> Fault {
-    Fault::no_route()
-}
-
-/// Preflights come here too.
-async fn no_method(method: Method) -> Response {
+/// Preflights come here too, those of unknown paths included: so that a page reads what is answered
+/// there.
+async fn no_route(method: Method) -> Response {
     if method == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
     }
