@@ -56,6 +56,13 @@ impl Desk {
         caller.may_read(right_of(Level::Auto), channel)
     }
 
+    /// Follows the channel of records from here on, for many clients: whoever does so shows each what
+    /// it may see, and asks for its rights.
+    #[must_use]
+    pub fn follow_records(&self) -> Follower {
+        self.hub.follow_on(At::Named(&ChannelName::of_records()), Credential::Broker)
+    }
+
     /// Follows all channels that match. For back ends. See
     /// [`Hub::follow_all`](crate::hub::Hub::follow_all).
     ///
