@@ -9,6 +9,7 @@ use super::client::{Client, Done};
 use super::dialect::Dialect;
 use crate::delivery::Sending;
 use crate::now::Now;
+use crate::presence::Asked;
 
 impl Client {
     /// Acts on one text message.
@@ -67,8 +68,9 @@ impl Client {
             Request::SetAttributes { channel, attributes, merge, ttl_ms } => {
                 self.set_attributes(channel, attributes, merge, ttl_ms, now)
             }
-            Request::Subscribe { channel, level, since } => {
-                self.subscribe(sending, channel, level, since, now)
+            Request::Subscribe { channel, level, recent, recent_attributes, since } => {
+                let asked = Asked::new(level, recent, recent_attributes);
+                self.subscribe(sending, channel, asked, since, now)
             }
             Request::Unsubscribe { channel } => Ok(self.unsubscribe(sending, channel)),
             Request::GetMembers { channel, limit, after } => {
