@@ -4,6 +4,8 @@
  * checked here: `refuse` of the broker says no where a test wants it.
  */
 
+import { RECENT } from './fake-channel.js';
+
 /** @typedef {import('./fake-channel.js').FakeChannel} FakeChannel */
 /** @typedef {import('./fake-channel.js').Tell} Tell */
 
@@ -82,7 +84,7 @@ export class FakeConnection {
 
   /** @param {any} frame @returns {Refusal | undefined} */
   #fault(frame) {
-    const { type, channel, attributes } = frame;
+    const { type, channel, attributes, recent = 0 } = frame;
     if (!(`on_${type}` in this)) return { code: 'unknown_type', message: `${type} is no frame`, field: 'type' };
     const { nameBytes, attributeBytes } = this.#world.limits;
     const bytes = (/** @type {string} */ text) => new TextEncoder().encode(text).length;
@@ -91,6 +93,9 @@ export class FakeConnection {
       if (typeof channel !== 'string' || !channel || bytes(channel) > nameBytes) {
         return { code: 'invalid_field', message: `channel is a text of 1 to ${nameBytes} bytes`, field: 'channel' };
       }
+    }
+    if (type === 'subscribe' && !(recent >= 0 && recent <= RECENT)) {
+      return { code: 'invalid_field', message: `recent must be a whole number from 0 to ${RECENT}`, field: 'recent' };
     }
     if (type === 'setAttributes' && !attributes) return { code: 'missing_field', message: 'attributes are required', field: 'attributes' };
     if (attributes && bytes(JSON.stringify(attributes)) > attributeBytes) {
