@@ -79,12 +79,12 @@ export default [
     },
   },
   {
-    files: ['*.js', 'client/{test,scripts}/**', 'tests/browser/**', 'bench/peers/**', 'examples/**/*.mjs'],
+    files: ['*.js', 'client/{test,scripts}/**', 'tests/{browser,vendors}/**', 'bench/peers/**', 'examples/**/*.mjs'],
     languageOptions: { globals: globals.node },
   },
   {
     // Parts of these run inside a page.
-    files: ['tests/browser/**'],
+    files: ['tests/{browser,vendors}/**'],
     languageOptions: { globals: globals.browser },
   },
 ];

@@ -185,5 +185,7 @@ js_tests() {
   npm_packages client
   npm_packages tests/browser
   npm_packages tests/next
-  node --test --test-concurrency=2 client/test/*.test.js tests/browser/*.test.mjs
+  npm_packages tests/vendors
+  node --test --test-concurrency=2 client/test/*.test.js tests/browser/*.test.mjs \
+    tests/vendors/*.test.mjs
 }

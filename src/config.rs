@@ -7,7 +7,7 @@ use clap::{Args, Command, FromArgMatches, ValueEnum};
 
 use crate::auth::IdentityFlags;
 use crate::duration;
-use crate::limits::Limits;
+use crate::limits::{HEADER_BYTES, Limits, VENDORS_HEADER_BYTES};
 
 /// How logs look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -16,6 +16,51 @@ pub enum LogFormat {
     Text,
     /// For machines: one JSON object a line.
     Json,
+}
+
+/// Somebody whose client libraries can be pointed here, unmodified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Vendor {
+    /// Presences and Realtime of Appwrite.
+    Appwrite,
+    /// Presence of LiveLike, which stands on that of PubNub.
+    #[value(name = "livelike")]
+    LiveLike,
+    /// Room presence of social.plus (Amity).
+    SocialPlus,
+    /// The status API of Saathii.
+    Saathii,
+}
+
+/// The vendors whose clients are served, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vendors(Vec<Vendor>);
+
+impl Vendors {
+    /// Whether that one's clients are served.
+    #[must_use]
+    pub fn serve(&self, vendor: Vendor) -> bool {
+        self.0.contains(&vendor)
+    }
+
+    fn parse(list: &str) -> Result<Self, String> {
+        let names = || {
+            let names = Vendor::value_variants().iter().filter_map(Vendor::to_possible_value);
+            names.map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(", ")
+        };
+        let mut vendors = Self::default();
+        for name in list.split(',').map(str::trim) {
+            if name == "all" {
+                vendors.0.extend(Vendor::value_variants());
+            } else if !name.is_empty() {
+                let vendor = Vendor::from_str(name, false).map_err(|_| {
+                    format!("{name:?} is none of those that are served: all, {}", names())
+                })?;
+                vendors.0.push(vendor);
+            }
+        }
+        Ok(vendors)
+    }
 }
 
 /// Everything that an operator sets. [`Config::default`] is what `herenow` without flags does.
@@ -88,6 +133,12 @@ pub struct Config {
     )]
     pub log_format: LogFormat,
 
+    /// Whose client libraries are served beside our own: appwrite, livelike, social-plus, saathii,
+    /// with commas between them, or all
+    #[arg(long, env = "HERENOW_VENDORS", hide_env = true, value_name = "LIST", default_value = "",
+          hide_default_value = true, value_parser = Vendors::parse)]
+    pub vendors: Vendors,
+
     /// Who may use the broker.
     #[command(flatten)]
     pub identity: IdentityFlags,
@@ -114,6 +165,12 @@ impl Config {
     #[must_use]
     pub fn heartbeat_interval(&self) -> Duration {
         self.heartbeat_interval.unwrap_or(self.presence_timeout / 2)
+    }
+
+    /// Bytes of an HTTP request's head.
+    #[must_use]
+    pub fn head_bytes(&self) -> usize {
+        if self.vendors.0.is_empty() { HEADER_BYTES } else { VENDORS_HEADER_BYTES }
     }
 
     /// Checks what no flag alone can be checked for.
@@ -153,6 +210,18 @@ mod tests {
         config.identity.tokens.jwt_secret = Some(Secret::new(b"hunter2"));
         config.identity.api_keys = Some(Secret::new(b"hunter2"));
         assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn vendors_are_named_one_by_one_or_all_at_once() {
+        let two = Vendors::parse("saathii, appwrite").unwrap();
+        assert!(two.serve(Vendor::Saathii) && two.serve(Vendor::Appwrite));
+        assert!(!two.serve(Vendor::LiveLike));
+        assert_eq!(Vendors::parse(""), Ok(Vendors::default()));
+        let all = Vendors::parse("all").unwrap();
+        assert!(Vendor::value_variants().iter().all(|&vendor| all.serve(vendor)));
+        let error = Vendors::parse("ably").unwrap_err();
+        assert!(error.contains("ably") && error.contains("social-plus"), "{error}");
     }
 
     #[test]

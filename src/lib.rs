@@ -18,10 +18,11 @@
 //! 9. [`actions`]: the desk: all that a client may ask, whichever wing it came by.
 //! 10. [`web`]: what everything that speaks HTTP shares: callers, rates, input, problems, tables of
 //!     operations.
-//! 11. [`connection`], [`http`], [`sse`], and later `vendors`, `webhooks`, `cluster`: the wings: one
-//!     WebSocket from its first byte to its last; the HTTP API; server-sent events.
-//! 12. [`demo`]: the demo page: its files, and simulated viewers, clients of our own port.
-//! 13. [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
+//! 11. [`connection`], [`http`], [`sse`], and later `webhooks`, `cluster`: the wings: one WebSocket
+//!     from its first byte to its last; the HTTP API; server-sent events.
+//! 12. [`vendors`]: a wing for each vendor whose own client libraries are served.
+//! 13. [`demo`]: the demo page: its files, and simulated viewers, clients of our own port.
+//! 14. [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
 //!
 //! ARCHITECTURE.md walks through them in the order of a change.
 
@@ -45,6 +46,7 @@ mod shrink;
 pub mod sse;
 pub mod token_bucket;
 pub mod users;
+pub mod vendors;
 pub mod web;
 
 pub use config::Config;

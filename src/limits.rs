@@ -392,6 +392,9 @@ pub const CALLERS_SWEEP_MS: u64 = 1_000;
 /// Bytes of an HTTP request's head.
 pub const HEADER_BYTES: usize = 16 * 1024;
 
+/// The same where vendors' clients are served: a hundred long names of users stand in one address.
+pub const VENDORS_HEADER_BYTES: usize = 64 * 1024;
+
 // The port.
 
 /// Sockets that the kernel may keep waiting to be accepted.

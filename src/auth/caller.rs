@@ -17,6 +17,8 @@ pub enum Credential {
     User(Identity),
     /// Somebody in open mode, who may do everything, and looks as the user that it names, if any.
     Anyone(Option<UserId>),
+    /// The broker itself, which looks once for many clients and shows each what that one may see.
+    Broker,
 }
 
 impl Credential {
@@ -29,6 +31,7 @@ impl Credential {
                 Caller::User { user, access: access.as_deref() }
             }
             Self::Anyone(user) => Caller::Anyone(user.as_ref()),
+            Self::Broker => Caller::Broker,
         }
     }
 }
@@ -47,6 +50,8 @@ pub enum Caller<'a> {
     },
     /// Somebody in open mode, who may do everything, and looks as the user that it names, if any.
     Anyone(Option<&'a UserId>),
+    /// The broker itself, which looks once for many clients. It reads, and does nothing else.
+    Broker,
 }
 
 impl<'a> Caller<'a> {
@@ -54,7 +59,7 @@ impl<'a> Caller<'a> {
     #[must_use]
     pub fn viewer(self) -> Viewer<'a> {
         match self {
-            Self::Key(_) => Viewer::All,
+            Self::Key(_) | Self::Broker => Viewer::All,
             Self::User { user, access } => {
                 Viewer::User { user, roles: access.map_or(&[], Access::roles) }
             }
@@ -92,7 +97,7 @@ impl<'a> Caller<'a> {
     #[must_use]
     pub fn user(self) -> Option<&'a UserId> {
         match self {
-            Self::Key(_) => None,
+            Self::Key(_) | Self::Broker => None,
             Self::User { user, .. } => Some(user),
             Self::Anyone(user) => user,
         }
@@ -108,7 +113,7 @@ impl<'a> Caller<'a> {
     /// for it.
     #[must_use]
     pub fn sees_all_of(self, user: &UserId) -> bool {
-        matches!(self, Self::Key(_)) || self.is(user)
+        matches!(self, Self::Key(_) | Self::Broker) || self.is(user)
     }
 
     /// What the caller's token tells of its user; `None`: it has none.
@@ -137,7 +142,7 @@ impl<'a> Caller<'a> {
         match self {
             Self::Key(key) => key.check(KeyRight::Read),
             Self::User { access: Some(access), .. } => access.check(right, channel),
-            Self::User { .. } | Self::Anyone(_) => Ok(()),
+            Self::User { .. } | Self::Anyone(_) | Self::Broker => Ok(()),
         }
     }
 
@@ -149,7 +154,7 @@ impl<'a> Caller<'a> {
         match self {
             Self::Key(key) => key.check(KeyRight::Read),
             Self::User { user: own, access: Some(access) } => access.check_watch(own, user, field),
-            Self::User { .. } | Self::Anyone(_) => Ok(()),
+            Self::User { .. } | Self::Anyone(_) | Self::Broker => Ok(()),
         }
     }
 
@@ -177,6 +182,7 @@ impl<'a> Caller<'a> {
                 Err(Refusal::field(ErrorCode::Forbidden, "user", rule))
             }
             Self::User { .. } | Self::Anyone(_) => Ok(()),
+            Self::Broker => Err(only_reads()),
         }
     }
 
@@ -192,6 +198,11 @@ impl<'a> Caller<'a> {
                 "this is for back ends: it needs an API key, not a user's token",
             )),
             Self::Anyone(_) => Ok(()),
+            Self::Broker => Err(only_reads()),
         }
     }
+}
+
+fn only_reads() -> Refusal {
+    Refusal::new(ErrorCode::Forbidden, "the broker itself reads, and does nothing else")
 }

@@ -73,10 +73,12 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     });
     let document = Document::new(routes::TABLES, terms);
     let floods = Arc::clone(&web.floods);
-    let routes = routes::router(web, rules, document, Arc::clone(&streams), visitors);
+    let routes =
+        routes::router(web, rules, document, Arc::clone(&streams), visitors, &config.vendors);
     let (under_way, answered) = mpsc::channel(1);
     let (times, hub_too) = (Times::new(&config.limits), Arc::clone(&hub));
-    let serving = Serving { routes, floods, hub: hub_too, times, stopped, under_way };
+    let head_bytes = config.head_bytes();
+    let serving = Serving { routes, floods, hub: hub_too, times, head_bytes, stopped, under_way };
     let accepting = tokio::spawn(listener::accept(listener, limits, serving));
     let drain_timeout = config.drain_timeout;
     Ok(Broker { address, hub, streams, drain_timeout, stop, accepting, answered })

@@ -23,7 +23,7 @@ use super::connection_limits::{ConnectionLimits, Counted, OpenConnections};
 use super::owed::Owed;
 use super::watched::Watched;
 use crate::hub::Hub;
-use crate::limits::{ACCEPT_BACK_OFF, BACKLOG, HEADER_BYTES, Limits, SEND_BUFFER_BYTES};
+use crate::limits::{ACCEPT_BACK_OFF, BACKLOG, Limits, SEND_BUFFER_BYTES};
 use crate::metrics::TurnedAway;
 use crate::web::flood::Floods;
 
@@ -81,6 +81,8 @@ pub struct Serving {
     pub hub: Arc<Hub>,
     /// How long a client may take.
     pub times: Times,
+    /// Bytes of a request's head.
+    pub head_bytes: usize,
     /// Whether the broker goes.
     pub stopped: watch::Receiver<bool>,
     /// Kept until the last request is answered.
@@ -114,7 +116,7 @@ pub async fn accept(listener: TcpListener, limits: ConnectionLimits, serving: Se
 
 /// Serves HTTP on a socket; a WebSocket handshake takes the socket away from here.
 fn serve(stream: TcpStream, counted: Counted, serving: Serving) {
-    let Serving { routes, times, mut stopped, under_way, .. } = serving;
+    let Serving { routes, times, head_bytes, mut stopped, under_way, .. } = serving;
     // Both only make things better: a socket without them still works.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
@@ -125,7 +127,7 @@ fn serve(stream: TcpStream, counted: Counted, serving: Serving) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(times.head)
-        .max_buf_size(HEADER_BYTES)
+        .max_buf_size(head_bytes)
         .serve_connection(socket, service)
         .with_upgrades();
     tokio::spawn(async move {

@@ -7,14 +7,17 @@ use axum::routing::get;
 use axum::{Extension, Router};
 
 use super::upgrade;
+use crate::config::Vendors;
 use crate::connection::SocketRules;
 use crate::demo::{self, Visitors, files};
 use crate::http::OPERATIONS;
 use crate::http::openapi::Document;
 use crate::sse::{self, Streams};
+use crate::vendors;
 use crate::web::admit::admitted;
 use crate::web::headers::guarded;
 use crate::web::host::check_host;
+use crate::web::manner::Herenow;
 use crate::web::operation::{self, Tables};
 use crate::web::problem;
 use crate::web::state::Web;
@@ -29,6 +32,7 @@ pub fn router(
     document: Document,
     streams: Arc<Streams>,
     visitors: Option<Arc<Visitors>>,
+    vendors: &Vendors,
 ) -> Router {
     let v1 = operation::below_v1(TABLES)
         .fallback(problem::no_such_path)
@@ -36,15 +40,16 @@ pub fn router(
         .layer(Extension(streams));
     let viewers = visitors.map_or_else(Router::new, |visitors| {
         let routes = get(demo::route::read).put(demo::route::set).layer(Extension(visitors));
-        admitted(web.clone(), &[], Router::new().route("/demo/crowd", routes))
+        admitted(web.clone(), Herenow { tables: &[] }, Router::new().route("/demo/crowd", routes))
     });
     let routes = Router::new()
-        .nest("/v1", admitted(web.clone(), TABLES, v1))
+        .nest("/v1", admitted(web.clone(), Herenow { tables: TABLES }, v1))
         .route("/", get(files::index))
         .route("/{file}", get(files::file))
         .route("/client/{file}", get(files::client))
         .merge(operation::beside_v1(TABLES).layer(Extension(Arc::new(document))))
         .merge(viewers)
+        .merge(vendors::routes(&web, vendors))
         .route("/ws", get(upgrade::websocket).layer(Extension(rules)))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method);

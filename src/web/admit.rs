@@ -2,48 +2,49 @@
 //! caller, the bound on its body, and that a bug costs one answer only.
 
 use std::any::Any;
+use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HOST, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HOST,
+    HeaderValue, ORIGIN, VARY,
 };
 use axum::http::{HeaderMap, Method};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::{Extension, Router};
 use herenow_protocol::{ErrorCode, Refusal};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::credential::{InAddress, account, identify};
-use super::input::{Query, check_address};
-use super::operation::{Tables, takes_token};
+use super::credential::account;
+use super::input::check_address;
+use super::manner::Manner;
 use super::peer::Peer;
-use super::problem::Problem;
 use super::state::Web;
 use crate::metrics::TurnedAway;
 
 /// `routes` for those who are let in, with bodies within bounds. Handlers find the
-/// [`Credential`](crate::auth::Credential) among the request's extensions. `tables` say which paths
-/// take a token in the address.
-pub fn admitted(web: Web, tables: Tables, routes: Router<Web>) -> Router<Web> {
+/// [`Credential`](crate::auth::Credential) among the request's extensions.
+pub fn admitted<M: Manner>(web: Web, manner: M, routes: Router<Web>) -> Router<Web> {
     let body_bytes = web.body_bytes;
     let varies = HeaderValue::from_static("Authorization, Origin");
+    let bug = manner.clone();
     routes.layer((
         DefaultBodyLimit::max(body_bytes),
         SetResponseHeaderLayer::overriding(VARY, varies),
-        from_fn_with_state((web, tables), admit),
-        // Inside, so that such an answer is counted and readable as any other.
-        CatchPanicLayer::custom(failed),
+        from_fn_with_state((web, manner), admit::<M>),
+        // Inside, so that such an answer is counted and readable as any other. A handler that panics
+        // is a bug, and must not take the connection along.
+        CatchPanicLayer::custom(move |_: Box<dyn Any + Send>| bug.refuse(failure())),
     ))
 }
 
 /// Answers a request, if its origin, its rate and its caller let it in.
-async fn admit(
-    State((web, tables)): State<(Web, Tables)>,
+async fn admit<M: Manner>(
+    State((web, manner)): State<(Web, M)>,
     Extension(peer): Extension<Peer>,
-    query: Query,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -54,20 +55,19 @@ async fn admit(
     let origin = request.headers().get(ORIGIN).cloned();
     let foreign = check_origin(&web, request.headers()).err();
     let readable = origin.filter(|_| foreign.is_none());
-    let in_address = || InAddress {
-        user: query.text("user"),
-        token: query.text("token").filter(|_| takes_token(tables, route)),
-    };
     if let Some(refusal) = &foreign {
         web.floods.note_page(web.desk.hub().metrics(), peer, request.headers(), refusal);
     }
-    let refusal = foreign.or_else(|| let_in(&web, peer, in_address(), &mut request).err());
+    let refusal = match foreign {
+        None => let_in(&web, &manner, peer, &mut request).await.err(),
+        foreign => foreign,
+    };
     let mut response = match refusal {
         None => next.run(request).await,
-        Some(refusal) => Problem::from(refusal).into_response(),
+        Some(refusal) => manner.refuse(refusal),
     };
     if let Some(origin) = readable {
-        make_readable(&mut response, &method, origin);
+        make_readable::<M>(&mut response, &method, origin);
     }
     let (status, took) = (response.status().as_u16(), web.desk.hub().clock().elapsed() - began);
     let metrics = web.desk.hub().metrics();
@@ -83,26 +83,29 @@ async fn admit(
     response
 }
 
-fn let_in(
+async fn let_in(
     web: &Web,
+    manner: &impl Manner,
     peer: Peer,
-    in_address: InAddress,
     request: &mut Request,
 ) -> Result<(), Refusal> {
     // A preflight carries no credentials, and asks nothing of the broker.
     if request.method() == Method::OPTIONS {
         return Ok(());
     }
-    let now = web.desk.hub().clock().now();
-    let caller = identify(web.desk.auth(), request.headers(), in_address, now);
+    let caller = manner.identify(web, request, web.desk.now());
     let account = match &caller {
         Ok(caller) => account(caller, peer),
         Err(_) => peer.account(),
     };
-    web.limiter.charge(account, now.mono_ms)?;
+    let waits = manner.waits(request);
+    while let Err(refusal) = web.limiter.charge(account.clone(), web.desk.now().mono_ms) {
+        let Some(ms) = refusal.retry_after_ms.filter(|_| waits) else { return Err(refusal) };
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
     request.extensions_mut().insert(caller?);
     check_address(request.uri())?;
-    web.desk.rules().check_enabled()
+    if manner.works_without_presence(request) { Ok(()) } else { web.desk.rules().check_enabled() }
 }
 
 /// Refuses pages of origins that are not allowed: the same rule as for WebSocket.
@@ -117,29 +120,25 @@ pub fn check_origin(web: &Web, headers: &HeaderMap) -> Result<(), Refusal> {
     web.desk.auth().origins().check(origin.as_deref(), host.as_deref())
 }
 
-/// A handler that panics is a bug, and must not take the connection along.
-fn failed(_: Box<dyn Any + Send>) -> Response {
-    Problem::from(Refusal::new(ErrorCode::Internal, "the broker failed at this")).into_response()
+fn failure() -> Refusal {
+    Refusal::new(ErrorCode::Internal, "the broker failed at this")
 }
-
-/// What a page may send: what we read, and what tracing libraries (OpenTelemetry, Sentry) and
-/// `XMLHttpRequest` wrappers put on every request of a page. A browser that may not send one of them
-/// sends nothing at all.
-const ALLOWED_HEADERS: &str = "authorization, content-type, last-event-id, traceparent, \
-    tracestate, baggage, sentry-trace, x-requested-with";
 
 /// Lets a page of that origin read the answer (CORS). Not tower-http's layer, which answers every
 /// OPTIONS by itself, with 200: ours goes to the routes, whose 204 names the path's methods in
 /// `Allow`, and which know no path that is not there; and a foreign page is refused, rather than
 /// answered what its browser then keeps from it.
-fn make_readable(response: &mut Response, method: &Method, origin: HeaderValue) {
+fn make_readable<M: Manner>(response: &mut Response, method: &Method, origin: HeaderValue) {
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
+    if M::COOKIES {
+        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    }
     if method == Method::OPTIONS {
         let fixed = [
-            (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, PUT, POST, DELETE"),
-            (ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
+            (ACCESS_CONTROL_ALLOW_METHODS, M::METHODS),
+            (ACCESS_CONTROL_ALLOW_HEADERS, M::HEADERS),
             (ACCESS_CONTROL_MAX_AGE, "600"),
         ];
         headers.extend(fixed.map(|(name, value)| (name, HeaderValue::from_static(value))));
@@ -155,13 +154,16 @@ mod tests {
     use hyper_util::service::TowerToHyperService;
 
     use super::*;
+    use crate::web::manner::Herenow;
 
     #[tokio::test]
     async fn a_handler_that_panics_is_an_internal_error() {
         async fn panics() {
             panic!("on purpose");
         }
-        let routes = Router::new().route("/", get(panics)).layer(CatchPanicLayer::custom(failed));
+        let routes = Router::new().route("/", get(panics)).layer(CatchPanicLayer::custom(
+            |_: Box<dyn Any + Send>| Herenow { tables: &[] }.refuse(failure()),
+        ));
         let response = TowerToHyperService::new(routes).call(Request::new(Body::empty())).await;
         let response = response.unwrap();
         assert_eq!(response.status(), 500);

@@ -52,7 +52,7 @@ pub fn account(credential: &Credential, peer: Peer) -> Account {
     match credential {
         Credential::Key(key) => Account::Key(key.name().into()),
         Credential::User(identity) => Account::User(identity.user.clone()),
-        Credential::Anyone(_) => peer.account(),
+        Credential::Anyone(_) | Credential::Broker => peer.account(),
     }
 }
 

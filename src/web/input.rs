@@ -104,11 +104,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(parts.uri.query().unwrap_or_default().to_owned()))
+        Ok(Self::of(&parts.uri))
     }
 }
 
 impl Query {
+    /// Of an address.
+    #[must_use]
+    pub fn of(uri: &Uri) -> Self {
+        Self(uri.query().unwrap_or_default().to_owned())
+    }
+
     /// The parameter's text, decoded.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {

@@ -5,6 +5,7 @@
 //! - [`operation`]: one thing that can be asked, as the row of a table: the routes are made from it,
 //!   and so is the document that describes them.
 //! - [`host`]: whom a request is for.
+//! - [`manner`]: how one kind of clients says who it is, and reads a refusal.
 //! - [`admit`]: what holds for every request that needs credentials: origin, rate, caller.
 //! - [`credential`]: who sent a request's headers.
 //! - [`peer`], [`limit`]: where a request comes from, and how many each caller may still make.
@@ -20,6 +21,7 @@ pub mod headers;
 pub mod host;
 pub mod input;
 pub mod limit;
+pub mod manner;
 pub mod operation;
 pub mod peer;
 pub mod problem;

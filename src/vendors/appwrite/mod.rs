@@ -1,0 +1,5 @@
+//! Appwrite: Presences, and Realtime for them.
+
+pub mod routes;
+
+pub use routes::routes;

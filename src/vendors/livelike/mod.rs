@@ -1,0 +1,5 @@
+//! LiveLike: user presence, over long polls as PubNub's.
+
+pub mod routes;
+
+pub use routes::routes;

@@ -1,0 +1,5 @@
+//! Saathii: the status API.
+
+pub mod routes;
+
+pub use routes::routes;
