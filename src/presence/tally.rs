@@ -45,13 +45,10 @@ impl Tally {
     #[must_use]
     pub fn frame(&self, channel: &ChannelName, recent: Recent) -> ServerFrame {
         let newest = &self.recent[..self.recent.len().min(usize::from(recent.limit))];
-        let named = |member: &Arc<Member>| named_bytes(member);
-        let mut left = RECENT_BYTES.saturating_sub(newest.iter().map(named).sum());
-        if !recent.attributes {
-            left = 0;
-        }
+        let names: usize = newest.iter().map(|member| named_bytes(member)).sum();
+        let mut left = if recent.attributes { RECENT_BYTES.saturating_sub(names) } else { 0 };
         let mut fitting = |attributes: &Attributes| {
-            left = left.checked_sub(ATTRIBUTES_BYTES + attributes.bytes()).unwrap_or_default();
+            left = left.saturating_sub(ATTRIBUTES_BYTES + attributes.bytes());
             (left > 0).then(|| attributes.clone())
         };
         let view = |member: &Arc<Member>| RecentView {
