@@ -28,8 +28,8 @@
 
 /** So many frames are kept for those who come back. */
 const LOG = 256;
-/** So many of the newest members come with a count at most, and at `auto` if nobody says how many. */
-export const RECENT = 200;
+/** So many of the newest members come with a count at `auto`, if nobody says how many. */
+const RECENT = 200;
 const GONE = /** @type {Why} */ ({ event: 'leave', reason: 'left' });
 
 export class FakeChannel {
