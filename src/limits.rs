@@ -329,6 +329,10 @@ pub const MAILBOX_BYTES: usize = 64 * 1024;
 /// What a slow reader is caught up by in one go, before others get their turn.
 pub const SWEEP_BYTES: usize = 64 * 1024;
 
+/// What a channel spends on snapshots between two ticks, about: whoever is still in the midst of one
+/// goes on behind the next tick. A part is told whole.
+pub const RIDE_SLICE: Duration = Duration::from_millis(25);
+
 /// What is made for one connection alone ends at about so many bytes: a part of a snapshot, or some
 /// frames of the log. A single member or frame may be larger. Parts that several share are as many
 /// times larger, up to [`PART_BYTES`].

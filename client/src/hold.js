@@ -78,13 +78,13 @@ export function hold(here, room, wish) {
 }
 
 /**
- * Watches users, and hears whenever a status changes.
+ * Watches users, and hears whenever a status changes, or is not kept up to date any more.
  * @param {import('./user.js').User<any>[]} users
  * @param {() => void} notify
  * @returns {() => void} ends it
  */
 export function watchAll(users, notify) {
-  const stops = users.map((user) => user.watch(() => notify()));
+  const stops = users.map((user) => user.watch(() => notify(), { live: true }));
   // Later, so that whoever watches the same users in this turn takes over.
   return () => queueMicrotask(() => stops.forEach((stop) => stop()));
 }

@@ -21,6 +21,7 @@ export { HerenowError } from './error.js';
 /** @typedef {import('./client.js').Options} Options */
 /** @typedef {import('./client.js').Events} ClientEvents */
 /** @typedef {import('./error.js').ErrorCode} ErrorCode */
+/** @typedef {import('./link.js').Link} Link */
 /** @typedef {import('./link.js').State} State */
 /** @typedef {import('./replica.js').Attributes} Attributes */
 /** @typedef {import('./replica.js').Reason} Reason */
@@ -45,6 +46,7 @@ export { HerenowError } from './error.js';
 /** @template {object} [A=Attributes] @template {object} [I=Attributes] @typedef {import('./replica.js').Member<A, I>} Member */
 
 /** @template {Record<string, any>} E @typedef {import('./emitter.js').Emitter<E>} Emitter */
+/** @template {object} A @template {Record<string, any>} E @typedef {import('./membership.js').Membership<A, E>} Membership */
 
 /**
  * A client that connects at once, stays connected, and comes back.

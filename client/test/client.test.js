@@ -306,6 +306,15 @@ describe('what is refused', () => {
     assert.equal(ada.channel('$nope').joined, 'out');
   });
 
+  test('what no promise tells is the client’s `error` for whoever looks later', async () => {
+    const here = person('ada');
+    const told = new Promise((resolve) => { here.on('error', resolve); });
+    here.user('$nope').watch(() => assert.fail('nobody is called so'));
+    const error = await told;
+    assert.equal(here.error, error);
+    assert.equal(here.error?.code, 'invalid_field');
+  });
+
   test('what was refused does not spoil the next connection', async () => {
     const wire = await startWire(broker.port);
     const here = person('ada', { url: wire.url });

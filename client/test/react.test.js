@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import WebSocket from 'ws';
 import { connect } from '../src/index.js';
+import { fakeBroker } from '../src/testing.js';
 import { sleep, startBroker } from './broker.js';
 import { window } from './dom.js';
 import { SECRET, token, until } from './facade-helpers.js';
@@ -244,6 +245,24 @@ test('a status is known while somebody shows it, and watched once', async () => 
   assert.deepEqual(types(), ['watch']);
   render();
   await until(() => types().includes('unwatch'));
+});
+
+test('a status that is shown tells when it is not kept up to date, and when it is again', async () => {
+  const broker = fakeBroker();
+  const mine = broker.connect({ user: 'ada' });
+  broker.status('host', { online: true });
+  const Shown = () => {
+    const status = useStatus(mine, 'host');
+    return h('p', null, status ? `${status.online} ${status.live}` : 'unknown');
+  };
+  render(h(Shown));
+  await until(() => main.textContent === 'true true');
+  broker.stop();
+  await until(() => main.textContent === 'true false');
+  broker.start();
+  await until(() => main.textContent === 'true true');
+  render();
+  mine.close();
 });
 
 test('the connection is shown as it is', async () => {

@@ -142,6 +142,9 @@ mod tests {
         assert_eq!(owed(told(6, 5_000), 1 << 31), Owed::Count);
         // By somebody who read the clock just before.
         assert_eq!(owed(told(6, 5_000), 4_990), Owed::CountLater { in_ms: 1_000 });
+        assert_eq!(owed(told(6, 5_000), 4_001), Owed::CountLater { in_ms: 1_000 });
+        assert_eq!(owed(told(6, 5_000), 4_000), Owed::CountLater { in_ms: 1_000 });
+        assert_eq!(owed(told(6, 5_000), 3_999), Owed::Count, "no clock is that far behind");
         // Across the end of 32 bits.
         let end = u64::from(u32::MAX);
         assert_eq!(owed(told(6, u32::MAX), end + 1_000), Owed::Count);

@@ -332,3 +332,30 @@ impl fmt::Debug for Sending<'_> {
         f.debug_struct("Sending").field("flow", &self.writer.flow).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Whoever lagged once is no larger for it.
+    #[tokio::test]
+    async fn replies_that_are_out_leave_nothing_behind() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (_client, ours) = tokio::join!(client, listener.accept());
+        let transport = Transport::plain(ours.unwrap().0);
+        transport.writable().await.unwrap();
+        let (writer, backlog) = (Mutex::new(Writer::new(None)), Backlog::new(100));
+        let mut sending = Sending::new(&transport, writer.lock());
+        sending.hold_passes();
+        sending.queue(|out| out.extend_from_slice(b"late"));
+        sending.count_replies(&backlog);
+        assert_eq!((backlog.bytes(), sending.writer.behind.is_some()), (4, true));
+        assert_eq!(sending.resume(), Sweep::Done);
+        sending.count_replies(&backlog);
+        assert_eq!((backlog.bytes(), sending.writer.behind.is_some()), (0, false));
+    }
+}

@@ -143,6 +143,10 @@ impl Broadcast {
             Owed::Frames(seq) if self.is_near(seq) => return,
             // It caught up while its level changed and changed back.
             Owed::Frames(_) => Owed::Snapshot(SnapshotReason::Resync),
+            // It rides on, unless its socket is full: then its own task goes on by itself.
+            Owed::Part(place) => {
+                return self.convoy.go_on(sub, place);
+            }
             owed => owed,
         };
         self.give(channel, sub, cursor, owed, now_ms);
