@@ -309,6 +309,15 @@ pub const LOG_AGE_MS: u64 = 120_000;
 /// is a burden to read.
 pub const PART_BYTES: usize = 64 * 1024;
 
+/// The newest members that come with a count take so many bytes at most, their attributes included:
+/// whoever is told a count must not be burdened more than by a part of a list.
+pub const RECENT_BYTES: usize = PART_BYTES;
+
+/// Frames with a count that a tick keeps to share, of about [`RECENT_BYTES`] at most, so 512 KiB: one
+/// for each number of newest members that somebody asked for. Beyond it the same frame may be encoded
+/// again.
+pub const MAX_SHARED_KINDS: usize = 8;
+
 /// Parts of snapshots with members whom not everyone may see that a tick keeps to share: of
 /// [`OWN_PART_BYTES`] or so, so 1 MiB. Beyond it the same part is encoded again for who is to see it.
 pub const OWN_PARTS: usize = 64;
