@@ -222,6 +222,73 @@ pub const API_KEY_BYTES: RangeInclusive<usize> = 16..=256;
 /// Bytes of an API key's name.
 pub const MAX_API_KEY_NAME_BYTES: usize = 64;
 
+// Presence records.
+
+/// Longest life of a presence record, in milliseconds: 30 days. `--max-lease` does not hold for them,
+/// since vendors' client libraries know no other bound.
+pub const MAX_RECORD_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
+
+/// Bytes of a record's attributes beside what its writer brings and `--max-attribute-bytes` bounds:
+/// its status, its permissions, its id and times.
+pub const RECORD_BYTES: usize = 16 * 1024;
+
+/// Top-level keys of a record.
+pub const RECORD_KEYS: usize = 3;
+
+// Vendors: Appwrite.
+
+/// Life of a record whose writer names none, in milliseconds: 15 minutes.
+pub const APPWRITE_RECORD_MS: u64 = 15 * 60 * 1_000;
+
+/// Characters of a record's status.
+pub const APPWRITE_STATUS_CHARS: usize = 256;
+
+/// Characters of a record's id.
+pub const APPWRITE_ID_CHARS: usize = 36;
+
+/// Permissions of one record, whatever they permit.
+pub const APPWRITE_PERMISSIONS: usize = 100;
+
+/// Bytes of them all, so that a record stays within [`RECORD_BYTES`].
+pub const APPWRITE_PERMISSIONS_BYTES: usize = 8 * 1024;
+
+/// Queries of one list or subscription, those within others included.
+pub const APPWRITE_QUERIES: usize = 100;
+
+/// Bytes of one query.
+pub const APPWRITE_QUERY_BYTES: usize = 4 * 1024;
+
+/// Values of one query.
+pub const APPWRITE_QUERY_VALUES: usize = 100;
+
+/// Records of a list, unless `limit` asks for fewer or more.
+pub const APPWRITE_LIST_DEFAULT: u64 = 25;
+
+/// Largest `limit` and `offset` of a list.
+pub const APPWRITE_LIST_MAX: u64 = 5_000;
+
+/// Bytes of a list's records: it ends behind them, and the next one begins with `cursorAfter`.
+pub const APPWRITE_LIST_BYTES: usize = 1024 * 1024;
+
+/// Subscriptions of one socket.
+pub const APPWRITE_SUBSCRIPTIONS: usize = 64;
+
+/// Bytes of them all, as they were written: what is made of them takes a few times as much.
+pub const APPWRITE_SUBSCRIPTIONS_BYTES: usize = 32 * 1024;
+
+/// Channels of one subscription.
+pub const APPWRITE_CHANNELS: usize = 64;
+
+/// Bytes of a channel's name, and of a subscription's id.
+pub const APPWRITE_NAME_BYTES: usize = 128;
+
+/// Lists that walk over all records at the same time. Others wait their turn.
+pub const APPWRITE_LISTS: usize = 4;
+
+/// Ids of records that are looked at for being free again with each new one, so that the index of
+/// ids is never much larger than the records that there are.
+pub const APPWRITE_IDS_SWEPT: usize = 4;
+
 // What a channel keeps and tells.
 
 /// Most frames that a channel's log holds.
@@ -241,6 +308,15 @@ pub const LOG_AGE_MS: u64 = 120_000;
 /// A frame or a part of a snapshot ends when its members take about so many bytes: no frame of ours
 /// is a burden to read.
 pub const PART_BYTES: usize = 64 * 1024;
+
+/// The newest members that come with a count take so many bytes at most, their attributes included:
+/// whoever is told a count must not be burdened more than by a part of a list.
+pub const RECENT_BYTES: usize = PART_BYTES;
+
+/// Frames with a count that a tick keeps to share, of about [`RECENT_BYTES`] at most, so 512 KiB: one
+/// for each number of newest members that somebody asked for. Beyond it the same frame may be encoded
+/// again.
+pub const MAX_SHARED_KINDS: usize = 8;
 
 /// Parts of snapshots with members whom not everyone may see that a tick keeps to share: of
 /// [`OWN_PART_BYTES`] or so, so 1 MiB. Beyond it the same part is encoded again for who is to see it.

@@ -50,6 +50,15 @@ import * as replica from './replica.js';
  */
 
 /**
+ * @typedef {object} SubscribeOptions
+ * @property {'auto' | 'events' | 'count'} [level] `auto` (if absent): members one by one while they are not
+ *   too many, and then their number and the newest
+ * @property {number} [recent] where only their number is told: so many of the newest, at most 200; 200 at
+ *   `auto` and none at `count`, if absent
+ * @property {boolean} [recentAttributes] with their attributes, kept up to date, as far as there is room
+ */
+
+/**
  * @template {object} [A=Attributes]
  * @template {object} [I=Attributes]
  * @typedef {object} Events
@@ -77,6 +86,8 @@ export class Channel extends Membership {
   #members;
   /** What we asked for; null when we do not watch. @type {'auto' | 'events' | 'count' | null} */
   #level = null;
+  /** And of the newest members. @type {Omit<SubscribeOptions, 'level'>} */
+  #recent = {};
   /** Who waits for the first state. @type {Set<Settle>} */
   #watching = new Set();
   /** Who waits until we watch no longer. @type {Set<Settle>} */
@@ -92,8 +103,8 @@ export class Channel extends Membership {
   }
 
   /**
-   * The members, newest first; another array after each change. At level `count` only the newest,
-   * at most 200, without attributes.
+   * The members, newest first; another array after each change. At level `count` only the newest, as
+   * many as were asked for, with attributes if these were.
    * @returns {readonly Member<A, I>[]}
    */
   get members() {
@@ -127,13 +138,13 @@ export class Channel extends Membership {
 
   /**
    * Watches the channel. Kept once the members, or their number, are known.
-   * @param {{level?: 'auto' | 'events' | 'count'}} [options] `auto`: members one by one while they are
-   *   not too many, and then their number and the newest
+   * @param {SubscribeOptions} [options]
    * @returns {Promise<void>}
    */
-  subscribe({ level = 'auto' } = {}) {
+  subscribe({ level = 'auto', ...recent } = {}) {
     return this.#client.promise((settle) => {
       this.#level = level;
+      this.#recent = recent;
       this.#watching.add(settle);
       this.#sendSubscribe();
     }, true);
@@ -246,7 +257,7 @@ export class Channel extends Membership {
       if (level === null) return [{ frame: { type: 'unsubscribe', channel }, ...taken(this.#ending) }];
       settleAll(this.#ending, null);
       return [{
-        frame: { type: 'subscribe', channel, level, since: replica.since(this.#replica) },
+        frame: { ...this.#recent, type: 'subscribe', channel, level, since: replica.since(this.#replica) },
         settle: (error, answer) => {
           if (level !== this.#level) return;
           if (error) return this.#endSubscription(error);

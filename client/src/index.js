@@ -35,6 +35,7 @@ export { HerenowError } from './error.js';
 
 /** @template {object} [A=Attributes] @typedef {import('./shapes.js').Patch<A>} Patch */
 /** @template {object} [A=Attributes] @typedef {import('./channel.js').JoinOptions<A>} JoinOptions */
+/** @typedef {import('./channel.js').SubscribeOptions} SubscribeOptions */
 /** @template {object} [I=Attributes] @typedef {import('./user.js').Status<I>} Status */
 /** @template {object} [I=Attributes] @typedef {import('./user.js').User<I>} User */
 /** @template {object} [I=Attributes] @typedef {import('./user.js').Watcher<I>} Watcher */

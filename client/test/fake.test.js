@@ -106,6 +106,7 @@ alike('what is refused', async (scene) => {
   scene.note(await code(room.getAttributes('nobody')));
   scene.note(await code(room.join({ long: 'x'.repeat(5_000) })), room.joined, room.error?.code);
   scene.note(await code(bob.channel('x'.repeat(300)).subscribe()));
+  scene.note(await code(room.subscribe({ level: 'count', recent: 201 })), await code(room.subscribe({ recent: -1 })));
   scene.note(await code(bob.request({ type: 'dance' })), await code(bob.request({ type: 'join' })));
   scene.note(await code(room.join({ short: 'x' })), room.joined, room.error);
 });
@@ -141,6 +142,30 @@ alike('a channel that outgrows the roster, and shrinks again', async (scene) => 
   scene.note(room.members.map(({ user }) => user));
   await has(count, (room) => room.count === 2);
   scene.note(count.members.length, count.level);
+});
+
+alike('a badge with the newest faces', async (scene) => {
+  const badge = scene.people({ sub: 'fay' }).channel(scene.channel);
+  const faces = () => scene.note(badge.level, badge.count, badge.members.map(({ user, attributes, info }) => [user, attributes, info]));
+  await badge.subscribe({ level: 'count', recent: 2, recentAttributes: true });
+  faces();
+  const crowd = ['a', 'b', 'c'].map((user) => scene.people({ sub: user, info: { name: `Name of ${user}` } }).channel(scene.channel));
+  for (const each of crowd) await each.join();
+  await has(badge, ({ count }) => count === 3);
+  faces();
+  // An avatar that is chosen later.
+  await crowd[2].setAttributes({ face: 'c.png' });
+  await has(badge, (room) => room.get('c').attributes.face);
+  faces();
+  await crowd[2].leave();
+  await has(badge, ({ count }) => count === 2);
+  faces();
+  await badge.subscribe({ level: 'count', recent: 1 });
+  await has(badge, ({ members }) => members.length === 1);
+  faces();
+  await badge.subscribe({ level: 'count' });
+  await has(badge, ({ members }) => members.length === 0);
+  faces();
 });
 
 alike('statuses', async (scene) => {

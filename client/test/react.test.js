@@ -162,6 +162,25 @@ test('another name is another channel: the one is left, the other joined', async
   assert(!types().includes('subscribe'), 'level null does not watch');
 });
 
+test('of several badges the one with most faces counts, and they share it', async () => {
+  const Badge = (options) => {
+    useChannel(here, name, options);
+    return null;
+  };
+  const said = () => sent.filter(({ type }) => type === 'subscribe').map(({ level, recent, recentAttributes }) => [level, recent, recentAttributes]);
+  render(h(Badge, { key: 1, level: 'count', recent: 5 }), h(Badge, { key: 2, level: 'count' }));
+  await until(() => said().length === 1);
+  render(h(Badge, { key: 1, level: 'count', recent: 5 }), h(Badge, { key: 2, level: 'count', recent: 20, recentAttributes: true }));
+  await until(() => said().length === 2);
+  render(h(Badge, { key: 1, level: 'count', recent: 5 }), h(Badge, { key: 2 }));
+  await until(() => said().length === 3);
+  render(h(Badge, { key: 2 }));
+  await until(() => said().length === 4);
+  assert.deepEqual(said(), [
+    ['count', 5, undefined], ['count', 20, true], ['auto', 200, undefined], ['auto', undefined, undefined],
+  ]);
+});
+
 test('of several levels the one that tells most counts', async () => {
   const Level = ({ level }) => {
     useChannel(here, name, { level });

@@ -6,7 +6,7 @@ use herenow_protocol::reply::HeartbeatInfo;
 use herenow_protocol::{Audience, ChannelName, ErrorCode, Lease, LeaveReason, Refusal, UserId};
 
 use super::desk::Desk;
-use super::rules::check_between;
+use super::rules::{check_between, check_joinable};
 use crate::auth::Caller;
 use crate::hub::{At, Guarded};
 use crate::now::Now;
@@ -66,6 +66,7 @@ impl Desk {
         keeper: Keeper,
         now: Now,
     ) -> Result<Leased, Refusal> {
+        check_joinable(channel)?;
         caller.may_join(channel, user)?;
         let most_ms = self.rules().max_lease_ms;
         let usual_ms = self.rules().timeout_ms().min(most_ms);

@@ -125,7 +125,7 @@ impl Client {
             // Whom a user may watch is a right; what is seen of the watched does not depend on roles.
             let replica = !place.channel.name().is_status()
                 && matches!(sending.cursor(subscription), Cursor::Next(_) | Cursor::Within(_));
-            if !replica || subscription.asked() == Level::Count {
+            if !replica || subscription.asked().level == Level::Count {
                 continue;
             }
             let want = Want::Snapshot(SnapshotReason::Resync);

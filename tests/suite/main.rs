@@ -50,6 +50,7 @@
 mod attributes;
 mod away;
 mod backlog;
+mod badge;
 mod beat;
 mod broker;
 mod client;
