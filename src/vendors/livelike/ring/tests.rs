@@ -218,7 +218,9 @@ proptest! {
                     channels[channel].set(names[user], None, ms, &mut stamp);
                 }
                 Act::Later(by_ms) => ms += by_ms,
-                Act::Poll(poller) => drop(pollers[poller].poll(&channels, stamp)),
+                Act::Poll(poller) => {
+                    pollers[poller].poll(&channels, stamp);
+                }
                 Act::Clear(channel) => channels[channel].ring.clear(),
                 Act::Missed { channel, user, mood } => {
                     let now = mood.map(|mood| member(names[user], mood, false));
