@@ -70,7 +70,7 @@ impl Client {
             let subscription = &subscribed.subscription;
             let (asked, cursor) = (subscription.asked(), sending.cursor(subscription));
             // Most have had it all, and whoever asked for events has no other level to come to.
-            if asked == Level::Events && matches!(cursor, Cursor::Next(_)) {
+            if asked.level == Level::Events && matches!(cursor, Cursor::Next(_)) {
                 continue;
             }
             self.desk.hub().enter(At::Held(&place.channel), |door| {

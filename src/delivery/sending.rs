@@ -201,7 +201,7 @@ impl<'a> Sending<'a> {
         frames: &[u8],
         (backlog, connection): (&Arc<Backlog>, u64),
     ) -> Sweep {
-        let asked = self.writer.cursor(cell).is_in_asked_snapshot();
+        let asked = self.writer.cursor(cell).is_asked_for();
         let whole = frames.len() <= WHOLE_BYTES;
         if !whole && !backlog.has_room_for(connection) {
             return Sweep::NoRoom;
@@ -301,7 +301,7 @@ impl<'a> Sending<'a> {
             }
         }
         self.writer.set_cursor(cell, to);
-        if from.is_in_asked_snapshot() {
+        if from.is_asked_for() {
             self.writer.charge(bytes.len());
         }
         true
