@@ -60,7 +60,7 @@ impl Client {
         }
         let before = sending.access().cloned();
         sending.set_access(identity.access.clone());
-        (self.warned, self.retime) = (false, true);
+        (self.warned, self.retime, self.heavy) = (false, true, true);
         let (channels, users) = self.give_back(sending, now);
         self.count_away(now);
         if let (Some(before), Some(access)) = (before, identity.access) {
@@ -125,7 +125,7 @@ impl Client {
             // Whom a user may watch is a right; what is seen of the watched does not depend on roles.
             let replica = !place.channel.name().is_status()
                 && matches!(sending.cursor(subscription), Cursor::Next(_) | Cursor::Within(_));
-            if !replica || subscription.asked() == Level::Count {
+            if !replica || subscription.asked().level == Level::Count {
                 continue;
             }
             let want = Want::Snapshot(SnapshotReason::Resync);

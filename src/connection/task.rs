@@ -77,8 +77,9 @@ fn welcome(
     let frame = rules.welcome(desk, outlet, now);
     let mut sending = outlet.lock();
     let access = sending.access().cloned();
-    let away =
-        desk.hub().user_connected(outlet, access.as_ref().map(|access| access.info()), now)?;
+    let info = access.as_ref().map(|access| access.info());
+    // Of whom nobody knows who it is there is nothing to say.
+    let away = outlet.is_known() && desk.hub().user_connected(outlet, info, now)?;
     // Sent with the first look.
     dialect.reply(&mut sending, &frame);
     drop(sending);
@@ -100,7 +101,8 @@ struct Task<D: Dialect, G: Send + Unpin + 'static> {
     dialect: D,
     /// Taken at the end.
     guard: Option<G>,
-    /// Not even what came behind the handshake was looked at yet.
+    /// What is kept was not looked at yet: it came behind the handshake, or behind a command after which
+    /// others have their turn.
     fresh: bool,
     /// Too many replies are unread: no more is read until the client has taken some.
     paused: bool,
@@ -156,7 +158,8 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
 
     /// Looks at everything that may have happened, once.
     fn step(&mut self, cx: &mut Context<'_>, now: Now) -> Result<AfterStep, End> {
-        if std::mem::take(&mut self.fresh) {
+        if self.fresh && !self.paused {
+            self.fresh = false;
             self.receive(&mut [], now)?;
         }
         let mut sending = self.client.outlet.lock();
@@ -193,8 +196,14 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         }
         // What has come is read before anybody is judged by it: after a stall of the broker the
         // heartbeats of the time lie in the sockets.
-        if !self.paused && matches!(self.read(cx, now)?, AfterStep::Again) {
-            return Ok(AfterStep::Again);
+        if !self.paused {
+            match self.read(cx, now)? {
+                AfterStep::Wait => {}
+                step => return Ok(step),
+            }
+        }
+        if D::TELLS && !self.paused && self.tell(cx, now)? {
+            return Ok(AfterStep::Yield);
         }
         let timer = self.client.outlet.take_wake(Wake::Timer);
         if timer || self.client.retime || flow == Flow::Choked {
@@ -219,8 +228,24 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         sending.flush_replies();
     }
 
+    /// Tells what others did, one thing at a time, as long as the client takes it.
+    fn tell(&mut self, cx: &Context<'_>, now: Now) -> Result<bool, End> {
+        let Self { client, dialect, paused, .. } = self;
+        let outlet = Arc::clone(&client.outlet);
+        let mut sending = outlet.lock();
+        if pause_if_unread(client, &mut sending, paused) == AfterFrame::Pause {
+            return Ok(false);
+        }
+        let told = dialect.tell(cx, client, &mut sending, now).map_err(End::Refused)?;
+        sending.flush_replies();
+        Ok(told)
+    }
+
     /// Reads what has come, into the thread's buffer, and acts on it.
     fn read(&mut self, cx: &mut Context<'_>, now: Now) -> Result<AfterStep, End> {
+        if self.fresh {
+            return Ok(AfterStep::Yield);
+        }
         thread_local! {
             static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
         }
@@ -242,12 +267,19 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         let outlet = Arc::clone(&self.client.outlet);
         let mut sending = outlet.lock();
         let mut end = None;
-        let Self { decoder, client, dialect, bucket, paused, .. } = self;
+        let Self { decoder, client, dialect, bucket, paused, fresh, .. } = self;
         let limit = client.rules.message_bytes;
         let decoded = decoder.feed(input, limit, now.mono_ms, |incoming| {
             let charge = bucket.charge(client.rules.rate, now.mono_ms);
             match take(client, dialect, &mut sending, incoming, charge, now) {
-                Ok(()) => pause_if_unread(client, &mut sending, paused),
+                Ok(()) => {
+                    let heavy = std::mem::take(&mut client.heavy);
+                    *fresh |= heavy;
+                    match pause_if_unread(client, &mut sending, paused) {
+                        AfterFrame::More if heavy => AfterFrame::Pause,
+                        after => after,
+                    }
+                }
                 Err(why) => {
                     end = Some(why);
                     AfterFrame::Stop
@@ -400,7 +432,7 @@ fn take(
                 retry_after_ms: Some(retry_after_ms),
                 ..Refusal::new(ErrorCode::RateLimited, "frames come faster than allowed")
             });
-            client.act(dialect, sending, text, refusal, now);
+            dialect.act(client, sending, text, refusal, now).map_err(End::Refused)?;
         }
         Incoming::Ping(payload) => sending.control(PONG, payload),
         Incoming::Part | Incoming::Pong => {}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use herenow_protocol::reply::MAX_RECENT;
+use herenow_protocol::request::MAX_RECENT;
 use herenow_protocol::{Epoch, Since, UserId, UserStatus};
 
 use super::channel::ChannelState;
@@ -54,7 +54,7 @@ impl ChannelState {
     /// How the channel stands, as far as it matters to what its subscribers are owed.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        Standing { roster: self.roster, moved_seq: self.moved_seq }
+        Standing { roster: self.roster, moved_seq: self.moved_seq, shown_seq: self.shown_seq }
     }
 
     /// The frames that a subscriber lacks whose next is `seq`; `None` if they are gone.
@@ -144,10 +144,15 @@ impl ChannelState {
         })
     }
 
+    /// What keeps the user present, as what comes and goes by it names it.
+    pub fn held_by(&self, user: &UserId) -> impl Iterator<Item = Source> {
+        let holds = self.members.get(user).into_iter().flat_map(|m| m.holds.iter());
+        holds.map(|hold| hold.source)
+    }
+
     /// The leases that keep the user present.
     pub fn leases(&self, user: &UserId) -> impl Iterator<Item = Source> {
-        let holds = self.members.get(user).into_iter().flat_map(|m| m.holds.iter());
-        holds.map(|hold| hold.source).filter(|source| matches!(source, Source::Lease(_)))
+        self.held_by(user).filter(|source| matches!(source, Source::Lease(_)))
     }
 
     /// At most `limit` members that joined before the one numbered `after` and that `viewer` may

@@ -20,7 +20,6 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::credential::account;
 use super::input::check_address;
-use super::limit::Account;
 use super::manner::Manner;
 use super::peer::Peer;
 use super::state::Web;
@@ -100,26 +99,16 @@ async fn let_in(
         Err(_) => peer.account(),
     };
     if manner.waits(request) {
-        wait_for_turn(web, &account).await;
+        let free = || web.limiter.charge_if_free(account.clone(), web.desk.now().mono_ms);
+        while let Err(ms) = free() {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
     } else {
         web.limiter.charge(account, web.desk.now().mono_ms)?;
     }
     request.extensions_mut().insert(caller?);
     check_address(request.uri())?;
     if manner.works_without_presence(request) { Ok(()) } else { web.desk.rules().check_enabled() }
-}
-
-async fn wait_for_turn(web: &Web, account: &Account) {
-    loop {
-        let booked = web.limiter.book(account.clone(), web.desk.now().mono_ms);
-        let (Ok(ms) | Err(ms)) = booked;
-        if ms > 0 {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-        }
-        if booked.is_ok() {
-            return;
-        }
-    }
 }
 
 /// Refuses pages of origins that are not allowed: the same rule as for WebSocket.

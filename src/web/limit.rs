@@ -50,39 +50,38 @@ impl Limiter {
     /// # Errors
     /// `rate_limited`, with the time after which there is a token again.
     pub fn charge(&self, account: Account, now_ms: u64) -> Result<(), Refusal> {
-        let retry_after_ms = match self.charged(account, now_ms) {
-            (Charge::Fine, _) => return Ok(()),
-            (Charge::Limited { retry_after_ms }, _) => retry_after_ms,
-            (Charge::Abuse, whole_ms) => whole_ms,
+        let mut accounts = self.accounts.lock();
+        let account = accounts.make_room(account, self.rate, now_ms);
+        let bucket =
+            accounts.buckets.entry(account).or_insert_with(|| TokenBucket::new(self.rate, now_ms));
+        let retry_after_ms = match bucket.charge(self.rate, now_ms) {
+            Charge::Fine => return Ok(()),
+            Charge::Limited { retry_after_ms } => retry_after_ms,
+            Charge::Abuse => bucket.whole_ms(self.rate),
         };
         Err(Refusal {
             retry_after_ms: Some(retry_after_ms),
             ..Refusal::new(ErrorCode::RateLimited, "requests come faster than allowed")
         })
     }
+}
 
-    /// Charges one request that may wait for its token: after so many milliseconds it may go on.
-    /// It is charged once: were each look another charge, as of refused requests, two that wait
-    /// would keep each other waiting for ever.
+impl Limiter {
+    /// Charges one request if it may be made now; otherwise says in how many milliseconds it might,
+    /// and charges nothing: for whoever waits, since a charge for each look would never be repaid.
     ///
     /// # Errors
-    /// Nobody sends that many by mistake: it has no turn yet, and is to ask again after so many
-    /// milliseconds.
-    pub fn book(&self, account: Account, now_ms: u64) -> Result<u64, u64> {
-        match self.charged(account, now_ms) {
-            (Charge::Fine, _) => Ok(0),
-            (Charge::Limited { retry_after_ms }, _) => Ok(retry_after_ms),
-            (Charge::Abuse, whole_ms) => Err(whole_ms),
-        }
-    }
-
-    /// What one more request comes to, and after how many milliseconds the bucket is whole.
-    fn charged(&self, account: Account, now_ms: u64) -> (Charge, u64) {
+    /// The milliseconds.
+    pub fn charge_if_free(&self, account: Account, now_ms: u64) -> Result<(), u64> {
         let mut accounts = self.accounts.lock();
         let account = accounts.make_room(account, self.rate, now_ms);
         let bucket =
             accounts.buckets.entry(account).or_insert_with(|| TokenBucket::new(self.rate, now_ms));
-        (bucket.charge(self.rate, now_ms), bucket.whole_ms(self.rate))
+        if let Some(ms) = bucket.lacks_ms(self.rate, now_ms) {
+            return Err(ms);
+        }
+        bucket.spend(1, self.rate, now_ms);
+        Ok(())
     }
 }
 
@@ -129,12 +128,12 @@ mod tests {
     }
 
     #[test]
-    fn all_who_wait_get_their_turn() {
+    fn whoever_waits_is_not_charged_for_looking() {
         let limiter = limiter();
-        let booked = |now_ms| limiter.book(address(1), now_ms);
-        assert_eq!([0; 4].map(booked), [Ok(0), Ok(0), Ok(2_000), Ok(3_000)]);
-        let Err(later_ms) = booked(0) else { panic!("one too many") };
-        assert_eq!(booked(later_ms), Ok(0), "those before it have gone on");
+        let look = |now_ms| limiter.charge_if_free(address(1), now_ms);
+        assert_eq!((look(0), look(0)), (Ok(()), Ok(())));
+        assert!((0..100).all(|_| look(0) == Err(1_000)));
+        assert_eq!((look(999), look(1_000)), (Err(1), Ok(())));
     }
 
     /// However many there are: memory is bounded, and those who were there keep what is theirs.

@@ -4,6 +4,7 @@
 //! - `beat`: random subscribers of a count, who are told in time and not too often.
 //! - `visibility`: the same of members that not everyone may see.
 //! - `follow`: followers of a channel, and of patterns.
+//! - `told`: what a channel of the core tells as values, and what it keeps of it.
 //! - `rights`: tokens and keys at work.
 //! - `status`, `online`: users apart from any channel: what is told of them, what keeps them online.
 //! - `events`, `events_slow`, `events_storm`: server-sent events; slow readers, proxies and logs; and
@@ -49,6 +50,7 @@
 mod attributes;
 mod away;
 mod backlog;
+mod badge;
 mod beat;
 mod broker;
 mod client;
@@ -86,6 +88,7 @@ mod promised;
 mod promises;
 mod readme;
 mod replica;
+mod ride;
 mod rights;
 mod roles;
 mod rules;
@@ -98,6 +101,7 @@ mod social_plus;
 mod source;
 mod status;
 mod swept;
+mod told;
 mod transcripts;
 mod two_worlds;
 mod visibility;
