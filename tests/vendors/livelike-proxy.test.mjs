@@ -79,6 +79,21 @@ http { ${temporary} ${typed} }`);
   };
 }
 
+/** Whom the document's lines of an app begin as, at another address. @param {string} url @param {string} accessToken @param {string} ca */
+function typed(url, accessToken, ca) {
+  const section = /## LiveLike\n[^]*?```js\n([^`]*)```/.exec(readFileSync(DOCUMENT, 'utf8'))?.[1];
+  assert.ok(section?.includes("accessToken: 'ada'"), 'the document shows it');
+  const lines = section.replace('https://presence.example.com', url).replace("'ada'", `'${accessToken}'`)
+    .replace('await init', 'const profile = await init');
+  return execFileSync(process.execPath, ['--input-type=module', '-e', `${lines}
+process.stdout.write(profile.id);
+process.exit();`], {
+    cwd: path.dirname(fileURLToPath(import.meta.url)),
+    env: { ...process.env, NODE_EXTRA_CA_CERTS: ca },
+    encoding: 'utf8',
+  });
+}
+
 test('behind nginx a restart is got over, and no token is written down', { skip: !hasNginx() && 'nginx is not installed', timeout: 90_000 }, async () => {
   const files = certificate();
   const env = { HERENOW_JWT_SECRET: SECRET };
@@ -97,6 +112,7 @@ test('behind nginx a restart is got over, and no token is written down', { skip:
   await broker.stop();
   const next = await startBroker({ port: broker.port, flags: FLAGS, env });
   await until('ada, who came back', () => joins() === 2, 40_000);
+  assert.equal(typed(nginx.url, token({ sub: 'kim' }), files.cert), 'kim');
   await Promise.all([ear.kill(), ada.kill()]);
   await nginx.stop();
   await next.stop();

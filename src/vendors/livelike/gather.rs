@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::ring::{Kept, Ring};
+use crate::limits::RESULT_BYTES;
 use crate::presence::Viewer;
 
 /// What a poll asks of the rings, and what it has got of them so far.
@@ -62,8 +63,9 @@ impl Gathering {
     #[must_use]
     pub fn finish(self) -> Gathered {
         let Self { until, most, mut events, more, rings, lacking, .. } = self;
-        if !more && events.len() <= most {
-            events.sort_by_key(|(_, kept)| kept.stamp);
+        events.sort_by_key(|(_, kept)| kept.stamp);
+        let fitting = fitting(&events, most);
+        if !more && fitting == events.len() {
             return Gathered { events, repairs: lacking, until };
         }
         // Only some of the events would be told now, and what is lacking has to be told as it was at
@@ -71,9 +73,19 @@ impl Gathering {
         if !lacking.is_empty() {
             return Gathered { events: Vec::new(), repairs: (0..rings).collect(), until };
         }
-        events.sort_by_key(|(_, kept)| kept.stamp);
-        events.truncate(most);
+        events.truncate(fitting);
         let until = events.last().map_or(until, |(_, kept)| kept.stamp);
         Gathered { events, repairs: lacking, until }
     }
+}
+
+/// How many of the first events one answer holds: whoever asks and reads slowly costs memory until it
+/// has read. At least one.
+fn fitting(events: &[(usize, Arc<Kept>)], most: usize) -> usize {
+    let mut bytes = 0;
+    let fitting = events.iter().take(most).take_while(|(_, kept)| {
+        bytes += kept.bytes();
+        bytes <= RESULT_BYTES
+    });
+    fitting.count().max(1).min(events.len())
 }

@@ -100,6 +100,12 @@ pub struct Repair {
 }
 
 impl Kept {
+    /// Bytes that it holds, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// What it is to `viewer`; `None`: nothing.
     #[must_use]
     pub fn action(&self, viewer: Viewer<'_>) -> Option<Action> {
