@@ -286,6 +286,45 @@ test('bad input is named, in the shape of the library', async () => {
   assert.equal(status, 200);
 });
 
+test('who asks too often is told so, each user by itself, and a login waits', async () => {
+  const broker = await startBroker({ flags: ['--vendors', 'social-plus', '--max-requests-per-second', '5', '--max-requests-burst', '2'] });
+  try {
+    const on = broker;
+    const tokens = await Promise.all(['ada', 'bob', 'cy', 'dan'].map((user) => session(user, { on })));
+    const settings = (/** @type {string} */ as) => ask('GET', '/api/v1/presence/settings', { as, on });
+    const answers = await Promise.all(Array.from({ length: 4 }, () => settings(tokens[0])));
+    const limited = answers.filter(({ status }) => status !== 200);
+    assert.ok(limited.length > 0);
+    for (const answer of limited) {
+      assertRefused(answer, 429, 500000);
+      assert.ok(Number(answer.headers.get('retry-after')) >= 1);
+    }
+    assert.equal((await settings(tokens[1])).status, 200);
+  } finally {
+    await broker.stop();
+  }
+});
+
+test('a kick ends the session', async () => {
+  const key = 'a-secret-of-the-back-end';
+  const keys = `[[key]]\nname = "back end"\nsecret = "${key}"\nrights = ["kick"]\n`;
+  const broker = await startBroker({ flags: ['--vendors', 'social-plus'], env: { HERENOW_JWT_SECRET: SECRET, HERENOW_API_KEYS: keys } });
+  try {
+    const ada = await loggedIn(broker.http, { userId: 'ada', authToken: token({ sub: 'ada' }) });
+    ada.rooms.startHeartbeat('live');
+    await until('ada is there', async () => (await ada.rooms.getRoomUserCount('live')).count === 1);
+    const kicked = await fetch(`${broker.http}/v1/users/ada/connections`, { method: 'DELETE', headers: { authorization: `Bearer ${key}` } });
+    assert.equal(kicked.status, 200);
+    const as = token({ sub: 'bob' });
+    assert.equal((await ask('GET', '/api/v1/presence/rooms/live/users/count', { as, on: broker })).body.count, 0);
+    await assert.rejects(ada.rooms.getRoomUserCount('live'), { code: 400100 });
+    await until('the session is over', () => ada.client.sessionState === 'terminated');
+    ada.rooms.stopHeartbeat('live');
+  } finally {
+    await broker.stop();
+  }
+});
+
 test('pages may ask, and read what they are refused', async () => {
   const page = { origin: 'https://app.example' };
   for (const path of ['/api/v5/sessions', '/api/v1/presence/rooms/a/b/heartbeat', '/nowhere']) {
