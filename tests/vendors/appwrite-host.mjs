@@ -6,7 +6,13 @@ import { until } from '../../client/test/broker.js';
 
 Object.assign(globalThis, {
   WebSocket,
-  window: { setInterval, clearInterval, setTimeout, localStorage: { getItem: () => null, setItem() {} } },
+  window: {
+    setTimeout,
+    // Its older subscribe leaves this running, which no page minds and a test would wait for.
+    setInterval: (/** @type {() => void} */ act, /** @type {number} */ ms) => setInterval(act, ms).unref(),
+    clearInterval,
+    localStorage: { getItem: () => null, setItem() {} },
+  },
 });
 // It tells each reconnect.
 console.log = () => {};
