@@ -286,7 +286,13 @@ impl<T: FnMut(String)> Bot<T> {
     async fn subscribe(&mut self, link: &mut Link) -> Result<(), End> {
         self.parts = None;
         let (channel, since) = (self.channel.clone(), self.since);
-        let subscribe = Request::Subscribe { channel, level: Level::Events, since };
+        let subscribe = Request::Subscribe {
+            channel,
+            level: Level::Events,
+            recent: None,
+            recent_attributes: false,
+            since,
+        };
         link.say(Asked::Subscribe, subscribe).await
     }
 

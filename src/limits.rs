@@ -309,6 +309,15 @@ pub const LOG_AGE_MS: u64 = 120_000;
 /// is a burden to read.
 pub const PART_BYTES: usize = 64 * 1024;
 
+/// The newest members that come with a count take so many bytes at most, their attributes included:
+/// whoever is told a count must not be burdened more than by a part of a list.
+pub const RECENT_BYTES: usize = PART_BYTES;
+
+/// Frames with a count that a tick keeps to share, of about [`RECENT_BYTES`] at most, so 512 KiB: one
+/// for each number of newest members that somebody asked for. Beyond it the same frame may be encoded
+/// again.
+pub const MAX_SHARED_KINDS: usize = 8;
+
 /// Parts of snapshots with members whom not everyone may see that a tick keeps to share: of
 /// [`OWN_PART_BYTES`] or so, so 1 MiB. Beyond it the same part is encoded again for who is to see it.
 pub const OWN_PARTS: usize = 64;
@@ -342,6 +351,69 @@ pub const MAX_PATTERN_FOLLOWERS: usize = 1_000;
 /// Channels that a follower of a pattern is attached to or taken from in one go, before others get
 /// their turn.
 pub const FOLLOW_BATCH: usize = 256;
+
+// Long polls, as PubNub's.
+
+/// How long a poll is held that has nothing to be told: less than what proxies bear, nginx 60 s.
+pub const POLL_HOLD: Duration = Duration::from_secs(50);
+
+/// Messages of one answer. Who is owed more asks again.
+pub const POLL_MESSAGES: usize = 100;
+
+/// Names of channels in one request: as many as a WebSocket may have, unless told otherwise.
+pub const POLL_CHANNELS: usize = 128;
+
+/// Channels that polls listen to, in the whole broker: each has a ring, a follower and a task, of
+/// about 4 KiB without events. A poll that would be one more is cut, and comes back.
+pub const POLLED_CHANNELS: usize = 10_000;
+
+/// Events that the ring of a polled channel keeps, however old they are.
+pub const POLLED_EVENTS: usize = 500;
+
+/// Events beyond those are kept so long, in milliseconds.
+pub const POLLED_AGE_MS: u64 = 60_000;
+
+/// Bytes that one such ring holds, about: what a single poll may have to read through.
+pub const POLLED_RING_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes that all of them hold together, about: events, and the members as they were told last.
+/// Where it is reached, a ring that has something to keep is emptied, and polls that lack an event
+/// are told who came and who went instead.
+pub const POLLED_BYTES: usize = 64 * 1024 * 1024;
+
+/// Members that a polled channel remembers as gone.
+pub const POLLED_GONE: usize = 1_000;
+
+/// Names that a poll is told at most of who came, and of who went, where it lacks events.
+pub const POLLED_NAMES: usize = 1_000;
+
+/// A channel that was not polled for so long is listened to no longer, in milliseconds.
+pub const POLLED_IDLE_MS: u64 = 300_000;
+
+/// From one number of members to the next where a channel is too large to tell each, in milliseconds.
+pub const OCCUPANCY_INTERVAL_MS: u64 = 10_000;
+
+/// Polls that are woken in one go, before others get their turn.
+pub const POLL_BATCH: usize = 256;
+
+/// Members in one list, as PubNub's.
+pub const HERE_NOW: usize = 1_000;
+
+/// Bytes of members in one answer of lists, or of channels where a user is, about.
+pub const HERE_NOW_BYTES: usize = 1024 * 1024;
+
+/// How long a write of attributes waits for the join that was sent before it and came later.
+pub const JOIN_WAIT: Duration = Duration::from_millis(1_500);
+
+/// How often it looks.
+pub const JOIN_LOOK: Duration = Duration::from_millis(50);
+
+/// How long a client that was heard stays a member: what it may ask for, and what it gets if it does
+/// not, in seconds.
+pub const POLL_HEARTBEAT_S: RangeInclusive<u64> = 20..=3_600;
+
+/// See [`POLL_HEARTBEAT_S`].
+pub const POLL_HEARTBEAT_DEFAULT_S: u64 = 300;
 
 // The pass over a channel's subscribers.
 
@@ -386,6 +458,10 @@ pub const MAILBOX_BYTES: usize = 64 * 1024;
 
 /// What a slow reader is caught up by in one go, before others get their turn.
 pub const SWEEP_BYTES: usize = 64 * 1024;
+
+/// What a channel spends on snapshots between two ticks, about: whoever is still in the midst of one
+/// goes on behind the next tick. A part is told whole.
+pub const RIDE_SLICE: Duration = Duration::from_millis(25);
 
 /// What is made for one connection alone ends at about so many bytes: a part of a snapshot, or some
 /// frames of the log. A single member or frame may be larger. Parts that several share are as many
@@ -452,6 +528,26 @@ pub const HEADER_BYTES: usize = 16 * 1024;
 
 /// The same where vendors' clients are served: a hundred long names of users stand in one address.
 pub const VENDORS_HEADER_BYTES: usize = 64 * 1024;
+
+// Vendors.
+
+/// Users whose status is asked for at once, as with Saathii.
+pub const SAATHII_USERS: usize = 50;
+
+/// Users whose names and pictures are asked for at once, as with social.plus.
+pub const SOCIAL_PLUS_USERS: usize = 100;
+
+/// Viewers of one list, as with social.plus.
+pub const SOCIAL_PLUS_VIEWERS: usize = 200;
+
+/// How long who was heard stays in a room of social.plus, in milliseconds.
+pub const SOCIAL_PLUS_ROOM_MS: u64 = 60_000;
+
+/// How often clients of social.plus are told to say that they are there, at most, in milliseconds.
+pub const SOCIAL_PLUS_BEAT_MS: u64 = 30_000;
+
+/// How long a session of social.plus lasts where no token says so, in milliseconds: a year.
+pub const SOCIAL_PLUS_SESSION_MS: u64 = 365 * 24 * 3_600_000;
 
 // The port.
 

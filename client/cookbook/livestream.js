@@ -3,9 +3,9 @@ export async function livestream(here, stream, { badge, avatars }) {
   const room = here.channel(stream);
   room.on('change', () => {
     badge.textContent = `${room.count} watching`;
-    avatars.replaceChildren(...room.members.slice(0, 5).map(({ user, info = {} }) => (
+    avatars.replaceChildren(...room.members.map(({ user, info = {} }) => (
       Object.assign(document.createElement('img'), { src: info.avatar ?? '/guest.png', alt: info.name ?? user })
     )));
   });
-  await Promise.all([room.join(), room.subscribe()]);
+  await Promise.all([room.join(), room.subscribe({ level: 'count', recent: 5 })]);
 }

@@ -11,8 +11,10 @@ export function bind(object) {
   Object.defineProperty(object, '__v_skip', { value: true });
   for (let from = Object.getPrototypeOf(object); from !== Object.prototype; from = Object.getPrototypeOf(from)) {
     for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(from))) {
-      const kind = property.value ? 'value' : 'get';
-      if (name !== 'constructor') Object.defineProperty(object, name, { ...property, [kind]: property[kind].bind(object) });
+      // What a class says anew counts, and not what it had from the one below.
+      if (name === 'constructor' || Object.hasOwn(object, name)) continue;
+      for (const kind of /** @type {const} */ (['value', 'get'])) property[kind] &&= property[kind].bind(object);
+      Object.defineProperty(object, name, property);
     }
   }
 }

@@ -7,8 +7,8 @@
  * milliseconds of any clock that only goes forward.
  */
 
-import { sorted } from './json.js';
-import { settleAll } from './promise.js';
+import { same } from './json.js';
+import { settleAll, taken } from './promise.js';
 
 /** @typedef {import('./replica.js').Attributes} Attributes */
 /** @typedef {import('./error.js').HerenowError} HerenowError */
@@ -32,14 +32,14 @@ import { settleAll } from './promise.js';
 
 /** For as long as the member is there. */
 const LASTING = Infinity;
-/** Stands among the keys for all that are not ours, while they are to go. */
-const OTHERS = /** @type {string} */ (/** @type {unknown} */ (Symbol('others')));
 
 export class Carried {
   /** @type {Map<string, Entry>} */
   #keys = new Map();
   /** What the broker has of it. @type {Map<string, Entry>} */
   #had = new Map();
+  /** Whether all keys that are not ours are to go. */
+  #replaces = false;
   /** Whether nothing was ever said of attributes: then those count that another tab has set. */
   #silent = true;
   /** Who waits for something to be said. @type {Set<Settle>} */
@@ -53,7 +53,8 @@ export class Carried {
    */
   set(patch, { until = LASTING, replace = false, settle = () => {} } = {}) {
     if (replace) {
-      this.#keys = new Map([[OTHERS, { value: null, until: LASTING, due: true }]]);
+      this.#keys = new Map();
+      this.#replaces = true;
       this.#silent = false;
     }
     for (const [key, value] of Object.entries(patch)) {
@@ -70,7 +71,9 @@ export class Carried {
    * @returns {Said[]}
    */
   say(now, joins = false) {
-    const isAll = joins || this.#keys.get(OTHERS)?.due;
+    const replaces = this.#replaces;
+    const isAll = joins || replaces;
+    this.#replaces = false;
     /** @type {Map<number, [string, Entry][]>} */
     const frames = new Map(isAll ? [[LASTING, []]] : []);
     for (const [key, entry] of this.#keys) {
@@ -82,35 +85,33 @@ export class Carried {
         frames.set(entry.until, [...frames.get(entry.until) ?? [], [key, entry]]);
       }
     }
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    if (!frames.size) settleAll(waiting, null);
-    return [...frames].map(([until, said], n) => this.#said(said, until - now, waiting, n === frames.size - 1));
+    const waiting = taken(this.#waiting);
+    if (!frames.size) waiting.settle(null);
+    return [...frames].map(([until, said], n) => this.#said(said, until - now, replaces && !n, waiting, n === frames.size - 1));
   }
 
-  /** @param {[string, Entry][]} said @param {number} leftMs @param {Settle[]} waiting @param {boolean} isLast @returns {Said} */
-  #said(said, leftMs, waiting, isLast) {
-    const written = said.filter(([key]) => key !== OTHERS);
-    const merge = written.length === said.length;
+  /** @param {[string, Entry][]} said @param {number} leftMs @param {boolean} replaces @param {ReturnType<typeof taken>} waiting @param {boolean} isLast @returns {Said} */
+  #said(said, leftMs, replaces, waiting, isLast) {
     return {
-      attributes: this.#silent && !said.length ? undefined : Object.fromEntries(written.map(([key, { value }]) => [key, value])),
-      merge,
+      attributes: this.#silent && !said.length ? undefined : Object.fromEntries(said.map(([key, { value }]) => [key, value])),
+      merge: !replaces,
       ttlMs: leftMs < LASTING ? Math.ceil(leftMs) : undefined,
       again: () => {
         for (const [key] of said) Object.assign(this.#keys.get(key) ?? {}, { due: true });
-        for (const settle of waiting) this.#waiting.add(settle);
+        this.#replaces ||= replaces;
+        waiting.again();
       },
       settle: (error) => {
-        if (error) this.#refused(said, merge);
-        else this.#done(said, merge);
-        if (error || isLast) settleAll(waiting, error);
+        if (error) this.#refused(said, replaces);
+        else this.#done(said, replaces);
+        if (error || isLast) waiting.settle(error);
       },
     };
   }
 
-  /** @param {[string, Entry][]} said @param {boolean} merge */
-  #done(said, merge) {
-    if (!merge) this.#had.clear();
+  /** @param {[string, Entry][]} said @param {boolean} replaces */
+  #done(said, replaces) {
+    if (replaces) this.#had.clear();
     for (const [key, entry] of said) {
       const isGone = entry.value === null;
       put(this.#had, key, isGone ? undefined : entry);
@@ -118,10 +119,10 @@ export class Carried {
     }
   }
 
-  /** Takes it back to what the broker has, but for what was written since. @param {[string, Entry][]} said @param {boolean} merge */
-  #refused(said, merge) {
+  /** Takes it back to what the broker has, but for what was written since. @param {[string, Entry][]} said @param {boolean} replaces */
+  #refused(said, replaces) {
     for (const [key, entry] of said) if (this.#keys.get(key) === entry) put(this.#keys, key, this.#had.get(key));
-    if (!merge) this.#keys = new Map([...this.#had, ...this.#keys]);
+    if (replaces) this.#keys = new Map([...this.#had, ...this.#keys]);
   }
 
   /** Nobody says it any more. @param {HerenowError} error */
@@ -135,7 +136,7 @@ export class Carried {
    * @param {Attributes} attributes as the broker has them
    */
   follow(attributes) {
-    for (const [key, entry] of this.#had) entry.theirs = sorted(attributes[key]) !== sorted(entry.value);
+    for (const [key, entry] of this.#had) entry.theirs = !same(attributes[key], entry.value);
   }
 
   /** What takes a patch back. @param {Attributes} patch @returns {Attributes} */

@@ -1,20 +1,16 @@
 /**
- * One channel: what we want of it (to watch it, to be a member), what we know of it (the replica),
- * and telling the page what truly changed.
+ * One channel: what we are in it (the membership), what we know of it (the replica), whether we watch, and
+ * telling the page what truly changed.
  */
 
-import { clock } from './clock.js';
-import { Emitter } from './emitter.js';
-import { HerenowError } from './error.js';
-import { copy, sorted } from './json.js';
 import { Membership } from './membership.js';
-import { settleAll, superseded } from './promise.js';
+import { settleAll, superseded, taken } from './promise.js';
 import * as replica from './replica.js';
-import { soon } from './soon.js';
 
 /** @typedef {import('./replica.js').Attributes} Attributes */
 /** @typedef {import('./replica.js').Change} Change */
 /** @typedef {import('./replica.js').Reason} Reason */
+/** @typedef {import('./error.js').HerenowError} HerenowError */
 /** @typedef {import('./promise.js').Settle} Settle */
 
 /**
@@ -54,6 +50,15 @@ import { soon } from './soon.js';
  */
 
 /**
+ * @typedef {object} SubscribeOptions
+ * @property {'auto' | 'events' | 'count'} [level] `auto` (if absent): members one by one while they are not
+ *   too many, and then their number and the newest
+ * @property {number} [recent] where only their number is told: so many of the newest, at most 200; 200 at
+ *   `auto` and none at `count`, if absent
+ * @property {boolean} [recentAttributes] with their attributes, kept up to date, as far as there is room
+ */
+
+/**
  * @template {object} [A=Attributes]
  * @template {object} [I=Attributes]
  * @typedef {object} Events
@@ -71,17 +76,18 @@ const SHOWN_MS = 1_500;
 /**
  * @template {object} [A=Attributes] what members carry
  * @template {object} [I=Attributes] what their tokens say of them
- * @extends {Emitter<Events<A, I>>}
+ * @extends {Membership<A, Events<A, I>>}
  */
-export class Channel extends Emitter {
+export class Channel extends Membership {
   #client;
   /** @type {replica.Replica} */
   #replica = replica.NOTHING;
-  /** @type {{of: replica.Replica, members: readonly Member<A, I>[]}} */
-  #listed = { of: replica.NOTHING, members: [] };
+  /** Made when somebody looks. @type {readonly Member<A, I>[] | undefined} */
+  #members;
   /** What we asked for; null when we do not watch. @type {'auto' | 'events' | 'count' | null} */
   #level = null;
-  #membership;
+  /** And of the newest members. @type {Omit<SubscribeOptions, 'level'>} */
+  #recent = {};
   /** Who waits for the first state. @type {Set<Settle>} */
   #watching = new Set();
   /** Who waits until we watch no longer. @type {Set<Settle>} */
@@ -90,37 +96,19 @@ export class Channel extends Emitter {
   #showing = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #holding;
-  /** Why we are no member, and why we do not watch, though we asked for it. @type {Record<'join' | 'watch', HerenowError | null>} */
-  #errors = { join: null, watch: null };
-  /** What was written before the join of the same turn. @type {Set<() => void>} */
-  #early = new Set();
-  #changed = soon(() => this.emit('change', this));
-
   /** @param {import('./client.js').Client} client @param {string} name */
   constructor(client, name) {
-    super();
+    super(client, name);
     this.#client = client;
-    this.name = name;
-    this.#membership = new Membership(client, {
-      name,
-      changed: () => {
-        if (this.joined === 'in') this.#errors.join = null;
-        this.#changed();
-      },
-      tell: (waiting, error) => this.#tell('join', waiting, error),
-    });
   }
 
   /**
-   * The members, newest first; another array after each change. At level `count` only the newest,
-   * at most 200, without attributes.
+   * The members, newest first; another array after each change. At level `count` only the newest, as
+   * many as were asked for, with attributes if these were.
    * @returns {readonly Member<A, I>[]}
    */
   get members() {
-    if (this.#listed.of !== this.#replica) {
-      this.#listed = { of: this.#replica, members: replica.newestFirst(this.#replica) };
-    }
-    return this.#listed.members;
+    return this.#members ??= replica.newestFirst(this.#replica);
   }
 
   /** How many members there are that everyone may see. */
@@ -138,16 +126,6 @@ export class Channel extends Emitter {
     return this.#replica.live;
   }
 
-  /** Whether we are a member; `joining` until the broker says so, however many connections that takes. */
-  get joined() {
-    return this.#membership.joined;
-  }
-
-  /** Why we are no member, or do not watch, though we asked for it; null once we do, or do not ask for it any more. */
-  get error() {
-    return this.#errors.join ?? this.#errors.watch;
-  }
-
   /** Our own member, as others see it; undefined if we are none, or do not watch. */
   get self() {
     return this.get(this.#client.me);
@@ -155,18 +133,18 @@ export class Channel extends Emitter {
 
   /** @param {string} user @returns {Member<A, I> | undefined} */
   get(user) {
-    return replica.find(this.#replica, user);
+    return /** @type {any} */ (this.#replica.members.get(user));
   }
 
   /**
    * Watches the channel. Kept once the members, or their number, are known.
-   * @param {{level?: 'auto' | 'events' | 'count'}} [options] `auto`: members one by one while they are
-   *   not too many, and then their number and the newest
+   * @param {SubscribeOptions} [options]
    * @returns {Promise<void>}
    */
-  subscribe({ level = 'auto' } = {}) {
+  subscribe({ level = 'auto', ...recent } = {}) {
     return this.#client.promise((settle) => {
       this.#level = level;
+      this.#recent = recent;
       this.#watching.add(settle);
       this.#sendSubscribe();
     }, true);
@@ -180,70 +158,6 @@ export class Channel extends Emitter {
       this.#ending.add(settle);
       this.#sendSubscribe();
     });
-  }
-
-  /**
-   * Becomes a member, and again on each new connection, with all that was set meanwhile.
-   * @param {A} [attributes] absent: what is set already, here or by another tab
-   * @param {JoinOptions<A>} [options] what is not named stays as it was said before: who hides would not
-   *   want to be seen for having changed a mood
-   * @returns {Promise<void>} kept once we are a member, and where the channel is watched, once it shows
-   */
-  join(attributes, options = {}) {
-    return this.#client.promise((settle) => {
-      const wish = attributes && copy(attributes, 'attributes');
-      this.#membership.join(wish, copy(options, 'options'), this.#shown(() => this.#shows(wish ?? {}), settle));
-      for (const write of this.#early) write();
-    }, true);
-  }
-
-  /** Is a member no longer. @returns {Promise<void>} */
-  leave() {
-    return this.#client.promise((settle) => {
-      this.#membership.leave(this.#shown(() => !this.self, settle));
-    });
-  }
-
-  /**
-   * Sets some attributes of our member and keeps the others; a null takes a key away. Calls that come
-   * faster than may be sent fold.
-   * @param {Patch<A>} patch
-   * @param {{ttl?: number, replace?: boolean}} [options] `ttl`: after so many milliseconds the keys of
-   *   the patch vanish by themselves. `replace`: keep no others.
-   * @returns {Promise<void>} kept once the broker has it, or something newer of the same keys, and where
-   *   the channel is watched, once it shows
-   */
-  setAttributes(patch, { ttl, replace = false } = {}) {
-    return this.#client.promise((settle) => {
-      const wish = copy(patch, 'attributes');
-      if (ttl !== undefined && !(ttl > 0 && ttl < Infinity)) {
-        return settle(new HerenowError('invalid_field', 'ttl must be a number of milliseconds above 0', { field: 'ttl' }));
-      }
-      const until = ttl && clock() + ttl;
-      const shown = this.#shown(() => this.#shows(wish), settle, false);
-      /** @type {(() => void) | void} */
-      let cancel;
-      const write = () => {
-        this.#early.delete(write);
-        cancel = this.#membership.set(wish, { until, replace }, shown);
-      };
-      if (this.joined !== 'out') write();
-      else this.#early.add(write);
-      // A component's first effect runs before that of the component around it, which joins, and
-      // which may itself wait for the end of the turn.
-      queueMicrotask(() => queueMicrotask(() => this.#early.has(write) && write()));
-      return () => cancel?.();
-    }, true);
-  }
-
-  /**
-   * Says that we are away from this page, or back. We are shown as away while that is so of all our
-   * pages and devices.
-   * @param {boolean} [away]
-   * @returns {Promise<void>}
-   */
-  away(away = true) {
-    return this.#client.promise((settle) => this.#membership.away(away, settle), true);
   }
 
   /**
@@ -272,11 +186,6 @@ export class Channel extends Emitter {
 
   // For the client.
 
-  /** There is a new connection: is a member again. @internal */
-  restore() {
-    this.#membership.restore();
-  }
-
   /** And watches again: then a snapshot has us in it already, and our own row does not blink. @internal */
   watchAgain() {
     if (this.#level !== null) this.#sendSubscribe();
@@ -284,16 +193,16 @@ export class Channel extends Emitter {
 
   /** The connection is lost. What is shown stays. @internal */
   interrupted() {
+    super.interrupted();
     this.#take(replica.interrupted(this.#replica));
     settleAll(this.#ending, null);
-    this.#membership.interrupted();
   }
 
   /** There will be no other connection, unless the page asks for one. @internal */
   ended() {
     this.#stopHolding();
     this.#look(true);
-    this.#membership.ended();
+    super.ended();
   }
 
   /** @param {any} frame @internal */
@@ -303,43 +212,28 @@ export class Channel extends Emitter {
     this.#take(step);
     if (step.gap) this.#sendSubscribe();
     if (frame.type === 'count') this.#look(true);
-    if (this.live && /snapshot|count/.test(frame.type)) this.#watches();
+    if (this.live && /snapshot|count/.test(frame.type)) this.tell('watch', this.#watching, null);
   }
 
   /** Our membership ended, or our rights, without our asking. @param {string} reason @internal */
   removed(reason) {
-    this.#membership.restore();
+    this.restore();
     // Which of our rights ended is not told; asked again, the broker names the one that is missing.
     if (reason === 'rights' && this.#level !== null) this.#sendSubscribe();
-  }
-
-  /** @param {boolean} away @internal */
-  turned(away) {
-    this.#membership.turned(away);
-  }
-
-  /** @internal */
-  visibilityChanged() {
-    this.#membership.visibilityChanged();
-  }
-
-  /** Whether our own row has what was written. @param {Attributes} patch */
-  #shows(patch) {
-    const attributes = /** @type {Attributes | undefined} */ (this.self?.attributes);
-    return attributes && Object.entries(patch).every(([key, value]) => sorted(attributes[key]) === sorted(value));
   }
 
   /**
    * The broker answers before it tells observers, of whom we are one: waits until what was done shows, or
    * something newer, so that whoever awaited it and looks does not see the old.
-   * @param {() => unknown} isSo where members are known
+   * @param {(self: Member | undefined) => unknown} isSo where members are known
    * @param {Settle} settle
    * @param {boolean} [counts] whether it shows in their number, too
    * @returns {Settle}
+   * @internal
    */
-  #shown(isSo, settle, counts = true) {
+  shown(isSo, settle, counts = true) {
     return (error) => {
-      const isThere = () => this.#level === null || (this.live && (this.level === 'count' ? !counts : isSo()));
+      const isThere = () => this.#level === null || (this.live && (this.level === 'count' ? !counts : isSo(this.self)));
       if (error || !this.#client.isOpen || isThere()) return settle(error);
       const look = (/** @type {boolean} */ ours) => {
         if (!ours && !isThere()) return;
@@ -360,16 +254,16 @@ export class Channel extends Emitter {
   #sendSubscribe() {
     this.#client.post(this, () => {
       const [level, channel] = [this.#level, this.name];
-      if (level === null) return [{ frame: { type: 'unsubscribe', channel }, settle: (error) => settleAll(this.#ending, error) }];
+      if (level === null) return [{ frame: { type: 'unsubscribe', channel }, ...taken(this.#ending) }];
       settleAll(this.#ending, null);
       return [{
-        frame: { type: 'subscribe', channel, level, since: replica.since(this.#replica) },
+        frame: { ...this.#recent, type: 'subscribe', channel, level, since: replica.since(this.#replica) },
         settle: (error, answer) => {
           if (level !== this.#level) return;
           if (error) return this.#endSubscription(error);
           if (!answer.resumed) return; // a snapshot or a count follows
           this.#take(replica.resumed(this.#replica));
-          this.#watches();
+          this.tell('watch', this.#watching, null);
         },
       }];
     });
@@ -380,43 +274,25 @@ export class Channel extends Emitter {
     this.#level = null;
     this.#stopHolding();
     this.#take(replica.unchanged(replica.NOTHING));
-    this.#tell('watch', this.#watching, error);
-  }
-
-  #watches() {
-    this.#errors.watch = null;
-    settleAll(this.#watching, null);
-  }
-
-  /**
-   * Tells those who wait; if nobody does, whoever listens.
-   * @param {'join' | 'watch'} what
-   * @param {Set<Settle>} waiting
-   * @param {HerenowError} error
-   */
-  #tell(what, waiting, error) {
-    const isOurs = error.code === 'superseded';
-    this.#errors[what] = isOurs ? null : error;
-    this.#changed();
-    if (!waiting.size && !isOurs) this.emit('error', error);
-    settleAll(waiting, error);
+    this.tell('watch', this.#watching, error);
   }
 
   /** @param {replica.Step} step */
   #take({ replica: next, changes }) {
     if (next === this.#replica) return;
     this.#replica = next;
+    this.#members = undefined;
     if (next.missing.size) this.#hold();
     for (const change of changes) {
       const { event, user, after } = change;
       const isOurs = user === this.#client.me;
       // Another tab of ours may have written.
-      if (isOurs && after && event === 'updateAttributes') this.#membership.follow(after.attributes);
+      if (isOurs && after && event === 'updateAttributes') this.follow(after.attributes);
       this.emit(event, this.#event(change));
       if (isOurs) this.#look(true);
     }
     this.#look();
-    this.#changed();
+    this.changed();
   }
 
   /** After a restart everybody comes back one by one. Who does not has gone. */

@@ -1,19 +1,14 @@
 /**
- * One client: who we are, what we want of which channel and user, and the questions that wait for
- * their answers. Whatever is wanted is said again on every new connection.
+ * One client: what we want of which channel and user, and the questions that wait for their answers.
+ * Whatever is wanted is said again on every new connection.
  */
 
-import { address, needsPage, withUser } from './address.js';
 import { Channel } from './channel.js';
-import { Credentials } from './credentials.js';
-import { debug } from './debug.js';
-import { Emitter } from './emitter.js';
 import { HerenowError } from './error.js';
-import * as guest from './guest.js';
 import { copy } from './json.js';
 import { BACK_SOON, Link, MAX_RETRY_MS } from './link.js';
 import { whenShown } from './page.js';
-import { deferred, settleAll } from './promise.js';
+import { deferred, taken } from './promise.js';
 import { Requests } from './requests.js';
 import { Users } from './user.js';
 
@@ -53,38 +48,19 @@ import { Users } from './user.js';
 
 /** @typedef {import('./promise.js').Settle} Settle */
 
-/**
- * A frame that has an answer. `again`: it was not heard, since it came too fast or the connection was
- * lost. In the first case its topic has another turn.
- * @typedef {{frame: object, settle: Settle, again?: () => void}} Saying
- */
+/** @typedef {import('./link.js').Saying} Saying */
 
 /**
  * @template {Shape} [T=Shape]
- * @extends {Emitter<Events>}
  */
-export class Client extends Emitter {
-  /** The last `welcome` of the broker: its limits, its heartbeat, its version. @type {Welcome | null} */
-  welcome = null;
-  /** What went wrong last, until the broker is reached again. @type {HerenowError | null} */
-  error = null;
-  /** Whom this connection may see, as the broker names it. @type {string | undefined} @internal */
-  sight;
-  #url;
+export class Client extends Link {
   #options;
-  #link;
-  #credentials;
   #users = new Users(this);
-  #clockOffsetMs = 0;
-  #lastId = 0;
   /** @type {Map<string, Channel<any, any>>} */
   #channels = new Map();
-  /** Frames of this connection that wait for their answer. @type {Map<number, Saying & {topic: object, make: () => Saying[]}>} */
-  #pending = new Map();
   #requests = new Requests(this);
   /** Promises that nobody has kept or broken yet. @type {Set<Settle>} */
   #open = new Set();
-  #reached = true;
   /** Whether we said that we are away, everywhere. @internal */
   isAway = false;
   /** Who waits until that is known. @type {Set<Settle>} */
@@ -93,35 +69,17 @@ export class Client extends Emitter {
 
   /** @param {string | URL} url @param {Options} [options] */
   constructor(url, options = {}) {
-    super();
-    this.#url = needsPage(url) ? url : address(url);
+    super(url, options);
     this.#options = options;
-    this.#credentials = new Credentials(options.token, this);
-    this.#link = new Link(this, options, this.#credentials);
-    debug(/** @type {Emitter<any>} */ (this), options.debug);
     this.#listen();
     const { lazy = !globalThis.document } = options;
-    if (!lazy && this.#link.WebSocket) this.#wake();
+    if (!lazy && this.WebSocket) this.#wake();
   }
 
   #wake() {
     if (this.state.phase !== 'idle' || this.#options.autoConnect === false) return;
     // Later, so that whoever calls us can listen first.
     queueMicrotask(() => this.retry());
-  }
-
-  /** Who we are, as the broker says; empty before the first welcome. @returns {string} */
-  get me() {
-    return this.welcome?.user ?? '';
-  }
-
-  get state() {
-    return this.#link.state;
-  }
-
-  /** The broker's wall clock, in milliseconds since 1970. */
-  now() {
-    return Date.now() + this.#clockOffsetMs;
   }
 
   /**
@@ -167,8 +125,8 @@ export class Client extends Emitter {
   #sayAway() {
     this.post(this.#turning, () => {
       const { isAway: away } = this;
-      for (const channel of this.#channels.values()) channel.turned(away);
-      return [{ frame: { type: 'away', away }, settle: (error) => settleAll(this.#turning, error) }];
+      this.#channels.forEach((channel) => channel.turned(away));
+      return [{ frame: { type: 'away', away }, ...taken(this.#turning) }];
     });
   }
 
@@ -197,15 +155,6 @@ export class Client extends Emitter {
     ));
   }
 
-  /**
-   * Sends a line as a person types it, shorthand or JSON.
-   * @param {string} text
-   * @returns {boolean} false without a connection
-   */
-  send(text) {
-    return this.#link.send(text);
-  }
-
   /** Dials now, where it waits to be told so or for something to be wanted (`autoConnect`, `lazy`). */
   connect() {
     this.retry();
@@ -213,7 +162,7 @@ export class Client extends Emitter {
 
   /** Dials now instead of later; also after the broker said not to come back. */
   retry() {
-    if (this.state.error?.code !== 'closed') whenShown(() => this.#link.retry(), this.#gone.signal);
+    if (this.state.error?.code !== 'closed') whenShown(() => super.retry(), this.#gone.signal);
   }
 
   /**
@@ -222,43 +171,26 @@ export class Client extends Emitter {
    * @returns {Promise<boolean>} false if it did not: then it is on its way
    */
   check() {
-    this.#link.nudge();
-    return new Promise((resolve) => {
-      this.ask({ type: 'heartbeat' }, (_, answer) => resolve(!!answer));
-    });
+    this.nudge();
+    return this.ask({ type: 'heartbeat' }).then(Boolean, () => false);
   }
 
   /** Says goodbye for good: leaves all channels. Whatever is still promised rejects with `closed`. */
   close() {
     this.#gone.abort();
-    this.#link.close(new HerenowError('closed', 'this client was closed'));
+    this.end(new HerenowError('closed', 'this client was closed'));
   }
 
   // For the rest of the library.
 
-  /**
-   * @template {keyof Events} Name
-   * @param {Name} name
-   * @param {Events[Name]} argument
-   * @internal
-   */
-  emit(name, argument) {
-    if (name === 'error') this.error = /** @type {HerenowError} */ (argument);
-    super.emit(name, argument);
-  }
-
-  /** For how long others shall not notice a lost connection. @internal */
+  /** For how long others shall not notice a lost connection, as far as the broker allows. @internal */
   get graceMs() {
-    return this.#options.graceMs ?? 10_000;
+    return Math.min(this.#options.graceMs ?? 10_000, this.welcome?.limits.graceMs ?? Infinity);
   }
 
   /** How long it may take after a restart until all are back. @internal */
   get returnMs() {
     return Math.max(this.graceMs, this.#options.maxRetryMs ?? MAX_RETRY_MS);
-  }
-
-  get isOpen() {
-    return this.#link.isOpen;
   }
 
   /**
@@ -290,8 +222,8 @@ export class Client extends Emitter {
     }, this.#gone.signal);
     this.#open.add(settle);
     try {
-      if (this.state.phase === 'closed') settle(this.state.error);
-      else cancel = make(settle);
+      if (this.state.phase === 'closed') throw this.state.error;
+      cancel = make(settle);
     } catch (error) {
       settle(/** @type {HerenowError} */ (error));
     }
@@ -308,82 +240,28 @@ export class Client extends Emitter {
    */
   post(topic, make, waitMs) {
     this.#wake();
-    this.#link.post(topic, () => make().map((saying) => {
-      const id = ++this.#lastId;
-      this.#pending.set(id, { ...saying, topic, make });
-      return JSON.stringify({ id, ...saying.frame });
-    }), waitMs);
+    super.post(topic, make, waitMs);
   }
 
-  /**
-   * Says a frame on this connection, and hears its answer.
-   * @param {object} frame
-   * @param {Settle} settle without either where the connection ends before
-   * @internal
-   */
-  ask(frame, settle) {
-    if (!this.isOpen) return settle(null);
-    this.post(frame, () => [{ frame, settle, again: () => this.isOpen || settle(null) }]);
-  }
-
-  /** What the next connection needs. @returns {Promise<{url: string, protocols: string[]}>} @internal */
-  async dial() {
-    const url = this.#url = address(this.#url);
-    // A guest's name is made up by the broker, and stays the same on the next connection.
-    const { token, user = this.me || guest.recall(url) } = this.#options;
-    if (token !== undefined) return { url, protocols: ['herenow.v1', `bearer.${await this.#credentials.take()}`] };
-    return { url: user ? withUser(url, user) : url, protocols: ['herenow.v1'] };
-  }
-
-  /** @param {State} state @internal */
-  onState(state) {
-    const { phase, error } = state;
-    if (phase === 'open') this.error = null;
-    if (phase === 'closed') this.#rejectAll(error);
-    if (error && error.code !== 'closed') {
-      const isNews = this.#reached || phase === 'closed' || error.code !== this.error?.code;
-      this.error = error;
-      // Told once until the broker is reached, however often we dial.
-      if (isNews) this.emit('error', error);
-      this.#reached = false;
-    }
-    this.emit('state', state);
-  }
-
-  /** @param {any} welcome @internal */
-  onOpen(welcome) {
-    const { token, user } = this.#options;
-    this.#reached = true;
-    this.welcome = welcome;
-    this.sight = welcome.sight;
-    this.#clockOffsetMs = welcome.now - Date.now();
-    if (token === undefined && !user) guest.keep(`${this.#url}`, this.me);
-    this.#credentials.accepted();
+  /** @internal */
+  opened() {
     // Before all else: from its first frame on this connection says whether we are away.
     if (this.isAway || this.#turning.size) this.#sayAway();
-    for (const channel of this.#channels.values()) channel.restore();
-    for (const channel of this.#channels.values()) channel.watchAgain();
+    this.#channels.forEach((channel) => channel.restore());
+    this.#channels.forEach((channel) => channel.watchAgain());
     this.#users.restore();
     this.#requests.say();
   }
 
   /** @internal */
-  onLost() {
-    this.#credentials.lost();
-    const asked = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const { again } of asked) again?.();
+  lost() {
     this.#users.interrupted();
-    for (const channel of this.#channels.values()) channel.interrupted();
+    this.#channels.forEach((channel) => channel.interrupted());
   }
 
   /** @param {any} frame @internal */
-  onFrame(frame) {
+  told(frame) {
     switch (frame.type) {
-      case 'ok':
-      case 'result':
-      case 'error':
-        return this.#answered(frame);
       case 'status':
         return this.#users.told(frame);
       case 'removed':
@@ -395,31 +273,10 @@ export class Client extends Emitter {
     }
   }
 
-  /** @param {'in' | 'out'} direction @param {string} text @internal */
-  onText(direction, text) {
-    this.emit('frame', { direction, text });
-  }
-
-  /** @param {any} frame */
-  #answered(frame) {
-    const { id, code, message, retryAfterMs = 1_000 } = frame;
-    const error = code ? new HerenowError(code, message, frame) : null;
-    const pending = this.#pending.get(id);
-    this.#pending.delete(id);
-    if (pending && code === 'rate_limited') {
-      pending.again?.();
-      this.post(pending.topic, pending.make, retryAfterMs);
-    } else if (pending) {
-      pending.settle(error, frame);
-    } else if (error && code === 'token_expired') {
-      if (!this.#credentials.warned()) this.emit('error', error);
-    }
-  }
-
-  /** @param {HerenowError} error */
-  #rejectAll(error) {
+  /** @param {HerenowError} error @internal */
+  ended(error) {
     this.#requests.clear();
-    for (const channel of this.#channels.values()) channel.ended();
+    this.#channels.forEach((channel) => channel.ended());
     for (const settle of [...this.#open]) settle(error);
   }
 
@@ -428,17 +285,17 @@ export class Client extends Emitter {
     const { addEventListener, document } = globalThis;
     if (!addEventListener) return;
     const options = { signal: this.#gone.signal };
-    const nudge = () => this.#link.nudge();
+    const nudge = () => this.nudge();
     addEventListener('online', nudge, options);
     addEventListener('offline', nudge, options);
     if (!document) return;
     addEventListener('pagehide', () => {
-      this.#link.suspend(this.#options.onPageHide === 'grace' ? BACK_SOON : 1000);
+      this.suspend(this.#options.onPageHide === 'grace' ? BACK_SOON : 1000);
     }, options);
     addEventListener('pageshow', (event) => event.persisted && this.retry(), options);
     document.addEventListener('visibilitychange', () => {
       if (!document.hidden) nudge();
-      for (const channel of this.#channels.values()) channel.visibilityChanged();
+      this.#channels.forEach((channel) => channel.visibilityChanged());
     }, options);
   }
 }

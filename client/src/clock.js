@@ -7,15 +7,13 @@
 /** By so much more the wall clock must have gone on, or it was no sleep. */
 const SLEPT_MS = 1_000;
 
-let at = 0;
-let wall = Date.now();
-let awake = performance.now();
+let sleptMs = 0;
+let ahead = Date.now() - performance.now();
 
 /** Milliseconds since some moment. */
 export function clock() {
-  const [wallNow, awakeNow] = [Date.now(), performance.now()];
-  const [byWall, byAwake] = [wallNow - wall, awakeNow - awake];
-  at += byWall > byAwake + SLEPT_MS ? byWall : byAwake;
-  [wall, awake] = [wallNow, awakeNow];
-  return at;
+  const before = ahead;
+  ahead = Date.now() - performance.now();
+  if (ahead > before + SLEPT_MS) sleptMs += ahead - before;
+  return performance.now() + sleptMs;
 }

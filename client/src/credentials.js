@@ -28,7 +28,7 @@ const TOKEN_EXPIRED = 4102;
  * @typedef {object} Holder whose credentials they are
  * @property {() => number} now by the broker's clock
  * @property {string} [sight] whom the token lets us see
- * @property {(frame: object, settle: (error: HerenowError | null, answer?: any) => void) => void} ask
+ * @property {(frame: object) => Promise<any>} ask
  * @property {(name: 'error', error: HerenowError) => void} emit
  */
 
@@ -44,7 +44,7 @@ export class Credentials {
   #notBefore = 0;
   #floorMs = FLOOR_MS;
   #refusals = 0;
-  /** Counts connections: what was fetched for an earlier one is not for this one. */
+  /** Counts connections: a renewal that began on an earlier one is not for this one. */
   #connection = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #renewal;
@@ -74,11 +74,8 @@ export class Credentials {
 
   /** For a new connection. @returns {Promise<string>} */
   async take() {
-    const connection = ++this.#connection;
-    if (this.#isGood) return this.#token;
-    const token = await this.#fetch();
-    if (connection === this.#connection) this.#use(token);
-    return token;
+    if (!this.#isGood) this.#use(await this.#fetch());
+    return this.#token;
   }
 
   /** The broker has accepted the token. */
@@ -89,12 +86,11 @@ export class Credentials {
     this.#scheduleRenewal();
   }
 
-  /** The broker says that the token expires soon. */
+  /** The broker says that the token expires soon. @returns {boolean} whether another will come in time */
   warned() {
-    if (!this.#isRenewable) return false;
     this.#expiresAt ||= this.#holder.now() + WARNING_MS;
     this.#scheduleRenewal();
-    return true;
+    return this.#isRenewable;
   }
 
   /** The connection is lost. */
@@ -145,24 +141,19 @@ export class Credentials {
   async #renew() {
     const connection = this.#connection;
     const isOurs = () => connection === this.#connection;
-    let token = '';
-    /** @param {HerenowError | null} error @param {{sight?: string}} [answer] */
-    const ends = (error, answer) => {
-      if (!isOurs()) return;
-      if (error) this.#holder.emit('error', error);
-      if (!answer) return this.#scheduleRenewal();
-      this.#holder.sight = answer.sight;
-      this.#use(token);
-      this.accepted();
-    };
     try {
-      token = await this.#fetch();
+      const token = await this.#fetch();
       // The page may have no newer one yet.
-      if (!isOurs() || token === this.#token) ends(null);
-      else this.#holder.ask({ type: 'auth', token }, (error, answer) => ends(error, error ? undefined : answer));
+      const answer = isOurs() && token !== this.#token && await this.#holder.ask({ type: 'auth', token });
+      if (answer && isOurs()) {
+        this.#holder.sight = answer.sight;
+        this.#use(token);
+        return this.accepted();
+      }
     } catch (error) {
-      ends(/** @type {HerenowError} */ (error));
+      if (isOurs()) this.#holder.emit('error', /** @type {HerenowError} */ (error));
     }
+    if (isOurs()) this.#scheduleRenewal();
   }
 }
 

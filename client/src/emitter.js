@@ -8,8 +8,8 @@ import { bind } from './bound.js';
  * @template {Record<string, any>} Events the argument of each event by its name
  */
 export class Emitter {
-  /** Lists are never changed, so who is told meanwhile is told. @type {Map<keyof Events, {listener: (argument: any) => void}[]>} */
-  #listeners = new Map();
+  /** Never changed but replaced, so who is told meanwhile is told. @type {{name: keyof Events, listener: (argument: any) => void}[]} */
+  #listeners = [];
 
   constructor() {
     bind(this);
@@ -22,9 +22,9 @@ export class Emitter {
    * @returns {() => void} ends it
    */
   on(name, listener) {
-    const mine = { listener };
-    this.#listeners.set(name, [...this.#of(name), mine]);
-    return () => this.#without(name, mine);
+    const mine = { name, listener };
+    this.#listeners = [...this.#listeners, mine];
+    return () => this.#end(mine);
   }
 
   /**
@@ -34,7 +34,7 @@ export class Emitter {
    * @param {(argument: Events[Name]) => void} listener
    */
   off(name, listener) {
-    this.#without(name, this.#of(name).filter((each) => each.listener === listener).pop());
+    this.#end(this.#listeners.filter((each) => each.name === name && each.listener === listener).pop());
   }
 
   /**
@@ -45,17 +45,12 @@ export class Emitter {
    * @internal
    */
   emit(name, argument) {
-    for (const { listener } of this.#of(name)) call(listener, argument);
+    for (const each of this.#listeners) if (each.name === name) call(each.listener, argument);
   }
 
-  /** @param {keyof Events} name */
-  #of(name) {
-    return this.#listeners.get(name) ?? [];
-  }
-
-  /** @param {keyof Events} name @param {object} [gone] */
-  #without(name, gone) {
-    this.#listeners.set(name, this.#of(name).filter((each) => each !== gone));
+  /** @param {object} [gone] */
+  #end(gone) {
+    this.#listeners = this.#listeners.filter((each) => each !== gone);
   }
 }
 

@@ -22,13 +22,13 @@
  *
  * @typedef {{user: string, roles: Set<string>}} Viewer
  * @typedef {{event: 'leave' | 'timeout' | 'updateAttributes', reason?: string, lastSeen?: number}} Why
- * @typedef {{asked: string, level: string | null, recent?: any, viewer: Viewer}} Subscription
+ * @typedef {{asked: string, level: string | null, recent?: number, recentAttributes?: boolean, viewer: Viewer}} Subscription
  * @typedef {(frame: object) => void} Tell
  */
 
 /** So many frames are kept for those who come back. */
 const LOG = 256;
-/** The newest members that `auto` tells of beside a count. */
+/** So many of the newest members come with a count at `auto`, if nobody says how many. */
 const RECENT = 200;
 const GONE = /** @type {Why} */ ({ event: 'leave', reason: 'left' });
 
@@ -152,13 +152,13 @@ export class FakeChannel {
   /**
    * @param {Tell} tell
    * @param {Viewer} viewer
-   * @param {{level?: string, since?: {epoch: string, seq: number}, recent?: any}} wish
+   * @param {{level?: string, since?: {epoch: string, seq: number}, recent?: number, recentAttributes?: boolean}} wish
    * @returns {{answer: object, begin: () => void}} what to answer, and what begins behind it
    */
-  subscribe(tell, viewer, { level: asked = 'auto', since, recent }) {
+  subscribe(tell, viewer, { level: asked = 'auto', since, recent, recentAttributes }) {
     const before = this.#subscriptions.get(tell);
     /** @type {Subscription} */
-    const subscription = { asked, level: null, recent, viewer };
+    const subscription = { asked, level: null, recent, recentAttributes, viewer };
     const level = this.#levelOf(subscription);
     this.#subscriptions.set(tell, subscription);
     const missed = level === 'events' && since?.epoch === this.epoch ? this.#since(since.seq) : undefined;
@@ -201,6 +201,11 @@ export class FakeChannel {
     );
     if (open.length) this.#log = [...this.#log, frame(open)].slice(-LOG);
     const moved = open.some(({ event }) => event !== 'updateAttributes');
+    // What one of the newest shows is new to whoever is shown it.
+    const newest = this.#newest(RECENT);
+    const shown = touched.some(([user, { before }]) => newest.some((now) => (
+      now.user === user && before && !(same(before.attributes, now.attributes) && same(before.info, now.info))
+    )));
     for (const [tell, subscription] of [...this.#subscriptions]) {
       const { level, viewer } = subscription;
       const now = this.#levelOf(subscription);
@@ -210,7 +215,7 @@ export class FakeChannel {
         tell({ type: 'level', channel: this.name, level: now, reason: 'size' });
         this.#state(tell, subscription, 'level');
       } else if (level === 'count') {
-        if (moved) this.#state(tell, subscription, '');
+        if (moved || (subscription.recentAttributes && shown)) this.#state(tell, subscription, '');
       } else {
         const events = this.#events(touched, viewer);
         if (events.length || open.length) tell(frame(events));
@@ -282,16 +287,20 @@ export class FakeChannel {
     return this.count > limit ? 'count' : 'events';
   }
 
+  /** Those visible to all, newest first. @param {number} most */
+  #newest(most) {
+    return [...this.members.values()].filter(({ visibleTo }) => !visibleTo).reverse().slice(0, most);
+  }
+
   /** @param {Tell} tell @param {Subscription} subscription @param {string} reason of a snapshot */
-  #state(tell, { level, asked, recent, viewer }, reason) {
+  #state(tell, { level, asked, recent, recentAttributes, viewer }, reason) {
     const { name: channel, seq, count, epoch } = this;
     if (level === 'events') {
       return tell({ type: 'snapshot', channel, epoch, seq, count, members: this.list(viewer), reason });
     }
-    const most = asked === 'auto' ? RECENT : Number(recent?.limit ?? recent ?? 0);
-    const newest = [...this.members.values()].filter(({ visibleTo }) => !visibleTo).reverse().slice(0, most);
-    const named = newest.map(({ user, info }) => ({ user, info }));
-    tell(most ? { type: 'count', channel, seq, count, recent: named } : { type: 'count', channel, seq, count });
+    const most = recent ?? (asked === 'auto' ? RECENT : 0);
+    const named = this.#newest(most).map(({ user, info, attributes }) => ({ user, info, attributes: recentAttributes ? attributes : undefined }));
+    tell({ type: 'count', channel, seq, count, recent: most ? named : undefined });
   }
 }
 

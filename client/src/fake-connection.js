@@ -25,6 +25,8 @@ export const LIMITS = {
   members: 100_000, framesPerSecond: 50, framesBurst: 300, graceMs: 60_000, ttlMs: 3_600_000, list: 1_000, roster: 1_000,
 };
 
+/** So many of the newest members come with a count at most. */
+const MAX_RECENT = 200;
 /** Frames that need a channel. */
 const IN_CHANNELS = [
   'join', 'leave', 'setAttributes', 'subscribe', 'unsubscribe', 'getMembers', 'getCount', 'getAttributes',
@@ -82,7 +84,7 @@ export class FakeConnection {
 
   /** @param {any} frame @returns {Refusal | undefined} */
   #fault(frame) {
-    const { type, channel, attributes } = frame;
+    const { type, channel, attributes, recent = 0 } = frame;
     if (!(`on_${type}` in this)) return { code: 'unknown_type', message: `${type} is no frame`, field: 'type' };
     const { nameBytes, attributeBytes } = this.#world.limits;
     const bytes = (/** @type {string} */ text) => new TextEncoder().encode(text).length;
@@ -91,6 +93,9 @@ export class FakeConnection {
       if (typeof channel !== 'string' || !channel || bytes(channel) > nameBytes) {
         return { code: 'invalid_field', message: `channel is a text of 1 to ${nameBytes} bytes`, field: 'channel' };
       }
+    }
+    if (type === 'subscribe' && !(recent >= 0 && recent <= MAX_RECENT)) {
+      return { code: 'invalid_field', message: `recent must be a whole number from 0 to ${MAX_RECENT}`, field: 'recent' };
     }
     if (type === 'setAttributes' && !attributes) return { code: 'missing_field', message: 'attributes are required', field: 'attributes' };
     if (attributes && bytes(JSON.stringify(attributes)) > attributeBytes) {

@@ -14,6 +14,8 @@
  * @template {object} [A=any]
  * @typedef {object} Wish
  * @property {'auto' | 'events' | 'count' | null} [level] how much to watch; null: not at all; `auto` if absent
+ * @property {number} [recent] as in `subscribe`; of what several want, the most
+ * @property {boolean} [recentAttributes] as in `subscribe`, for all if one wants it
  * @property {boolean | A} [join] whether to be a member, or with which attributes. When they
  *   change they replace what the member carries.
  */
@@ -26,9 +28,11 @@
  * @property {Set<ChannelOptions>} wishes in the order in which they came
  * @property {Said} said
  *
- * @typedef {{join?: string | null, level?: string | null}} Said null: it ended without us
+ * @typedef {{join?: string | null, watch?: string | null}} Said null: it ended without us
  */
 
+/** So many of the newest members come with a number at `auto`, if nobody says how many. */
+const MAX_RECENT = 200;
 /** From little to much: of what several components want, the most counts. */
 const LEVELS = /** @type {const} */ (['count', 'auto', 'events']);
 /** What no component has to be told: it goes on being wanted, or is wanted no longer. */
@@ -74,13 +78,13 @@ export function hold(here, room, wish) {
 }
 
 /**
- * Watches users, and hears whenever a status changes.
+ * Watches users, and hears whenever a status changes, or is not kept up to date any more.
  * @param {import('./user.js').User<any>[]} users
  * @param {() => void} notify
  * @returns {() => void} ends it
  */
 export function watchAll(users, notify) {
-  const stops = users.map((user) => user.watch(() => notify()));
+  const stops = users.map((user) => user.watch(() => notify(), { live: true }));
   // Later, so that whoever watches the same users in this turn takes over.
   return () => queueMicrotask(() => stops.forEach((stop) => stop()));
 }
@@ -93,7 +97,7 @@ function begin(here, room) {
   // Refused, or our rights ended: it is tried again by whoever mounts next, and on another connection.
   room.on('error', () => {
     if (room.joined === 'out') held.said.join = null;
-    if (room.level === null) held.said.level = null;
+    if (room.level === null) held.said.watch = null;
   });
   here.on('state', ({ phase }) => phase === 'open' && queueMicrotask(() => say(room, held)));
   return held;
@@ -104,13 +108,19 @@ function say(room, { wishes, said }) {
   const all = [...wishes];
   const wanted = (/** @type {Wish} */ { level = 'auto' }) => level;
   const level = LEVELS.findLast((each) => all.some((wish) => wanted(wish) === each));
-  const { join = false, level: _, ...options } = all.findLast((wish) => wish.join) ?? {};
+  const { join = false, level: _, recent: __, recentAttributes: ___, ...options } = all.findLast((wish) => wish.join) ?? {};
+  const newest = all.map((wish) => wish.recent ?? (wanted(wish) === 'auto' ? MAX_RECENT : 0));
+  const watch = level && {
+    level,
+    recent: all.some(({ recent }) => recent !== undefined) ? Math.max(...newest) : undefined,
+    recentAttributes: all.some(({ recentAttributes }) => recentAttributes) || undefined,
+  };
 
   // Join first: then the first snapshot has us in it already.
   once(room, said, 'join', join && JSON.stringify([join, options]), () => (
     join ? room.join(join === true ? undefined : join, options) : room.leave()
   ));
-  once(room, said, 'level', level, () => (level ? room.subscribe({ level }) : room.unsubscribe()));
+  once(room, said, 'watch', watch && JSON.stringify(watch), () => (watch ? room.subscribe(watch) : room.unsubscribe()));
 }
 
 /**

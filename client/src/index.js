@@ -21,6 +21,7 @@ export { HerenowError } from './error.js';
 /** @typedef {import('./client.js').Options} Options */
 /** @typedef {import('./client.js').Events} ClientEvents */
 /** @typedef {import('./error.js').ErrorCode} ErrorCode */
+/** @typedef {import('./link.js').Link} Link */
 /** @typedef {import('./link.js').State} State */
 /** @typedef {import('./replica.js').Attributes} Attributes */
 /** @typedef {import('./replica.js').Reason} Reason */
@@ -34,6 +35,7 @@ export { HerenowError } from './error.js';
 
 /** @template {object} [A=Attributes] @typedef {import('./shapes.js').Patch<A>} Patch */
 /** @template {object} [A=Attributes] @typedef {import('./channel.js').JoinOptions<A>} JoinOptions */
+/** @typedef {import('./channel.js').SubscribeOptions} SubscribeOptions */
 /** @template {object} [I=Attributes] @typedef {import('./user.js').Status<I>} Status */
 /** @template {object} [I=Attributes] @typedef {import('./user.js').User<I>} User */
 /** @template {object} [I=Attributes] @typedef {import('./user.js').Watcher<I>} Watcher */
@@ -44,6 +46,7 @@ export { HerenowError } from './error.js';
 /** @template {object} [A=Attributes] @template {object} [I=Attributes] @typedef {import('./replica.js').Member<A, I>} Member */
 
 /** @template {Record<string, any>} E @typedef {import('./emitter.js').Emitter<E>} Emitter */
+/** @template {object} A @template {Record<string, any>} E @typedef {import('./membership.js').Membership<A, E>} Membership */
 
 /**
  * A client that connects at once, stays connected, and comes back.

@@ -2,8 +2,14 @@
 
 import { HerenowError } from './error.js';
 
+/** @param {unknown} value */
+function isObject(value) {
+  return value && typeof value === 'object' && !Array.isArray(value);
+}
+
 /**
- * A copy, as the broker will read it, so that what the page does to its object later changes nothing.
+ * A copy, as the broker will read it, so that what the page does to its object later changes nothing. Its
+ * keys are in order, as the broker tells them.
  * @template T
  * @param {T} value an object
  * @param {'attributes' | 'options' | 'frame'} field that it is
@@ -14,20 +20,16 @@ import { HerenowError } from './error.js';
 export function copy(value, field) {
   let cause;
   try {
-    const same = JSON.parse(JSON.stringify(value));
-    if (Object(same) === same && !Array.isArray(same)) return same;
+    const text = JSON.stringify(value, (_, inner) => (isObject(inner) ? Object.fromEntries(Object.entries(inner).sort()) : inner));
+    const same = JSON.parse(text);
+    if (isObject(same)) return same;
   } catch (error) {
     cause = error;
   }
   throw new HerenowError(`invalid_${field}`, `${field} must be an object that JSON can say`, { field, cause });
 }
 
-/**
- * A text that is the same for values that are: the broker tells objects with their keys in order.
- * @param {unknown} value
- */
-export function sorted(value) {
-  return JSON.stringify(value ?? null, (_, inner) => (
-    Object(inner) === inner && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort()) : inner
-  ));
+/** Whether two copies say the same; what is absent is null. @param {unknown} a @param {unknown} b */
+export function same(a, b) {
+  return JSON.stringify([a]) === JSON.stringify([b]);
 }

@@ -1,12 +1,17 @@
 /**
- * One WebSocket that comes back: dialling, back-off, heartbeats, pacing, and noticing when the other
- * side is gone. It knows nothing of channels and members.
+ * One WebSocket that comes back: dialling, saying who we are, back-off, heartbeats, pacing, noticing when
+ * the other side is gone, and which answer belongs to what. It knows nothing of channels and members.
  */
 
+import { address, needsPage, withUser } from './address.js';
+import { Credentials } from './credentials.js';
+import { Emitter } from './emitter.js';
 import { HerenowError } from './error.js';
-import { Outbox } from './outbox.js';
+import { outbox } from './outbox.js';
 import { isHidden } from './page.js';
+import { deferred } from './promise.js';
 import { whyRefused } from './refusal.js';
+import { stored } from './stored.js';
 
 /** A connection that lasted this long was a good one: the next failure is a first failure. */
 const STEADY_MS = 10_000;
@@ -27,6 +32,8 @@ const GOODBYE_MS = 500;
 export const MAX_RETRY_MS = 30_000;
 /** The same while somebody looks. */
 const LOOKED_AT_RETRY_MS = 10_000;
+/** What goes before the address of a broker where the name is kept that it made up for us: a reload is no newcomer. */
+const GUEST = 'herenow.guest ';
 /** The code with which we close what we come back to: a loss, so that the grace of our joins begins. */
 export const BACK_SOON = 4200;
 
@@ -42,35 +49,47 @@ export const BACK_SOON = 4200;
  *   | {phase: 'closed', error: HerenowError}} State
  */
 
+/** @typedef {import('./promise.js').Settle} Settle */
+/** @typedef {import('./client.js').Options} Options */
+/** @typedef {import('./client.js').Events} Events */
+/** @typedef {import('./shapes.js').Welcome} Welcome */
+
 /**
- * @typedef {object} Host whose link it is
- * @property {() => Promise<{url: string, protocols: string[]}>} dial what the next connection needs
- * @property {(state: State) => void} onState
- * @property {(welcome: any) => void} onOpen before `onState`, so that who hears of it knows who we are
- * @property {() => void} onLost
- * @property {(frame: any) => void} onFrame everything but `welcome` and what concerns the link alone
- * @property {(direction: 'in' | 'out', text: string) => void} onText every message as it is
- *
- * @typedef {object} LinkOptions
- * @property {any} [WebSocket] the constructor; the global one if absent
- * @property {number} [firstRetryMs] the first wait is no longer; 1,000 if absent
- * @property {number} [maxRetryMs] no wait is longer; if absent 30,000, or 10,000 while somebody looks
- * @property {() => number} [random] between 0 and 1
+ * A frame that has an answer. `again`: it was not heard, since it came too fast or the connection was
+ * lost. In the first case its topic has another turn.
+ * @typedef {{frame: object, settle: Settle, again?: () => void}} Saying
  */
+
+/** What a client makes of its link: it is told when that opens, is lost, or ends, and what was heard. @typedef {import('./client.js').Client<any>} Host */
 
 /**
  * How long to wait before dialling again: full jitter, so that thousands who lost the same broker do
  * not come back in step (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015).
  * @param {number} failures attempts in a row that failed before this one
- * @param {LinkOptions} options
+ * @param {Pick<Options, 'firstRetryMs' | 'maxRetryMs' | 'random'>} options
  */
-export function retryDelay(failures, { firstRetryMs = 1_000, maxRetryMs = MAX_RETRY_MS, random = Math.random }) {
+export function retryDelay(failures, {
+  firstRetryMs = 1_000, maxRetryMs = isHidden() ? MAX_RETRY_MS : LOOKED_AT_RETRY_MS, random = Math.random,
+}) {
   return random() * Math.min(maxRetryMs, firstRetryMs * 2 ** failures);
 }
 
-export class Link {
+/** @extends {Emitter<Events>} */
+export class Link extends Emitter {
+  /** The last `welcome` of the broker: its limits, its heartbeat, its version. @type {Welcome | null} */
+  welcome = null;
+  /** What went wrong last, until the broker is reached again. @type {HerenowError | null} */
+  error = null;
+  /** Whom this connection may see, as the broker names it. @type {string | undefined} @internal */
+  sight;
   /** @type {State} */
-  state = { phase: 'idle' };
+  #state = { phase: 'idle' };
+  #url;
+  #options;
+  #credentials;
+  /** Whether all is told on the console, for whoever wonders why. */
+  #debugs;
+  #clockOffsetMs = 0;
   /** @type {any} */
   #socket = null;
   #failures = 0;
@@ -83,95 +102,149 @@ export class Link {
   #foreign;
   /** @type {Record<string, ReturnType<typeof setTimeout> | undefined>} */
   #timers = {};
-  /** What this connection has to say. @type {Outbox | null} */
+  /** What this connection has to say. @type {import('./outbox.js').Outbox | null} */
   #outbox = null;
-  /** A heartbeat is sent at least this often. */
-  #intervalMs = 0;
+  /** Frames of this connection that wait for their answer. @type {Map<number, Saying & {topic: object, make: () => Saying[]}>} */
+  #pending = new Map();
+  #lastId = 0;
+  /** When a heartbeat was sent last. */
+  #beatAt = 0;
   /** When the broker said something last. */
   #heardAt = 0;
-  /** Whether there is a connection, or will be if all goes well. */
-  #busy = false;
-  /** Which attempt this is: what an earlier one still has to say is void. */
-  #attempt = 0;
+  /** The one that may become a connection, or has: what an earlier one still has to say is void. @type {object | null} */
+  #attempt = null;
 
-  #host;
-  #options;
-  #credentials;
-
-  /** @param {Host} host @param {LinkOptions} options @param {import('./credentials.js').Credentials} credentials */
-  constructor(host, options, credentials) {
-    this.#host = host;
+  /** @param {string | URL} url @param {Options} options */
+  constructor(url, options) {
+    super();
+    this.#url = needsPage(url) ? url : address(url);
     this.#options = options;
-    this.#credentials = credentials;
+    this.#credentials = new Credentials(options.token, this);
+    this.#debugs = options.debug ?? stored('localStorage', 'herenow') === 'debug';
   }
 
-  /** @throws {HerenowError} `no_websocket` */
+  get state() {
+    return this.#state;
+  }
+
+  /** Who we are, as the broker says; empty before the first welcome. @returns {string} */
+  get me() {
+    return this.welcome?.user ?? '';
+  }
+
+  /** The broker's wall clock, in milliseconds since 1970. */
+  now() {
+    return Date.now() + this.#clockOffsetMs;
+  }
+
+  /**
+   * Sends a line as a person types it, shorthand or JSON.
+   * @param {string} text
+   * @returns {boolean} false without a connection
+   */
+  send(text) {
+    this.#outbox?.post({}, () => [text]);
+    return this.isOpen;
+  }
+
+  // For the rest of the library.
+
+  /** @throws {HerenowError} `no_websocket` @internal */
   get WebSocket() {
     const { WebSocket = globalThis.WebSocket } = this.#options;
     if (!WebSocket) throw new HerenowError('no_websocket', 'options.WebSocket is needed here');
     return WebSocket;
   }
 
+  /** @internal */
   get isOpen() {
-    return this.state.phase === 'open';
+    return this.#state.phase === 'open';
+  }
+
+  /**
+   * @template {keyof Events} Name
+   * @param {Name} name
+   * @param {Events[Name]} argument
+   * @internal
+   */
+  emit(name, argument) {
+    if (name === 'error') this.error = /** @type {HerenowError} */ (argument);
+    if (this.#debugs) tell(name, argument);
+    super.emit(name, argument);
   }
 
   /** Dials now, unless there is a connection or an attempt already. */
   retry() {
-    if (!this.#busy) this.#dial();
+    if (!this.#attempt) this.#dial();
   }
 
-  /** The network or the page is back, perhaps: find out now rather than later. */
+  /** The network or the page is back, perhaps: finds out now rather than later. @internal */
   nudge() {
     if (this.isOpen) this.#beat(PROBE_MS);
-    else if (this.state.phase === 'waiting') this.#dial();
+    else if (this.#state.phase === 'waiting') this.#dial();
   }
 
   /**
    * The page goes, and may come back from the browser's cache: hangs up until `retry`.
    * @param {number} code
+   * @internal
    */
   suspend(code) {
     this.#hangUp(code);
     this.#set({ phase: 'waiting', retryAt: Infinity });
   }
 
-  /** Says goodbye. @param {HerenowError} error why */
-  close(error) {
+  /** Says goodbye. @param {HerenowError} error why @internal */
+  end(error) {
     this.#hangUp(1000);
     this.#set({ phase: 'closed', error });
   }
 
-  /** @param {string} text @returns {boolean} false without a connection */
-  send(text) {
-    this.post({}, () => [text]);
-    return this.isOpen;
+  /**
+   * Asks for a turn to say something. Without a connection it is nothing: with the next one, all that is
+   * wanted is said.
+   * @param {object} topic
+   * @param {() => Saying[]} make what is to be said when the turn has come
+   * @param {number} [waitMs]
+   * @internal
+   */
+  post(topic, make, waitMs) {
+    this.#outbox?.post(topic, () => make().map((saying) => {
+      const id = ++this.#lastId;
+      this.#pending.set(id, { ...saying, topic, make });
+      return JSON.stringify({ id, ...saying.frame });
+    }), waitMs);
   }
 
   /**
-   * Asks for a turn to say something, on this connection.
-   * @param {unknown} topic
-   * @param {import('./outbox.js').Make} make
-   * @param {number} [waitMs]
+   * Says a frame on this connection.
+   * @param {object} frame
+   * @returns {Promise<any>} its answer; null where the connection ends before
+   * @internal
    */
-  post(topic, make, waitMs) {
-    this.#outbox?.post(topic, make, waitMs);
+  ask(frame) {
+    const { promise, settle } = deferred();
+    if (this.isOpen) this.post(frame, () => [{ frame, settle, again: () => this.isOpen || settle(null) }]);
+    else settle(null);
+    return promise;
   }
 
   async #dial() {
     this.#hangUp(BACK_SOON);
     const { waitMs } = this.#credentials;
-    if (waitMs > 0 && this.state.error) return this.#wait(waitMs, this.state.error);
-    const attempt = this.#attempt;
+    if (waitMs > 0) return this.#wait(waitMs, this.#state.error);
+    const attempt = this.#attempt = {};
     this.#goaway = this.#refused = null;
-    this.#busy = true;
     this.#set({ phase: 'connecting' });
     this.#expectAnswer(ANSWER_MS);
     try {
-      const { url, protocols } = await this.#host.dial();
+      const url = this.#url = address(this.#url);
+      // A guest's name is made up by the broker, and stays the same on the next connection.
+      const { token, user = this.me || stored('sessionStorage', GUEST + url) } = this.#options;
+      const protocols = ['herenow.v1'];
+      if (token !== undefined) protocols.push(`bearer.${await this.#credentials.take()}`);
       if (attempt !== this.#attempt) return;
-      const socket = new this.WebSocket(url, protocols);
-      this.#socket = socket;
+      const socket = this.#socket = new this.WebSocket(token === undefined && user ? withUser(url, user) : url, protocols);
       socket.onmessage = (/** @type {any} */ { data }) => this.#hear(data);
       socket.onclose = (/** @type {any} */ { code, reason }) => {
         this.#lost(code, reason);
@@ -185,78 +258,89 @@ export class Link {
       const told = error instanceof HerenowError ? error : new HerenowError('unreachable', `${error}`, { cause: error });
       // No other attempt mends it that there is no such address, or no WebSocket.
       if (/token|unreach/.test(told.code)) this.#retryLater(told);
-      else this.close(told);
+      else this.end(told);
     }
   }
 
-  /** @param {unknown} text */
+  /** @param {string} text */
   #hear(text) {
-    if (typeof text !== 'string') return;
     this.#heardAt = performance.now();
     clearTimeout(this.#timers.answer);
     this.#timers.answer = undefined;
-    this.#host.onText('in', text);
+    this.emit('frame', { direction: 'in', text });
     const frame = parse(text);
-    if (!this.isOpen && frame?.type !== 'error') return this.#begin(frame);
-    switch (frame?.type) {
-      case 'ok':
-      case 'error':
-        if (frame.id === 'hb') return;
-        if (!this.isOpen || frame.code === 'token_expired') this.#refused = frame;
-        break;
-      case 'heartbeatDue': return this.#beat();
-      case 'goaway': this.#goaway = frame;
-    }
-    if (frame && this.isOpen) this.#host.onFrame(frame);
+    const type = frame?.type;
+    const isError = type === 'error';
+    if (isError && (!this.isOpen || frame.code === 'token_expired')) this.#refused = frame;
+    if (!this.isOpen) {
+      if (!isError) this.#begin(frame);
+    } else if (isError || type === 'ok' || type === 'result') this.#answered(frame);
+    else if (type === 'heartbeatDue') this.#beat();
+    else if (type === 'goaway') this.#goaway = frame;
+    else if (frame) /** @type {Host} */ (/** @type {unknown} */ (this)).told(frame);
   }
 
   /** @param {any} frame the first one */
   #begin(frame) {
     if (frame?.type !== 'welcome' || frame.protocol !== 1) {
-      return this.close(new HerenowError(
+      return this.end(new HerenowError(
         'unsupported_protocol', `this client needs herenow protocol 1, not ${frame?.protocol ?? 'something else'}`,
       ));
     }
+    const { token, user } = this.#options;
     const socket = this.#socket;
-    this.#outbox = new Outbox(frame.limits, (text) => {
+    this.#outbox = outbox(frame.limits, (text) => {
       socket.send(text);
-      this.#host.onText('out', text);
+      this.emit('frame', { direction: 'out', text });
     });
-    this.#openedAt = performance.now();
-    this.#intervalMs = frame.heartbeat.intervalMs;
+    this.welcome = frame;
+    this.sight = frame.sight;
+    this.#clockOffsetMs = frame.now - Date.now();
+    this.#openedAt = this.#beatAt = this.#heardAt;
+    this.#state = { phase: 'open' };
     this.#rest();
-    this.#listen(SILENCE_MS);
-    this.state = { phase: 'open' };
-    this.#host.onOpen(frame);
-    if (this.isOpen) this.#set({ phase: 'open' });
+    if (token === undefined && !user) stored('sessionStorage', GUEST + this.#url, this.me);
+    this.#credentials.accepted();
+    /** @type {Host} */ (/** @type {unknown} */ (this)).opened();
+    if (this.isOpen) this.#set(this.#state);
+  }
+
+  /** @param {any} frame */
+  #answered(frame) {
+    const { id, code, message, retryAfterMs = 1_000 } = frame;
+    const error = code ? new HerenowError(code, message, frame) : null;
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (pending && code === 'rate_limited') {
+      pending.again?.();
+      this.post(pending.topic, pending.make, retryAfterMs);
+    } else if (pending) {
+      pending.settle(error, frame);
+    } else if (error && code === 'token_expired') {
+      if (!this.#credentials.warned()) this.emit('error', error);
+    }
   }
 
   #beat(patienceMs = isHidden() ? ANSWER_MS : PROBE_MS) {
+    this.#beatAt = performance.now();
     this.send(HEARTBEAT);
     this.#expectAnswer(patienceMs);
+    clearTimeout(this.#timers.beat);
     this.#rest();
   }
 
-  /** Until the next heartbeat. */
+  /** Until the next heartbeat: the broker wants one so often, and a connection that is dead on one side says nothing. */
   #rest() {
-    clearTimeout(this.#timers.beat);
-    this.#timers.beat = setTimeout(() => this.#beat(), this.#intervalMs);
-  }
-
-  /** A connection that is dead on one side says nothing. @param {number} inMs */
-  #listen(inMs) {
-    this.#timers.silence = setTimeout(() => {
-      const silentMs = performance.now() - this.#heardAt;
-      const isLong = silentMs >= SILENCE_MS;
-      if (isLong && !isHidden()) this.#beat();
-      this.#listen(isLong ? SILENCE_MS : SILENCE_MS - silentMs);
-    }, inMs);
+    const { intervalMs } = /** @type {Welcome} */ (this.welcome).heartbeat;
+    const silentAt = isHidden() ? Infinity : Math.max(this.#heardAt, this.#beatAt) + SILENCE_MS;
+    const leftMs = Math.min(this.#beatAt + intervalMs, silentAt) - performance.now();
+    if (leftMs > 0) this.#timers.beat = setTimeout(() => this.#rest(), leftMs);
+    else this.#beat();
   }
 
   /** @param {number} patienceMs */
   #expectAnswer(patienceMs) {
-    if (this.#timers.answer) return;
-    this.#timers.answer = setTimeout(() => this.#lost(1006, 'no answer'), patienceMs);
+    this.#timers.answer ??= setTimeout(() => this.#lost(1006, 'no answer'), patienceMs);
   }
 
   /** @param {number} code @param {string} reason */
@@ -265,15 +349,14 @@ export class Link {
     const error = this.#why(code, reason);
     this.#hangUp(BACK_SOON);
     const isRefused = code === TOKEN_EXPIRED || (code >= 4000 && code < 4100);
-    if (OUR_FAULT.includes(code) || (isRefused && !this.#credentials.canMend(code))) this.close(error);
+    if (OUR_FAULT.includes(code) || (isRefused && !this.#credentials.canMend(code))) this.end(error);
     else this.#retryLater(error);
   }
 
   /** Tells why, if it can be found out. @param {string} url */
   async #ask(url) {
     this.#foreign = await whyRefused(url);
-    const { state } = this;
-    if (this.#foreign && state.phase === 'waiting') this.#set({ ...state, error: this.#why(1006, '') });
+    if (this.#foreign && this.#state.phase === 'waiting') this.#set({ ...this.#state, error: this.#why(1006, '') });
   }
 
   /** @param {number} code @param {string} reason @returns {HerenowError} */
@@ -291,13 +374,11 @@ export class Link {
     // A broker that goes has spread its clients over this time already: no jitter, no growth. When a
     // token begins is of no use: the next is another.
     const waitMs = this.#goaway?.reconnectInMs
-      ?? Math.max(error.field === 'token' ? 0 : error.retryAfterMs ?? 0, this.#credentials.waitMs, retryDelay(this.#failures++, {
-        ...this.#options, maxRetryMs: this.#options.maxRetryMs ?? (isHidden() ? MAX_RETRY_MS : LOOKED_AT_RETRY_MS),
-      }));
+      ?? Math.max(error.field === 'token' ? 0 : error.retryAfterMs ?? 0, this.#credentials.waitMs, retryDelay(this.#failures++, this.#options));
     this.#wait(waitMs, error);
   }
 
-  /** @param {number} waitMs @param {HerenowError} error why */
+  /** @param {number} waitMs @param {HerenowError} [error] why */
   #wait(waitMs, error) {
     this.#timers.retry = setTimeout(() => this.#dial(), waitMs);
     this.#set({ phase: 'waiting', retryAt: Date.now() + waitMs, error });
@@ -309,8 +390,7 @@ export class Link {
     this.#timers = {};
     this.#outbox?.close();
     this.#outbox = null;
-    this.#busy = false;
-    this.#attempt += 1;
+    this.#attempt = null;
     const socket = this.#socket;
     if (!socket) return;
     this.#socket = null;
@@ -322,10 +402,28 @@ export class Link {
 
   /** @param {State} state */
   #set(state) {
+    const { phase, error } = state;
     const wasOpen = this.isOpen;
-    this.state = state;
-    if (wasOpen && !this.isOpen) this.#host.onLost();
-    this.#host.onState(state);
+    this.#state = state;
+    if (wasOpen && !this.isOpen) this.#unplug();
+    if (phase === 'open') this.error = null;
+    if (phase === 'closed') /** @type {Host} */ (/** @type {unknown} */ (this)).ended(state.error);
+    if (error && error.code !== 'closed') {
+      const isNews = phase === 'closed' || error.code !== this.error?.code;
+      this.error = error;
+      // Told once until the broker is reached, however often we dial.
+      if (isNews) this.emit('error', error);
+    }
+    this.emit('state', state);
+  }
+
+  /** What was asked on this connection is not answered on any other. */
+  #unplug() {
+    this.#credentials.lost();
+    const asked = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { again } of asked) again?.();
+    /** @type {Host} */ (/** @type {unknown} */ (this)).lost();
   }
 }
 
@@ -334,4 +432,9 @@ function parse(text) {
   try {
     return JSON.parse(text);
   } catch {} // told by whoever misses it
+}
+
+/** On the console. These end up in bug reports, and tokens shall not. @param {string} name @param {any} what */
+function tell(name, what) {
+  console.debug('herenow', name, what.text?.replace(/("token":")[^"]*/, '$1…') ?? what, what.direction ?? '');
 }

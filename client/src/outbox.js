@@ -10,73 +10,68 @@ import { call } from './emitter.js';
 
 /** @typedef {() => string[]} Make what is to be said now, perhaps nothing any more */
 
-export class Outbox {
+/** @typedef {ReturnType<typeof outbox>} Outbox */
+
+/** @param {{framesPerSecond: number, framesBurst: number}} limits @param {(text: string) => void} write */
+export function outbox({ framesPerSecond, framesBurst }, write) {
+  // Pongs count too, and the broker's clock is not ours: stay a little below.
+  const perMs = framesPerSecond * 0.9e-3;
+  const burst = Math.max(1, framesBurst * 0.9);
   /** In turn. `from`: not before then. @type {Map<unknown, {make: Make, from: number}>} */
-  #topics = new Map();
-  /** Frames that may be sent, and when that was so. What one topic says goes together, ahead of time if need be. */
-  #left = Infinity;
-  #at = 0;
-  #perMs;
-  #burst;
-  #write;
-  #isBusy = false;
+  const topics = new Map();
+  // Frames that may be sent, and when that was so. What one topic says goes together, ahead of time if need be.
+  let left = burst;
+  let at = 0;
+  let isBusy = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #timer;
+  let timer;
 
-  /** @param {{framesPerSecond: number, framesBurst: number}} limits @param {(text: string) => void} write */
-  constructor({ framesPerSecond, framesBurst }, write) {
-    // Pongs count too, and the broker's clock is not ours: stay a little below.
-    this.#perMs = framesPerSecond * 0.9e-3;
-    this.#burst = Math.max(1, framesBurst * 0.9);
-    this.#write = write;
-  }
-
-  /**
-   * Asks for a turn. A topic has one, however often it is asked for.
-   * @param {unknown} topic
-   * @param {Make} make
-   * @param {number} [waitMs] the broker refused it, and wants it again after so long
-   */
-  post(topic, make, waitMs = 0) {
-    const from = Math.max(waitMs && performance.now() + waitMs, this.#topics.get(topic)?.from ?? 0);
-    this.#topics.set(topic, { make, from });
-    // It was faster than the broker likes.
-    if (waitMs) this.#left = Math.min(0, this.#left);
-    this.#flush();
-  }
-
-  /** Nothing is said any more. */
-  close() {
-    clearTimeout(this.#timer);
-    this.#topics.clear();
-    this.#write = () => {};
-  }
-
-  #flush() {
+  function flush() {
     // Who is told of what is sent may want to say more.
-    if (this.#isBusy) return;
-    this.#isBusy = true;
-    clearTimeout(this.#timer);
+    if (isBusy) return;
+    isBusy = true;
+    clearTimeout(timer);
     const now = performance.now();
-    this.#left = Math.min(this.#burst, this.#left + (now - this.#at) * this.#perMs);
-    this.#at = now;
+    left = Math.min(burst, left + (now - at) * perMs);
+    at = now;
     let next = Infinity;
-    for (const [topic, { make, from }] of this.#topics) {
-      if (from > now || this.#left < 1) {
+    for (const [topic, { make, from }] of topics) {
+      if (from > now || left < 1) {
         next = Math.min(next, from);
         continue;
       }
-      this.#topics.delete(topic);
+      topics.delete(topic);
       call(() => {
         for (const text of make()) {
-          this.#left -= 1;
-          this.#write(text);
+          left -= 1;
+          write(text);
         }
       }, null);
     }
-    this.#isBusy = false;
-    if (this.#topics.size) {
-      this.#timer = setTimeout(() => this.#flush(), Math.ceil(Math.max(next - now, (1 - this.#left) / this.#perMs)));
-    }
+    isBusy = false;
+    if (topics.size) timer = setTimeout(flush, Math.ceil(Math.max(next - now, (1 - left) / perMs)));
   }
+
+  return {
+    /**
+     * Asks for a turn. A topic has one, however often it is asked for.
+     * @param {unknown} topic
+     * @param {Make} make
+     * @param {number} [waitMs] the broker refused it, and wants it again after so long
+     */
+    post(topic, make, waitMs = 0) {
+      const from = Math.max(waitMs && performance.now() + waitMs, topics.get(topic)?.from ?? 0);
+      topics.set(topic, { make, from });
+      // It was faster than the broker likes.
+      if (waitMs) left = Math.min(0, left);
+      flush();
+    },
+
+    /** Nothing is said any more. */
+    close() {
+      clearTimeout(timer);
+      topics.clear();
+      write = () => {};
+    },
+  };
 }

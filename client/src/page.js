@@ -2,7 +2,7 @@
 
 /** Whether there is a page that nobody sees. */
 export function isHidden() {
-  return globalThis.document?.visibilityState === 'hidden';
+  return globalThis.document?.hidden;
 }
 
 /**

@@ -4,9 +4,6 @@ import { HerenowError } from './error.js';
 
 /** @typedef {(error: HerenowError | null, answer?: any) => void} Settle */
 
-/** What is wanted no longer, by a decision of the page's own. */
-const OVER = ['superseded', 'closed'];
-
 /**
  * A promise and what settles it. Whoever awaits it learns every error. Where nobody does, what is over,
  * or goes on being wanted, raises no unhandled rejection, which would end a process.
@@ -19,7 +16,8 @@ export function deferred() {
   const promise = new Promise((resolve, reject) => {
     settle = (error, answer) => {
       if (!error) return resolve(answer);
-      if (error.wanted || OVER.includes(error.code)) promise.catch(() => {});
+      // What is wanted no longer, by a decision of the page's own.
+      if (error.wanted || /superseded|closed/.test(error.code)) promise.catch(() => {});
       reject(error);
     };
   });
@@ -42,9 +40,21 @@ export function superseded() {
   return new HerenowError('superseded', 'overtaken by another call');
 }
 
-/** @param {Set<Settle> | Settle[]} waiting nobody in it afterwards @param {HerenowError | null} error */
-export function settleAll(waiting, error) {
+/**
+ * Those who wait for something that is being said to the broker: until it has answered, or did not hear it.
+ * @param {Set<Settle>} waiting nobody in it afterwards
+ * @returns {{settle: Settle, again: () => void}}
+ */
+export function taken(waiting) {
   const all = [...waiting];
-  if (waiting instanceof Set) waiting.clear();
-  for (const settle of all) settle(error);
+  waiting.clear();
+  return {
+    settle: (error) => all.forEach((settle) => settle(error)),
+    again: () => all.forEach((settle) => waiting.add(settle)),
+  };
+}
+
+/** @param {Set<Settle>} waiting nobody in it afterwards @param {HerenowError | null} error */
+export function settleAll(waiting, error) {
+  taken(waiting).settle(error);
 }

@@ -45,8 +45,8 @@
  * @property {'events' | 'count' | null} level the one in force; null until anything is known
  * @property {boolean} live whether presence frames can be applied
  * @property {ReadonlyMap<string, Member>} members oldest first; at level `count` only the newest
- * @property {ReadonlyMap<string, Member>} missing whom the history that ended knew and the new one
- *   does not know yet: after a restart everybody comes back one by one, and nobody has left
+ * @property {ReadonlyMap<string, Member>} missing those among them whom the history that ended knew and
+ *   the new one does not know yet: after a restart everybody comes back one by one, and nobody has left
  * @property {string} [sight] whom we could see when the last snapshot came, as the broker names it
  * @property {{epoch: string, seq: number, sight?: string, members: Member[]} | null} parts of a snapshot
  *
@@ -58,9 +58,9 @@
 const NOBODY = /** @type {ReadonlyMap<string, Member>} */ (new Map());
 
 /** @type {Replica} */
-export const NOTHING = Object.freeze({
+export const NOTHING = {
   epoch: null, seq: 0, told: 0, level: null, live: false, members: NOBODY, missing: NOBODY, parts: null,
-});
+};
 
 /** How many are here, those included who are missing for now. @param {Replica} replica */
 export function count({ told, missing }) {
@@ -68,19 +68,13 @@ export function count({ told, missing }) {
 }
 
 /** @param {Replica} replica @returns {Member<any, any>[]} */
-export function newestFirst({ members, missing }) {
-  return [...missing.values(), ...members.values()].reverse();
-}
-
-/** @param {Replica} replica @param {string} user @returns {Member<any, any> | undefined} */
-export function find({ members, missing }, user) {
-  return members.get(user) ?? missing.get(user);
+export function newestFirst({ members }) {
+  return [...members.values()].reverse();
 }
 
 /** What `since` a subscribe should have, if any. @param {Replica} replica */
 export function since({ epoch, seq, sight }) {
-  if (epoch === null) return undefined;
-  return sight === undefined ? { epoch, seq } : { epoch, seq, sight };
+  return epoch === null ? undefined : { epoch, seq, sight };
 }
 
 /** Nothing that can be told. @param {Replica} replica @returns {Step} */
@@ -100,8 +94,9 @@ export function resumed(replica) {
 
 /** Whoever is still missing has gone. @param {Replica} replica @returns {Step} */
 export function settle(replica) {
-  const changes = [...replica.missing.values()].map(left);
-  return { replica: { ...replica, missing: NOBODY }, changes };
+  const { members, missing } = replica;
+  const here = new Map([...members].filter(([user]) => !missing.has(user)));
+  return { replica: { ...replica, members: here, missing: NOBODY }, changes: [...missing.values()].map(left) };
 }
 
 /** @param {Replica} replica @param {any} frame @param {string} [sight] the connection's @returns {Step} */
@@ -116,33 +111,29 @@ export function apply(replica, frame, sight) {
 
 /** @param {Replica} replica @param {any} frame @param {string} [sight] @returns {Step} */
 function snapshot(replica, { epoch, seq, count, members: listed, more }, sight) {
-  const { parts } = replica;
-  const goesOn = parts && parts.epoch === epoch && parts.seq === seq;
-  const all = goesOn ? [...parts.members, ...listed] : listed;
+  const { parts, members: known } = replica;
+  const before = parts && parts.epoch === epoch && parts.seq === seq ? parts : { members: [], sight };
+  const all = [...before.members, ...listed];
   // As it was at the first part: fresh roles that came since bring a snapshot of their own.
-  const seen = goesOn ? parts.sight : sight;
+  const seen = before.sight;
   if (more) return unchanged({ ...replica, parts: { epoch, seq, sight: seen, members: all } });
 
   // Of a member that is in two parts the later counts: it was made later.
-  const members = byUser([...byUser(all).values()].reverse());
-  const known = new Map([...replica.missing, ...replica.members]);
+  const here = new Map([...byUser(all)].reverse());
   // Of another history that is to come: who is not in it yet may still be on the way.
-  const held = epoch === (replica.epoch ?? epoch) ? replica.missing : known;
-  const missing = new Map();
-  /** @type {Change[]} */
-  const changes = [];
-  // What was known at level `count` was not the whole: nothing to compare with.
-  if (replica.level === 'events') {
-    for (const [user, before] of known) {
-      if (members.has(user)) continue;
-      if (held.has(user)) missing.set(user, before);
-      else changes.push(left(before));
-    }
-    for (const [user, after] of members) changes.push(...arrival(known.get(user), after));
-  }
+  const isOther = epoch !== (replica.epoch ?? epoch);
+  const absent = [...known].filter(([user]) => !here.has(user));
+  const missing = new Map(absent.filter(([user]) => isOther || replica.missing.has(user)));
+  const changes = [
+    ...absent.flatMap(([user, before]) => (missing.has(user) ? [] : left(before))),
+    ...[...here].flatMap(([user, after]) => arrival(known.get(user), after)),
+  ];
   return {
-    replica: { epoch, seq, sight: seen, told: count, level: 'events', live: true, members, missing, parts: null },
-    changes,
+    replica: {
+      epoch, seq, sight: seen, told: count, level: 'events', live: true, members: new Map([...missing, ...here]), missing, parts: null,
+    },
+    // What was known at level `count` was not the whole: nothing to compare with.
+    changes: replica.level === 'events' ? changes : [],
   };
 }
 
@@ -153,48 +144,34 @@ function presence(replica, { seq, count, events }) {
   if (seq > replica.seq + 1) return { ...unchanged({ ...replica, live: false, epoch: null }), gap: true };
   const members = new Map(replica.members);
   const missing = new Map(replica.missing);
-  /** @type {Change[]} */
-  const changes = [];
-  for (const event of events) changes.push(...happen(members, missing, event));
+  const changes = events.flatMap((/** @type {any} */ event) => happen(members, missing, event));
   return { replica: { ...replica, seq, told: count, members, missing }, changes };
 }
 
 /**
+ * On a slow connection entries of a snapshot may be newer than its seq, and what follows tells some of it
+ * again: a join of somebody known is a change, if it is one, and what becomes of somebody unknown is
+ * nothing.
  * @param {Map<string, Member>} members
  * @param {Map<string, Member>} missing
  * @param {any} event
  * @returns {Change[]}
  */
 function happen(members, missing, event) {
-  const { user, attributes } = event;
-  const before = members.get(user) ?? missing.get(user);
-  // On a slow connection entries of a snapshot may be newer than its seq, and what follows tells some
-  // of it again: a join of somebody known is a change, if it is one, and what becomes of somebody
-  // unknown is nothing.
-  if (event.event === 'join') {
-    const after = { user, info: event.info, attributes, away: event.away, joinedAt: event.at };
-    missing.delete(user);
-    members.delete(user); // a newcomer goes to the end
-    members.set(user, after);
-    return arrival(before, after);
-  }
-  if (!before) return [];
-  switch (event.event) {
-    case 'updateAttributes': {
-      const { info = before.info, away = before.away, joinedAt = before.joinedAt } = event;
-      const after = { ...before, attributes, info, away: away || undefined, joinedAt };
-      if (event.joinedAt !== undefined) members.delete(user); // to the end, as a newcomer
-      members.set(user, after);
-      return [{ ...event, before, after }];
-    }
-    case 'leave':
-    case 'timeout':
-      members.delete(user);
-      missing.delete(user);
-      return [{ ...event, before }];
-    default:
-      return []; // a newer broker's event
-  }
+  const { event: kind, user, attributes } = event;
+  const before = members.get(user);
+  const isJoin = kind === 'join';
+  const isUpdate = kind === 'updateAttributes';
+  if (!isJoin && !(before && (isUpdate || kind === 'leave' || kind === 'timeout'))) return []; // or a newer broker's event
+  missing.delete(user);
+  // A newcomer goes to the end.
+  if (!isUpdate || event.joinedAt) members.delete(user);
+  if (!isJoin && !isUpdate) return [{ ...event, before }];
+  const base = /** @type {Member} */ (isJoin ? { joinedAt: event.at } : before);
+  const { info = base.info, away = base.away, joinedAt = base.joinedAt } = event;
+  const after = { ...base, user, info, attributes, away: away || undefined, joinedAt };
+  members.set(user, after);
+  return isJoin ? arrival(before, after) : [{ ...event, before, after }];
 }
 
 /**
@@ -215,8 +192,7 @@ function counted(replica, { count, recent }) {
 function arrival(before, after) {
   const { user } = after;
   if (!before) return [{ event: 'join', user, after, at: after.joinedAt }];
-  if (same(before.attributes, after.attributes) && same(before.info, after.info) && before.away === after.away) return [];
-  return [{ event: 'updateAttributes', user, before, after }];
+  return essence(before) === essence(after) ? [] : [{ event: 'updateAttributes', user, before, after }];
 }
 
 /** Gone meanwhile; nobody told why. @param {Member} before @returns {Change} */
@@ -225,11 +201,12 @@ function left(before) {
 }
 
 /**
- * The broker tells objects with their keys in order. No `info` is as good as an empty one.
- * @param {unknown} a @param {unknown} b
+ * What can be seen of a member. The broker tells objects with their keys in order. No `info` is as good as
+ * an empty one.
+ * @param {Member} member
  */
-function same(a, b) {
-  return a === b || JSON.stringify(a ?? {}) === JSON.stringify(b ?? {});
+function essence({ attributes, info = {}, away }) {
+  return JSON.stringify([attributes, info, away]);
 }
 
 /** @param {Member[]} members */

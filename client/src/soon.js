@@ -9,19 +9,18 @@ const STUCK_MS = 1_000;
 
 /** @param {() => void} act @returns {() => void} asks for it; asking again before it comes changes nothing */
 export function soon(act) {
-  /** What was asked for and has not come. A call that was meant for an earlier one is void. @type {object | null} */
-  let asked = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const come = () => {
+    if (!timer) return;
+    clearTimeout(timer);
+    timer = undefined;
+    act();
+  };
   return () => {
-    if (asked) return;
-    const mine = asked = {};
-    const once = () => {
-      if (asked !== mine) return;
-      asked = null;
-      clearTimeout(timer);
-      act();
-    };
-    const hasFrames = 'requestAnimationFrame' in globalThis;
-    const timer = setTimeout(once, hasFrames ? isHidden() ? HIDDEN_MS : STUCK_MS : 0);
-    if (hasFrames) globalThis.requestAnimationFrame(once);
+    if (timer) return;
+    const { requestAnimationFrame: frame } = /** @type {Partial<typeof globalThis>} */ (globalThis);
+    timer = setTimeout(come, frame ? isHidden() ? HIDDEN_MS : STUCK_MS : 0);
+    frame?.(come);
   };
 }

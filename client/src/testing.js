@@ -186,9 +186,12 @@ export class FakeBroker {
   /** @param {string} user */
   #presence(user) {
     const connections = this.#of(user);
-    const held = [...this.#channels.values()].some((channel) => channel.has(user));
-    const online = connections.length > 0 || held || this.#online.has(user);
-    const away = connections.length > 0 && connections.every((connection) => connection.away);
+    const held = [...this.#channels.values()].filter((channel) => channel.has(user));
+    const online = connections.length > 0 || held.length > 0 || this.#online.has(user);
+    // What keeps a user online: its memberships, and the connections that joined nothing.
+    const idle = connections.filter((connection) => !held.some((channel) => channel.joined(connection, user)));
+    const keepers = [...idle, ...held.map(({ members }) => members.get(user))];
+    const away = keepers.length > 0 && keepers.every((each) => each?.away);
     return { online, away, info: connections.at(-1)?.who.info };
   }
 

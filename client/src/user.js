@@ -60,12 +60,12 @@ export class User {
     const mine = { watcher, live };
     const isFirst = !this.isWatched;
     this.#watches.add(mine);
-    if (isFirst) this.#users.changed(this.id);
+    if (isFirst) this.#users.changed(this);
     else if (this.status) call(watcher, this.status);
     return () => {
       if (!this.#watches.delete(mine) || this.isWatched) return;
       this.status = null;
-      this.#users.changed(this.id);
+      this.#users.changed(this);
     };
   }
 
@@ -74,8 +74,8 @@ export class User {
     const before = this.status;
     this.status = status;
     const isNews = !before || essence(before) !== essence(status);
-    const isOther = isNews || before.live !== status.live;
-    for (const { watcher, live } of [...this.#watches]) if (isNews || live && isOther) call(watcher, status);
+    const isOther = before?.live !== status.live;
+    for (const { watcher, live } of [...this.#watches]) if (isNews || (live && isOther)) call(watcher, status);
   }
 
   /** The connection is lost. @internal */
@@ -87,7 +87,7 @@ export class User {
 export class Users {
   /** @type {Map<string, User<any>>} */
   #all = new Map();
-  /** Whom there is something to say of at the end of this turn, all in one. @type {Set<string>} */
+  /** Whom there is something to say of at the end of this turn, all in one. @type {Set<User<any>>} */
   #due = new Set();
   #client;
 
@@ -103,19 +103,19 @@ export class Users {
     return user;
   }
 
-  /** Somebody is watched, or not any more. @param {string} id */
-  changed(id) {
-    if (this.#due.add(id).size === 1) queueMicrotask(() => this.#sayAll());
+  /** Somebody is watched, or not any more. @param {User<any>} user */
+  changed(user) {
+    if (this.#due.add(user).size === 1) queueMicrotask(() => this.#say());
   }
 
   /** On a new connection, all are asked for again. */
   restore() {
-    for (const [id, { isWatched }] of this.#all) if (isWatched) this.#due.add(id);
-    this.#sayAll();
+    for (const user of this.#all.values()) if (user.isWatched) this.#due.add(user);
+    this.#say();
   }
 
   interrupted() {
-    for (const user of this.#all.values()) user.interrupted();
+    this.#all.forEach((user) => user.interrupted());
   }
 
   /** @param {any} frame */
@@ -126,28 +126,28 @@ export class Users {
 
   /** A fresh token does not grant them. @param {string[]} ids */
   removed(ids) {
-    for (const id of ids) this.#say([id]);
+    // Each alone: if one is refused, all are.
+    for (const id of ids) this.#post([this.get(id)]);
   }
 
-  #sayAll() {
-    const ids = [...this.#due];
+  #say() {
+    const due = [...this.#due];
     this.#due.clear();
-    while (ids.length) this.#say(ids.splice(0, BATCH));
+    while (due.length) this.#post(due.splice(0, BATCH));
   }
 
-  /** Says of each whether it is watched when that may be sent. @param {string[]} ids */
-  #say(ids) {
-    this.#client.post(ids, () => [true, false].flatMap((wanted) => {
-      const users = ids.filter((id) => this.get(id).isWatched === wanted);
-      return users.length ? [{ frame: { type: wanted ? 'watch' : 'unwatch', users }, settle: (error) => this.#answered(users, error) }] : [];
+  /** Says of each whether it is watched when that may be sent. @param {User<any>[]} some */
+  #post(some) {
+    this.#client.post(some, () => [true, false].flatMap((wanted) => {
+      const users = some.filter(({ isWatched }) => isWatched === wanted).map(({ id }) => id);
+      return users.length ? [{
+        frame: { type: wanted ? 'watch' : 'unwatch', users },
+        settle: (error) => {
+          if (error && users.length > 1) this.removed(users);
+          else if (error) this.#client.emit('error', error);
+        },
+      }] : [];
     }));
-  }
-
-  /** @param {string[]} users @param {import('./error.js').HerenowError | null} error */
-  #answered(users, error) {
-    // If one is refused, all are: ask for each, so that only that one is missed.
-    if (error && users.length > 1) this.removed(users);
-    else if (error) this.#client.emit('error', error);
   }
 }
 

@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Carried } from '../src/carried.js';
+import { copy } from '../src/json.js';
 
 /** Such as a join with attributes leaves it. @param {object} [attributes] */
 function carrying(attributes) {
   const carried = new Carried();
-  if (attributes) carried.set(attributes, { replace: true });
+  if (attributes) carried.set(copy(attributes, 'attributes'), { replace: true });
   return carried;
 }
 

@@ -92,6 +92,21 @@ describe('a room', () => {
     assert.deepEqual(told, [], 'neither came nor went when the list did');
   });
 
+  test('at level count has the newest, and what they carry, if that is asked for', async () => {
+    const { name, told, room } = await observer();
+    await room.subscribe({ level: 'count', recent: 2, recentAttributes: true });
+    for (const user of ['ada', 'bob', 'cy']) await person(user).channel(name).join({ face: user });
+    await until('it counts', () => room.count === 3);
+    assert.deepEqual(room.members.map(({ user, attributes }) => [user, attributes.face]), [['cy', 'cy'], ['bob', 'bob']]);
+    await person('bob').channel(name).join({ face: 'another' });
+    await until('it shows', () => room.get('bob').attributes.face === 'another');
+    await room.subscribe({ level: 'count', recent: 1 });
+    await until('there is one', () => room.members.length === 1);
+    assert.deepEqual(state(room.members), [['cy', {}]]);
+    await assert.rejects(room.subscribe({ level: 'count', recent: 201 }), { code: 'invalid_field', field: 'recent' });
+    assert.deepEqual(told, [], 'a badge tells of nobody who came or went');
+  });
+
   test('is forgotten by who watches no longer', async () => {
     const { name, room, told } = await observer();
     await room.unsubscribe();
@@ -289,6 +304,15 @@ describe('what is refused', () => {
     ));
     assert.deepEqual(await room.getAttributes(), { mood: 'happy' });
     assert.equal(ada.channel('$nope').joined, 'out');
+  });
+
+  test('what no promise tells is the client’s `error` for whoever looks later', async () => {
+    const here = person('ada');
+    const told = new Promise((resolve) => { here.on('error', resolve); });
+    here.user('$nope').watch(() => assert.fail('nobody is called so'));
+    const error = await told;
+    assert.equal(here.error, error);
+    assert.equal(here.error?.code, 'invalid_field');
   });
 
   test('what was refused does not spoil the next connection', async () => {

@@ -72,6 +72,12 @@ test('a livestream’s badge and avatars, in React', async () => {
   await until(() => main.textContent === '7 watching');
   const shown = [...main.querySelectorAll('img')].map(({ alt }) => alt.at(-1)).join('');
   assert.equal(shown, 'gfedc', 'the newest five');
+  broker.stop();
+  await until(() => here.state.phase === 'waiting');
+  broker.start();
+  const asked = () => broker.received.filter(({ frame }) => frame.type === 'subscribe').map(({ frame }) => [frame.level, frame.recent]);
+  await until(() => asked().length === 2);
+  assert.deepEqual(asked(), [['count', 5], ['count', 5]], 'and no more, whenever it comes back');
 });
 
 test('a chat with typing, in JavaScript', async () => {

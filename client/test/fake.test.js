@@ -106,6 +106,7 @@ alike('what is refused', async (scene) => {
   scene.note(await code(room.getAttributes('nobody')));
   scene.note(await code(room.join({ long: 'x'.repeat(5_000) })), room.joined, room.error?.code);
   scene.note(await code(bob.channel('x'.repeat(300)).subscribe()));
+  scene.note(await code(room.subscribe({ level: 'count', recent: 201 })), await code(room.subscribe({ recent: -1 })));
   scene.note(await code(bob.request({ type: 'dance' })), await code(bob.request({ type: 'join' })));
   scene.note(await code(room.join({ short: 'x' })), room.joined, room.error);
 });
@@ -143,6 +144,30 @@ alike('a channel that outgrows the roster, and shrinks again', async (scene) => 
   scene.note(count.members.length, count.level);
 });
 
+alike('a badge with the newest faces', async (scene) => {
+  const badge = scene.people({ sub: 'fay' }).channel(scene.channel);
+  const faces = () => scene.note(badge.level, badge.count, badge.members.map(({ user, attributes, info }) => [user, attributes, info]));
+  await badge.subscribe({ level: 'count', recent: 2, recentAttributes: true });
+  faces();
+  const crowd = ['a', 'b', 'c'].map((user) => scene.people({ sub: user, info: { name: `Name of ${user}` } }).channel(scene.channel));
+  for (const each of crowd) await each.join();
+  await has(badge, ({ count }) => count === 3);
+  faces();
+  // An avatar that is chosen later.
+  await crowd[2].setAttributes({ face: 'c.png' });
+  await has(badge, (room) => room.get('c').attributes.face);
+  faces();
+  await crowd[2].leave();
+  await has(badge, ({ count }) => count === 2);
+  faces();
+  await badge.subscribe({ level: 'count', recent: 1 });
+  await has(badge, ({ members }) => members.length === 1);
+  faces();
+  await badge.subscribe({ level: 'count' });
+  await has(badge, ({ members }) => members.length === 0);
+  faces();
+});
+
 alike('statuses', async (scene) => {
   const eve = scene.people({ sub: 'eve' });
   const name = `bob-${scene.channel}`;
@@ -158,6 +183,72 @@ alike('statuses', async (scene) => {
   bob.close();
   await until('offline', () => !seen.at(-1)[0]);
   scene.note(seen);
+});
+
+alike('being away: of all pages of a user, in a channel, in the list and in the status', async (scene) => {
+  const room = await watcher(scene);
+  room.on('updateAttributes', ({ user, away, attributes }) => scene.note(user, 'is away', String(away), attributes));
+  const name = `bob-${scene.channel}`;
+  const seen = [];
+  const status = scene.people({ sub: 'fay' }).user(name);
+  status.watch(({ online, away }) => seen.push([online, String(away)]));
+  const [one, two] = [scene.people({ sub: name }), scene.people({ sub: name })];
+  await one.channel(scene.channel).join({ n: 1 });
+  await two.channel(scene.channel).join();
+  const isAway = (wanted) => has(room, (each) => Boolean(each.get(name)?.away) === wanted);
+  await one.channel(scene.channel).away();
+  scene.note('one of two', Boolean(room.get(name).away));
+  await two.channel(scene.channel).away();
+  await isAway(true);
+  await two.channel(scene.channel).setAttributes({ n: 2 });
+  await has(room, (each) => each.get(name).attributes.n === 2);
+  scene.note('it writes', Boolean(room.get(name).away));
+  scene.note((await room.getMembers()).members.map(({ away }) => String(away)));
+  await one.channel(scene.channel).away(false);
+  await isAway(false);
+  await one.away();
+  await isAway(true);
+  await until('the status tells', () => seen.at(-1)?.[1] === 'true');
+  await two.away();
+  await two.channel(`${scene.channel}-later`).join();
+  const later = await watcher({ ...scene, channel: `${scene.channel}-later` }, { sub: 'gus' });
+  scene.note('a later join', Boolean(later.get(name)?.away));
+  one.close();
+  scene.note('a second that is left', await has(room, (each) => each.get(name)?.away), seen.at(-1));
+  await two.channel(scene.channel).away(false);
+  await two.away(false);
+  await isAway(false);
+  await until('the status tells', () => seen.at(-1)[1] === 'undefined');
+  two.close();
+  await has(room, ({ count }) => count === 0);
+});
+
+alike('merging: what a join and a write keep of what is there', async (scene) => {
+  const room = await watcher(scene);
+  const bob = scene.people({ sub: 'bob' });
+  const say = (type, more) => bob.request({ type, channel: scene.channel, ...more }, () => undefined);
+  const shows = async (wanted) => {
+    await has(room, (each) => JSON.stringify(each.get('bob')?.attributes) === wanted);
+    scene.note(await room.getAttributes('bob'));
+  };
+  await say('join', { attributes: { a: 1, b: { c: 1 } }, merge: true });
+  await shows('{"a":1,"b":{"c":1}}');
+  await say('join', { attributes: { a: null, b: { d: 2 } }, merge: true });
+  await shows('{"b":{"d":2}}');
+  await say('join', { merge: true });
+  await say('join', {});
+  await shows('{"b":{"d":2}}');
+  await say('join', { attributes: { e: 3, f: null } });
+  await shows('{"e":3}');
+  await say('setAttributes', { attributes: { g: 4, e: null }, merge: true });
+  await shows('{"g":4}');
+  await say('setAttributes', { attributes: { h: 5 }, merge: true, ttlMs: 200 });
+  await shows('{"g":4,"h":5}');
+  await say('join', { attributes: { g: 6 }, merge: true });
+  await shows('{"g":6,"h":5}');
+  await shows('{"g":6}');
+  await say('setAttributes', { attributes: { i: null, j: 7 } });
+  await shows('{"j":7}');
 });
 
 test('what happens in one turn is told as its net effect', async () => {

@@ -17,8 +17,11 @@ const WELCOME = {
 describe('back-off', () => {
   const longest = (/** @type {number} */ failures) => retryDelay(failures, { random: () => 1 });
 
-  test('doubles from one second to thirty', () => {
+  test('doubles from one second to ten while somebody may look, and to thirty in a hidden page', () => {
+    assert.deepEqual([0, 1, 2, 3, 4, 5, 9, 5_000].map(longest), [1e3, 2e3, 4e3, 8e3, 1e4, 1e4, 1e4, 1e4]);
+    Object.assign(globalThis, { document: { hidden: true } });
     assert.deepEqual([0, 1, 2, 3, 4, 5, 9, 5_000].map(longest), [1e3, 2e3, 4e3, 8e3, 16e3, 3e4, 3e4, 3e4]);
+    Reflect.deleteProperty(globalThis, 'document');
   });
 
   test('has full jitter', () => {

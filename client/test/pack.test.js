@@ -129,7 +129,9 @@ export async function core() {
   room.on('error', (error) => same<typeof error, HerenowError>(true));
   // @ts-expect-error no such event
   room.on('joined', () => {});
-  await room.subscribe({ level: 'count' });
+  await room.subscribe({ level: 'count', recent: 20, recentAttributes: true });
+  // @ts-expect-error a number
+  await room.subscribe({ recent: true });
   // @ts-expect-error no such level
   await room.subscribe({ level: 'all' });
   await room.join({ mood: 'happy' }, { whenHidden: { away: true } });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import WebSocket from 'ws';
 import { connect } from '../src/index.js';
+import { fakeBroker } from '../src/testing.js';
 import { sleep, startBroker } from './broker.js';
 import { window } from './dom.js';
 import { SECRET, token, until } from './facade-helpers.js';
@@ -161,6 +162,25 @@ test('another name is another channel: the one is left, the other joined', async
   assert(!types().includes('subscribe'), 'level null does not watch');
 });
 
+test('of several badges the one with most faces counts, and they share it', async () => {
+  const Badge = (options) => {
+    useChannel(here, name, options);
+    return null;
+  };
+  const said = () => sent.filter(({ type }) => type === 'subscribe').map(({ level, recent, recentAttributes }) => [level, recent, recentAttributes]);
+  render(h(Badge, { key: 1, level: 'count', recent: 5 }), h(Badge, { key: 2, level: 'count' }));
+  await until(() => said().length === 1);
+  render(h(Badge, { key: 1, level: 'count', recent: 5 }), h(Badge, { key: 2, level: 'count', recent: 20, recentAttributes: true }));
+  await until(() => said().length === 2);
+  render(h(Badge, { key: 1, level: 'count', recent: 5 }), h(Badge, { key: 2 }));
+  await until(() => said().length === 3);
+  render(h(Badge, { key: 2 }));
+  await until(() => said().length === 4);
+  assert.deepEqual(said(), [
+    ['count', 5, undefined], ['count', 20, true], ['auto', 200, undefined], ['auto', undefined, undefined],
+  ]);
+});
+
 test('of several levels the one that tells most counts', async () => {
   const Level = ({ level }) => {
     useChannel(here, name, { level });
@@ -225,6 +245,24 @@ test('a status is known while somebody shows it, and watched once', async () => 
   assert.deepEqual(types(), ['watch']);
   render();
   await until(() => types().includes('unwatch'));
+});
+
+test('a status that is shown tells when it is not kept up to date, and when it is again', async () => {
+  const broker = fakeBroker();
+  const mine = broker.connect({ user: 'ada' });
+  broker.status('host', { online: true });
+  const Shown = () => {
+    const status = useStatus(mine, 'host');
+    return h('p', null, status ? `${status.online} ${status.live}` : 'unknown');
+  };
+  render(h(Shown));
+  await until(() => main.textContent === 'true true');
+  broker.stop();
+  await until(() => main.textContent === 'true false');
+  broker.start();
+  await until(() => main.textContent === 'true true');
+  render();
+  mine.close();
 });
 
 test('the connection is shown as it is', async () => {

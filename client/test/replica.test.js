@@ -206,7 +206,7 @@ describe('resuming', () => {
   test('needs a snapshot, and goes on from its last frame', () => {
     assert.equal(replica.since(replica.NOTHING), undefined);
     const { replica: now } = fold([snapshot(5, []), presence(6, 1, join('a'))]);
-    assert.deepEqual(replica.since(replica.interrupted(now).replica), { epoch: 'e1', seq: 6 });
+    assert.equal(JSON.stringify(replica.since(replica.interrupted(now).replica)), '{"epoch":"e1","seq":6}');
   });
 
   test('is not possible after a gap or a count', () => {

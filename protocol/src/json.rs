@@ -14,8 +14,8 @@ use crate::attributes::{AttributeMap, shallow};
 use crate::error::{ErrorCode, Refusal, shorten};
 use crate::name::{ChannelName, UserId};
 use crate::request::{
-    ClientFrame, Epoch, FrameId, Heartbeat, Lease, Level, MAX_ID_BYTES, MAX_USERS, Request, Sight,
-    Since, Token,
+    ClientFrame, Epoch, FrameId, Heartbeat, Lease, Level, MAX_ID_BYTES, MAX_RECENT, MAX_USERS,
+    Request, Sight, Since, Token,
 };
 use crate::role::Audience;
 use crate::status::{MAX_WAIT_MINUTES, StatusPatch};
@@ -61,6 +61,10 @@ struct Fields<'a> {
     ttl_ms: Raw<'a>,
     #[serde(borrow)]
     level: Raw<'a>,
+    #[serde(borrow)]
+    recent: Raw<'a>,
+    #[serde(borrow)]
+    recent_attributes: Raw<'a>,
     #[serde(borrow)]
     since: Raw<'a>,
     #[serde(borrow)]
@@ -171,6 +175,8 @@ impl Fields<'_> {
             "subscribe" => Request::Subscribe {
                 channel: self.channel()?,
                 level: self.level.map(level).transpose()?.unwrap_or_default(),
+                recent: self.recent.map(recent).transpose()?,
+                recent_attributes: flag(self.recent_attributes, "recentAttributes")?,
                 since: self.since.map(since).transpose()?,
             },
             "unsubscribe" => Request::Unsubscribe { channel: self.channel()? },
@@ -203,7 +209,7 @@ impl Fields<'_> {
     }
 
     fn merge(&self) -> Result<bool, Refusal> {
-        Ok(self.merge.map(|raw| boolean(raw, "merge")).transpose()?.unwrap_or(false))
+        flag(self.merge, "merge")
     }
 
     fn user(&self) -> Result<Option<UserId>, Refusal> {
@@ -260,6 +266,11 @@ fn not_a(field: &'static str, kind: &str, error: &serde_json::Error) -> Refusal 
 
 fn boolean(raw: &RawValue, field: &'static str) -> Result<bool, Refusal> {
     serde_json::from_str(raw.get()).map_err(|_| Refusal::invalid(field, "must be true or false"))
+}
+
+/// A boolean that is false if it is absent.
+fn flag(raw: Raw<'_>, field: &'static str) -> Result<bool, Refusal> {
+    Ok(raw.map(|raw| boolean(raw, field)).transpose()?.unwrap_or(false))
 }
 
 fn integer(raw: Raw<'_>, field: &'static str) -> Result<Option<u64>, Refusal> {
@@ -346,6 +357,13 @@ fn status_text(raw: &RawValue) -> Result<Option<Box<str>>, Refusal> {
 /// Goes by the text: derived code would take `{"auto":null}` too.
 fn level(raw: &RawValue) -> Result<Level, Refusal> {
     string(raw, "level").ok().and_then(|name| Level::named(&name)).ok_or_else(Level::refusal)
+}
+
+fn recent(raw: &RawValue) -> Result<u8, Refusal> {
+    let fits = |&limit: &u8| usize::from(limit) <= MAX_RECENT;
+    whole(raw).and_then(|limit| u8::try_from(limit).ok()).filter(fits).ok_or_else(|| {
+        Refusal::invalid("recent", format_args!("must be a whole number from 0 to {MAX_RECENT}"))
+    })
 }
 
 fn since(raw: &RawValue) -> Result<Since, Refusal> {

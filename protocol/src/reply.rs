@@ -7,11 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::attributes::Attributes;
 use crate::error::{ErrorCode, Refusal};
 use crate::name::{ChannelName, UserId};
-use crate::request::{Epoch, FrameId, Sight};
+use crate::request::{Epoch, FrameId, MAX_RECENT, Sight};
 use crate::status::UserStatus;
-
-/// Most members that the `recent` of one `count` frame names.
-pub const MAX_RECENT: usize = 200;
 
 /// One member as observers see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +29,7 @@ pub struct MemberView {
     pub joined_at: u64,
 }
 
-/// One member by name alone, as `recent` shows it.
+/// One member as `recent` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecentView {
@@ -41,6 +38,9 @@ pub struct RecentView {
     /// As in a list of members.
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]
     pub info: Attributes,
+    /// As they were when the frame was made; absent: not asked for, or there was no room for more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<Attributes>,
 }
 
 /// Why a member left.

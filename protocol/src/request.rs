@@ -13,6 +13,9 @@ use crate::status::StatusPatch;
 /// Longest `id` of a frame when it is a string, in bytes of UTF-8.
 pub const MAX_ID_BYTES: usize = 64;
 
+/// Most members that the `recent` of one `count` frame names.
+pub const MAX_RECENT: usize = 200;
+
 /// Most users that one `watch`, `unwatch` or read of statuses may name.
 pub const MAX_USERS: usize = 100;
 
@@ -343,6 +346,14 @@ pub enum Request {
         #[serde(default)]
         #[cfg_attr(feature = "schema", schemars(with = "Option<Level>"))]
         level: Level,
+        /// So many of the newest members come with each count; absent: 200 at `auto`, else none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schemars(range(max = MAX_RECENT)))]
+        recent: Option<u8>,
+        /// With their attributes, as far as there is room, and again when these change.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
+        recent_attributes: bool,
         /// Resume after this frame instead of starting from a snapshot.
         #[serde(skip_serializing_if = "Option::is_none")]
         since: Option<Since>,

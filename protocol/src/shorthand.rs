@@ -75,6 +75,8 @@ pub fn parse(line: &str) -> Result<Request, Refusal> {
         "sub" => Request::Subscribe {
             channel: channel(words.next())?,
             level: words.next().map(level).transpose()?.unwrap_or_default(),
+            recent: None,
+            recent_attributes: false,
             since: None,
         },
         "unsub" => Request::Unsubscribe { channel: channel(words.next())? },

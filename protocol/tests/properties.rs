@@ -149,7 +149,8 @@ fn told() -> impl Strategy<Value = ServerFrame> {
         },
     );
     let removed = (vec(channel(), 0..3), vec(user(), 0..3));
-    let recent = (user(), info()).prop_map(|(user, info)| RecentView { user, info });
+    let recent = (user(), info(), option::of(info()))
+        .prop_map(|(user, info, attributes)| RecentView { user, info, attributes });
     prop_oneof![
         status().prop_map(|status| ServerFrame::Status { status }),
         (channel(), vec(member, 0..3), any::<bool>()).prop_map(|(channel, members, more)| {
@@ -202,8 +203,15 @@ fn request() -> impl Strategy<Value = Request> {
                 Request::SetAttributes { channel, attributes, merge, ttl_ms }
             }
         ),
-        (channel(), level, option::of(since))
-            .prop_map(|(channel, level, since)| Request::Subscribe { channel, level, since }),
+        (channel(), level, option::of(0u8..=200), any::<bool>(), option::of(since)).prop_map(
+            |(channel, level, recent, recent_attributes, since)| Request::Subscribe {
+                channel,
+                level,
+                recent,
+                recent_attributes,
+                since
+            }
+        ),
         channel().prop_map(|channel| Request::Unsubscribe { channel }),
         (channel(), number(), number()).prop_map(|(channel, limit, after)| Request::GetMembers {
             channel,

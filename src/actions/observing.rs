@@ -5,13 +5,15 @@ use herenow_protocol::{ChannelName, Level, Refusal, UserId};
 use super::desk::Desk;
 use crate::auth::{Caller, Credential, KeyRight, Patterns, Right};
 use crate::hub::{At, Door, Follower};
+use crate::presence::Asked;
 use crate::presence::follow::Mark;
 
-/// The right that observing at level `asked` needs.
+/// The right that it needs to be told what was `asked` for.
 #[must_use]
-pub fn right_of(asked: Level) -> Right {
-    match asked {
+pub fn right_of(asked: Asked) -> Right {
+    match asked.level {
         Level::Auto | Level::Events => Right::Subscribe,
+        Level::Count if asked.recent.limit > 0 => Right::List,
         Level::Count => Right::Count,
     }
 }
@@ -25,7 +27,7 @@ impl Desk {
         &self,
         caller: Caller<'_>,
         at: At<'_>,
-        asked: Level,
+        asked: Asked,
         attach: impl FnOnce(&mut Door<'_>) -> T,
     ) -> Result<T, Refusal> {
         caller.may_read(right_of(asked), at.name())?;
@@ -43,8 +45,17 @@ impl Desk {
         asked: Level,
         since: Option<Mark>,
     ) -> Result<Follower, Refusal> {
-        credential.caller().may_read(right_of(asked), channel)?;
+        credential.caller().may_read(right_of(asked.into()), channel)?;
         Ok(self.hub.follow(At::Named(channel), credential, asked, since))
+    }
+
+    /// Refuses to be told of the channel what a follower is told: for whoever is told of it by a
+    /// follower that many share.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn check_follow(&self, caller: Caller<'_>, channel: &ChannelName) -> Result<(), Refusal> {
+        caller.may_read(right_of(Level::Auto.into()), channel)
     }
 
     /// Follows the channel of records from here on, for many clients: whoever does so shows each what

@@ -126,3 +126,44 @@ fn texts(texts: &[String]) -> impl Iterator<Item = &str> {
 fn info(text: &str) -> Result<herenow_protocol::Attributes, String> {
     parse_info(&serde_json::from_str(text).map_err(|_| "must be a JSON object")?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Secret;
+    use crate::limits::MAX_PATTERN_BYTES;
+
+    /// A token with so many patterns of full length, and one of `last` bytes.
+    fn mint(patterns: usize, last: usize) -> Result<String, String> {
+        let pattern = |bytes: usize| "x".repeat(bytes);
+        let mut watch = vec![pattern(MAX_PATTERN_BYTES); patterns];
+        watch.push(pattern(last));
+        let jwt_secret = Some(Secret::new(b"a secret of at least thirty-two bytes"));
+        let order = TokenOrder {
+            user: "ada".into(),
+            role: Vec::new(),
+            channel: Vec::new(),
+            watch,
+            info: None,
+            ttl: Duration::from_secs(60),
+            tokens: TokenFlags { jwt_secret, ..TokenFlags::default() },
+        };
+        order.mint(Now { mono_ms: 0, unix_ms: 1_700_000_000_000 })
+    }
+
+    #[test]
+    fn a_token_is_as_long_as_a_broker_takes_and_no_longer() {
+        // Base64 makes four bytes of three.
+        let patterns = MAX_TOKEN_BYTES * 3 / 4 / (MAX_PATTERN_BYTES + 3) - 1;
+        let mut lengths = (1..=MAX_PATTERN_BYTES).map(|last| mint(patterns, last));
+        let mut longest = 0;
+        let why = lengths.by_ref().find_map(|token| {
+            longest = token.as_ref().map_or(longest, String::len);
+            token.err()
+        });
+        assert_eq!(longest, MAX_TOKEN_BYTES);
+        let rule = format!("has {} bytes", MAX_TOKEN_BYTES + 1);
+        assert!(why.unwrap().contains(&rule));
+        assert!(lengths.all(|token| token.is_err()));
+    }
+}

@@ -70,7 +70,7 @@ impl Client {
             let subscription = &subscribed.subscription;
             let (asked, cursor) = (subscription.asked(), sending.cursor(subscription));
             // Most have had it all, and whoever asked for events has no other level to come to.
-            if asked == Level::Events && matches!(cursor, Cursor::Next(_)) {
+            if asked.level == Level::Events && matches!(cursor, Cursor::Next(_)) {
                 continue;
             }
             self.desk.hub().enter(At::Held(&place.channel), |door| {
@@ -173,4 +173,55 @@ fn is_in_vain(place: SnapshotPlace, presence: &ChannelState, now: Now) -> bool {
     let quiet = || presence.told_ms().is_none_or(|told_ms| told_ms + QUIET_MS <= now.mono_ms);
     let followed = !place.missed && presence.since(place.seq + 1).is_some();
     !place.renewed && !followed && quiet()
+}
+
+#[cfg(test)]
+mod tests {
+    use herenow_protocol::{Epoch, UserId};
+
+    use super::*;
+    use crate::presence::{Bounds, Command, Lasts, Source};
+
+    const TOLD_MS: u64 = 20_000;
+
+    /// Has the channel tell of one member more.
+    fn tell(presence: &mut ChannelState, n: u64) {
+        let bounds = Bounds { members: 9, attribute_bytes: 99, attribute_keys: 9, roster: 9 };
+        let now = Now { mono_ms: TOLD_MS, unix_ms: 5_000_000 };
+        let join = Command::Join {
+            user: UserId::parse(&format!("user-{n}"), "user").unwrap(),
+            source: Source::connection(n),
+            attributes: None,
+            merge: false,
+            info: None,
+            visible_to: None,
+            away: None,
+            lasts: Lasts::Connection { grace_ms: 0 },
+        };
+        presence.apply(join, now, &bounds, |_| {}).unwrap();
+        let room = herenow_protocol::ChannelName::parse("room", "channel").unwrap();
+        presence.tick(&room, now, &bounds);
+    }
+
+    /// The truth is there soonest so; but not over and over while the channel goes on.
+    #[test]
+    fn a_snapshot_that_another_must_follow_begins_anew_once_it_is_quiet() {
+        let mut presence = ChannelState::new(Epoch::from_random(7));
+        tell(&mut presence, 1);
+        let old = presence.begin_snapshot(SnapshotReason::Subscribed);
+        tell(&mut presence, 2);
+        presence.forget_log();
+        let new = presence.begin_snapshot(SnapshotReason::Subscribed);
+        tell(&mut presence, 3);
+        let begins_anew = |place, quiet_ms| {
+            is_in_vain(place, &presence, Now { mono_ms: TOLD_MS + quiet_ms, unix_ms: 5_000_000 })
+        };
+        let missed = SnapshotPlace { missed: true, ..new };
+        for place in [old, missed] {
+            assert!(!begins_anew(place, 0) && !begins_anew(place, QUIET_MS - 1), "{place:?}");
+            assert!(begins_anew(place, QUIET_MS), "{place:?}");
+            assert!(!begins_anew(SnapshotPlace { renewed: true, ..place }, QUIET_MS), "{place:?}");
+        }
+        assert!(!begins_anew(new, QUIET_MS), "the log holds what follows it");
+    }
 }

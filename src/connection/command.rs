@@ -10,6 +10,7 @@ use super::codec::Violation;
 use super::dialect::{Dialect, Herenow};
 use crate::delivery::Sending;
 use crate::now::Now;
+use crate::presence::Asked;
 
 impl Dialect for Herenow {
     fn act(
@@ -90,8 +91,9 @@ impl Client {
             Request::SetAttributes { channel, attributes, merge, ttl_ms } => {
                 self.set_attributes(channel, attributes, merge, ttl_ms, now)
             }
-            Request::Subscribe { channel, level, since } => {
-                self.subscribe(sending, channel, level, since, now)
+            Request::Subscribe { channel, level, recent, recent_attributes, since } => {
+                let asked = Asked::new(level, recent, recent_attributes);
+                self.subscribe(sending, channel, asked, since, now)
             }
             Request::Unsubscribe { channel } => Ok(self.unsubscribe(sending, channel)),
             Request::GetMembers { channel, limit, after } => {

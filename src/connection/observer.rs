@@ -12,6 +12,7 @@ use crate::delivery::{Cursor, Flow, Outlet, Sending, Subscription, Want};
 use crate::hub::{At, Door};
 use crate::limits::{SNAPSHOT_UNITS_BURST, SNAPSHOT_UNITS_PER_SECOND};
 use crate::now::Now;
+use crate::presence::Asked;
 use crate::token_bucket::{Rate, TokenBucket};
 
 /// What a connection may ask for of snapshots, in units.
@@ -23,7 +24,7 @@ impl Client {
         &mut self,
         sending: &mut Sending<'_>,
         name: ChannelName,
-        asked: Level,
+        asked: Asked,
         since: Option<Since>,
         now: Now,
     ) -> Result<Done, Refusal> {
@@ -38,11 +39,15 @@ impl Client {
         let held = places.held(&name);
         let at = held.as_ref().map_or(At::Named(&name), At::Held);
         let (level, resumed, changed) = desk.subscribe(caller, at, asked, |door| {
-            let level = door.standing().level(asked);
+            let level = door.standing().level(asked.level);
             let resumed = since
                 .filter(|_| level == InForce::Events)
                 .and_then(|since| door.presence().resume(since, viewer));
-            if level == InForce::Events && resumed.is_none() && lacks_ms.is_some() {
+            let costs = match level {
+                InForce::Events => resumed.is_none(),
+                InForce::Count => asked.recent.limit > 0,
+            };
+            if costs && lacks_ms.is_some() {
                 let rule = "snapshots are asked for faster than allowed";
                 let refusal = Refusal::new(ErrorCode::RateLimited, rule);
                 return Err(Refusal { retry_after_ms: lacks_ms, ..refusal });
@@ -126,7 +131,7 @@ impl Client {
         let Self { desk, places, outlet, .. } = self;
         desk.watch(name, |door| {
             let place = places.get_or_add(door.channel());
-            let subscription = subscription(place, door, outlet, sending, Level::Events);
+            let subscription = subscription(place, door, outlet, sending, Level::Events.into());
             let want = Want::Snapshot(SnapshotReason::Subscribed);
             sending.set_cursor(&subscription, Cursor::Want(want));
             // A choked connection asks once it has caught up.
@@ -152,25 +157,25 @@ impl Client {
 fn changed(
     place: &Place,
     sending: &Sending<'_>,
-    asked: Level,
+    asked: Asked,
     level: InForce,
 ) -> Option<LevelReason> {
     let before = &place.subscribed.as_ref()?.subscription;
     if sending.cursor(before).level() == Some(level) {
         return None;
     }
-    // Whoever asks for the same again and gets another: the channel grew, or shrank.
-    Some(if before.asked() == asked { LevelReason::Size } else { LevelReason::Asked })
+    // Whoever asks for the same level again and gets another: the channel grew, or shrank.
+    Some(if before.asked().level == asked.level { LevelReason::Size } else { LevelReason::Asked })
 }
 
-/// The connection's subscription of the channel at level `asked`, made if there is none. One at
-/// another level ends: what was on its way to it is not sent any more.
+/// The connection's subscription that asked for just this, made if there is none. One that asked for
+/// something else ends: what was on its way to it is not sent any more.
 fn subscription(
     place: &mut Place,
     door: &mut Door<'_>,
     outlet: &Arc<Outlet>,
     sending: &mut Sending<'_>,
-    asked: Level,
+    asked: Asked,
 ) -> Arc<Subscription> {
     let other = place.subscribed.take_if(|before| before.subscription.asked() != asked);
     if let Some(Subscribed { subscription, slot }) = other {

@@ -125,7 +125,7 @@ impl Client {
             // Whom a user may watch is a right; what is seen of the watched does not depend on roles.
             let replica = !place.channel.name().is_status()
                 && matches!(sending.cursor(subscription), Cursor::Next(_) | Cursor::Within(_));
-            if !replica || subscription.asked() == Level::Count {
+            if !replica || subscription.asked().level == Level::Count {
                 continue;
             }
             let want = Want::Snapshot(SnapshotReason::Resync);
@@ -140,7 +140,7 @@ impl Client {
     }
 
     fn inform(&self, access: &Access, now: Now) {
-        self.desk.hub().inform_user(self.outlet.user(), access.info().clone(), now);
+        self.desk.hub().inform_user(self.outlet.user(), access.info(), now);
         for place in self.places.iter().filter(|place| place.joined) {
             let (user, info) = (self.outlet.user().clone(), access.info().clone());
             self.desk.hub().apply_kept(&place.channel, Command::Inform { user, info }, now);

@@ -162,5 +162,12 @@ mod tests {
         assert_eq!(found, expected);
         ats.iter().for_each(|&at| places.set(at, None));
         assert!(places.0.is_empty());
+
+        let (mut behind, cells) = (Behind::default(), [CursorCell::new(), CursorCell::new()]);
+        for (number, cell) in (1..).zip(&cells) {
+            behind.set_place(cell, Some(place(number)));
+        }
+        behind.set_place(&CursorCell::new(), None);
+        assert_eq!(cells.each_ref().map(|cell| behind.place(cell)), [1, 2].map(|n| Some(place(n))));
     }
 }

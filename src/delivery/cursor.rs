@@ -49,12 +49,14 @@ impl Cursor {
         }
     }
 
-    /// Whether what comes next is of a snapshot that the client brought about: that is charged.
-    pub(super) fn is_in_asked_snapshot(self) -> bool {
+    /// Whether what comes next is a snapshot, or a first count, that the client brought about: that is
+    /// charged.
+    pub(super) fn is_asked_for(self) -> bool {
         match self {
             Self::Want(Want::Snapshot(reason)) | Self::Within(SnapshotPlace { reason, .. }) => {
                 reason != SnapshotReason::Resync
             }
+            Self::Want(Want::Count) => true,
             _ => false,
         }
     }
@@ -145,18 +147,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_snapshot_is_charged_unless_the_broker_chose_to_send_it() {
+    fn what_the_client_asked_for_is_charged_and_not_what_the_broker_chose_to_send() {
         use SnapshotReason::{Level, Resync, Subscribed};
         let rest = crate::presence::Rest::Public(9);
         for (reason, charged) in [(Subscribed, true), (Level, true), (Resync, false)] {
             let place = SnapshotPlace { seq: 7, reason, rest, missed: false, renewed: false };
             let wanted = Cursor::Want(Want::Snapshot(reason));
             for cursor in [wanted, Cursor::Within(place)] {
-                assert_eq!(cursor.is_in_asked_snapshot(), charged, "{cursor:?}");
+                assert_eq!(cursor.is_asked_for(), charged, "{cursor:?}");
             }
         }
-        for cursor in [Cursor::Next(1), Cursor::Want(Want::Count), Cursor::Dead] {
-            assert!(!cursor.is_in_asked_snapshot(), "{cursor:?}");
+        assert!(Cursor::Want(Want::Count).is_asked_for());
+        for cursor in [Cursor::Next(1), Cursor::Counted { seq: 1, at_ms: 0 }, Cursor::Dead] {
+            assert!(!cursor.is_asked_for(), "{cursor:?}");
         }
     }
 

@@ -5,24 +5,25 @@
 //! told last, and that is compared with what it asked for and with how the channel stands. So a
 //! subscriber that slept through a change of levels needs nobody who remembered it.
 
-use herenow_protocol::Level;
 use herenow_protocol::reply::{InForce, SnapshotReason};
 
 use super::cursor::{Cursor, Want};
 use crate::limits::COUNT_INTERVAL_MS;
-use crate::presence::{SnapshotPlace, Standing};
+use crate::presence::{Asked, SnapshotPlace, Standing};
 
 impl Standing {
     /// What a subscriber is owed that asked for `asked` and stands at `cursor`.
     #[must_use]
-    pub fn owed(self, asked: Level, cursor: Cursor, now_ms: u64) -> Owed {
-        match (self.level(asked), cursor) {
+    pub fn owed(self, asked: Asked, cursor: Cursor, now_ms: u64) -> Owed {
+        let shown_seq = if asked.recent.attributes { self.shown_seq } else { 0 };
+        let right_since = self.moved_seq.max(shown_seq);
+        match (self.level(asked.level), cursor) {
             (_, Cursor::Dead) => Owed::Nothing,
             (InForce::Events, Cursor::Next(seq)) => Owed::Frames(seq),
             (InForce::Events, Cursor::Want(Want::Snapshot(reason))) => Owed::Snapshot(reason),
             (InForce::Events, Cursor::Within(place)) => Owed::Part(place),
             (InForce::Count, Cursor::Want(Want::Count)) => Owed::Count,
-            (InForce::Count, Cursor::Counted { seq, .. }) if seq >= self.moved_seq => Owed::Nothing,
+            (InForce::Count, Cursor::Counted { seq, .. }) if seq >= right_since => Owed::Nothing,
             (InForce::Count, Cursor::Counted { at_ms, .. }) => {
                 match COUNT_INTERVAL_MS - elapsed_ms(at_ms, now_ms).min(COUNT_INTERVAL_MS) {
                     0 => Owed::Count,
@@ -65,10 +66,12 @@ pub enum Owed {
 
 #[cfg(test)]
 mod tests {
+    use herenow_protocol::Level;
+
     use super::*;
     use crate::presence::{Rest, Roster};
 
-    const LISTED: Standing = Standing { roster: Roster::Listed, moved_seq: 7 };
+    const LISTED: Standing = Standing { roster: Roster::Listed, moved_seq: 7, shown_seq: 9 };
     const PLACE: SnapshotPlace = SnapshotPlace {
         seq: 3,
         reason: SnapshotReason::Subscribed,
@@ -76,7 +79,7 @@ mod tests {
         missed: false,
         renewed: false,
     };
-    const COUNTED: Standing = Standing { roster: Roster::Counted, moved_seq: 7 };
+    const COUNTED: Standing = Standing { roster: Roster::Counted, moved_seq: 7, shown_seq: 9 };
 
     /// Whoever asked for a level is at it whatever the channel's size; `auto` goes by the size.
     #[test]
@@ -104,11 +107,12 @@ mod tests {
             (Level::Auto, COUNTED, Count),
         ] {
             assert_eq!(standing.level(asked), level);
-            assert_eq!(standing.owed(asked, Cursor::Dead, 5_000), Owed::Nothing);
+            assert_eq!(standing.owed(asked.into(), Cursor::Dead, 5_000), Owed::Nothing);
             for (cursors, of) in [(&of_events[..], Events), (&of_count[..], Count)] {
                 for &cursor in cursors {
                     assert_eq!(cursor.level(), Some(of));
-                    let switched = standing.owed(asked, cursor, 5_000) == Owed::Switch(level);
+                    let switched =
+                        standing.owed(asked.into(), cursor, 5_000) == Owed::Switch(level);
                     assert_eq!(switched, of != level, "{asked:?} {standing:?} {cursor:?}");
                 }
             }
@@ -117,7 +121,7 @@ mod tests {
 
     #[test]
     fn at_events_it_is_what_it_lacks() {
-        let owed = |cursor| LISTED.owed(Level::Auto, cursor, 0);
+        let owed = |cursor| LISTED.owed(Level::Auto.into(), cursor, 0);
         assert_eq!(owed(Cursor::Next(3)), Owed::Frames(3));
         assert_eq!(owed(Cursor::Within(PLACE)), Owed::Part(PLACE));
         for reason in [SnapshotReason::Subscribed, SnapshotReason::Resync, SnapshotReason::Level] {
@@ -127,7 +131,7 @@ mod tests {
 
     #[test]
     fn at_count_it_is_the_last_state_at_most_once_a_second() {
-        let owed = |cursor, now_ms| COUNTED.owed(Level::Count, cursor, now_ms);
+        let owed = |cursor, now_ms| COUNTED.owed(Level::Count.into(), cursor, now_ms);
         assert_eq!(owed(Cursor::Want(Want::Count), 0), Owed::Count);
         let told = |seq, at_ms| Cursor::Counted { seq, at_ms };
         assert_eq!(owed(told(7, 0), 90_000), Owed::Nothing, "told since somebody moved");
@@ -138,9 +142,31 @@ mod tests {
         assert_eq!(owed(told(6, 5_000), 1 << 31), Owed::Count);
         // By somebody who read the clock just before.
         assert_eq!(owed(told(6, 5_000), 4_990), Owed::CountLater { in_ms: 1_000 });
+        assert_eq!(owed(told(6, 5_000), 4_001), Owed::CountLater { in_ms: 1_000 });
+        assert_eq!(owed(told(6, 5_000), 4_000), Owed::CountLater { in_ms: 1_000 });
+        assert_eq!(owed(told(6, 5_000), 3_999), Owed::Count, "no clock is that far behind");
         // Across the end of 32 bits.
         let end = u64::from(u32::MAX);
         assert_eq!(owed(told(6, u32::MAX), end + 1_000), Owed::Count);
         assert_eq!(owed(told(6, u32::MAX), end + 999), Owed::CountLater { in_ms: 1 });
+    }
+
+    /// Only whoever is shown what members carry is told that it changed.
+    #[test]
+    fn with_attributes_it_is_the_last_of_those_too() {
+        let told = |seq| Cursor::Counted { seq, at_ms: 0 };
+        for (limit, attributes, owed) in [
+            (None, false, Owed::Nothing),
+            (Some(20), false, Owed::Nothing),
+            (Some(20), true, Owed::Count),
+        ] {
+            let asked = Asked::new(Level::Count, limit, attributes);
+            assert_eq!(COUNTED.owed(asked, told(8), 5_000), owed, "{asked:?}");
+            assert_eq!(COUNTED.owed(asked, told(9), 5_000), Owed::Nothing, "{asked:?}");
+        }
+        let standing = Standing { shown_seq: 5, ..COUNTED };
+        let asked = Asked::new(Level::Count, Some(20), true);
+        assert_eq!(standing.owed(asked, told(6), 5_000), Owed::Count, "somebody came since");
+        assert_eq!(standing.owed(asked, told(7), 5_000), Owed::Nothing);
     }
 }

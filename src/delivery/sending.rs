@@ -201,7 +201,7 @@ impl<'a> Sending<'a> {
         frames: &[u8],
         (backlog, connection): (&Arc<Backlog>, u64),
     ) -> Sweep {
-        let asked = self.writer.cursor(cell).is_in_asked_snapshot();
+        let asked = self.writer.cursor(cell).is_asked_for();
         let whole = frames.len() <= WHOLE_BYTES;
         if !whole && !backlog.has_room_for(connection) {
             return Sweep::NoRoom;
@@ -301,7 +301,7 @@ impl<'a> Sending<'a> {
             }
         }
         self.writer.set_cursor(cell, to);
-        if from.is_in_asked_snapshot() {
+        if from.is_asked_for() {
             self.writer.charge(bytes.len());
         }
         true
@@ -330,5 +330,32 @@ impl<'a> Sending<'a> {
 impl fmt::Debug for Sending<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sending").field("flow", &self.writer.flow).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Whoever lagged once is no larger for it.
+    #[tokio::test]
+    async fn replies_that_are_out_leave_nothing_behind() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (_client, ours) = tokio::join!(client, listener.accept());
+        let transport = Transport::plain(ours.unwrap().0);
+        transport.writable().await.unwrap();
+        let (writer, backlog) = (Mutex::new(Writer::new(None)), Backlog::new(100));
+        let mut sending = Sending::new(&transport, writer.lock());
+        sending.hold_passes();
+        sending.queue(|out| out.extend_from_slice(b"late"));
+        sending.count_replies(&backlog);
+        assert_eq!((backlog.bytes(), sending.writer.behind.is_some()), (4, true));
+        assert_eq!(sending.resume(), Sweep::Done);
+        sending.count_replies(&backlog);
+        assert_eq!((backlog.bytes(), sending.writer.behind.is_some()), (0, false));
     }
 }

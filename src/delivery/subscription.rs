@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use herenow_protocol::Level;
 use herenow_protocol::reply::SnapshotReason;
 
 use super::backlog::Backlog;
@@ -12,26 +11,26 @@ use super::outlet::Outlet;
 use super::sending::{Sending, Sweep};
 use super::shared_frame::SharedFrame;
 use super::writer::Flow;
-use crate::presence::SnapshotPlace;
+use crate::presence::{Asked, SnapshotPlace};
 
-/// A connection that observes a channel, at the level that it asked for: asking for another makes
-/// another subscription.
+/// A connection that observes a channel, as it asked to: asking for another level, or for more or
+/// fewer of the newest members, makes another subscription.
 ///
 /// Its cursor is guarded by the *connection's* lock: only with a [`Sending`], which is that lock
 /// held, it is read or moved.
 pub struct Subscription {
     outlet: Arc<Outlet>,
     cursor: CursorCell,
-    asked: Level,
+    asked: Asked,
 }
 
 const _: () = assert!(size_of::<Subscription>() == 24);
 
 impl Subscription {
-    /// A subscription of `outlet`'s connection at level `asked`. Nothing is owed to it until its
+    /// A subscription of `outlet`'s connection, which `asked` for this. Nothing is owed to it until its
     /// cursor is set.
     #[must_use]
-    pub fn new(outlet: Arc<Outlet>, asked: Level) -> Arc<Self> {
+    pub fn new(outlet: Arc<Outlet>, asked: Asked) -> Arc<Self> {
         Arc::new(Self { outlet, cursor: CursorCell::new(), asked })
     }
 
@@ -41,9 +40,9 @@ impl Subscription {
         &self.outlet
     }
 
-    /// The level that it asked for.
+    /// What it asked for.
     #[must_use]
-    pub fn asked(&self) -> Level {
+    pub fn asked(&self) -> Asked {
         self.asked
     }
 

@@ -140,3 +140,99 @@ impl Transport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Future, poll_fn};
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    const A_WHILE: Duration = Duration::from_millis(100);
+
+    /// A socket of ours, and its client.
+    async fn pair() -> (Transport, TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, ours) = tokio::join!(client, listener.accept());
+        (Transport::plain(ours.unwrap().0), client.unwrap())
+    }
+
+    async fn in_time<T>(wait: impl Future<Output = T>) -> T {
+        timeout(Duration::from_secs(20), wait).await.expect("it takes for ever")
+    }
+
+    async fn read(transport: &Transport, most: usize) -> io::Result<usize> {
+        let mut buffer = vec![0; most];
+        in_time(poll_fn(|cx| transport.poll_read(cx, &mut buffer))).await
+    }
+
+    #[tokio::test]
+    async fn all_that_came_is_read_however_small_the_buffer() {
+        let (transport, mut client) = pair().await;
+        client.write_all(&[b'x'; 1_000]).await.unwrap();
+        for (most, taken) in [(1, 1), (99, 99), (800, 800), (800, 100)] {
+            assert_eq!(read(&transport, most).await.unwrap(), taken);
+        }
+        client.write_all(b"more").await.unwrap();
+        assert_eq!(read(&transport, 4).await.unwrap(), 4);
+        let waits = poll_fn(|cx| Poll::Ready(transport.poll_read(cx, &mut [0; 9]).is_pending()));
+        assert!(waits.await, "nothing more has come, and more may come");
+        client.shutdown().await.unwrap();
+        assert_eq!(read(&transport, 800).await.unwrap(), 0, "the client sends nothing any more");
+    }
+
+    #[tokio::test]
+    async fn a_broken_socket_is_no_end_of_what_the_client_sends() {
+        let (transport, client) = pair().await;
+        SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        assert_eq!(read(&transport, 9).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    }
+
+    /// A frame of which no rest should be left waits until there is room for it, though there is for
+    /// its beginning.
+    #[tokio::test]
+    async fn a_socket_with_little_room_counts_as_full() {
+        let (transport, mut client) = pair().await;
+        in_time(transport.writable()).await.unwrap();
+        // Until nothing more gets under way to the client either.
+        while transport.has_room() {
+            while transport.has_room() {
+                transport.write_at_once(&[b'x'; 4_096]).unwrap();
+            }
+            sleep(A_WHILE).await;
+        }
+        assert_eq!(transport.write_whole(b"whole").unwrap_err().kind(), ErrorKind::WouldBlock);
+        let mut writable = pin!(transport.writable());
+        let waits = poll_fn(|cx| Poll::Ready(writable.as_mut().poll(cx).is_pending()));
+        assert!(waits.await);
+        assert_eq!(transport.write_at_once(b"begun").unwrap(), 5);
+        let reading = tokio::spawn(async move {
+            let mut got = Vec::new();
+            client.read_to_end(&mut got).await.map(|_| got)
+        });
+        while transport.write_whole(b"whole").is_err() {
+            in_time(transport.writable()).await.unwrap();
+        }
+        transport.half_close();
+        assert!(in_time(reading).await.unwrap().unwrap().ends_with(b"begunwhole"));
+    }
+
+    #[tokio::test]
+    async fn whoever_is_told_the_end_may_still_send_and_end_it_itself() {
+        let (transport, mut client) = pair().await;
+        transport.half_close();
+        assert_eq!(in_time(client.read(&mut [0])).await.unwrap(), 0);
+        client.write_all(b"what nobody reads").await.unwrap();
+        let mut closed = Box::pin(transport.closed());
+        assert!(timeout(A_WHILE, &mut closed).await.is_err(), "the client is still there");
+        drop(client);
+        in_time(closed).await;
+    }
+}

@@ -126,7 +126,7 @@ impl Writer {
         self.behind.get_or_insert_default().tail = Some(tail);
     }
 
-    /// Notes what the client's wish for a snapshot cost.
+    /// Notes what the client's wish for a snapshot, or for the newest members, cost.
     pub(super) fn charge(&mut self, bytes: usize) {
         let units = (bytes / SNAPSHOT_UNIT_BYTES).min(usize::from(u16::MAX)) as u16;
         self.snapshots = self.snapshots.saturating_add(units);

@@ -9,7 +9,8 @@ use herenow_protocol::{ChannelName, Level, ServerFrame, UserStatus, encode};
 
 use super::convoy::{Convoy, viewer};
 use crate::delivery::{Backlog, Cursor, Owed, SharedFrame, Subscription};
-use crate::presence::{Bundle, ChannelState, Sight, Standing, Step, Tally};
+use crate::limits::MAX_SHARED_KINDS;
+use crate::presence::{Bundle, ChannelState, Recent, Sight, Standing, Step, Tally};
 
 /// The frames of a tick, and what else its round may need, taken at the tick.
 pub(super) struct Broadcast {
@@ -19,7 +20,7 @@ pub(super) struct Broadcast {
     /// The last seq, with what those who begin at `events` are told after it.
     begins: Option<(u64, Begins)>,
     tally: Option<Tally>,
-    /// What was encoded besides the frames.
+    /// What was encoded besides the frames, given last last; at most [`MAX_SHARED_KINDS`].
     shared: Vec<(Kind, Arc<SharedFrame>)>,
     /// Told, instead of the frames, to those who see more.
     aside: Option<Arc<Step>>,
@@ -41,8 +42,8 @@ enum Begins {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Status,
-    Count { recent: bool },
-    SwitchToCount,
+    Count(Recent),
+    SwitchToCount(Recent),
 }
 
 impl Broadcast {
@@ -142,6 +143,10 @@ impl Broadcast {
             Owed::Frames(seq) if self.is_near(seq) => return,
             // It caught up while its level changed and changed back.
             Owed::Frames(_) => Owed::Snapshot(SnapshotReason::Resync),
+            // It rides on, unless its socket is full: then its own task goes on by itself.
+            Owed::Part(place) => {
+                return self.convoy.go_on(sub, place);
+            }
             owed => owed,
         };
         self.give(channel, sub, cursor, owed, now_ms);
@@ -179,9 +184,8 @@ impl Broadcast {
                 return self.convoy.add(sub, from, SnapshotReason::Level, true);
             }
             (Owed::Count | Owed::Switch(InForce::Count), _, Some(tally)) => {
-                let recent = sub.asked() == Level::Auto;
-                let count = Kind::Count { recent };
-                let kind = if owed == Owed::Count { count } else { Kind::SwitchToCount };
+                let of = if owed == Owed::Count { Kind::Count } else { Kind::SwitchToCount };
+                let kind = of(sub.asked().recent);
                 (kind, Cursor::Counted { seq: tally.seq, at_ms: now_ms as u32 })
             }
             _ => {
@@ -199,11 +203,17 @@ impl Broadcast {
     }
 
     fn shared(&mut self, channel: &ChannelName, kind: Kind) -> Arc<SharedFrame> {
-        if let Some((_, shared)) = self.shared.iter().find(|(known, _)| *known == kind) {
-            return Arc::clone(shared);
+        let known = self.shared.iter().position(|(known, _)| *known == kind);
+        let of_kind = match known {
+            Some(index) => self.shared.remove(index),
+            None => (kind, SharedFrame::new(self.encode(channel, kind))),
+        };
+        // What was given longest ago goes: whatever few ask for, the crowd's is kept.
+        if self.shared.len() == MAX_SHARED_KINDS {
+            self.shared.remove(0);
         }
-        let shared = SharedFrame::new(self.encode(channel, kind));
-        self.shared.push((kind, Arc::clone(&shared)));
+        let shared = Arc::clone(&of_kind.1);
+        self.shared.push(of_kind);
         shared
     }
 
@@ -214,12 +224,12 @@ impl Broadcast {
                 let status = UserStatus::clone(status);
                 encode::text_message(&ServerFrame::Status { status }, &mut out);
             }
-            (Kind::Count { recent }, _, Some(tally)) => tally.encode(channel, recent, &mut out),
-            (Kind::SwitchToCount, _, Some(tally)) => {
+            (Kind::Count(recent), _, Some(tally)) => tally.encode(channel, recent, &mut out),
+            (Kind::SwitchToCount(recent), _, Some(tally)) => {
                 let (name, level) = (channel.clone(), InForce::Count);
                 let frame = ServerFrame::Level { channel: name, level, reason: LevelReason::Size };
                 encode::text_message(&frame, &mut out);
-                tally.encode(channel, true, &mut out);
+                tally.encode(channel, recent, &mut out);
             }
             _ => {}
         }

@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::now::{NEVER, Now};
 use crate::presence::pending::Cause;
 use crate::presence::{
-    Bounds, Bundle, ChannelState, Command, Ring, Standing, Step, Transition, Viewer,
+    Asked, Bounds, Bundle, ChannelState, Command, Ring, Standing, Step, Transition, Viewer,
 };
 use crate::users::Users;
 
@@ -208,6 +208,9 @@ impl Guarded {
     ) -> Ticked {
         let tick = self.presence.tick(channel, now, bounds);
         let changes = std::mem::take(&mut self.changes);
+        if self.subscribers.have_attributes() {
+            self.presence.note_shown(&tick.changes);
+        }
         self.count_log(metrics);
         if metrics.log_bytes.get() > LOGS_BYTES as i64 {
             self.presence.forget_log();
@@ -233,7 +236,7 @@ impl Guarded {
     }
 
     /// Frees the slot of a subscriber who asked for `asked`.
-    pub(super) fn remove_subscriber(&mut self, asked: Level, slot: u32) {
+    pub(super) fn remove_subscriber(&mut self, asked: Asked, slot: u32) {
         self.subscribers.remove(asked, slot);
     }
 
@@ -326,7 +329,8 @@ impl Guarded {
         self.subscribers.next_batch(asked, from, batch)
     }
 
-    /// A member came or went: subscribers that are told the count are owed it, if there are any.
+    /// A member came or went, or one of the newest changed: subscribers that are told the count are owed
+    /// it, if there are any.
     pub(super) fn owe_count(&mut self) {
         let standing = self.standing();
         let counted = |asked| standing.level(asked) == InForce::Count && self.has(asked);

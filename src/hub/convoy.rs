@@ -2,8 +2,11 @@
 //! keep pace.
 //!
 //! Whoever's socket does not take a part at once is left behind with its place, and its own task goes
-//! on from there (`connection/catch_up`). The channel does not tick meanwhile, so that the parts agree
-//! with each other and with the log, although each is read under a lock of its own.
+//! on from there (`connection/catch_up`). While a ride lasts the channel does not tick, so that the
+//! parts agree with each other and with the log, although each is read under a lock of its own. So a
+//! ride ends after a while, and goes on behind the next tick: those who are in the midst of a snapshot
+//! stand there by their cursors, and wait among those who asked. They go first; who came later waits
+//! until they have it whole, and then all who came meanwhile ride together.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +19,7 @@ use super::pace::Pace;
 use crate::auth::{Access, Caller};
 use crate::clock::Clock;
 use crate::delivery::{Backlog, Cursor, SharedFrame, Subscription, Want};
-use crate::limits::{OWN_PART_BYTES, OWN_PARTS, PART_BYTES, PASS_BATCH, WHOLE_BYTES};
+use crate::limits::{OWN_PART_BYTES, OWN_PARTS, PART_BYTES, PASS_BATCH, RIDE_SLICE, WHOLE_BYTES};
 use crate::metrics::Metrics;
 use crate::presence::{Part, Rest, SnapshotPlace, Viewer};
 
@@ -31,6 +34,9 @@ struct Rider {
     reason: SnapshotReason,
     /// A `level` frame comes before the first part.
     switch: bool,
+    /// Set if it began at an earlier tick: it was told all members numbered from this one on, and this
+    /// is the seq of its snapshot.
+    began: Option<(u64, u64)>,
 }
 
 /// The parts that are being told, each encoded when somebody first needs it: why it comes, whether a
@@ -58,10 +64,40 @@ impl Convoy {
         reason: SnapshotReason,
         switch: bool,
     ) {
-        self.0.push(Rider { sub: Arc::clone(sub), at, reason, switch });
+        let began = None;
+        self.0.push(Rider { sub: Arc::clone(sub), at, reason, switch, began });
     }
 
-    /// Tells all of it.
+    /// Adds a subscriber that was told the parts before `place` at an earlier tick.
+    pub(super) fn go_on(&mut self, sub: &Arc<Subscription>, place: SnapshotPlace) {
+        let at = Cursor::Within(place);
+        if let Rest::Public(below) = place.rest {
+            let (began, reason) = (Some((below, place.seq)), place.reason);
+            self.0.push(Rider { sub: Arc::clone(sub), at, reason, switch: false, began });
+        } else {
+            // What it lacks is for its eyes alone.
+            let _ = sub.go_on_alone(at, at);
+        }
+    }
+
+    /// Where those are who are the furthest, if any began at an earlier tick. All others wait for a
+    /// later one: so each part is told to many at once.
+    fn lead(&mut self, channel: &Channel) -> Option<(u64, u64)> {
+        let lead = self.0.iter().filter_map(|rider| rider.began).min()?;
+        let (riders, later) =
+            std::mem::take(&mut self.0).into_iter().partition(|rider| rider.began == Some(lead));
+        self.0 = riders;
+        Self(later).wait(channel);
+        Some(lead)
+    }
+
+    /// All of them ride at a later tick.
+    fn wait(self, channel: &Channel) {
+        let mut subs: Vec<_> = self.0.into_iter().map(|rider| rider.sub).collect();
+        channel.lock().want_all(&mut subs);
+    }
+
+    /// Tells all of it, or as much as there is time for.
     pub(super) async fn ride(
         mut self,
         clock: Clock,
@@ -69,12 +105,18 @@ impl Convoy {
         (backlog, metrics): (&Arc<Backlog>, &Metrics),
         pace: &mut Pace,
     ) {
-        let mut rest = Some(Rest::Public(u64::MAX));
+        let ends = clock.elapsed() + RIDE_SLICE;
+        let (below, seq) =
+            self.lead(channel).map_or((u64::MAX, None), |(below, seq)| (below, Some(seq)));
+        let mut rest = Some(Rest::Public(below));
         while let Some(from) = rest.filter(|_| !self.0.is_empty()) {
             let began = clock.elapsed();
+            if began >= ends {
+                return self.wait(channel);
+            }
             // Where there is no room for rests, only what sockets take whole.
             let sharing = if backlog.has_room() { self.0.len() } else { 1 };
-            let mut leg = Leg::new(channel, from, sharing);
+            let mut leg = Leg::new(channel, from, seq, sharing);
             rest = leg.next;
             let mut riders = std::mem::take(&mut self.0);
             pace.spent(clock.elapsed() - began);
@@ -89,6 +131,17 @@ impl Convoy {
                 pace.let_others(clock).await;
             }
         }
+        self.ride_alone(clock, channel, backlog, pace).await;
+    }
+
+    /// Tells those who have had all that everyone sees whom else they see.
+    async fn ride_alone(
+        mut self,
+        clock: Clock,
+        channel: &Channel,
+        backlog: &Arc<Backlog>,
+        pace: &mut Pace,
+    ) {
         let mut own = HashMap::new();
         for riders in self.0.chunks_mut(PASS_BATCH) {
             let began = clock.elapsed();
@@ -104,12 +157,14 @@ impl Convoy {
 impl Leg {
     /// The part at `from`, which so many share: the fewer they are the smaller it is, since whoever
     /// does not take it whole keeps all of it alive. So nobody comes to more than its own part.
-    fn new(channel: &Channel, from: Rest, sharing: usize) -> Self {
+    ///
+    /// `seq` is that of a snapshot that began at an earlier tick.
+    fn new(channel: &Channel, from: Rest, seq: Option<u64>, sharing: usize) -> Self {
         let bytes = PART_BYTES.min(sharing * OWN_PART_BYTES);
         let look = channel.look();
         let presence = look.presence();
         let begin = presence.begin_snapshot(SnapshotReason::Subscribed);
-        let place = SnapshotPlace { rest: from, ..begin };
+        let place = SnapshotPlace { rest: from, seq: seq.unwrap_or(begin.seq), ..begin };
         let (part, next) = presence.snapshot_part(place, Viewer::Public, bytes);
         let hides = next.is_none() && presence.hides();
         let (epoch, next) = (presence.epoch(), next.map(|place| place.rest));
@@ -153,6 +208,10 @@ impl Rider {
             None if leg.hides => self.sees_more(channel).then_some(Rest::Own(u64::MAX)),
             None => None,
         };
+        if let Some((_, seq)) = self.began.filter(|_| leg.next.is_none()) {
+            self.arrive(channel, leg, seq, backlog);
+            return false;
+        }
         let first = !matches!(self.at, Cursor::Within(_));
         let shared = leg.shared(channel.name(), self.reason, self.switch && first, rest.is_some());
         if first && shared.bytes().len() > WHOLE_BYTES && !backlog.has_room() {
@@ -163,7 +222,11 @@ impl Rider {
             }
             return false;
         }
-        let to = place_of(leg.part.seq, self.reason, rest);
+        let to = match (self.at, rest) {
+            // It may have missed something.
+            (Cursor::Within(place), Some(rest)) => Cursor::Within(SnapshotPlace { rest, ..place }),
+            _ => place_of(leg.part.seq, self.reason, rest),
+        };
         let told = self.sub.visit(self.at, to, &shared, backlog);
         // Here and nowhere else a subscriber begins one, whatever made it want one. Where the socket
         // does not take it, the subscriber still wants it, and it comes here again.
@@ -172,6 +235,23 @@ impl Rider {
         }
         self.at = to;
         told && rest.is_some()
+    }
+
+    /// Tells the last part to a rider that began at an earlier tick. What ticks told since `seq` comes
+    /// from the log, by its own task.
+    fn arrive(&self, channel: &Channel, leg: &mut Leg, seq: u64, backlog: &Arc<Backlog>) {
+        let missed = matches!(self.at, Cursor::Within(SnapshotPlace { missed: true, .. }));
+        let to = Cursor::Next(seq + 1);
+        if missed || leg.hides {
+            // The task makes that part, too: whoever missed something needs a snapshot after it, and
+            // others may see more than is in it.
+            let _ = self.sub.go_on_alone(self.at, self.at);
+            return;
+        }
+        let shared = leg.shared(channel.name(), self.reason, false, false);
+        if self.sub.visit(self.at, to, &shared, backlog) {
+            let _ = self.sub.go_on_alone(to, to);
+        }
     }
 
     /// Has the rider's own task begin the snapshot, since that may wait in line for room. Left as it is

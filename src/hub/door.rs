@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use herenow_protocol::{ChannelName, Epoch, ErrorCode, Level, Refusal, UserId, UserStatus};
+use herenow_protocol::{ChannelName, Epoch, ErrorCode, Refusal, UserId, UserStatus};
 use parking_lot::MutexGuard;
 use prometheus_client::metrics::gauge::Gauge;
 
@@ -16,7 +16,7 @@ use super::round::{Round, wake_followers};
 use super::state::Hub;
 use crate::delivery::Subscription;
 use crate::now::{NEVER, Now};
-use crate::presence::{ChannelState, Command, Follow, Ring, Source, Standing, Viewer};
+use crate::presence::{Asked, ChannelState, Command, Follow, Ring, Source, Standing, Viewer};
 
 /// Which channel to enter.
 #[derive(Clone, Copy, Debug)]
@@ -262,7 +262,7 @@ impl Door<'_> {
     }
 
     /// Frees the slot of a subscriber who asked for `asked`.
-    pub fn unsubscribe(&mut self, asked: Level, slot: u32) {
+    pub fn unsubscribe(&mut self, asked: Asked, slot: u32) {
         self.observers().dec();
         self.guarded.remove_subscriber(asked, slot);
     }

@@ -60,7 +60,7 @@ impl Round {
         let before = guarded.standing();
         let told = guarded.tick(channel.name(), now, bounds, stamps, metrics);
         let standing = guarded.standing();
-        if before.moved_seq != standing.moved_seq {
+        if before.moved_seq != standing.moved_seq || before.shown_seq != standing.shown_seq {
             guarded.owe_count();
         }
         let counting = guarded.pacer.begin(now.mono_ms);
@@ -71,7 +71,7 @@ impl Round {
         // Only at a tick do log and state agree, so whatever this round may need is taken now.
         // Subscribers that are told frames as ever need nothing else.
         let beginning = switched && asked.contains(&Level::Auto);
-        let begun = waiting.iter().map(|sub| sub.asked());
+        let begun = waiting.iter().map(|sub| sub.asked().level);
         for asked in begun.chain(beginning.then_some(Level::Auto)) {
             broadcast.take(guarded.presence(), asked);
         }

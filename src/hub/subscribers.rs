@@ -7,6 +7,7 @@ use herenow_protocol::Level;
 
 use crate::delivery::Subscription;
 use crate::limits::PASS_BATCH;
+use crate::presence::Asked;
 
 /// Those who asked for the same level. A slot is freed by its owner only and nothing moves, so that
 /// a pass can let go of the lock between batches. Bounded by connections.
@@ -18,12 +19,17 @@ struct OfLevel {
 
 /// All subscribers of a channel. Boxed, because most channels have those of one level at most.
 #[derive(Debug, Default)]
-pub struct Subscribers([Option<Box<OfLevel>>; 3]);
+pub struct Subscribers {
+    of: [Option<Box<OfLevel>>; 3],
+    /// How many asked for the attributes of the newest members.
+    of_attributes: u32,
+}
 
 impl Subscribers {
     /// Adds a subscriber; the result is its slot among those who asked for the same.
     pub fn add(&mut self, sub: Arc<Subscription>) -> u32 {
-        let some = self.0[index(sub.asked())].get_or_insert_default();
+        self.of_attributes += u32::from(sub.asked().recent.attributes);
+        let some = self.of[index(sub.asked().level)].get_or_insert_default();
         if let Some(slot) = some.free.pop() {
             some.slots[slot as usize] = Some(sub);
             return slot;
@@ -33,8 +39,9 @@ impl Subscribers {
     }
 
     /// Frees the slot of a subscriber who asked for `asked`.
-    pub fn remove(&mut self, asked: Level, slot: u32) {
-        let entry = &mut self.0[index(asked)];
+    pub fn remove(&mut self, asked: Asked, slot: u32) {
+        self.of_attributes -= u32::from(asked.recent.attributes);
+        let entry = &mut self.of[index(asked.level)];
         if let Some(some) = entry {
             some.slots[slot as usize] = None;
             some.free.push(slot);
@@ -47,19 +54,25 @@ impl Subscribers {
     /// Whether nobody subscribed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.iter().all(Option::is_none)
+        self.of.iter().all(Option::is_none)
     }
 
     /// How many subscribed.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.iter().flatten().map(|some| some.slots.len() - some.free.len()).sum()
+        self.of.iter().flatten().map(|some| some.slots.len() - some.free.len()).sum()
     }
 
-    /// Whether somebody asked for `asked`.
+    /// Whether somebody asked for level `asked`.
     #[must_use]
     pub fn has(&self, asked: Level) -> bool {
-        self.0[index(asked)].is_some()
+        self.of[index(asked)].is_some()
+    }
+
+    /// Whether somebody asked for the attributes of the newest members.
+    #[must_use]
+    pub fn have_attributes(&self) -> bool {
+        self.of_attributes > 0
     }
 
     /// The next of those who asked for `asked`, from slot `from` on, into `batch`; the slot to go
@@ -71,7 +84,7 @@ impl Subscribers {
         batch: &mut Vec<Arc<Subscription>>,
     ) -> usize {
         let mut slot = from;
-        let slots = self.0[index(asked)].as_ref().map_or(&[][..], |some| &some.slots);
+        let slots = self.of[index(asked)].as_ref().map_or(&[][..], |some| &some.slots);
         while let Some(entry) = slots.get(slot) {
             slot += 1;
             batch.extend(entry.iter().cloned());

@@ -66,6 +66,8 @@ pub struct ChannelState {
     pub(super) roster: Roster,
     /// The last frame that told of somebody who came or went.
     pub(super) moved_seq: u64,
+    /// The last frame that told of what one of the newest members carries, as far as it was noted.
+    pub(super) shown_seq: u64,
     /// Whether an observer may know the epoch.
     pub(super) observed: bool,
 }
@@ -90,6 +92,7 @@ impl ChannelState {
             status: None,
             roster: Roster::default(),
             moved_seq: 0,
+            shown_seq: 0,
             observed: false,
         }
     }

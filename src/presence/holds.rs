@@ -129,9 +129,8 @@ impl Holds {
         };
     }
 
-    /// Keeps those that `wanted` says; the result is how many went.
-    pub(super) fn retain(&mut self, mut wanted: impl FnMut(&Hold) -> bool) -> usize {
-        let before = self.as_slice().len();
+    /// Keeps those that `wanted` says.
+    pub(super) fn retain(&mut self, mut wanted: impl FnMut(&Hold) -> bool) {
         match self {
             Self::One(hold) => {
                 if !wanted(hold) {
@@ -146,7 +145,6 @@ impl Holds {
                 }
             }
         }
-        before - self.as_slice().len()
     }
 
     /// The connection `source` was lost, and its grace begins, if it asked for one: the result is

@@ -41,7 +41,8 @@ impl ChannelState {
             return;
         }
         (self.epoch, self.log) = (epoch, Log::default());
-        (self.roster, self.moved_seq, self.observed) = (Roster::default(), 0, false);
+        (self.roster, self.observed) = (Roster::default(), false);
+        (self.moved_seq, self.shown_seq) = (0, 0);
         self.last_number = self.last_number.next_multiple_of(NUMBER_STEP);
         self.first_number = self.last_number;
     }

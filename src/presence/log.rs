@@ -206,12 +206,26 @@ mod tests {
     /// What an idle channel pays for being ready to be resumed.
     #[test]
     fn an_eighth_of_air_at_most() {
+        for length in [1, 100] {
+            let mut log = Log::default();
+            for n in 1..=LOG_FRAMES {
+                log.append(&vec![b'x'; length], 0);
+                let one = length + size_of::<Entry>();
+                let (held, air) = (n * one, n * one / 8);
+                let memory = log.memory();
+                assert!((held..=held + air + one).contains(&memory), "{n} × {length}: {memory}");
+            }
+        }
+    }
+
+    /// Also where many small frames follow a large one.
+    #[test]
+    fn what_was_evicted_takes_no_more_than_what_is_held() {
         let mut log = Log::default();
-        for n in 1..=LOG_FRAMES {
-            log.append(&[b'x'; 100], 0);
-            let held = n * (100 + size_of::<Entry>());
-            let (one, air) = (100 + size_of::<Entry>(), held / 8);
-            assert!((held..=held + air + one).contains(&log.memory()), "{n}: {}", log.memory());
+        for length in [LOG_BYTES / 2, LOG_BYTES / 3].into_iter().chain([10; 2 * LOG_FRAMES]) {
+            log.append(&vec![b'x'; length], 0);
+            let held = log.since(log.oldest_seq() + 1).unwrap().len();
+            assert!(log.bytes.len() <= 2 * held, "{} for {held}", log.bytes.len());
         }
     }
 

@@ -23,7 +23,7 @@ pub struct Profile {
 
 /// A member as observers see it. Immutable and shared: a change makes a new one, so what observers
 /// saw before can be kept and compared, and a snapshot clones handles instead of members.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Who.
     pub user: UserId,
@@ -180,5 +180,64 @@ impl Membership {
 
     pub(super) fn set_due_ms(&mut self, due_ms: u64) {
         self.due_ms = due_ms;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn member(attributes: &AttributeMap, profile: Profile) -> Member {
+        Member {
+            user: UserId::parse("ada", "user").unwrap(),
+            attributes: Attributes::from_map(attributes),
+            away: false,
+            joined_at: 1_700_000_000_000,
+            number: 7,
+            profile: Some(Arc::new(profile)),
+        }
+    }
+
+    #[test]
+    fn a_member_is_widened_by_whom_it_did_not_show_itself_to() {
+        let audience = |roles: &[&str]| Audience::parse(roles.iter().copied()).unwrap();
+        let everyone = || Audience::EVERYONE;
+        for (before, now, widened) in [
+            (everyone(), everyone(), false),
+            (everyone(), audience(&["red"]), false),
+            (audience(&["red"]), everyone(), true),
+            (audience(&[]), everyone(), true),
+            (audience(&[]), audience(&[]), false),
+            (audience(&[]), audience(&["red"]), true),
+            (audience(&["red"]), audience(&[]), false),
+            (audience(&["red"]), audience(&["red"]), false),
+            (audience(&["red", "blue"]), audience(&["blue"]), false),
+            (audience(&["red"]), audience(&["red", "blue"]), true),
+            (audience(&["red"]), audience(&["blue"]), true),
+        ] {
+            let told = format!("{before:?} to {now:?}");
+            let profile = Profile { info: Attributes::EMPTY, visible_to: before };
+            assert_eq!(
+                member(&AttributeMap::new(), profile).is_widened_by(&now),
+                widened,
+                "{told}"
+            );
+        }
+    }
+
+    /// What bounds a part, a frame and an answer.
+    #[test]
+    fn a_member_counts_for_all_of_its_json() {
+        let texts = [json!({}), json!({"name": "x".repeat(500)})];
+        let texts = texts.map(|text| text.as_object().unwrap().clone());
+        for attributes in &texts {
+            for info in texts.iter().map(Attributes::from_map) {
+                let member = member(attributes, Profile { info, visible_to: Audience::EVERYONE });
+                let bytes = serde_json::to_string(&member.view()).unwrap().len();
+                assert!((bytes..bytes + OVERHEAD_BYTES).contains(&member.bytes()), "{bytes}");
+            }
+        }
     }
 }

@@ -20,6 +20,7 @@
 //! - [`log`]: the last frames, for subscribers that lag or come back.
 //! - [`ring`]: the last ticks as values, for followers.
 //! - [`snapshot`]: a part of the whole state as a frame.
+//! - [`asked`]: what a subscriber asked to be told.
 //! - [`roster`]: whether a channel is small enough to be told member by member.
 //! - [`tally`]: how many members there are, as a frame.
 //! - [`channel`]: the state of one channel, and the one function that changes it.
@@ -32,6 +33,7 @@
 //! - [`news`]: what a follower is told, as values and as frames.
 //! - [`follow`]: how one follower walks from a snapshot through the ring.
 
+pub mod asked;
 pub mod changes;
 pub mod channel;
 pub mod command;
@@ -57,12 +59,14 @@ pub mod tick;
 pub mod unlogged;
 pub mod viewer;
 
+pub use asked::{Asked, Recent};
 pub use changes::{Changes, Sight};
 pub use channel::ChannelState;
 pub use command::{Bounds, Command, Lasts, Transition};
 pub use follow::{Follow, Next};
 pub use member::{Member, Profile};
 pub use news::{Last, News};
+pub use pending::{Cause, Changed};
 pub use reading::{Heard, Page};
 pub use ring::{Ring, Step};
 pub use roster::{Roster, Standing};

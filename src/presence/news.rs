@@ -5,6 +5,7 @@ use std::sync::Arc;
 use herenow_protocol::reply::{InForce, LevelReason, SnapshotReason};
 use herenow_protocol::{ChannelName, Epoch, Level, ServerFrame, UserStatus};
 
+use super::asked::Asked;
 use super::ring::Step;
 use super::snapshot::Part;
 use super::tally::Tally;
@@ -50,7 +51,7 @@ impl News {
         match self {
             Self::Snapshot(part) => vec![part.frame(channel, epoch)],
             Self::Step(step) => step.changes.frames(channel, viewer),
-            Self::Count(tally) => vec![tally.frame(channel, asked == Level::Auto)],
+            Self::Count(tally) => vec![tally.frame(channel, Asked::from(asked).recent)],
             Self::Level(level) => vec![ServerFrame::Level {
                 channel: channel.clone(),
                 level: *level,
@@ -73,7 +74,7 @@ impl Last {
                     .frame(channel, self.epoch)
             }
             InForce::Count => Tally { seq: self.seq, count: 0, recent: Vec::new() }
-                .frame(channel, asked == Level::Auto),
+                .frame(channel, Asked::from(asked).recent),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use herenow_protocol::reply::MAX_RECENT;
+use herenow_protocol::request::MAX_RECENT;
 use herenow_protocol::{Epoch, Since, UserId, UserStatus};
 
 use super::channel::ChannelState;
@@ -54,7 +54,7 @@ impl ChannelState {
     /// How the channel stands, as far as it matters to what its subscribers are owed.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        Standing { roster: self.roster, moved_seq: self.moved_seq }
+        Standing { roster: self.roster, moved_seq: self.moved_seq, shown_seq: self.shown_seq }
     }
 
     /// The frames that a subscriber lacks whose next is `seq`; `None` if they are gone.

@@ -150,4 +150,18 @@ mod tests {
         }
         assert!(ring.reaches(2 * RING_STEPS as u64) && !ring.reaches(2 * RING_STEPS as u64 - 1));
     }
+
+    #[test]
+    fn as_many_bytes_as_it_may_hold_are_kept() {
+        let step = |stamp, bytes| {
+            let changes = Changes::new(Vec::new(), stamp, stamp + 1, 0);
+            Arc::new(Step { stamp, changes, at_ms: 0, bytes })
+        };
+        let mut ring = Ring::new(0);
+        ring.push(step(1, RING_BYTES - 1));
+        ring.push(step(2, 1));
+        assert_eq!((ring.reaches(0), ring.bytes()), (true, RING_BYTES));
+        ring.push(step(3, 1));
+        assert_eq!((ring.reaches(0), ring.reaches(1), ring.bytes()), (false, true, 2));
+    }
 }

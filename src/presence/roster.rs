@@ -36,6 +36,9 @@ pub struct Standing {
     pub roster: Roster,
     /// The last frame that told of a member that came or went. A count since then is still right.
     pub moved_seq: u64,
+    /// The last frame that told of what one of the newest members carries, if that was noted: a count
+    /// with attributes is right since the later of the two.
+    pub shown_seq: u64,
 }
 
 impl Standing {

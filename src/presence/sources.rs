@@ -71,8 +71,8 @@ impl ChannelState {
         now: Now,
     ) -> bool {
         let Some(membership) = self.members.get_mut(user) else { return false };
-        let gone = membership.holds.retain(|hold| hold.source != source);
-        if gone == 0 || !membership.holds.is_empty() {
+        membership.holds.retain(|hold| hold.source != source);
+        if !membership.holds.is_empty() {
             return false;
         }
         self.remove_member(user, cause, now);

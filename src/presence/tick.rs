@@ -1,12 +1,17 @@
 //! What observers are told of the changes since the last tick, and what agrees with the log only
 //! right after one.
 
+use std::sync::Arc;
+
+use herenow_protocol::request::MAX_RECENT;
 use herenow_protocol::{ChannelName, Event, ServerFrame, UserStatus, encode};
 
 use super::changes::Changes;
 use super::channel::ChannelState;
 use super::command::Bounds;
 use super::frames::{events_in_a_frame, net_joins};
+use super::member::Member;
+use super::pending::Changed;
 use super::tally::Tally;
 use super::viewer::Viewer;
 use crate::now::Now;
@@ -90,6 +95,22 @@ impl ChannelState {
             self.moved_seq = self.log.next_seq() - 1;
         }
         (!frames.is_empty()).then_some(Bundle { first_seq, frames })
+    }
+
+    /// Notes whether a tick told of what one of the newest members carries. Asked for only where a
+    /// subscriber is told that with counts.
+    pub fn note_shown(&mut self, changes: &Changes) {
+        let oldest = self.order.keys().rev().nth(MAX_RECENT - 1).copied().unwrap_or_default();
+        let shows = |member: &&Arc<Member>| !member.is_restricted() && member.number >= oldest;
+        let is_news = |changed: &Changed| match (changed.before(), changed.now().filter(shows)) {
+            (Some(before), Some(now)) => {
+                before.attributes != now.attributes || before.info() != now.info()
+            }
+            _ => false,
+        };
+        if changes.changed().iter().any(is_news) {
+            self.shown_seq = self.log.next_seq() - 1;
+        }
     }
 
     fn log_frame(&mut self, frame: &ServerFrame, now: Now) -> Bundle {

@@ -57,10 +57,10 @@ impl Problem {
         Self { refusal, status }
     }
 
-    /// Why, for whoever tells it in another shape.
+    /// The status and the refusal, for whoever tells it in another shape.
     #[must_use]
-    pub fn into_refusal(self) -> Refusal {
-        self.refusal
+    pub fn into_parts(self) -> (StatusCode, Refusal) {
+        (self.status, self.refusal)
     }
 
     /// An answer that a page of any origin may read: a browser tells a page nothing of a WebSocket that

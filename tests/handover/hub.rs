@@ -2,7 +2,7 @@
 //! `presence::Channel` as numbers its frames.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as Untracked};
 
 use loom::sync::{Mutex, MutexGuard};
@@ -253,6 +253,9 @@ pub(crate) struct Hub {
     flushers: Untracked<Vec<Flusher>>,
     /// The checker knows five threads in all. Further flushers wait.
     threads: AtomicUsize,
+    /// Every other round tells one part of a snapshot, and not all of it.
+    by_parts: AtomicBool,
+    rounds: AtomicUsize,
     pub(crate) mutant: Mutant,
 }
 
@@ -263,8 +266,20 @@ impl Hub {
             epochs: AtomicU8::new(0),
             flushers: Untracked::new(Vec::new()),
             threads: AtomicUsize::new(0),
+            by_parts: AtomicBool::new(false),
+            rounds: AtomicUsize::new(0),
             mutant,
         })
+    }
+
+    /// From here on a channel ticks twice between the parts of a snapshot.
+    pub(crate) fn tell_by_parts(&self) {
+        self.by_parts.store(true, Ordering::Relaxed);
+    }
+
+    fn has_time_for_parts(&self) -> bool {
+        let by_parts = self.by_parts.load(Ordering::Relaxed);
+        !by_parts || self.rounds.fetch_add(1, Ordering::Relaxed).is_multiple_of(2)
     }
 
     /// From here on so many flushers may run beside everything else.
@@ -362,11 +377,11 @@ impl Hub {
 fn flush(hub: &Arc<Hub>, channel: &Arc<Channel>) {
     while let Some(round) = Round::begin(channel, hub.mutant) {
         if hub.mutant == Mutant::AsidesBehindSnapshots {
-            round.serve_snapshots(channel);
+            round.serve_snapshots(hub, channel);
             round.tell_aside(channel);
         } else {
             round.tell_aside(channel);
-            round.serve_snapshots(channel);
+            round.serve_snapshots(hub, channel);
         }
         round.pass(channel);
     }
@@ -406,19 +421,46 @@ impl Round {
         });
     }
 
-    /// The convoy: part by part, each read under a lock of its own.
-    fn serve_snapshots(&self, channel: &Channel) {
-        let mut riders: Vec<_> = self.waiting.iter().map(|sub| (sub, Cursor::Want)).collect();
-        let mut place = Some(channel.lock().presence.begin_snapshot());
+    /// The convoy: part by part, each read under a lock of its own. Those who are the furthest go on;
+    /// others wait for a later round.
+    fn serve_snapshots(&self, hub: &Hub, channel: &Channel) {
+        if !self.waiting.is_empty() && !hub.has_time_for_parts() {
+            return channel.lock().waiting.extend(self.waiting.iter().cloned());
+        }
+        let stands = |sub: &Arc<Subscription>| (Arc::clone(sub), sub.stands());
+        let all: Vec<_> = self.waiting.iter().map(stands).collect();
+        let lead = all.iter().find_map(|(_, stands)| stands.place());
+        let is_with = |stands: Cursor| match lead {
+            Some(_) => stands.place().is_some(),
+            None => stands == Cursor::Want,
+        };
+        let (mut riders, later): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(_, stands)| is_with(*stands));
+        let later = later.into_iter().filter(|(_, stands)| *stands == Cursor::Want);
+        channel.lock().waiting.extend(later.map(|(sub, _)| sub));
+        let mut place = Some(lead.unwrap_or_else(|| channel.lock().presence.begin_snapshot()));
         while let Some(at) = place.filter(|_| !riders.is_empty()) {
             let (part, next) = channel.lock().presence.snapshot_part(at);
-            let (to, shared) =
-                (next.map_or(Cursor::Next(at.seq + 1), Cursor::Within), part.bytes());
+            let shared = part.bytes();
             riders.retain_mut(|(sub, stands)| {
+                if lead.is_some() && next.is_none() {
+                    arrive(hub, sub, *stands, &shared);
+                    return false;
+                }
+                let to = next.map_or(Cursor::Next(at.seq + 1), |next| {
+                    let missed = stands.place().is_some_and(|place| place.missed);
+                    Cursor::Within(Place { missed, ..next })
+                });
                 let from = std::mem::replace(stands, to);
                 sub.visit(from, to, &shared)
             });
             place = next;
+            if hub.by_parts.load(Ordering::Relaxed) {
+                if place.is_some() && hub.mutant != Mutant::ForgetsTheConvoy {
+                    channel.lock().waiting.extend(riders.into_iter().map(|(sub, _)| sub));
+                }
+                return;
+            }
         }
     }
 
@@ -429,6 +471,18 @@ impl Round {
                 sub.visit(Cursor::Next(seq), Cursor::Next(seq + 1), &shared);
             }
         });
+    }
+}
+
+/// The last part for whoever began before this round's tick: its own task goes on with the log.
+fn arrive(hub: &Hub, sub: &Subscription, stands: Cursor, last: &[Byte]) {
+    let Some(place) = stands.place() else { return };
+    if place.missed && hub.mutant != Mutant::ArrivesWithoutWhatItMissed {
+        return sub.go_on_alone(stands, stands);
+    }
+    let to = Cursor::Next(place.seq + 1);
+    if sub.visit(stands, to, last) && hub.mutant != Mutant::ArrivesAtAnOldTick {
+        sub.go_on_alone(to, to);
     }
 }
 

@@ -88,6 +88,15 @@ enum Mutant {
     AsidesBehindSnapshots,
     /// Whoever comes back is resumed by the log alone, which keeps no asides.
     ResumesPastAnAside,
+    /// Those in the midst of a snapshot whose socket is free are not told the next part in the next
+    /// round.
+    ForgetsTheConvoy,
+    /// Whoever missed an aside between two parts that it was told together with others takes the
+    /// snapshot for whole.
+    ArrivesWithoutWhatItMissed,
+    /// Whoever had the last part together with others is not told what the ticks between the parts
+    /// told.
+    ArrivesAtAnOldTick,
 }
 
 /// Room for one message and a half: every other message is cut.
@@ -476,6 +485,72 @@ fn a_resume_and_an_aside(mutant: Mutant) {
     judge(&hub, &mut [&mut writer, &mut reader]);
 }
 
+/// Somebody is told a snapshot part by part, and between the parts the channel ticks.
+fn a_ride_and_ticks(mutant: Mutant) {
+    a_ride(mutant, AMPLE, [change, change]);
+}
+
+/// The same over a socket with room for a part and a half.
+fn a_tight_ride_and_ticks(mutant: Mutant) {
+    a_ride(mutant, TIGHT, [change, change]);
+}
+
+/// Between the parts somebody changes whom not everyone sees.
+fn a_ride_and_an_aside(mutant: Mutant) {
+    a_ride(mutant, AMPLE, [whisper, change]);
+}
+
+fn a_ride(mutant: Mutant, room: usize, acts: [fn(&mut Task, usize); 2]) {
+    let hub = Hub::new(mutant);
+    hub.tell_by_parts();
+    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, room));
+    rest(&hub, &mut [&mut writer, &mut reader]);
+    hub.allow_flushers(2);
+    let subscribe = loom::thread::spawn(move || {
+        reader.receive(&[Request::Subscribe(0, None)]);
+        reader.outlet.transport().read(2);
+        reader.poll();
+        reader
+    });
+    acts.into_iter().for_each(|act| act(&mut writer, 0));
+    let mut reader = subscribe.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
+/// Somebody who is told a snapshot part by part thinks better of it, and better again.
+fn a_ride_an_unsubscribe_and_a_subscribe(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    hub.tell_by_parts();
+    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, AMPLE));
+    rest(&hub, &mut [&mut writer, &mut reader]);
+    hub.allow_flushers(2);
+    let subscribe = loom::thread::spawn(move || {
+        reader.receive(&[Request::Subscribe(0, None)]);
+        reader.receive(&[Request::Unsubscribe(0), Request::Subscribe(0, None)]);
+        reader
+    });
+    change(&mut writer, 0);
+    let mut reader = subscribe.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
+/// Two come to a snapshot one after the other: the second waits until the first has it whole.
+fn two_rides(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    hub.tell_by_parts();
+    let (mut one, mut other) = (writer(&hub, 0), connect(&hub, AMPLE));
+    rest(&hub, &mut [&mut one, &mut other]);
+    hub.allow_flushers(2);
+    let subscribe = loom::thread::spawn(move || {
+        other.receive(&[Request::Subscribe(0, None)]);
+        other
+    });
+    one.receive(&[Request::Subscribe(0, None)]);
+    change(&mut one, 0);
+    let mut other = subscribe.join().unwrap();
+    judge(&hub, &mut [&mut one, &mut other]);
+}
+
 /// Every scenario, with as many preemptions as a few seconds allow.
 macro_rules! holds {
     ($($scenario:ident: $preemptions:literal,)*) => {
@@ -504,6 +579,11 @@ holds! {
     a_sweep_and_an_aside: 4,
     a_subscribe_and_an_aside: 4,
     a_resume_and_an_aside: 4,
+    a_ride_and_ticks: 4,
+    a_tight_ride_and_ticks: 4,
+    a_ride_and_an_aside: 4,
+    a_ride_an_unsubscribe_and_a_subscribe: 4,
+    two_rides: 4,
 }
 
 /// Every mutant, with a scenario that finds it and what it finds.
@@ -554,4 +634,10 @@ is_found! {
         "a replica differs from the truth";
     a_resume_past_an_aside: ResumesPastAnAside in a_resume_and_an_aside,
         "a replica differs from the truth";
+    a_convoy_that_is_forgotten: ForgetsTheConvoy in a_ride_and_ticks,
+        "a subscriber was left behind";
+    an_aside_between_two_parts: ArrivesWithoutWhatItMissed in a_ride_and_an_aside,
+        "a replica differs from the truth";
+    ticks_between_two_parts: ArrivesAtAnOldTick in a_ride_and_ticks,
+        "a subscriber was left behind";
 }

@@ -23,6 +23,13 @@ pub(crate) enum Cursor {
     Dead,
 }
 
+impl Cursor {
+    /// How far it is in the midst of a snapshot.
+    pub(crate) fn place(self) -> Option<Place> {
+        if let Self::Within(place) = self { Some(place) } else { None }
+    }
+}
+
 /// `presence::SnapshotPlace`: a snapshot that began after `seq`, of which this half comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -84,6 +91,20 @@ impl Subscription {
         sending.flow() == Flow::Flowing
             && sending.cursor_at(cursor) == from
             && sending.write_shared(cursor, to, frame)
+    }
+
+    pub(crate) fn go_on_alone(&self, from: Cursor, to: Cursor) {
+        let mut sending = self.outlet.lock();
+        if sending.flow() == Flow::Flowing && sending.cursor_at(&self.cursor) == from {
+            sending.hold_passes();
+            sending.set_cursor_at(&self.cursor, to);
+            sending.wake();
+        }
+    }
+
+    /// Where it stands, as the flusher looks it up.
+    pub(crate) fn stands(&self) -> Cursor {
+        self.outlet.lock().cursor_at(&self.cursor)
     }
 
     pub(crate) fn visit_once(&self, from: u8, to: u8, frame: &[Byte]) -> bool {
@@ -279,6 +300,10 @@ impl Sending<'_> {
 
     fn choke(&mut self) {
         self.writer.flow = Flow::Choked;
+        self.wake();
+    }
+
+    fn wake(&self) {
         if self.writer.waker && self.outlet.mutant != Mutant::ChokesWithoutWaking {
             self.outlet.woken.store(true, Ordering::Relaxed);
         }

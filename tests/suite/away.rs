@@ -430,7 +430,11 @@ async fn no_count_is_due_for_it_and_recent_does_not_tell() {
     counted.ok(json!({"type": "subscribe", "channel": "room", "level": "count"})).await;
     let mut auto = broker.connect("dan").await;
     auto.ok("sub room").await;
-    for client in [&mut counted, &mut auto] {
+    let mut faces = broker.connect("eve").await;
+    let with =
+        json!({"type": "subscribe", "channel": "room", "recent": 2, "recentAttributes": true});
+    faces.ok(with).await;
+    for client in [&mut counted, &mut auto, &mut faces] {
         assert!(matches!(client.next().await, ServerFrame::Count { count: 2, .. }));
         let text = client.heard().last().unwrap();
         assert!(!text.contains("away"), "{text}");
@@ -440,6 +444,7 @@ async fn no_count_is_due_for_it_and_recent_does_not_tell() {
     }
     counted.expect_quiet_for(std::time::Duration::from_millis(1_500)).await;
     auto.expect_quiet_so_far().await;
+    faces.expect_quiet_so_far().await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! - `beat`: random subscribers of a count, who are told in time and not too often.
 //! - `visibility`: the same of members that not everyone may see.
 //! - `follow`: followers of a channel, and of patterns.
+//! - `told`: what a channel of the core tells as values, and what it keeps of it.
 //! - `rights`: tokens and keys at work.
 //! - `status`, `online`: users apart from any channel: what is told of them, what keeps them online.
 //! - `events`, `events_slow`, `events_storm`: server-sent events; slow readers, proxies and logs; and
@@ -37,6 +38,7 @@
 //! - `signed_out`: what a kick leaves of a user: no lease, and no earlier token.
 //! - `where_is`: the channels of one user, page by page.
 //! - `counted`: what outlives a connection is counted; much at once, and others' turns.
+//! - `social_plus`: what a vendor's library shows only to those who wait.
 //! - `examples`: the bot of `examples/`.
 //!
 //! Beside them `broker` (brokers to test), `client` and `wire` (clients, decent and not), `source` (a
@@ -48,6 +50,7 @@
 mod attributes;
 mod away;
 mod backlog;
+mod badge;
 mod beat;
 mod broker;
 mod client;
@@ -85,6 +88,7 @@ mod promised;
 mod promises;
 mod readme;
 mod replica;
+mod ride;
 mod rights;
 mod roles;
 mod rules;
@@ -93,9 +97,11 @@ mod shorthand;
 mod signed_out;
 mod slow;
 mod slow_lines;
+mod social_plus;
 mod source;
 mod status;
 mod swept;
+mod told;
 mod transcripts;
 mod two_worlds;
 mod visibility;

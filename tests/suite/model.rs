@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use herenow::now::Now;
 use herenow::presence::{
-    Bounds, ChannelState, Command, Lasts, Member, Ring, Roster, Source, Tick, Transition, Viewer,
+    Asked, Bounds, ChannelState, Command, Lasts, Member, Ring, Roster, Source, Tally, Tick,
+    Transition, Viewer,
 };
-use herenow_protocol::reply::{InForce, MemberView, SnapshotReason, UpdateReason};
+use herenow_protocol::reply::{InForce, MemberView, RecentView, SnapshotReason, UpdateReason};
 use herenow_protocol::{
     AttributeMap, Attributes, ChannelName, Epoch, Event, LeaveReason, Level, LossReason,
     ServerFrame, Since, UserId,
@@ -449,6 +450,8 @@ struct Pair {
     seq: u64,
     /// The last frame that told of somebody who came or went.
     moved_seq: u64,
+    /// The newest members and what they carry, as a count showed them last.
+    shows: Vec<RecentView>,
     replica: BTreeMap<UserId, Known>,
     /// Every frame since the beginning, and when it was told.
     history: Vec<(Vec<u8>, u64)>,
@@ -478,6 +481,7 @@ impl Pair {
             next_source: 1 + SLOTS as u64,
             seq: 0,
             moved_seq: 0,
+            shows: Vec::new(),
             replica: BTreeMap::new(),
             history: Vec::new(),
             ring: Ring::new(0),
@@ -624,6 +628,7 @@ impl Pair {
         assert!(!changes.hide(), "everyone sees everyone");
         let step = keep(&mut self.ring, changes, self.model.now);
         assert!(!self.core.has_news());
+        self.core.note_shown(&step.changes);
         self.compare_tally(&expected);
         let Some(bundle) = bundle else {
             assert!(expected.is_empty(), "untold: {expected:?}");
@@ -690,7 +695,31 @@ impl Pair {
         assert_eq!(self.core.moved_seq(), self.moved_seq);
         let tally = self.core.tally();
         assert_eq!((tally.seq, tally.count), (seq, self.model.members.len()));
-        assert_eq!(tally.recent, self.core.members(usize::MAX, None, Viewer::Public).members);
+        let listed = self.core.members(usize::MAX, None, Viewer::Public).members;
+        assert_eq!(tally.recent, listed);
+        self.compare_faces(&tally, &listed, !told.is_empty());
+    }
+
+    /// What those are told who asked for the newest and what they carry: a count that they were told
+    /// before is right just as long as it would show the same now.
+    fn compare_faces(&mut self, tally: &Tally, listed: &[Arc<Member>], told: bool) {
+        let recent = |limit, attributes| {
+            let asked = Asked::new(Level::Count, Some(limit), attributes);
+            match tally.frame(&self.name, asked.recent) {
+                ServerFrame::Count { recent, .. } => recent.unwrap(),
+                other => panic!("a tally is told as {other:?}"),
+            }
+        };
+        let shows = recent(200, true);
+        let carried = listed.iter().map(|one| (&one.user, Some(&one.attributes)));
+        let shown = shows.iter().map(|one| (&one.user, one.attributes.as_ref()));
+        assert!(shown.eq(carried), "{shows:?} of {listed:?}");
+        let named = listed.iter().map(|one| (&one.user, None)).take(2);
+        assert!(recent(2, false).iter().map(|one| (&one.user, one.attributes.as_ref())).eq(named));
+        let standing = self.core.standing();
+        let news = told && standing.moved_seq.max(standing.shown_seq) == tally.seq;
+        assert_eq!(news, shows != self.shows, "{standing:?} at {}", tally.seq);
+        self.shows = shows;
     }
 
     fn hear(&mut self, frame: ServerFrame, expected: &BTreeMap<UserId, Event>) {

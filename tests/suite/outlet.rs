@@ -5,8 +5,10 @@ use std::sync::Arc;
 use herenow::auth::Identity;
 use herenow::delivery::{
     Backlog, Cursor, Flow, Letter, Outlet, SharedFrame, Subscription, Sweep, Transport,
-    Undelivered, Wake,
+    Undelivered, Wake, Want,
 };
+use herenow::presence::{Rest, SnapshotPlace};
+use herenow_protocol::reply::SnapshotReason;
 use herenow_protocol::{Level, ServerFrame, UserId, encode};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -68,7 +70,7 @@ async fn read(outlet: &Arc<Outlet>, reader: &mut TcpStream, most: usize) -> Vec<
 #[tokio::test]
 async fn what_was_cut_goes_first() {
     let (outlet, mut reader) = outlet().await;
-    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
+    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events.into());
     outlet.lock().set_cursor(&subscription, Cursor::Next(1));
     let first = SharedFrame::new(vec![b'1'; MUCH]);
     subscription.visit(Cursor::Next(1), Cursor::Next(2), &first, &backlog());
@@ -110,13 +112,14 @@ async fn what_was_cut_goes_first() {
     subscription.visit(Cursor::Next(2), Cursor::Next(3), &second, &backlog());
     assert_eq!(read(&outlet, &mut reader, 100).await, [b'2'; 100]);
     assert_eq!(outlet.lock().cursor(&subscription), Cursor::Next(3));
+    assert_eq!(outlet.lock().sent() as usize, MUCH + reply.len() + 100);
 }
 
 /// The same for the frames that its own task writes when it catches up.
 #[tokio::test]
 async fn what_was_cut_while_catching_up_is_not_lost() {
     let (outlet, mut reader) = outlet().await;
-    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
+    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events.into());
     let mut sending = outlet.lock();
     sending.set_cursor(&subscription, Cursor::Next(1));
     sending.hold_passes();
@@ -139,7 +142,7 @@ async fn what_slow_readers_keep_is_counted() {
     let shared = SharedFrame::new(vec![b'1'; MUCH]);
     for _ in 0..3 {
         let (outlet, reader) = outlet().await;
-        let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
+        let subscription = Subscription::new(Arc::clone(&outlet), Level::Events.into());
         outlet.lock().set_cursor(&subscription, Cursor::Next(1));
         assert!(subscription.visit(Cursor::Next(1), Cursor::Next(2), &shared, &backlog));
         assert_eq!(backlog.bytes(), MUCH, "counted once");
@@ -171,14 +174,14 @@ async fn what_slow_readers_keep_is_counted() {
 async fn a_full_backlog_grows_no_more() {
     let backlog = Backlog::new(100);
     let (glutton, _unread) = outlet().await;
-    let kept = Subscription::new(Arc::clone(&glutton), Level::Events);
+    let kept = Subscription::new(Arc::clone(&glutton), Level::Events.into());
     glutton.lock().set_cursor(&kept, Cursor::Next(1));
     let large = SharedFrame::new(vec![b'1'; MUCH]);
     assert!(kept.visit(Cursor::Next(1), Cursor::Next(2), &large, &backlog));
     assert!(backlog.is_full());
 
     let (outlet, mut reader) = outlet().await;
-    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
+    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events.into());
     outlet.lock().set_cursor(&subscription, Cursor::Next(1));
     let small = SharedFrame::new(vec![b'2'; 20_000]);
     let (mut seq, mut got) = (1, 0);
@@ -206,12 +209,67 @@ async fn a_full_backlog_grows_no_more() {
     assert_eq!((sending.cursor(&subscription), backlog.bytes()), (to, MUCH));
 }
 
+/// What is told once and kept nowhere is had at once, or with the snapshot that comes instead.
+#[tokio::test]
+async fn what_no_log_keeps_is_had_at_once_or_with_a_snapshot() {
+    let (outlet, mut reader) = outlet().await;
+    let (backlog, frame) = (backlog(), SharedFrame::new(vec![b'1'; 100]));
+    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events.into());
+    let (from, to) = (Cursor::Next(3), Cursor::Next(4));
+    let resync = Cursor::Want(Want::Snapshot(SnapshotReason::Resync));
+    // Whether the channel is to be asked for a snapshot, and where the subscriber stands then.
+    let visited = |at| {
+        outlet.lock().set_cursor(&subscription, at);
+        let asks = subscription.visit_once(from, to, &frame, &backlog);
+        (asks, outlet.lock().cursor(&subscription))
+    };
+    assert_eq!(visited(from), (false, to), "it has it");
+    assert_eq!(visited(Cursor::Next(2)), (true, resync), "it lacks something before it");
+    assert_eq!(visited(resync), (false, resync), "it was asked for");
+    // The parts to come have it, those that came may contradict it.
+    let (reason, rest) = (SnapshotReason::Subscribed, Rest::Public(9));
+    let place = SnapshotPlace { seq: 2, reason, rest, missed: false, renewed: false };
+    let missed = SnapshotPlace { missed: true, ..place };
+    assert_eq!(visited(Cursor::Within(place)), (false, Cursor::Within(missed)));
+    outlet.lock().hold_passes();
+    assert_eq!(visited(from), (false, resync), "its task asks, once it has caught up");
+    outlet.lock().close(None);
+    assert_eq!(visited(from), (false, from), "it is gone");
+
+    drop((subscription, outlet));
+    let mut got = Vec::new();
+    timeout(PATIENCE, reader.read_to_end(&mut got)).await.expect("the socket is open").unwrap();
+    assert_eq!(got, frame.bytes());
+}
+
+/// Whoever goes on alone is held by its own task from then on: no pass gets in between.
+#[tokio::test]
+async fn whoever_is_where_it_is_thought_goes_on_alone() {
+    let (outlet, _reader) = outlet().await;
+    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events.into());
+    let (from, to) = (Cursor::Next(3), Cursor::Next(4));
+    let stands = || {
+        let sending = outlet.lock();
+        (sending.flow(), sending.cursor(&subscription))
+    };
+    outlet.lock().set_cursor(&subscription, Cursor::Next(2));
+    assert!(!subscription.go_on_alone(from, to), "it is elsewhere");
+    assert_eq!(stands(), (Flow::Flowing, Cursor::Next(2)));
+    outlet.lock().set_cursor(&subscription, from);
+    assert!(subscription.go_on_alone(from, to));
+    assert_eq!(stands(), (Flow::Choked, to));
+    outlet.lock().set_cursor(&subscription, from);
+    assert!(!subscription.go_on_alone(from, to), "its task is at it");
+    assert_eq!(stands(), (Flow::Choked, from));
+}
+
 /// A timer that fires late, after another was armed or none, wakes nobody.
 #[tokio::test]
 async fn only_the_timer_that_is_armed_wakes_the_task() {
     let (outlet, _reader) = outlet().await;
     assert_eq!(outlet.arm(20), Some(Outlet::NEVER));
     assert_eq!(outlet.arm(30), None, "it is woken earlier anyway");
+    assert_eq!(outlet.arm(20), None, "it is woken then anyway");
     assert_eq!(outlet.arm(10), Some(20));
     outlet.fire(20);
     assert!(!outlet.take_wake(Wake::Timer));

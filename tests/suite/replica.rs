@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use herenow_protocol::reply::{InForce, MAX_RECENT, MemberView, RecentView, SnapshotReason};
+use herenow_protocol::reply::{InForce, MemberView, RecentView, SnapshotReason};
+use herenow_protocol::request::MAX_RECENT;
 use herenow_protocol::{Epoch, Event, ServerFrame, Since, UserId};
 
 use crate::client::{Client, QUIET};
@@ -24,6 +25,8 @@ pub(crate) struct Replica {
     begins: Option<InForce>,
     /// It reads slowly: see [`Replica::lagging`].
     lags: bool,
+    /// So many of the newest members come with a count, if there are as many.
+    newest: usize,
 }
 
 /// What a `count` frame tells.
@@ -41,7 +44,8 @@ impl Replica {
         let channel = channel.to_owned();
         let (members, parts) = (BTreeMap::new(), None);
         let (counted, begins) = (None, None);
-        Self { channel, epoch: None, seq: 0, members, parts, counted, begins, lags: false }
+        let (epoch, seq, lags, newest) = (None, 0, false, MAX_RECENT);
+        Self { channel, epoch, seq, members, parts, counted, begins, lags, newest }
     }
 
     /// As [`Replica::new`], of somebody whose socket may be full in the midst of a snapshot. Then later
@@ -50,6 +54,11 @@ impl Replica {
     /// who is not. All else holds as ever, and once all is read, so does this.
     pub(crate) fn lagging(channel: &str) -> Self {
         Self { lags: true, ..Self::new(channel) }
+    }
+
+    /// The same, of somebody who asked for so many of the newest members.
+    pub(crate) fn of_recent(self, newest: usize) -> Self {
+        Self { newest, ..self }
     }
 
     /// Applies a frame of this channel; others are none of its business.
@@ -107,7 +116,7 @@ impl Replica {
         let names = |recent: &[RecentView]| recent.iter().map(|r| r.user.to_string()).collect();
         let recent: Option<Vec<String>> = recent.map(names);
         if let Some(recent) = &recent {
-            assert_eq!(recent.len() as u64, count.min(MAX_RECENT as u64), "recent is not full");
+            assert_eq!(recent.len() as u64, count.min(self.newest as u64), "recent is not full");
         }
         self.counted = Some(Counted { seq, count, recent });
         (self.parts, self.epoch) = (None, None);

@@ -55,6 +55,8 @@ enum Act {
 #[derive(Clone, Debug)]
 enum Look {
     Subscribe(&'static str),
+    /// At level `count`, with so many of the newest and perhaps what they carry.
+    Badge(u8, bool),
     /// With the `since` that it has, and a `sight` or without.
     Resume {
         sight: bool,
@@ -106,6 +108,7 @@ fn look(rng: &mut Rng) -> Look {
         11 => Look::Http(PATHS[rng.usize(..PATHS.len())]),
         12 => Look::Follow { resume: rng.bool() },
         13 => Look::Unfollow,
+        14 => Look::Badge(rng.u8(..3), rng.bool()),
         _ => Look::Nothing,
     }
 }
@@ -227,6 +230,10 @@ impl Lane {
         match look {
             Look::Nothing => return,
             Look::Subscribe(level) => frame["level"] = json!(level),
+            Look::Badge(recent, attributes) => {
+                frame["level"] = json!("count");
+                (frame["recent"], frame["recentAttributes"]) = (json!(recent), json!(attributes));
+            }
             Look::Resume { sight } => match self.since(*sight) {
                 Some(since) => frame["since"] = since,
                 None => return,

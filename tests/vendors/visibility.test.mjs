@@ -36,7 +36,7 @@ const anyOf = (all) => all[Math.floor(Math.random() * all.length)];
 async function ours(path, auth, init) {
   const answer = await fetch(`${broker.http}/v1/${path}`, {
     ...init,
-    headers: { authorization: `Bearer ${auth}` },
+    headers: { authorization: `Bearer ${auth}`, 'content-type': 'application/json' },
   });
   const text = await answer.text();
   return { status: answer.status, body: text === '' ? null : JSON.parse(text) };

@@ -142,6 +142,8 @@ impl Dialect for Herenow {
         send(channel, out, |channel| Request::Subscribe {
             channel,
             level: Level::Events,
+            recent: None,
+            recent_attributes: false,
             since: None,
         });
     }

@@ -2,7 +2,7 @@
 
 import { connect, HerenowError } from 'herenow';
 import type {
-  Attributes, AttributesOf, Channel, ChannelEvents, Client, ClientEvents, Emitter, ErrorCode, InfoOf, JoinOptions, Limits,
+  Attributes, AttributesOf, Channel, ChannelEvents, Client, ClientEvents, Emitter, ErrorCode, InfoOf, JoinOptions, Limits, SubscribeOptions,
   Member, Options, Patch, PresenceEvent, Reason, Shape, State, Status, User, Watcher, Welcome,
 } from 'herenow';
 import {
@@ -169,7 +169,7 @@ export function UntypedHooks({ here }: { here: Client }) {
 export interface Named {
   attributes: AttributesOf<Ours>; info: InfoOf<Ours>; shape: Shape; patch: Patch<Mine>; join: JoinOptions<Mine>;
   user: User<Info>; watcher: Watcher<Info>; channelEvents: ChannelEvents<Mine, Info>; clientEvents: ClientEvents;
-  emitter: Emitter<ClientEvents>;
+  emitter: Emitter<ClientEvents>; subscribe: SubscribeOptions;
 }
 
 // With `declaration`, whatever a project exports has to have a name.

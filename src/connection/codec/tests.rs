@@ -466,6 +466,14 @@ fn the_limit_is_checked_at_the_header() {
     // The limit itself is fine, whole and in parts.
     let text = "x".repeat(LIMIT);
     let whole = frame(TEXT, true, text.as_bytes());
+    let parts = |text: &str| {
+        let (first, rest) = text.as_bytes().split_at(LIMIT / 2);
+        [frame(TEXT, false, first), frame(CONTINUE, true, rest)].concat()
+    };
+    let (heard, end) = feed(&mut Decoder::default(), &parts(&text));
+    assert_eq!((heard.last(), end), (Some(&Decoded::Text(text.clone())), Ok(())));
+    let (heard, end) = feed(&mut Decoder::default(), &parts(&format!("{text}x")));
+    assert_eq!((heard, end), (vec![Decoded::Part], too_big));
     assert_eq!(feed(&mut Decoder::default(), &whole), (vec![Decoded::Text(text)], Ok(())));
 }
 

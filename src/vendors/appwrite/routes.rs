@@ -85,7 +85,7 @@ async fn update(
 
 async fn fields(web: &Web, request: Request) -> Result<Fields, Fault> {
     let text =
-        JsonText::from_request(request, web).await.map_err(|problem| problem.into_refusal())?;
+        JsonText::from_request(request, web).await.map_err(|problem| problem.into_parts().1)?;
     Fields::read(object(&text.0)?, web.desk.now().unix_ms, web.desk.hub().attribute_bytes())
 }
 

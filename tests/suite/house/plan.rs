@@ -14,7 +14,7 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
     (
         "client/src/",
         &[
-            "bound clock debug error guest page refusal replica shapes",
+            "bound clock error page refusal replica shapes stored",
             "address credentials emitter json promise soon",
             "carried outbox requests user",
             "link membership",
