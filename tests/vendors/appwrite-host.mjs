@@ -1,15 +1,26 @@
 /** What Appwrite's web library needs of its host, and what tests of it share. */
 
+import { after } from 'node:test';
 import { Account, Channel, Client, Presences, Realtime } from 'appwrite';
 import WebSocket from 'ws';
 import { until } from '../../client/test/broker.js';
 
 Object.assign(globalThis, {
   WebSocket,
-  window: { setInterval, clearInterval, setTimeout, localStorage: { getItem: () => null, setItem() {} } },
+  window: {
+    setTimeout,
+    // Its older subscribe leaves this running, which no page minds and a test would wait for.
+    setInterval: (/** @type {() => void} */ act, /** @type {number} */ ms) => setInterval(act, ms).unref(),
+    clearInterval,
+    localStorage: { getItem: () => null, setItem() {} },
+  },
 });
 // It tells each reconnect.
 console.log = () => {};
+
+/** Whoever listens ends with the tests, also when one fails. @type {Realtime[]} */
+const listening = [];
+after(() => listening.forEach((realtime) => void realtime.disconnect()));
 
 /** @param {{http: string}} broker */
 export const endpoint = ({ http }) => `${http}/appwrite/v1`;
@@ -25,7 +36,9 @@ export const user = (name) => `${name}-${(users += 1)}`;
 export function app(broker, session, set = 'setSession') {
   const client = new Client().setEndpoint(endpoint(broker)).setProject('shop');
   if (session !== undefined) client[set](session);
-  return { client, presences: new Presences(client), account: new Account(client), realtime: new Realtime(client) };
+  const realtime = new Realtime(client);
+  listening.push(realtime);
+  return { client, presences: new Presences(client), account: new Account(client), realtime };
 }
 
 /** How many follow the records, by our own API. @param {{http: string}} broker */

@@ -12,11 +12,12 @@ import { SECRET, token } from './token.mjs';
 let broker;
 /** @type {typeof broker} */
 let keyed;
-const flags = ['--vendors', 'appwrite', '--max-requests-per-second', '100000', '--max-requests-burst', '100000'];
+const API_KEYS = '[[key]]\nname = "back"\nsecret = "a-secret-of-a-back-end"\nrights = ["kick"]\n';
+const flags = ['--vendors', 'appwrite', '--max-requests-per-second', '100000', '--max-requests-burst', '100000', '--max-write-time', '60s'];
 before(async () => {
   [broker, keyed] = await Promise.all([
     startBroker({ flags }),
-    startBroker({ flags, env: { HERENOW_JWT_SECRET: SECRET } }),
+    startBroker({ flags, env: { HERENOW_JWT_SECRET: SECRET, HERENOW_API_KEYS: API_KEYS } }),
   ]);
 });
 after(() => Promise.all([broker.stop(), keyed.stop()]));
@@ -250,6 +251,71 @@ test("signing out ends what was written on the session's sockets, and leaves the
   await until('the record is gone', () => stays.presences.get({ presenceId: 'out-1' }).then(() => false, () => true));
   await stays.account.deleteSession({ sessionId: 'current' });
   assert.equal((await stays.presences.get({ presenceId: 'out-2' })).status, 'x', 'a presence outlives its session');
+});
+
+test('two tabs of one user keep one record, and the last of them ends it', async () => {
+  const [name, bob] = [user('ada'), app(broker, user('bob'))];
+  const tabs = [app(broker, name), app(broker, name)];
+  const heard = await listen(broker, bob);
+  for (const [n, tab] of tabs.entries()) {
+    await tab.realtime.upsertPresence({ presenceId: `tab-${n}`, status: `tab ${n}`, permissions: forAll });
+    await until('it is told', () => heard.told.length === n + 1);
+  }
+  assert.deepEqual(heard.told.map(({ payload }) => payload.$id), ['tab-0', 'tab-0']);
+  await tabs[0]?.realtime.disconnect();
+  await sleep(300);
+  assert.equal(heard.told.length, 2);
+  await tabs[1]?.realtime.disconnect();
+  await until('the delete', () => heard.told.length === 3);
+  assert.deepEqual(heard.lines(), ['upsert ada tab 0', 'upsert ada tab 1', 'delete ada tab 1']);
+  await heard.stop();
+});
+
+test('whom a back end signs out is gone, and its line is closed with 1008', async () => {
+  const line = await bare(keyed, `project=shop&jwt=${token({ sub: 'kit', iat: 1_700_000_000 })}`);
+  line.send({ type: 'presence', data: { status: 'x', presenceId: 'kick-1', permissions: ['read("any")'] } });
+  await line.came(2);
+  const kick = await fetch(`${keyed.http}/v1/users/kit/connections`, {
+    method: 'DELETE', headers: { authorization: 'Bearer a-secret-of-a-back-end' },
+  });
+  assert.equal(kick.status, 200);
+  assert.equal(await line.closed, 1008);
+  const { presences } = app(keyed, token({ sub: 'ada' }));
+  await until('the record is gone', () => presences.get({ presenceId: 'kick-1' }).then(() => false, ({ code }) => code === 404));
+});
+
+test("the client's older subscribe is told the same, and stays away after 1008", async () => {
+  const [ada, { client }] = [app(broker, user('ada')), app(broker, user('bob'))];
+  /** @type {string[]} */
+  const told = [];
+  const stop = client.subscribe('presences', ({ events }) => told.push(events[0]?.split('.').at(-1) ?? ''));
+  const { presenceId } = { presenceId: 'older-1' };
+  await until('it is told', async () => {
+    await ada.presences.upsert({ presenceId, status: String(told.length), permissions: forAll });
+    return told.length > 0;
+  });
+  stop();
+
+  let opened = 0;
+  const Socket = globalThis.WebSocket;
+  globalThis.WebSocket = class extends Socket {
+    /** @param {string} url */
+    constructor(url) {
+      super(url);
+      opened += 1;
+    }
+  };
+  const complain = console.error;
+  console.error = () => {};
+  try {
+    app(keyed, 'nonsense').client.subscribe('presences', () => {});
+    await until('it is opened', () => opened === 1);
+    await sleep(2_000);
+    assert.equal(opened, 1);
+  } finally {
+    globalThis.WebSocket = Socket;
+    console.error = complain;
+  }
 });
 
 test('a lost line comes back, subscribed and present as before', async () => {
