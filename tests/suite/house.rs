@@ -116,14 +116,14 @@ fn a_circle_inside_a_room_is_found() {
 fn a_circle_and_an_arrow_back_in_javascript_are_found() {
     let file = "client/src/emitter.js";
     for way in [
-        "import { Channel } from './channel.js';",
-        "import {\n  Channel,\n} from \"./channel.js\";",
-        "export * from '../src/channel.js'",
-        "const late = () => import('./channel.js');",
-        "import './channel.js'",
+        "import { Membership } from './membership.js';",
+        "import {\n  Membership,\n} from \"./membership.js\";",
+        "export * from '../src/membership.js'",
+        "const late = () => import('./membership.js');",
+        "import './membership.js'",
     ] {
-        let circle = "a circle: client/src/channel.js → client/src/emitter.js → client/src/chan";
-        let back = "client/src/emitter.js needs client/src/channel.js, which stands above it: ";
+        let circle = "a circle: client/src/emitter.js → client/src/membership.js → client/src/emit";
+        let back = "client/src/emitter.js needs client/src/membership.js, which stands above it: ";
         assert_found(&planted(file, way), file, &[circle, back]);
     }
     let types = "\n/** @typedef {import('./channel.js').Channel} Channel */\n";

@@ -183,7 +183,10 @@ mod tests {
     #[test]
     fn the_address_is_that_of_whoever_stands_in_front() {
         let host = (HOST, "127.0.0.1:8080");
-        assert_eq!(asked(std::slice::from_ref(&host), None), is("http://127.0.0.1:8080", "127.0.0.1:8080"));
+        assert_eq!(
+            asked(std::slice::from_ref(&host), None),
+            is("http://127.0.0.1:8080", "127.0.0.1:8080")
+        );
         let proto = (FORWARDED_PROTO, "https");
         let kept = (HOST, "live.example.com");
         let public = is("https://live.example.com", "live.example.com:443");
