@@ -512,7 +512,9 @@ fn a_ride(mutant: Mutant, room: usize, acts: [fn(&mut Task, usize); 2]) {
         reader.poll();
         reader
     });
-    acts.map(|act| act(&mut writer, 0));
+    for act in acts {
+        act(&mut writer, 0);
+    }
     let mut reader = subscribe.join().unwrap();
     judge(&hub, &mut [&mut writer, &mut reader]);
 }
