@@ -43,7 +43,11 @@ impl Vendors {
         self.0.contains(&vendor)
     }
 
-    fn parse(list: &str) -> Result<Self, String> {
+    /// Those that `list` names, with commas between them; `all` stands for all.
+    ///
+    /// # Errors
+    /// A name that is none of theirs: the rule.
+    pub fn parse(list: &str) -> Result<Self, String> {
         let names = || {
             let names = Vendor::value_variants().iter().filter_map(Vendor::to_possible_value);
             names.map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(", ")

@@ -21,6 +21,8 @@ pub struct Metrics {
     pub subscribers: Gauge,
     /// Subscriptions to users' statuses.
     pub watchers: Gauge,
+    /// Long polls that are held.
+    pub polls: Gauge,
     /// Bytes of memory that the logs of all channels take.
     pub log_bytes: Gauge,
     /// Members that came.
@@ -73,6 +75,7 @@ impl Default for Metrics {
             members: Gauge::default(),
             subscribers: Gauge::default(),
             watchers: Gauge::default(),
+            polls: Gauge::default(),
             log_bytes: Gauge::default(),
             joins: Counter::default(),
             leaves: Each::new("reason", LeaveReason::ALL),
@@ -109,6 +112,7 @@ impl Metrics {
             ("members", "Members of all channels", &self.members),
             ("subscribers", "Subscriptions to channels, streams included", &self.subscribers),
             ("watchers", "Subscriptions to the status of a user", &self.watchers),
+            ("polls", "Long polls of vendors' clients that are held", &self.polls),
             ("log_bytes", "Memory of the last frames of all channels", &self.log_bytes),
         ] {
             registry.register(name, help, gauge.clone());

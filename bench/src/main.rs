@@ -70,6 +70,7 @@ enum Mode {
     Followers(mode::followers::FollowersArgs),
     Outlived(mode::outlived::OutlivedArgs),
     Kept(mode::kept::KeptArgs),
+    Polls(mode::polls::PollsArgs),
     Floor(mode::floor::FloorArgs),
     Compare(compare::CompareArgs),
     #[command(hide = true)]
@@ -141,6 +142,7 @@ fn run(cli: &Cli) -> Result<()> {
         Mode::Followers(args) => mode::followers::run(args),
         Mode::Outlived(args) => mode::outlived::run(args),
         Mode::Kept(args) => mode::kept::run(args),
+        Mode::Polls(args) => mode::polls::run(args),
         Mode::Floor(args) => mode::floor::run(args),
         Mode::Compare(args) => compare::run(args),
         Mode::FloorServer(args) => floor_server::run(args),

@@ -67,6 +67,13 @@ impl Subject {
         Self { peer, url: None, pid: None, common }
     }
 
+    /// The same, with further flags for the broker if it is started here.
+    pub(crate) fn with_flags(&self, flags: &[&str]) -> Self {
+        let mut subject = self.clone();
+        subject.common.server_arg.extend(flags.iter().map(ToString::to_string));
+        subject
+    }
+
     /// Refuses flags that cannot start a server.
     pub(crate) fn check(&self) -> Result<()> {
         match self.peer {

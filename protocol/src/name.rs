@@ -17,6 +17,10 @@ pub const RESERVED_PREFIX: char = '$';
 /// In a path these are steps and no names, even percent-encoded (RFC 3986, section 5.2.4).
 const UNSAYABLE: [&str; 2] = [".", ".."];
 
+/// The channel of presence records, which vendors' client libraries write: the one of the broker's
+/// own channels that may be named, to read it.
+const RECORDS: &str = "$presences";
+
 /// Says what is wrong with a name, or nothing if it is fine.
 fn broken_rule(name: &str) -> Option<&'static str> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES {
@@ -33,7 +37,7 @@ fn broken_rule(name: &str) -> Option<&'static str> {
 }
 
 macro_rules! name_type {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $pattern:literal) => {
         $(#[$doc])*
         ///
         /// 1 to [`MAX_NAME_BYTES`] bytes of UTF-8 without control characters, not beginning with
@@ -43,11 +47,7 @@ macro_rules! name_type {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Checks `name`; `field` is the frame's field that a refusal names.
-            ///
-            /// # Errors
-            /// `invalid_field` with the rule that the name breaks.
-            pub fn parse(name: &str, field: &'static str) -> Result<Self, Refusal> {
+            fn checked(name: &str, field: &'static str) -> Result<Self, Refusal> {
                 match broken_rule(name) {
                     None => Ok(Self(name.into())),
                     Some(rule) => Err(Refusal::field(ErrorCode::InvalidField, field, rule)),
@@ -100,7 +100,7 @@ macro_rules! name_type {
                 // maxLength counts characters and our rule counts bytes, so the schema is the looser of the two.
                 schemars::json_schema!({
                     "type": "string", "minLength": 1, "maxLength": MAX_NAME_BYTES,
-                    "pattern": "^[^$\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u001f\\u007f-\\u009f]*$",
+                    "pattern": $pattern,
                     "not": { "enum": UNSAYABLE },
                 })
             }
@@ -110,19 +110,59 @@ macro_rules! name_type {
 
 name_type! {
     /// The name of a channel.
-    ChannelName
+    ChannelName,
+    "^(\\$presences|[^$\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u001f\\u007f-\\u009f]*)$"
 }
 
 name_type! {
     /// The stable id of a user.
-    UserId
+    UserId,
+    "^[^$\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u001f\\u007f-\\u009f]*$"
 }
 
 impl UserId {
+    /// Checks `name`; `field` is the frame's field that a refusal names.
+    ///
+    /// # Errors
+    /// `invalid_field` with the rule that the name breaks.
+    pub fn parse(name: &str, field: &'static str) -> Result<Self, Refusal> {
+        Self::checked(name, field)
+    }
+
+    /// Whether this is [`UserId::nobody`].
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        self.0.starts_with(RESERVED_PREFIX)
+    }
+
     /// Who has no identity and is turned away: nobody can be called that.
     #[must_use]
     pub fn nobody() -> Self {
         Self("$nobody".into())
+    }
+}
+
+/// The channel of records, which the broker keeps for vendors' client libraries.
+impl ChannelName {
+    /// Checks `name`; `field` is the frame's field that a refusal names. Of the broker's own
+    /// channels only that of presence records may be named.
+    ///
+    /// # Errors
+    /// `invalid_field` with the rule that the name breaks.
+    pub fn parse(name: &str, field: &'static str) -> Result<Self, Refusal> {
+        if name == RECORDS { Ok(Self::of_records()) } else { Self::checked(name, field) }
+    }
+
+    /// Where presence records are: whoever may list or subscribe it may read them, and nobody joins.
+    #[must_use]
+    pub fn of_records() -> Self {
+        Self(RECORDS.into())
+    }
+
+    /// Whether this is where presence records are.
+    #[must_use]
+    pub fn is_of_records(&self) -> bool {
+        &*self.0 == RECORDS
     }
 }
 
@@ -154,7 +194,7 @@ impl ChannelName {
     /// Whether this is where a status is told.
     #[must_use]
     pub fn is_status(&self) -> bool {
-        self.0.starts_with(RESERVED_PREFIX)
+        self.0.starts_with(RESERVED_PREFIX) && !self.is_of_records()
     }
 
     /// Whose status is told here, if this is such a channel.
@@ -190,6 +230,18 @@ mod tests {
             }
             assert!(own.is_own_status() && !shown.is_own_status());
         }
+    }
+
+    #[test]
+    fn the_channel_of_records_may_be_named_and_is_of_no_status() {
+        let records = ChannelName::parse("$presences", "channel").unwrap();
+        assert_eq!(records, ChannelName::of_records());
+        assert!(records.is_of_records() && !records.is_status() && !records.is_own_status());
+        assert_eq!(records.status_of(), None);
+        for other in ["$presence", "$presences2", "$", "$Presences"] {
+            assert!(ChannelName::parse(other, "channel").is_err(), "{other}");
+        }
+        assert!(UserId::parse("$presences", "user").is_err() && UserId::nobody().is_nobody());
     }
 
     #[test]

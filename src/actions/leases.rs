@@ -6,9 +6,9 @@ use herenow_protocol::reply::HeartbeatInfo;
 use herenow_protocol::{Audience, ChannelName, ErrorCode, Lease, LeaveReason, Refusal, UserId};
 
 use super::desk::Desk;
-use super::rules::check_between;
+use super::rules::{check_between, check_joinable};
 use crate::auth::Caller;
-use crate::hub::At;
+use crate::hub::{At, Guarded};
 use crate::now::Now;
 use crate::presence::{Command, Keeper, Lasts, Member, Source, Viewer};
 
@@ -34,7 +34,8 @@ impl Leased {
 
 impl Desk {
     /// Makes the user present for a while, or for a while longer. `keeper` renews and ends the
-    /// lease; each has at most one for a member.
+    /// lease; each has at most one for a member. What a token tells of the user shows in its status,
+    /// too, as where it connects.
     ///
     /// # Errors
     /// `forbidden`, `invalid_field` (ttlMs), `too_many_channels`, `channel_full`, `too_large`;
@@ -48,24 +49,44 @@ impl Desk {
         keeper: Keeper,
         now: Now,
     ) -> Result<Leased, Refusal> {
+        self.keep(caller, channel, user, |_| lease, keeper, now)
+    }
+
+    /// As [`Desk::lease`], where what is asked for depends on whether the user is no member yet:
+    /// `lease_if` is told so, with the channel's lock held.
+    ///
+    /// # Errors
+    /// As [`Desk::lease`].
+    pub fn keep(
+        &self,
+        caller: Caller<'_>,
+        channel: &ChannelName,
+        user: &UserId,
+        lease_if: impl FnOnce(bool) -> Lease,
+        keeper: Keeper,
+        now: Now,
+    ) -> Result<Leased, Refusal> {
+        check_joinable(channel)?;
         caller.may_join(channel, user)?;
         let most_ms = self.rules().max_lease_ms;
-        let ttl_ms = lease.ttl_ms.unwrap_or(self.rules().timeout_ms().min(most_ms));
-        check_between("ttlMs", ttl_ms, 1, most_ms)?;
+        let usual_ms = self.rules().timeout_ms().min(most_ms);
         let source = Source::Lease(keeper);
-        let command = Command::Join {
-            user: user.clone(),
-            source,
-            attributes: lease.attributes,
-            merge: lease.merge,
-            info: caller.info().cloned(),
-            visible_to: lease.visible_to,
-            away: lease.away,
-            lasts: Lasts::Lease { ttl_ms },
-        };
-        let (is_new, member) = self.hub.enter(At::Named(channel), |door| {
+        let (is_new, ttl_ms, member) = self.hub.enter(At::Named(channel), |door| {
             let is_new = door.presence().member(user, Viewer::All).is_none();
+            let lease = lease_if(is_new);
+            let ttl_ms = lease.ttl_ms.unwrap_or(usual_ms);
+            check_between("ttlMs", ttl_ms, 1, most_ms)?;
             door.check_lease(user, source)?;
+            let command = Command::Join {
+                user: user.clone(),
+                source,
+                attributes: lease.attributes,
+                merge: lease.merge,
+                info: caller.info().cloned(),
+                visible_to: lease.visible_to,
+                away: lease.away,
+                lasts: Lasts::Lease { ttl_ms },
+            };
             door.apply(command, now)?;
             // Behind the change: a kick that came before it refuses here, one that comes later finds
             // the lease.
@@ -74,12 +95,24 @@ impl Desk {
                 door.apply(Command::Leave { user, source, reason }, now)?;
                 return Err(refusal);
             }
-            Ok::<_, Refusal>((is_new, door.presence().member(user, Viewer::All).cloned()))
+            let member = door.presence().member(user, Viewer::All).cloned();
+            Ok::<_, Refusal>((is_new, ttl_ms, member))
         })?;
         let member =
             member.ok_or_else(|| Refusal::new(ErrorCode::Internal, "the lease is lost"))?;
+        if let Some(info) = caller.info() {
+            self.hub.inform_user(user, info, now);
+        }
         let heartbeat = HeartbeatInfo { interval_ms: (ttl_ms / 2).max(1), timeout_ms: ttl_ms };
         Ok(Leased { member, is_new, heartbeat })
+    }
+
+    /// Whether the keeper's lease keeps the user present.
+    #[must_use]
+    pub fn holds(&self, channel: &ChannelName, user: &UserId, keeper: Keeper) -> bool {
+        let source = Source::Lease(keeper);
+        let held = |guarded: &Guarded| guarded.presence().leases(user).any(|one| one == source);
+        self.hub.look(channel, held).unwrap_or(false)
     }
 
     /// Ends the keeper's lease, if there is one. Connections that joined, and other keepers, keep

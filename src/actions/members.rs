@@ -5,7 +5,7 @@ use std::sync::Arc;
 use herenow_protocol::{AttributeMap, Audience, LeaveReason, Refusal, UserId};
 
 use super::desk::Desk;
-use super::rules::check_between;
+use super::rules::{check_between, check_joinable};
 use crate::auth::Caller;
 use crate::hub::{At, Channel};
 use crate::now::Now;
@@ -59,6 +59,7 @@ impl Desk {
         now: Now,
     ) -> Result<Arc<Channel>, Refusal> {
         let Joining { user, source, attributes, merge, visible_to, away, grace_ms } = joining;
+        check_joinable(at.name())?;
         caller.may_join(at.name(), &user)?;
         check_between("graceMs", grace_ms, 0, self.rules().max_grace_ms)?;
         let info = caller.info().cloned();

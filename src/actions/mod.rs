@@ -6,6 +6,7 @@
 //! - [`desk`]: what every action works with.
 //! - [`members`]: being in a channel by a connection: join, leave, set.
 //! - [`leases`]: being in a channel for a while.
+//! - [`records`]: presence records, which vendors' client libraries write.
 //! - [`queries`]: list, count, one member, where, channels.
 //! - [`observing`]: subscribe, follow, watch.
 //! - [`users`]: status, heartbeat, kick.
@@ -15,10 +16,12 @@ pub mod leases;
 pub mod members;
 pub mod observing;
 pub mod queries;
+pub mod records;
 pub mod rules;
 pub mod users;
 
 pub use desk::Desk;
 pub use leases::Leased;
 pub use members::{Joining, Writing};
+pub use records::{Lives, Recording};
 pub use rules::Rules;

@@ -49,6 +49,22 @@ impl Desk {
         Ok(self.hub.follow(At::Named(channel), credential, asked, since))
     }
 
+    /// Refuses to be told of the channel what a follower is told: for whoever is told of it by a
+    /// follower that many share.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn check_follow(&self, caller: Caller<'_>, channel: &ChannelName) -> Result<(), Refusal> {
+        caller.may_read(right_of(Level::Auto.into()), channel)
+    }
+
+    /// Follows the channel of records from here on, for many clients: whoever does so shows each what
+    /// it may see, and asks for its rights.
+    #[must_use]
+    pub fn follow_records(&self) -> Follower {
+        self.hub.follow_on(At::Named(&ChannelName::of_records()), Credential::Broker)
+    }
+
     /// Follows all channels that match. For back ends. See
     /// [`Hub::follow_all`](crate::hub::Hub::follow_all).
     ///

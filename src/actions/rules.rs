@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use herenow_protocol::Refusal;
 use herenow_protocol::reply::HeartbeatInfo;
+use herenow_protocol::{ChannelName, ErrorCode, Refusal};
 
 use crate::config::Config;
 
@@ -69,4 +69,16 @@ pub fn check_between(
         return Ok(());
     }
     Err(Refusal::invalid(field, format_args!("must be a whole number from {least} to {most}")))
+}
+
+/// Refuses to join the channel of records, where each member is what a vendor's client library wrote.
+///
+/// # Errors
+/// `forbidden`.
+pub(super) fn check_joinable(channel: &ChannelName) -> Result<(), Refusal> {
+    if !channel.is_of_records() {
+        return Ok(());
+    }
+    let rule = "is the broker's own: it may be read, and nobody joins it";
+    Err(Refusal::field(ErrorCode::Forbidden, "channel", rule))
 }

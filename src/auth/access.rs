@@ -114,6 +114,20 @@ pub struct Access {
 }
 
 impl Access {
+    /// What somebody has in open mode, where there are no tokens: all that can be granted, without
+    /// end, and a name to show.
+    #[must_use]
+    pub fn open(info: Attributes) -> Self {
+        Self {
+            roles: Box::default(),
+            info,
+            watch: None,
+            channels: None,
+            expires_unix_ms: u64::MAX,
+            issued_unix_ms: None,
+        }
+    }
+
     /// Whether the token grants `right` in `channel`.
     ///
     /// # Errors

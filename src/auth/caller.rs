@@ -125,6 +125,16 @@ impl<'a> Caller<'a> {
         }
     }
 
+    /// When the caller's token was signed, in milliseconds since 1970; `None`: it has none, or does
+    /// not say.
+    #[must_use]
+    pub fn issued_unix_ms(self) -> Option<u64> {
+        match self {
+            Self::User { access: Some(access), .. } => access.issued_unix_ms(),
+            _ => None,
+        }
+    }
+
     /// When the caller's token is no longer valid, in milliseconds since 1970; `None`: it has none.
     #[must_use]
     pub fn expires_unix_ms(self) -> Option<u64> {

@@ -163,7 +163,7 @@ fn rule_of(refusal: &Refusal, name: &str) -> String {
 ///
 /// # Errors
 /// Too deep or too large: the rule.
-pub(super) fn parse_info(info: &AttributeMap) -> Result<Attributes, String> {
+pub fn parse_info(info: &AttributeMap) -> Result<Attributes, String> {
     if too_deep(info) {
         return Err(format!("must not nest deeper than {MAX_DEPTH} levels"));
     }

@@ -83,6 +83,13 @@ impl Origins {
         Err(Refusal::field(ErrorCode::Forbidden, "host", rule))
     }
 
+    /// Where people reach the broker, as the first `--public-url` says: `https://example.com:8443`.
+    #[must_use]
+    pub fn public_url(&self) -> Option<String> {
+        let Origin { scheme, authority } = &self.public.first()?.origin;
+        Some(format!("{scheme}://{authority}"))
+    }
+
     fn named(&self) -> impl Iterator<Item = &Listed> {
         self.listed.iter().chain(&self.public)
     }

@@ -3,25 +3,48 @@
 //! Runs with the connection's lock held, so that replies come in the order of the requests, and
 //! before the frames of their own effect.
 
-use herenow_protocol::{ClientFrame, FrameId, Refusal, Request, ServerFrame, shorthand};
+use herenow_protocol::{ClientFrame, FrameId, Refusal, Request, ServerFrame, encode, shorthand};
 
 use super::client::{Client, Done};
-use super::dialect::Dialect;
+use super::codec::Violation;
+use super::dialect::{Dialect, Herenow};
 use crate::delivery::Sending;
 use crate::now::Now;
 use crate::presence::Asked;
 
+impl Dialect for Herenow {
+    fn act(
+        &mut self,
+        client: &mut Client,
+        sending: &mut Sending<'_>,
+        text: &str,
+        limited: Option<Refusal>,
+        now: Now,
+    ) -> Result<(), Violation> {
+        client.act(self, sending, text, limited, now);
+        Ok(())
+    }
+
+    fn encode(&mut self, frame: &ServerFrame, out: &mut Vec<u8>) {
+        match frame {
+            // Asked for by a person who types.
+            ServerFrame::Help { .. } => encode::readable_text_message(frame, out),
+            _ => encode::text_message(frame, out),
+        }
+    }
+}
+
 impl Client {
     /// Acts on one text message.
-    pub(super) fn act(
+    fn act(
         &mut self,
-        dialect: &mut impl Dialect,
+        dialect: &mut Herenow,
         sending: &mut Sending<'_>,
         text: &str,
         limited: Option<Refusal>,
         now: Now,
     ) {
-        let parsed = dialect.parse(text);
+        let parsed = herenow_protocol::parse(text);
         // Whatever was sent, somebody is there. Only a heartbeat that names channels speaks for
         // those alone.
         if !matches!(

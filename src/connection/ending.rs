@@ -62,7 +62,7 @@ pub(super) fn turn_away(dialect: &mut impl Dialect, hub: &Hub, outlet: &Outlet, 
     };
     hub.metrics().websocket_refusals.inc(code);
     dialect.reply(&mut sending, &ServerFrame::error(None, Refusal { code, ..refusal }));
-    sending.close(Some(&close_payload(close.number(), &reason)));
+    close_with(dialect, &mut sending, close, &reason);
     outlet.transport().half_close();
 }
 
@@ -209,7 +209,7 @@ impl Drop for Parting {
             self.give_up(&place);
         }
         let Leaving { hub, outlet } = &*self.leaving;
-        if !hub.is_draining() {
+        if !hub.is_draining() && outlet.is_known() {
             let now = hub.clock().now();
             let last_seen = if self.seen { now.unix_ms } else { now.unix_at(self.heard_ms) };
             hub.user_disconnected(outlet, self.away, last_seen, now);
@@ -222,21 +222,30 @@ fn say_goodbye(dialect: &mut impl Dialect, sending: &mut Sending<'_>, end: &End,
         End::Closed(code) => sending.close(Some(&close_answer(*code))),
         End::BackSoon => sending.close(Some(&close_answer(BACK_SOON))),
         End::Lost => sending.close(None),
-        End::Refused(Violation { code, reason }) => {
-            sending.close(Some(&close_payload(code.number(), reason)));
-        }
+        End::Refused(Violation { code, reason }) => close_with(dialect, sending, *code, reason),
         End::Kicked => {
             let reason = "a back end ended the user's connections";
-            sending.close(Some(&close_payload(CloseCode::Kicked.number(), reason)));
+            close_with(dialect, sending, CloseCode::Kicked, reason);
         }
         End::Drain => {
             let reconnect_in_ms = chance.below(RECONNECT_SPREAD.as_millis() as u64);
             let reason = "the broker is shutting down";
             let goaway = ServerFrame::Goaway { reconnect_in_ms, reason: reason.into() };
             dialect.reply(sending, &goaway);
-            sending.close(Some(&close_payload(CloseCode::Restart.number(), reason)));
+            close_with(dialect, sending, CloseCode::Restart, reason);
         }
     }
+}
+
+fn close_with(
+    dialect: &mut impl Dialect,
+    sending: &mut Sending<'_>,
+    code: CloseCode,
+    reason: &str,
+) {
+    let mut number = code.number();
+    sending.queue(|out| number = dialect.farewell(code, reason, out));
+    sending.close(Some(&close_payload(number, reason)));
 }
 
 /// The answer to a Close: the same code (1005 stands for none, and is never sent).

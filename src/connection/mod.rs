@@ -5,9 +5,10 @@
 //! - [`codec`]: bytes → messages, or the Close code that they deserve.
 //! - [`patience`], [`liveness`]: how long silence is borne; pings.
 //! - [`rules`]: what holds for every WebSocket.
-//! - [`dialect`]: what the texts mean: our own protocol, or a vendor's.
 //! - [`place`]: the channels that the connection joined or subscribed.
 //! - [`client`]: what its requests act on and with.
+//! - [`dialect`]: what the texts mean: our own protocol, or a vendor's.
+//! - [`arrival`]: whose it is, from the beginning or from a word of its client on.
 //! - `away`: whether its user is away from it.
 //! - `member`, `observer`, `query`: its requests, each translated to the desk.
 //! - [`ending`]: how it ends, and what becomes of its memberships.
@@ -20,6 +21,7 @@
 //! An idle connection holds its task, its socket and a few words for each place: bytes are read
 //! into a buffer of the thread, and replies are given back as soon as they are out.
 
+pub mod arrival;
 mod away;
 pub mod catch_up;
 pub mod client;
@@ -38,6 +40,8 @@ pub mod rules;
 pub mod silence;
 pub mod task;
 
+pub use client::Client;
+pub use codec::Violation;
 pub use dialect::{Dialect, Herenow};
 pub use rules::SocketRules;
 pub use task::{Upgraded, start};

@@ -140,7 +140,7 @@ impl Client {
     }
 
     fn inform(&self, access: &Access, now: Now) {
-        self.desk.hub().inform_user(self.outlet.user(), access.info().clone(), now);
+        self.desk.hub().inform_user(self.outlet.user(), access.info(), now);
         for place in self.places.iter().filter(|place| place.joined) {
             let (user, info) = (self.outlet.user().clone(), access.info().clone());
             self.desk.hub().apply_kept(&place.channel, Command::Inform { user, info }, now);

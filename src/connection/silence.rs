@@ -27,7 +27,9 @@ impl Client {
         let mut due_ms = u64::MAX;
         let mut nudge_in_ms = None;
         let mut silent = Vec::new();
-        for place in self.places.iter_mut().filter(|place| place.joined) {
+        // A record lives with its socket, whatever is said there.
+        let judged = |place: &&mut Place| place.joined && !place.channel.name().is_of_records();
+        for place in self.places.iter_mut().filter(judged) {
             if silent.len() == PLACES_BATCH {
                 // The timers come back at once, after others had their turn.
                 due_ms = now.mono_ms;

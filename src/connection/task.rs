@@ -77,8 +77,9 @@ fn welcome(
     let frame = rules.welcome(desk, outlet, now);
     let mut sending = outlet.lock();
     let access = sending.access().cloned();
-    let away =
-        desk.hub().user_connected(outlet, access.as_ref().map(|access| access.info()), now)?;
+    let info = access.as_ref().map(|access| access.info());
+    // Of whom nobody knows who it is there is nothing to say.
+    let away = outlet.is_known() && desk.hub().user_connected(outlet, info, now)?;
     // Sent with the first look.
     dialect.reply(&mut sending, &frame);
     drop(sending);
@@ -201,6 +202,9 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
                 step => return Ok(step),
             }
         }
+        if D::TELLS && !self.paused && self.tell(cx, now)? {
+            return Ok(AfterStep::Yield);
+        }
         let timer = self.client.outlet.take_wake(Wake::Timer);
         if timer || self.client.retime || flow == Flow::Choked {
             let flow_now = self.tend(now)?;
@@ -222,6 +226,19 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
             self.dialect.reply(&mut sending, letter.frame());
         }
         sending.flush_replies();
+    }
+
+    /// Tells what others did, one thing at a time, as long as the client takes it.
+    fn tell(&mut self, cx: &Context<'_>, now: Now) -> Result<bool, End> {
+        let Self { client, dialect, paused, .. } = self;
+        let outlet = Arc::clone(&client.outlet);
+        let mut sending = outlet.lock();
+        if pause_if_unread(client, &mut sending, paused) == AfterFrame::Pause {
+            return Ok(false);
+        }
+        let told = dialect.tell(cx, client, &mut sending, now).map_err(End::Refused)?;
+        sending.flush_replies();
+        Ok(told)
     }
 
     /// Reads what has come, into the thread's buffer, and acts on it.
@@ -415,7 +432,7 @@ fn take(
                 retry_after_ms: Some(retry_after_ms),
                 ..Refusal::new(ErrorCode::RateLimited, "frames come faster than allowed")
             });
-            client.act(dialect, sending, text, refusal, now);
+            dialect.act(client, sending, text, refusal, now).map_err(End::Refused)?;
         }
         Incoming::Ping(payload) => sending.control(PONG, payload),
         Incoming::Part | Incoming::Pong => {}

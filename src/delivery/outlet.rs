@@ -2,8 +2,8 @@
 //! letters to it.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::task::Context;
 
 use herenow_protocol::UserId;
@@ -14,12 +14,16 @@ use super::sending::Sending;
 use super::transport::Transport;
 use super::writer::Writer;
 use crate::auth::{Access, Identity};
+use crate::presence::ConnectionId;
+
+static NOBODY: LazyLock<UserId> = LazyLock::new(UserId::nobody);
 
 /// The part of a connection that others may touch.
 pub struct Outlet {
-    id: u64,
+    id: ConnectionId,
     transport: Transport,
-    user: UserId,
+    /// Empty as long as nobody has said whose it is.
+    user: OnceLock<UserId>,
     /// When a frame last spoke for everything that the connection joined, in milliseconds of the
     /// broker's clock.
     heard_ms: AtomicU64,
@@ -41,10 +45,14 @@ impl Outlet {
     #[must_use]
     pub fn new(id: u64, transport: Transport, identity: Identity, now_ms: u64) -> Arc<Self> {
         let Identity { user, access } = identity;
+        let known = OnceLock::new();
+        if !user.is_nobody() {
+            let _ = known.set(user);
+        }
         Arc::new(Self {
-            id,
+            id: ConnectionId::new(id),
             transport,
-            user,
+            user: known,
             heard_ms: AtomicU64::new(now_ms),
             wakes: Wakes::default(),
             armed_ms: AtomicU64::new(Self::NEVER),
@@ -55,13 +63,24 @@ impl Outlet {
     /// The connection's number, never used twice.
     #[must_use]
     pub fn id(&self) -> u64 {
-        self.id
+        self.id.number()
     }
 
-    /// Whose connection it is.
+    /// Whose connection it is; [`UserId::nobody`]: nobody has said so.
     #[must_use]
     pub fn user(&self) -> &UserId {
-        &self.user
+        self.user.get().unwrap_or(&NOBODY)
+    }
+
+    /// Whether it is known whose connection it is.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.user.get().is_some()
+    }
+
+    /// Says whose connection it is, if that was not known. Whether it is that user's now.
+    pub fn identify(&self, user: &UserId) -> bool {
+        self.user.get_or_init(|| user.clone()) == user
     }
 
     /// The socket, for reading, and for waiting until it takes bytes.
@@ -115,7 +134,7 @@ impl Outlet {
     /// it visits them: the processor then waits for all of them together, not for each in turn.
     /// Measured to save a tenth of what a delivery costs.
     pub fn fetch(&self) {
-        std::hint::black_box((self.id, self.transport.peek(), self.writer.is_locked()));
+        std::hint::black_box((self.id.number(), self.transport.peek(), self.writer.is_locked()));
     }
 
     /// Takes the connection's lock: whoever holds the result is the only one who writes.
@@ -155,6 +174,6 @@ impl Outlet {
 
 impl fmt::Debug for Outlet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outlet").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Outlet").field("id", &self.id()).finish_non_exhaustive()
     }
 }

@@ -206,8 +206,9 @@ impl Door<'_> {
         if let Command::Join { user, .. } = &command {
             self.check_memberships(user)?;
         }
-        let counted = (&self.hub.users, &*self.hub.metrics);
-        self.guarded.change(command, self.channel.name(), counted, &self.hub.bounds, now)
+        let (hub, name) = (self.hub, self.channel.name());
+        let bounds = if name.is_of_records() { &hub.record_bounds } else { &hub.bounds };
+        self.guarded.change(command, name, (&hub.users, &hub.metrics), bounds, now)
     }
 
     /// Refuses one more member than the broker may have in all. As with leases, as many threads as

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use herenow_protocol::reply::SnapshotReason;
@@ -20,7 +21,7 @@ use crate::limits::{FOLLOW_BATCH, MAX_PATTERN_FOLLOWERS};
 use crate::now::Now;
 use crate::presence::Part;
 use crate::presence::follow::Mark;
-use crate::presence::{Follow, Last, News, Next};
+use crate::presence::{ChannelState, Follow, Last, News, Next, Ring};
 
 /// Somebody who follows a channel, or all channels that match a pattern. Ends when it is dropped.
 #[derive(Debug)]
@@ -79,14 +80,28 @@ impl Hub {
         asked: Level,
         since: Option<Mark>,
     ) -> Follower {
+        self.follow_from(at, credential, |presence, ring| match since {
+            Some(since) => Follow::resuming(asked, since, presence, ring),
+            None => Follow::new(asked),
+        })
+    }
+
+    /// As [`Hub::follow`], every change from here on, without what there is already.
+    #[must_use]
+    pub fn follow_on(self: &Arc<Self>, at: At<'_>, credential: Credential) -> Follower {
+        self.follow_from(at, credential, Follow::from_here)
+    }
+
+    fn follow_from(
+        self: &Arc<Self>,
+        at: At<'_>,
+        credential: Credential,
+        follow: impl FnOnce(&ChannelState, &Ring) -> Follow,
+    ) -> Follower {
         let reader = self.new_reader(credential);
         let channel = self.enter(at, |door| {
             door.follow(|presence, ring| {
-                let follow = match since {
-                    Some(since) => Follow::resuming(asked, since, presence, ring),
-                    None => Follow::new(asked),
-                };
-                Link::new(&reader, at.name(), follow, true)
+                Link::new(&reader, at.name(), follow(presence, ring), true)
             });
             Arc::clone(door.channel())
         });
@@ -190,6 +205,17 @@ impl Follower {
                     }
                 }
             }
+        }
+    }
+
+    /// The next thing, or the task is woken once there may be one. For whoever counts nobody: a count
+    /// that is owed and may not be told yet wakes nobody.
+    pub fn poll_next(&mut self, cx: &Context<'_>, now: Now) -> Poll<Told> {
+        loop {
+            if let Some(told) = self.try_next(now) {
+                return Poll::Ready(told);
+            }
+            std::task::ready!(self.reader.poll_ready(cx));
         }
     }
 

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use herenow_protocol::{ChannelName, Epoch};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use crate::auth::Credential;
 use crate::chance::keyed_hash;
@@ -21,12 +22,19 @@ pub(super) struct Reader {
     pub(super) number: u64,
     /// Whom it may see.
     pub(super) credential: Credential,
-    /// Links with something that may be news. Each is in here at most once. A leaf lock.
-    ready: Mutex<VecDeque<Arc<Link>>>,
-    /// Wakes whoever waits for the next thing.
-    news: Notify,
+    /// A leaf lock.
+    ready: Mutex<Ready>,
     /// The follower is gone: no channel adds it any more.
     closed: AtomicBool,
+}
+
+/// What a follower is to look at.
+#[derive(Debug, Default)]
+struct Ready {
+    /// Links with something that may be news. Each is in here at most once.
+    links: VecDeque<Arc<Link>>,
+    /// Who waits for the first of them.
+    waiting: Option<Waker>,
 }
 
 /// One follower in one channel.
@@ -47,13 +55,13 @@ pub(super) struct Link {
 
 impl Reader {
     pub(super) fn new(number: u64, credential: Credential) -> Arc<Self> {
-        let (ready, news) = (Mutex::default(), Notify::new());
-        Arc::new(Self { number, credential, ready, news, closed: AtomicBool::new(false) })
+        let (ready, closed) = (Mutex::default(), AtomicBool::new(false));
+        Arc::new(Self { number, credential, ready, closed })
     }
 
     /// The next link to look at, which may be queued again from now on.
     pub(super) fn next_ready(&self) -> Option<Arc<Link>> {
-        let link = self.ready.lock().pop_front()?;
+        let link = self.ready.lock().links.pop_front()?;
         // Before the look: a tick after it queues the link again.
         link.queued.store(false, Ordering::SeqCst);
         Some(link)
@@ -66,7 +74,17 @@ impl Reader {
 
     /// Waits until a link is ready. One that became ready just before counts.
     pub(super) async fn wait(&self) {
-        self.news.notified().await;
+        poll_fn(|cx| self.poll_ready(cx)).await;
+    }
+
+    /// Whether a link is ready; if not, the task is woken once one is.
+    pub(super) fn poll_ready(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut ready = self.ready.lock();
+        if !ready.links.is_empty() {
+            return Poll::Ready(());
+        }
+        ready.waiting = Some(cx.waker().clone());
+        Poll::Pending
     }
 }
 
@@ -120,8 +138,11 @@ impl Link {
     /// channel a look at this flag from then on.
     pub(super) fn queue(self: &Arc<Self>) {
         if !self.queued.swap(true, Ordering::SeqCst) {
-            self.reader.ready.lock().push_back(Arc::clone(self));
-            self.reader.news.notify_one();
+            let mut ready = self.reader.ready.lock();
+            ready.links.push_back(Arc::clone(self));
+            let waiting = ready.waiting.take();
+            drop(ready);
+            waiting.into_iter().for_each(Waker::wake);
         }
     }
 }

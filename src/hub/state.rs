@@ -17,7 +17,7 @@ use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Backlog, Outlet};
-use crate::limits::CHANNEL_SHARDS;
+use crate::limits::{CHANNEL_SHARDS, RECORD_BYTES, RECORD_KEYS};
 use crate::metrics::Metrics;
 use crate::presence::Bounds;
 use crate::shrink::shrink;
@@ -33,6 +33,8 @@ pub struct Hub {
     pub(super) next_connection: AtomicU64,
     pub(super) timers: Timers,
     pub(super) bounds: Bounds,
+    /// Those of the channel of records.
+    pub(super) record_bounds: Bounds,
     pub(super) max_statuses: usize,
     pub(super) max_channels_per_user: usize,
     pub(super) max_memberships: usize,
@@ -73,6 +75,12 @@ impl Hub {
         runtime: Handle,
     ) -> Self {
         let limits = &config.limits;
+        let bounds = Bounds {
+            members: limits.max_members as usize,
+            attribute_bytes: limits.max_attribute_bytes as usize,
+            attribute_keys: limits.max_attribute_keys as usize,
+            roster: limits.roster_limit as usize,
+        };
         Self {
             channels: DashMap::with_shard_amount(CHANNEL_SHARDS),
             users: Users::new(
@@ -82,11 +90,11 @@ impl Hub {
             connections: DashMap::new(),
             next_connection: AtomicU64::new(1),
             timers: Timers::default(),
-            bounds: Bounds {
-                members: limits.max_members as usize,
-                attribute_bytes: limits.max_attribute_bytes as usize,
-                attribute_keys: limits.max_attribute_keys as usize,
-                roster: limits.roster_limit as usize,
+            bounds,
+            record_bounds: Bounds {
+                attribute_bytes: bounds.attribute_bytes + RECORD_BYTES,
+                attribute_keys: RECORD_KEYS,
+                ..bounds
             },
             max_statuses: limits.max_statuses as usize,
             max_channels_per_user: limits.max_channels_per_user as usize,
@@ -187,6 +195,12 @@ impl Hub {
     #[must_use]
     pub fn ring_bytes(&self) -> usize {
         self.rings.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of a member's attributes at most, as JSON without white space.
+    #[must_use]
+    pub fn attribute_bytes(&self) -> usize {
+        self.bounds.attribute_bytes
     }
 
     /// Whether the broker is shutting down.

@@ -48,7 +48,7 @@ impl Hub {
         self.users.record(user, now, |record, _| {
             record.beat(lasts_ms, away, now);
             if let Some(info) = info {
-                record.inform(info);
+                record.inform(&info);
             }
         });
         if let Some((before_ms, due_ms)) = self.users.arm(user) {
@@ -155,10 +155,11 @@ impl Hub {
         }
     }
 
-    /// The user's token tells another name.
-    pub fn inform_user(self: &Arc<Self>, user: &UserId, info: Attributes, now: Now) {
-        self.users.record(user, now, |record, _| record.inform(info));
-        self.tell_status(user);
+    /// The user's token tells a name, which may be another one.
+    pub fn inform_user(self: &Arc<Self>, user: &UserId, info: &Attributes, now: Now) {
+        if self.users.inform(user, info, now) {
+            self.tell_status(user);
+        }
     }
 
     /// Ends the user's leases, in each channel that it is in now, a few at a time.

@@ -69,6 +69,12 @@ impl Follow {
         Self { asked, stage: Stage::Begin { reason: SnapshotReason::Subscribed, told: None } }
     }
 
+    /// A follower that lacks nothing, and is told every change from here on.
+    #[must_use]
+    pub fn from_here(channel: &ChannelState, ring: &Ring) -> Self {
+        Self { asked: Level::Events, stage: Stage::At(mark_of(channel, ring)) }
+    }
+
     /// A follower that comes back, having had everything up to `since`: it goes on from there if
     /// nothing that it lacks is gone, and begins with a snapshot otherwise.
     #[must_use]

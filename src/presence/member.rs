@@ -23,7 +23,7 @@ pub struct Profile {
 
 /// A member as observers see it. Immutable and shared: a change makes a new one, so what observers
 /// saw before can be kept and compared, and a snapshot clones handles instead of members.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Who.
     pub user: UserId,

@@ -66,6 +66,7 @@ pub use command::{Bounds, Command, Lasts, Transition};
 pub use follow::{Follow, Next};
 pub use member::{Member, Profile};
 pub use news::{Last, News};
+pub use pending::{Cause, Changed};
 pub use reading::{Heard, Page};
 pub use ring::{Ring, Step};
 pub use roster::{Roster, Standing};

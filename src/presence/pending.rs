@@ -102,6 +102,19 @@ pub struct Changed {
 }
 
 impl Changed {
+    /// What became of `user` by the wall-clock time `at`, for whoever knows by itself what it was
+    /// told before.
+    #[must_use]
+    pub fn new(
+        user: UserId,
+        before: Option<Arc<Member>>,
+        now: Option<Arc<Member>>,
+        cause: Cause,
+        at: u64,
+    ) -> Self {
+        Self { user, before, now, cause, at }
+    }
+
     /// The user that it is about.
     #[must_use]
     pub fn user(&self) -> &UserId {
@@ -124,6 +137,12 @@ impl Changed {
     #[must_use]
     pub fn cause(&self) -> Cause {
         self.cause
+    }
+
+    /// When it changed last, by the wall clock.
+    #[must_use]
+    pub fn at(&self) -> u64 {
+        self.at
     }
 
     /// Bytes of memory that keeping this holds, about.

@@ -144,10 +144,15 @@ impl ChannelState {
         })
     }
 
+    /// What keeps the user present, as what comes and goes by it names it.
+    pub fn held_by(&self, user: &UserId) -> impl Iterator<Item = Source> {
+        let holds = self.members.get(user).into_iter().flat_map(|m| m.holds.iter());
+        holds.map(|hold| hold.source)
+    }
+
     /// The leases that keep the user present.
     pub fn leases(&self, user: &UserId) -> impl Iterator<Item = Source> {
-        let holds = self.members.get(user).into_iter().flat_map(|m| m.holds.iter());
-        holds.map(|hold| hold.source).filter(|source| matches!(source, Source::Lease(_)))
+        self.held_by(user).filter(|source| matches!(source, Source::Lease(_)))
     }
 
     /// At most `limit` members that joined before the one numbered `after` and that `viewer` may

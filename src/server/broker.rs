@@ -62,8 +62,8 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     let hub = Hub::start(config, clock, chance, Arc::default(), Handle::current());
     let (open, terms) = (auth.is_open(), Terms::new(config, auth.is_open()));
     let desk = Desk::new(Arc::clone(&hub), auth, Rules::new(config));
-    let (web, rules) = (Web::new(config, desk), SocketRules::new(config));
     let (stop, stopped) = watch::channel(false);
+    let (web, rules) = (Web::new(config, desk, stopped.clone()), SocketRules::new(config));
     let limits = ConnectionLimits::new(config);
     let streams = Streams::new(config);
     // Only where everyone may do everything anyway, and nobody but this machine is everyone.

@@ -26,6 +26,7 @@ use crate::hub::Hub;
 use crate::limits::{ACCEPT_BACK_OFF, BACKLOG, Limits, SEND_BUFFER_BYTES};
 use crate::metrics::TurnedAway;
 use crate::web::flood::Floods;
+use crate::web::hang_up::is_hang_up;
 
 /// Listens on `address`.
 ///
@@ -173,7 +174,7 @@ struct ConnectionService {
 
 impl Service<Request<Incoming>> for ConnectionService {
     type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
-    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
+    type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
@@ -181,6 +182,13 @@ impl Service<Request<Incoming>> for ConnectionService {
         request.extensions_mut().insert(Arc::clone(&self.counted));
         self.owed.asked();
         let (owed, answer) = (self.owed.clone(), self.routes.call(request));
-        Box::pin(async move { answer.await.map(|response| owed.answered(response)) })
+        Box::pin(async move {
+            let Ok(response) = answer.await;
+            // An error here breaks the connection, with nothing sent.
+            if is_hang_up(&response) {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            Ok(owed.answered(response))
+        })
     }
 }

@@ -42,6 +42,8 @@ pub fn router(
         let routes = get(demo::route::read).put(demo::route::set).layer(Extension(visitors));
         admitted(web.clone(), Herenow { tables: &[] }, Router::new().route("/demo/crowd", routes))
     });
+    let rules = Extension(rules);
+    let realtime = get(upgrade::realtime).layer(rules.clone());
     let routes = Router::new()
         .nest("/v1", admitted(web.clone(), Herenow { tables: TABLES }, v1))
         .route("/", get(files::index))
@@ -49,8 +51,8 @@ pub fn router(
         .route("/client/{file}", get(files::client))
         .merge(operation::beside_v1(TABLES).layer(Extension(Arc::new(document))))
         .merge(viewers)
-        .merge(vendors::routes(&web, vendors))
-        .route("/ws", get(upgrade::websocket).layer(Extension(rules)))
+        .merge(vendors::routes(&web, vendors, realtime))
+        .route("/ws", get(upgrade::websocket).layer(rules))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method);
     let addressed = routes.layer(from_fn_with_state(web.clone(), check_host));

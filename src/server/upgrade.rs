@@ -20,9 +20,10 @@ use super::watched::Watched;
 use crate::actions::Desk;
 use crate::auth::Identity;
 use crate::chance::Chance;
-use crate::connection::{self, Herenow, SocketRules, Upgraded};
+use crate::connection::{self, Dialect, Herenow, SocketRules, Upgraded};
 use crate::delivery::Transport;
 use crate::metrics::TurnedAway;
+use crate::vendors::appwrite;
 use crate::web::admit::check_origin;
 use crate::web::credential::bearer;
 use crate::web::problem::Problem;
@@ -36,10 +37,38 @@ pub async fn websocket(
     State(web): State<Web>,
     Extension(counted): Extension<Arc<Counted>>,
     Extension(rules): Extension<Arc<SocketRules>>,
+    request: Request,
+) -> Response {
+    take_over(&web, counted, rules, request, |web, headers, query| {
+        (identify(web, headers, query), Herenow)
+    })
+}
+
+/// Answers `GET /appwrite/v1/realtime`.
+pub async fn realtime(
+    State(web): State<Web>,
+    Extension(counted): Extension<Arc<Counted>>,
+    Extension(rules): Extension<Arc<SocketRules>>,
+    Extension(presences): Extension<Arc<appwrite::Presences>>,
+    request: Request,
+) -> Response {
+    take_over(&web, counted, rules, request, |web, headers, query| {
+        let (auth, now) = (web.desk.auth(), web.desk.now());
+        appwrite::introduce(presences, auth, headers, query.unwrap_or_default(), now)
+    })
+}
+
+/// Answers a handshake, and has the socket served. `introduce` says who it is of, and how it is spoken
+/// to.
+fn take_over<D: Dialect>(
+    web: &Web,
+    counted: Arc<Counted>,
+    rules: Arc<SocketRules>,
     mut request: Request,
+    introduce: impl FnOnce(&Web, &HeaderMap, Option<&str>) -> (Result<Identity, Refusal>, D),
 ) -> Response {
     let turned_away = |kind| web.floods.note(web.desk.hub().metrics(), kind, counted.peer());
-    if let Err(refusal) = check_origin(&web, request.headers()) {
+    if let Err(refusal) = check_origin(web, request.headers()) {
         let metrics = web.desk.hub().metrics();
         web.floods.note_page(metrics, counted.peer(), request.headers(), &refusal);
         return Problem::from(refusal).for_any_page();
@@ -51,7 +80,7 @@ pub async fn websocket(
             return *refusal;
         }
     };
-    let identity = identify(&web, request.headers(), request.uri().query());
+    let (identity, dialect) = introduce(web, request.headers(), request.uri().query());
     if identity.is_err() && !web.desk.auth().is_open() {
         turned_away(TurnedAway::Tokens);
     }
@@ -64,7 +93,8 @@ pub async fn websocket(
         let name = HeaderValue::from_static(SUBPROTOCOL);
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
     }
-    tokio::spawn(connect(web.desk, rules, counted, upgrade, identity));
+    let desk = Arc::clone(&web.desk);
+    tokio::spawn(connect(desk, rules, counted, upgrade, identity, dialect));
     response
 }
 
@@ -136,6 +166,7 @@ async fn connect(
     counted: Arc<Counted>,
     upgrade: OnUpgrade,
     identity: Result<Identity, Refusal>,
+    dialect: impl Dialect,
 ) {
     let Ok(upgraded) = upgrade.await else { return };
     let Ok(parts) = upgraded.downcast::<Watched<TokioIo<TcpStream>>>() else {
@@ -144,7 +175,7 @@ async fn connect(
     };
     let stream = parts.io.into_inner().into_inner();
     let (transport, early) = (Transport::plain(stream), Vec::from(parts.read_buf));
-    let upgraded = Upgraded { transport, early, dialect: Herenow };
+    let upgraded = Upgraded { transport, early, dialect };
     connection::start(desk, rules, upgraded, identity, counted);
 }
 

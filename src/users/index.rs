@@ -77,6 +77,11 @@ impl User {
         record.tidy();
     }
 
+    /// Who has no record has no name either: nothing is kept to say so.
+    fn inform(&mut self, info: &Attributes, now: Now) -> bool {
+        (self.record.is_some() || !info.is_empty()) && self.keep(now).inform(info)
+    }
+
     fn keep(&mut self, now: Now) -> &mut Record {
         self.record.get_or_insert_with(|| Box::new(Record::new(now)))
     }
@@ -212,11 +217,18 @@ impl Users {
             if away {
                 entry.count_away(now, |aways| &mut aways.connections, true);
             }
-            if let Some(info) = info.filter(|info| entry.record.is_some() || !info.is_empty()) {
-                entry.keep(now).inform(info.clone());
+            if let Some(info) = info {
+                entry.inform(info, now);
             }
         });
         room.map(|()| (came, away))
+    }
+
+    /// The user's token tells its name, avatar and the like. Whether that is new.
+    pub fn inform(&self, user: &UserId, info: &Attributes, now: Now) -> bool {
+        let mut is_new = false;
+        self.change(user, now, |entry| is_new = entry.inform(info, now));
+        is_new
     }
 
     /// Refuses a user one more connection if it has too many.

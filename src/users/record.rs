@@ -171,9 +171,13 @@ impl Record {
         self.last_seen = 0;
     }
 
-    /// Name, avatar and the like, as the user's token gave them.
-    pub fn inform(&mut self, info: Attributes) {
-        self.set().info = info;
+    /// Name, avatar and the like, as the user's token gave them. The result: whether that is new.
+    pub fn inform(&mut self, info: &Attributes) -> bool {
+        let is_new = self.get().info != *info;
+        if is_new {
+            self.set().info = info.clone();
+        }
+        is_new
     }
 
     /// Sets what is given; `kept`: what else than heartbeats keeps the user online.

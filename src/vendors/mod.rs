@@ -7,6 +7,8 @@
 //!
 //! - [`keepers`]: the leases of each vendor, apart from the others'.
 //! - [`credential`]: whom a vendor's credential stands for.
+//! - [`times`]: moments as vendors write them.
+//! - [`refusing`]: what a refusal's answer carries in whatever shape.
 //! - [`appwrite`], [`livelike`], [`saathii`], [`social_plus`]: the wings.
 //! - [`serving`]: the routes of those that are switched on.
 
@@ -14,8 +16,10 @@ pub mod appwrite;
 pub mod credential;
 pub mod keepers;
 pub mod livelike;
+pub mod refusing;
 pub mod saathii;
 pub mod serving;
 pub mod social_plus;
+pub mod times;
 
 pub use serving::routes;

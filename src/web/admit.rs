@@ -98,10 +98,13 @@ async fn let_in(
         Ok(caller) => account(caller, peer),
         Err(_) => peer.account(),
     };
-    let waits = manner.waits(request);
-    while let Err(refusal) = web.limiter.charge(account.clone(), web.desk.now().mono_ms) {
-        let Some(ms) = refusal.retry_after_ms.filter(|_| waits) else { return Err(refusal) };
-        tokio::time::sleep(Duration::from_millis(ms)).await;
+    if manner.waits(request) {
+        let free = || web.limiter.charge_if_free(account.clone(), web.desk.now().mono_ms);
+        while let Err(ms) = free() {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
+    } else {
+        web.limiter.charge(account, web.desk.now().mono_ms)?;
     }
     request.extensions_mut().insert(caller?);
     check_address(request.uri())?;

@@ -71,15 +71,16 @@ impl<S: Send + Sync> FromRequestParts<S> for OfMember {
 /// `invalid_field`: `path` or `query`.
 pub fn check_address(uri: &Uri) -> Result<(), Refusal> {
     for (text, field) in [(uri.path(), "path"), (uri.query().unwrap_or_default(), "query")] {
-        if !is_encoded(text) {
+        if percent_decoded(text).is_none() {
             return Err(Refusal::invalid(field, "must be percent-encoded UTF-8"));
         }
     }
     Ok(())
 }
 
-/// Whether each % begins two hexadecimal digits, and what they stand for is UTF-8.
-fn is_encoded(text: &str) -> bool {
+/// What `text` stands for; `None`: some % does not begin two hexadecimal digits, or it is no UTF-8.
+#[must_use]
+pub fn percent_decoded(text: &str) -> Option<String> {
     let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
@@ -88,12 +89,10 @@ fn is_encoded(text: &str) -> bool {
             decoded.push(byte);
             continue;
         }
-        let (Some(high), Some(low)) = (digit(bytes.next()), digit(bytes.next())) else {
-            return false;
-        };
+        let (high, low) = (digit(bytes.next())?, digit(bytes.next())?);
         decoded.push((high * 16 + low) as u8);
     }
-    std::str::from_utf8(&decoded).is_ok()
+    String::from_utf8(decoded).ok()
 }
 
 /// The query's parameters. Those that nobody knows are ignored.
@@ -157,14 +156,23 @@ impl FromRequest<Web> for JsonText {
 
     async fn from_request(request: Request, web: &Web) -> Result<Self, Problem> {
         check_content_type(request.headers())?;
-        let credential = request.extensions().get::<Credential>().cloned();
-        let text = read(request, web).await?;
-        // A body may take its time, and the user may be signed out meanwhile.
-        if let Some(credential) = credential {
-            web.desk.auth().check_signed_in(credential.caller(), web.desk.now())?;
-        }
-        Ok(Self(text))
+        text_of(request, web).await.map(Self)
     }
+}
+
+/// The body of a request as text, whatever its content type says; empty if there is none.
+///
+/// # Errors
+/// `too_large`, `bad_json`: it did not come whole, or is no UTF-8; `unauthenticated`: the user was
+/// signed out meanwhile.
+pub async fn text_of(request: Request, web: &Web) -> Result<String, Problem> {
+    let credential = request.extensions().get::<Credential>().cloned();
+    let text = read(request, web).await?;
+    // A body may take its time, and the user may be signed out meanwhile.
+    if let Some(credential) = credential {
+        web.desk.auth().check_signed_in(credential.caller(), web.desk.now())?;
+    }
+    Ok(text)
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {

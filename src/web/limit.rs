@@ -66,6 +66,25 @@ impl Limiter {
     }
 }
 
+impl Limiter {
+    /// Charges one request if it may be made now; otherwise says in how many milliseconds it might,
+    /// and charges nothing: for whoever waits, since a charge for each look would never be repaid.
+    ///
+    /// # Errors
+    /// The milliseconds.
+    pub fn charge_if_free(&self, account: Account, now_ms: u64) -> Result<(), u64> {
+        let mut accounts = self.accounts.lock();
+        let account = accounts.make_room(account, self.rate, now_ms);
+        let bucket =
+            accounts.buckets.entry(account).or_insert_with(|| TokenBucket::new(self.rate, now_ms));
+        if let Some(ms) = bucket.lacks_ms(self.rate, now_ms) {
+            return Err(ms);
+        }
+        bucket.spend(1, self.rate, now_ms);
+        Ok(())
+    }
+}
+
 impl Accounts {
     /// The account to charge. A full bucket says nothing and is forgotten when room is needed;
     /// if there is none then, newcomers share one. Looking through all of them takes a millisecond,
@@ -106,6 +125,15 @@ mod tests {
         assert_eq!((refusal.code, refusal.retry_after_ms), (ErrorCode::RateLimited, Some(2_000)));
         limiter.charge(Account::Key("1".into()), 0).unwrap();
         limiter.charge(address(1), 2_000).unwrap();
+    }
+
+    #[test]
+    fn whoever_waits_is_not_charged_for_looking() {
+        let limiter = limiter();
+        let look = |now_ms| limiter.charge_if_free(address(1), now_ms);
+        assert_eq!((look(0), look(0)), (Ok(()), Ok(())));
+        assert!((0..100).all(|_| look(0) == Err(1_000)));
+        assert_eq!((look(999), look(1_000)), (Err(1), Ok(())));
     }
 
     /// However many there are: memory is bounded, and those who were there keep what is theirs.

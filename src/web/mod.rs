@@ -12,11 +12,13 @@
 //! - [`flood`]: what an operator reads of what clients do.
 //! - [`input`]: names, numbers and bodies out of a request, or what is wrong with them.
 //! - [`problem`]: refusals as problem details.
+//! - [`hang_up`]: not answering.
 //! - [`headers`]: what every answer says of itself.
 
 pub mod admit;
 pub mod credential;
 pub mod flood;
+pub mod hang_up;
 pub mod headers;
 pub mod host;
 pub mod input;

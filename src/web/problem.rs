@@ -57,6 +57,12 @@ impl Problem {
         Self { refusal, status }
     }
 
+    /// The status and the refusal, for whoever tells it in another shape.
+    #[must_use]
+    pub fn into_parts(self) -> (StatusCode, Refusal) {
+        (self.status, self.refusal)
+    }
+
     /// An answer that a page of any origin may read: a browser tells a page nothing of a WebSocket that
     /// was refused, so the page asks by a plain request why. It says no more than that.
     #[must_use]

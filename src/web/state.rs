@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::flood::Floods;
 use super::limit::Limiter;
 use crate::actions::Desk;
@@ -22,14 +24,16 @@ pub struct Web {
     pub(crate) body_time: Duration,
     /// What the log says of those who are turned away.
     pub(crate) floods: Arc<Floods>,
+    /// Whether the broker goes.
+    stopped: watch::Receiver<bool>,
     /// The log says that there is a proxy.
     warned_of_proxy: Arc<AtomicBool>,
 }
 
 impl Web {
-    /// What `config` sets.
+    /// What `config` sets; `stopped` becomes true when the broker goes.
     #[must_use]
-    pub fn new(config: &Config, desk: Arc<Desk>) -> Self {
+    pub fn new(config: &Config, desk: Arc<Desk>, stopped: watch::Receiver<bool>) -> Self {
         let limits = &config.limits;
         Self {
             desk,
@@ -37,8 +41,15 @@ impl Web {
             body_bytes: limits.max_message_bytes as usize,
             body_time: limits.max_handshake,
             floods: Floods::new(),
+            stopped,
             warned_of_proxy: Arc::default(),
         }
+    }
+
+    /// Becomes true when the broker goes: for whoever holds a request until there is something to
+    /// say.
+    pub(crate) fn stopped(&self) -> watch::Receiver<bool> {
+        self.stopped.clone()
     }
 
     /// Tells the operator, once, that an open broker is reached through a proxy.

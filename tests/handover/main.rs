@@ -512,9 +512,7 @@ fn a_ride(mutant: Mutant, room: usize, acts: [fn(&mut Task, usize); 2]) {
         reader.poll();
         reader
     });
-    for act in acts {
-        act(&mut writer, 0);
-    }
+    acts.into_iter().for_each(|act| act(&mut writer, 0));
     let mut reader = subscribe.join().unwrap();
     judge(&hub, &mut [&mut writer, &mut reader]);
 }

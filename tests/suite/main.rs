@@ -38,6 +38,7 @@
 //! - `signed_out`: what a kick leaves of a user: no lease, and no earlier token.
 //! - `where_is`: the channels of one user, page by page.
 //! - `counted`: what outlives a connection is counted; much at once, and others' turns.
+//! - `social_plus`: what a vendor's library shows only to those who wait.
 //! - `examples`: the bot of `examples/`.
 //!
 //! Beside them `broker` (brokers to test), `client` and `wire` (clients, decent and not), `source` (a
@@ -96,6 +97,7 @@ mod shorthand;
 mod signed_out;
 mod slow;
 mod slow_lines;
+mod social_plus;
 mod source;
 mod status;
 mod swept;

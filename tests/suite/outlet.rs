@@ -214,7 +214,7 @@ async fn a_full_backlog_grows_no_more() {
 async fn what_no_log_keeps_is_had_at_once_or_with_a_snapshot() {
     let (outlet, mut reader) = outlet().await;
     let (backlog, frame) = (backlog(), SharedFrame::new(vec![b'1'; 100]));
-    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
+    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events.into());
     let (from, to) = (Cursor::Next(3), Cursor::Next(4));
     let resync = Cursor::Want(Want::Snapshot(SnapshotReason::Resync));
     // Whether the channel is to be asked for a snapshot, and where the subscriber stands then.
@@ -246,7 +246,7 @@ async fn what_no_log_keeps_is_had_at_once_or_with_a_snapshot() {
 #[tokio::test]
 async fn whoever_is_where_it_is_thought_goes_on_alone() {
     let (outlet, _reader) = outlet().await;
-    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
+    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events.into());
     let (from, to) = (Cursor::Next(3), Cursor::Next(4));
     let stands = || {
         let sending = outlet.lock();

@@ -210,7 +210,7 @@ impl Drop for Chapter {
 
 /// A line with what differs from run to run blanked out.
 fn blanked(line: &str) -> Value {
-    const MOMENTS: [&str; 10] = [
+    const MOMENTS: [&str; 13] = [
         "sight",
         "epoch",
         "at",
@@ -221,6 +221,9 @@ fn blanked(line: &str) -> Value {
         "createdAt",
         "updatedAt",
         "next",
+        "last_seen",
+        "created_at",
+        "updated_at",
     ];
     fn blank(value: &mut Value) {
         match value {
@@ -280,6 +283,12 @@ async fn the_recipes_come_out_as_shown() {
 async fn the_http_document_comes_out_as_shown() {
     let typed = type_document(include_str!("../../docs/http.md")).await;
     assert!(typed >= 20, "only {typed} lines were typed");
+}
+
+#[tokio::test]
+async fn the_vendors_document_comes_out_as_shown() {
+    let typed = type_document(include_str!("../../docs/vendors.md")).await;
+    assert!(typed >= 16, "only {typed} lines were typed");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ pub(crate) mod kept;
 pub(crate) mod levels;
 pub(crate) mod outlived;
 pub(crate) mod pacing;
+pub(crate) mod polls;
 pub(crate) mod slow;
 pub(crate) mod slow_lines;
 pub(crate) mod storm;

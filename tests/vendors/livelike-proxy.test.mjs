@@ -1,0 +1,105 @@
+/** The proxy's configuration that docs/vendors.md shows, typed: LiveLike's library gets over a restart behind it. */
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { startBroker } from '../../client/test/rig.js';
+import { until } from '../../client/test/broker.js';
+import { Remote } from './livelike/rig.mjs';
+import { certificate } from './livelike/tls.mjs';
+import { SECRET, token } from './token.mjs';
+
+const DOCUMENT = fileURLToPath(new URL('../../docs/vendors.md', import.meta.url));
+const FLAGS = ['--vendors', 'livelike'];
+
+function hasNginx() {
+  try {
+    execFileSync('nginx', ['-v'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function freePort() {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = /** @type {net.AddressInfo} */ (server.address());
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** nginx, as the document configures it, on another port, with a certificate of the test's. @param {{key: string, cert: string}} files @param {number} port */
+async function startNginx(files, port) {
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'herenow-nginx-'));
+  const shown = /```nginx\n([^`]*)```/.exec(readFileSync(DOCUMENT, 'utf8'))?.[1];
+  assert.ok(shown, 'the document shows it');
+  const own = await freePort();
+  const log = path.join(directory, 'access.log');
+  /** @type {Array<[string, string]>} */
+  const mine = [
+    ['listen 443 ssl', `listen 127.0.0.1:${own} ssl`],
+    ['/etc/ssl/presence.example.com.pem', files.cert],
+    ['/etc/ssl/presence.example.com.key', files.key],
+    ['/var/log/nginx/presence.log', log],
+    ['http://127.0.0.1:8080', `http://127.0.0.1:${port}`],
+  ];
+  const typed = mine.reduce((text, [theirs, ours]) => {
+    assert.ok(text.includes(theirs), theirs);
+    return text.replace(theirs, ours);
+  }, shown);
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map((name) => `${name}_temp_path ${path.join(directory, name)};`).join('\n');
+  const file = path.join(directory, 'nginx.conf');
+  writeFileSync(file, `daemon off; pid ${path.join(directory, 'pid')}; error_log stderr crit;
+events {}
+http { ${temporary} ${typed} }`);
+  const child = spawn('nginx', ['-p', directory, '-c', file], { stdio: 'inherit' });
+  const url = `https://127.0.0.1:${own}`;
+  await until('nginx', () => new Promise((resolve) => {
+    const socket = net.connect(own, '127.0.0.1', () => { socket.destroy(); resolve(true); });
+    socket.on('error', () => resolve(false));
+  }));
+  return {
+    url,
+    log: () => readFileSync(log, 'utf8'),
+    async stop() {
+      child.kill('SIGQUIT');
+      const ended = once(child, 'exit');
+      setTimeout(() => child.kill('SIGTERM'), 1_000).unref();
+      await ended;
+    },
+  };
+}
+
+test('behind nginx a restart is got over, and no token is written down', { skip: !hasNginx() && 'nginx is not installed', timeout: 90_000 }, async () => {
+  const files = certificate();
+  const env = { HERENOW_JWT_SECRET: SECRET };
+  const broker = await startBroker({ flags: FLAGS, env });
+  const nginx = await startNginx(files, broker.port);
+  const [ear, ada] = [new Remote(files.cert), new Remote(files.cert)];
+  const begin = (/** @type {Remote} */ one, /** @type {string} */ sub) => one.do('livelike', {
+    clientId: 'an-app', endpoint: `${nginx.url}/livelike/api/v1/`, accessToken: token({ sub }),
+  });
+  const joins = () => ear.events.filter(({ event, message }) => event === 'join' && message.userProfileId === 'ada').length;
+  await begin(ear, 'ear');
+  await begin(ada, 'ada');
+  await ear.do('listen', 'c');
+  await ada.do('joinPresenceChannel', { channel: 'c' });
+  await until('ada', () => joins() === 1);
+  await broker.stop();
+  const next = await startBroker({ port: broker.port, flags: FLAGS, env });
+  await until('ada, who came back', () => joins() === 2, 40_000);
+  await Promise.all([ear.kill(), ada.kill()]);
+  await nginx.stop();
+  await next.stop();
+  assert.match(nginx.log(), /GET \/v2\/subscribe\/\S+ HTTP|GET \/v2\/subscribe\//);
+  assert.doesNotMatch(nginx.log(), /auth=|uuid=/);
+});
