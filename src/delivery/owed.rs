@@ -14,8 +14,7 @@ use crate::presence::{Asked, SnapshotPlace, Standing};
 impl Standing {
     /// What a subscriber is owed that asked for `asked` and stands at `cursor`.
     #[must_use]
-    pub fn owed(self, asked: impl Into<Asked>, cursor: Cursor, now_ms: u64) -> Owed {
-        let asked = asked.into();
+    pub fn owed(self, asked: Asked, cursor: Cursor, now_ms: u64) -> Owed {
         let shown_seq = if asked.recent.attributes { self.shown_seq } else { 0 };
         let right_since = self.moved_seq.max(shown_seq);
         match (self.level(asked.level), cursor) {
@@ -108,11 +107,12 @@ mod tests {
             (Level::Auto, COUNTED, Count),
         ] {
             assert_eq!(standing.level(asked), level);
-            assert_eq!(standing.owed(asked, Cursor::Dead, 5_000), Owed::Nothing);
+            assert_eq!(standing.owed(asked.into(), Cursor::Dead, 5_000), Owed::Nothing);
             for (cursors, of) in [(&of_events[..], Events), (&of_count[..], Count)] {
                 for &cursor in cursors {
                     assert_eq!(cursor.level(), Some(of));
-                    let switched = standing.owed(asked, cursor, 5_000) == Owed::Switch(level);
+                    let switched =
+                        standing.owed(asked.into(), cursor, 5_000) == Owed::Switch(level);
                     assert_eq!(switched, of != level, "{asked:?} {standing:?} {cursor:?}");
                 }
             }
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn at_events_it_is_what_it_lacks() {
-        let owed = |cursor| LISTED.owed(Level::Auto, cursor, 0);
+        let owed = |cursor| LISTED.owed(Level::Auto.into(), cursor, 0);
         assert_eq!(owed(Cursor::Next(3)), Owed::Frames(3));
         assert_eq!(owed(Cursor::Within(PLACE)), Owed::Part(PLACE));
         for reason in [SnapshotReason::Subscribed, SnapshotReason::Resync, SnapshotReason::Level] {
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn at_count_it_is_the_last_state_at_most_once_a_second() {
-        let owed = |cursor, now_ms| COUNTED.owed(Level::Count, cursor, now_ms);
+        let owed = |cursor, now_ms| COUNTED.owed(Level::Count.into(), cursor, now_ms);
         assert_eq!(owed(Cursor::Want(Want::Count), 0), Owed::Count);
         let told = |seq, at_ms| Cursor::Counted { seq, at_ms };
         assert_eq!(owed(told(7, 0), 90_000), Owed::Nothing, "told since somebody moved");

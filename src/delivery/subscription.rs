@@ -30,8 +30,8 @@ impl Subscription {
     /// A subscription of `outlet`'s connection, which `asked` for this. Nothing is owed to it until its
     /// cursor is set.
     #[must_use]
-    pub fn new(outlet: Arc<Outlet>, asked: impl Into<Asked>) -> Arc<Self> {
-        Arc::new(Self { outlet, cursor: CursorCell::new(), asked: asked.into() })
+    pub fn new(outlet: Arc<Outlet>, asked: Asked) -> Arc<Self> {
+        Arc::new(Self { outlet, cursor: CursorCell::new(), asked })
     }
 
     /// The connection that observes.

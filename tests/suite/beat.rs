@@ -92,7 +92,7 @@ impl Room {
         let standing = Standing { roster: Roster::Listed, moved_seq: self.moved_seq, shown_seq: 0 };
         let mut passed_over: Option<u64> = None;
         for subscriber in &mut self.subscribers {
-            match standing.owed(Level::Count, subscriber.cursor, self.now_ms) {
+            match standing.owed(Level::Count.into(), subscriber.cursor, self.now_ms) {
                 Owed::Count => {
                     let (at_ms, seq) = subscriber.told;
                     assert!(self.now_ms - at_ms >= COUNT_INTERVAL_MS, "told too soon");

@@ -70,7 +70,7 @@ async fn read(outlet: &Arc<Outlet>, reader: &mut TcpStream, most: usize) -> Vec<
 #[tokio::test]
 async fn what_was_cut_goes_first() {
     let (outlet, mut reader) = outlet().await;
-    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
+    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events.into());
     outlet.lock().set_cursor(&subscription, Cursor::Next(1));
     let first = SharedFrame::new(vec![b'1'; MUCH]);
     subscription.visit(Cursor::Next(1), Cursor::Next(2), &first, &backlog());
@@ -119,7 +119,7 @@ async fn what_was_cut_goes_first() {
 #[tokio::test]
 async fn what_was_cut_while_catching_up_is_not_lost() {
     let (outlet, mut reader) = outlet().await;
-    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
+    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events.into());
     let mut sending = outlet.lock();
     sending.set_cursor(&subscription, Cursor::Next(1));
     sending.hold_passes();
@@ -142,7 +142,7 @@ async fn what_slow_readers_keep_is_counted() {
     let shared = SharedFrame::new(vec![b'1'; MUCH]);
     for _ in 0..3 {
         let (outlet, reader) = outlet().await;
-        let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
+        let subscription = Subscription::new(Arc::clone(&outlet), Level::Events.into());
         outlet.lock().set_cursor(&subscription, Cursor::Next(1));
         assert!(subscription.visit(Cursor::Next(1), Cursor::Next(2), &shared, &backlog));
         assert_eq!(backlog.bytes(), MUCH, "counted once");
@@ -174,14 +174,14 @@ async fn what_slow_readers_keep_is_counted() {
 async fn a_full_backlog_grows_no_more() {
     let backlog = Backlog::new(100);
     let (glutton, _unread) = outlet().await;
-    let kept = Subscription::new(Arc::clone(&glutton), Level::Events);
+    let kept = Subscription::new(Arc::clone(&glutton), Level::Events.into());
     glutton.lock().set_cursor(&kept, Cursor::Next(1));
     let large = SharedFrame::new(vec![b'1'; MUCH]);
     assert!(kept.visit(Cursor::Next(1), Cursor::Next(2), &large, &backlog));
     assert!(backlog.is_full());
 
     let (outlet, mut reader) = outlet().await;
-    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events);
+    let subscription = Subscription::new(Arc::clone(&outlet), Level::Events.into());
     outlet.lock().set_cursor(&subscription, Cursor::Next(1));
     let small = SharedFrame::new(vec![b'2'; 20_000]);
     let (mut seq, mut got) = (1, 0);
