@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use axum::Json;
 use axum::http::StatusCode;
-use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use herenow_protocol::{ErrorCode, Refusal};
 use serde::Serialize;
+
+use crate::vendors::refusing::refused;
 
 /// The version of Appwrite's server that answers name.
 const VERSION: &str = "1.9.0";
@@ -28,8 +28,8 @@ pub struct Fault {
 
 /// The body of an answer that refuses.
 #[derive(Serialize)]
-struct Told {
-    message: Cow<'static, str>,
+struct Told<'a> {
+    message: &'a str,
     code: u16,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -124,12 +124,9 @@ impl From<Refusal> for Fault {
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let Self { status, kind, message, code, retry_after_ms } = self;
+        let refusal = Refusal { retry_after_ms, ..Refusal::new(code, message) };
+        let message = &*refusal.message;
         let body = Told { message, code: status.as_u16(), kind, version: VERSION };
-        let mut response = (status, Json(body)).into_response();
-        if let Some(ms) = retry_after_ms {
-            response.headers_mut().insert(RETRY_AFTER, ms.div_ceil(1_000).into());
-        }
-        response.extensions_mut().insert(code);
-        response
+        refused(status, body, &refusal)
     }
 }

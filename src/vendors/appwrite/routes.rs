@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get};
@@ -18,7 +18,7 @@ use super::record::Presence;
 use super::who::Who;
 use crate::auth::Credential;
 use crate::web::admit::admitted;
-use crate::web::input::{JsonText, Query};
+use crate::web::input::{Query, text_of};
 use crate::web::state::Web;
 
 /// Where it all is.
@@ -84,9 +84,8 @@ async fn update(
 }
 
 async fn fields(web: &Web, request: Request) -> Result<Fields, Fault> {
-    let text =
-        JsonText::from_request(request, web).await.map_err(|problem| problem.into_parts().1)?;
-    Fields::read(object(&text.0)?, web.desk.now().unix_ms, web.desk.hub().attribute_bytes())
+    let text = text_of(request, web).await.map_err(|problem| problem.into_parts().1)?;
+    Fields::read(object(&text)?, web.desk.now().unix_ms, web.desk.hub().attribute_bytes())
 }
 
 async fn one(
