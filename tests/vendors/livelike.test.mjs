@@ -193,7 +193,7 @@ describe('in open mode', { concurrency: true }, () => {
   });
 });
 
-test('half a minute of comings and goings: a listener hears each once, in order', { timeout: 150_000 }, async () => {
+test('a minute of comings and goings: a listener hears each once, in order', { timeout: 180_000 }, async () => {
   const here = await stage(['--presence-timeout', '20s', '--heartbeat-interval', '5s']);
   const channel = 'room';
   const [ear, ada, bob] = await Promise.all(['ear', 'ada', 'bob'].map((name) => livelike(here.proxy, name)));
@@ -224,7 +224,7 @@ test('half a minute of comings and goings: a listener hears each once, in order'
     `attributesUpdate ${one.profile.id} ${JSON.stringify(attributes)}`,
   );
   const began = Date.now();
-  for (let round = 0; Date.now() - began < 30_000; round += 1) {
+  for (let round = 0; Date.now() - began < 60_000; round += 1) {
     await joins(ada);
     await sets(ada, { round: String(round) });
     // The line is cut while the listener polls: what comes before it polls again is not lost.

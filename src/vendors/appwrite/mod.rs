@@ -16,7 +16,7 @@
 //! - [`sessions`]: which sockets came by which credential.
 //! - [`presences`]: reading and writing, by request and on a socket alike.
 //! - [`manner`]: how its libraries ask.
-//! - [`routes`]: over HTTP.
+//! - [`routes`](mod@routes): over HTTP.
 //! - [`socket`]: over WebSocket: a dialect of a connection's task.
 //! - [`handshake`]: who comes with a socket.
 

@@ -7,7 +7,7 @@
 //! - [`shapes`]: how answers are written.
 //! - [`start`]: how LiveLike's library begins.
 //! - [`poll`], [`presence`]: PubNub's requests.
-//! - [`routes`]: what is answered where.
+//! - [`routes`](mod@routes): what is answered where.
 
 pub mod gather;
 pub mod input;

@@ -4,7 +4,7 @@
 //! - [`input`]: ids and changes out of a request.
 //! - [`manner`]: who asks.
 //! - [`shapes`]: what is answered, as JSON.
-//! - [`routes`]: what is answered where.
+//! - [`routes`](mod@routes): what is answered where.
 
 pub mod failure;
 pub mod input;

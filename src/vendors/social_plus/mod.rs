@@ -8,7 +8,7 @@
 //! - [`shapes`]: what is answered, as JSON.
 //! - [`rooms`]: who is in a room.
 //! - [`people`]: logins, names, and the presence of users.
-//! - [`routes`]: what is answered where.
+//! - [`routes`](mod@routes): what is answered where.
 
 pub mod failure;
 pub mod input;
