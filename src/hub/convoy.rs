@@ -19,7 +19,9 @@ use super::pace::Pace;
 use crate::auth::{Access, Caller};
 use crate::clock::Clock;
 use crate::delivery::{Backlog, Cursor, SharedFrame, Subscription, Want};
-use crate::limits::{OWN_PART_BYTES, OWN_PARTS, PART_BYTES, PASS_BATCH, RIDE_SLICE, WHOLE_BYTES};
+use crate::limits::{
+    OWN_PART_BYTES, OWN_PARTS, PART_BYTES, PASS_BATCH, RIDE_PARTS, RIDE_SLICE, WHOLE_BYTES,
+};
 use crate::metrics::Metrics;
 use crate::presence::{Part, Rest, SnapshotPlace, Viewer};
 
@@ -109,9 +111,10 @@ impl Convoy {
         let (below, seq) =
             self.lead(channel).map_or((u64::MAX, None), |(below, seq)| (below, Some(seq)));
         let mut rest = Some(Rest::Public(below));
-        while let Some(from) = rest.filter(|_| !self.0.is_empty()) {
+        for told in 0.. {
+            let Some(from) = rest.filter(|_| !self.0.is_empty()) else { break };
             let began = clock.elapsed();
-            if began >= ends {
+            if began >= ends && told >= RIDE_PARTS {
                 return self.wait(channel);
             }
             // Where there is no room for rests, only what sockets take whole.

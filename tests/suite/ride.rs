@@ -10,8 +10,8 @@ use crate::broker::{Broker, until};
 use crate::client::Client;
 use crate::commands;
 
-/// Some parts of 64 KiB.
-const MEMBERS: usize = 3_000;
+/// More parts of 64 KiB than are told in one go.
+const MEMBERS: usize = 9_000;
 const RIDERS: usize = 4;
 const SUBSCRIBE: &str = r#"{"type":"subscribe","channel":"room","level":"events","id":1}"#;
 
@@ -74,7 +74,7 @@ async fn ride(mut client: Client) -> Rode {
 
 /// Changes the member that came first, and lets time pass between any two turns of the others.
 async fn write(mut writer: Client, shift: Shift) {
-    for n in 1_u64..400 {
+    for n in 1_u64..1_000 {
         writer.send(format!("set room n={n}")).await;
         shift.pass(10);
         tokio::task::yield_now().await;
