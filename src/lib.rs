@@ -6,9 +6,9 @@
 //!
 //! 1. [`herenow_protocol`]: the frames, and what they may say.
 //! 2. [`now`], `duration`: a moment; times as people type them.
-//! 3. [`limits`], [`clock`], [`chance`], [`metrics`], [`token_bucket`], `shrink`: every bound; the
-//!    only readers of time and of randomness; what is counted; how often anybody may ask; giving
-//!    back the room of a map.
+//! 3. [`limits`], [`clock`], [`chance`], [`metrics`], [`token_bucket`], `shrink`, `share`: every bound;
+//!    the only readers of time and of randomness; what is counted; how often anybody may ask; giving
+//!    back the room of a map; what one thing takes of a bound for all.
 //! 4. [`presence`], [`users`]: one channel's members and what observers are told of them, pure; what
 //!    is known of each user apart from any channel.
 //! 5. [`auth`]: who a client is, and what it may do: tokens, API keys, origins.
@@ -42,6 +42,7 @@ pub mod metrics;
 pub mod now;
 pub mod presence;
 pub mod server;
+mod share;
 mod shrink;
 pub mod sse;
 pub mod token_bucket;

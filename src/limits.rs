@@ -463,9 +463,9 @@ pub const SWEEP_BYTES: usize = 64 * 1024;
 /// goes on behind the next tick. A part is told whole.
 pub const RIDE_SLICE: Duration = Duration::from_millis(25);
 
-/// And so many parts at least, half a MiB: a channel of a few thousand members is told in one go, so
-/// that who keeps pace in it has a snapshot of one moment, and a storm of joins no detour.
-pub const RIDE_PARTS: usize = 8;
+/// And so many bytes at least: a channel of a few thousand members is told in one go, so that who keeps
+/// pace in it has a snapshot of one moment, and a storm of joins no detour.
+pub const RIDE_BYTES: usize = 512 * 1024;
 
 /// What is made for one connection alone ends at about so many bytes: a part of a snapshot, or some
 /// frames of the log. A single member or frame may be larger. Parts that several share are as many

@@ -20,7 +20,7 @@ use crate::auth::{Access, Caller};
 use crate::clock::Clock;
 use crate::delivery::{Backlog, Cursor, SharedFrame, Subscription, Want};
 use crate::limits::{
-    OWN_PART_BYTES, OWN_PARTS, PART_BYTES, PASS_BATCH, RIDE_PARTS, RIDE_SLICE, WHOLE_BYTES,
+    OWN_PART_BYTES, OWN_PARTS, PART_BYTES, PASS_BATCH, RIDE_BYTES, RIDE_SLICE, WHOLE_BYTES,
 };
 use crate::metrics::Metrics;
 use crate::presence::{Part, Rest, SnapshotPlace, Viewer};
@@ -111,15 +111,16 @@ impl Convoy {
         let (below, seq) =
             self.lead(channel).map_or((u64::MAX, None), |(below, seq)| (below, Some(seq)));
         let mut rest = Some(Rest::Public(below));
-        for told in 0.. {
-            let Some(from) = rest.filter(|_| !self.0.is_empty()) else { break };
+        let mut told = 0;
+        while let Some(from) = rest.filter(|_| !self.0.is_empty()) {
             let began = clock.elapsed();
-            if began >= ends && told >= RIDE_PARTS {
+            if began >= ends && told >= RIDE_BYTES {
                 return self.wait(channel);
             }
             // Where there is no room for rests, only what sockets take whole.
             let sharing = if backlog.has_room() { self.0.len() } else { 1 };
             let mut leg = Leg::new(channel, from, seq, sharing);
+            told += leg.bytes();
             rest = leg.next;
             let mut riders = std::mem::take(&mut self.0);
             pace.spent(clock.elapsed() - began);
@@ -172,6 +173,11 @@ impl Leg {
         let hides = next.is_none() && presence.hides();
         let (epoch, next) = (presence.epoch(), next.map(|place| place.rest));
         Self { part, epoch, next, hides, encoded: Encoded::new() }
+    }
+
+    /// Bytes of JSON, about.
+    fn bytes(&self) -> usize {
+        self.part.members.iter().map(|member| member.bytes()).sum()
     }
 
     fn shared(

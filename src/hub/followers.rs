@@ -14,6 +14,7 @@ use crate::auth::Credential;
 use crate::chance::keyed_hash;
 use crate::limits::{FOLLOW_BATCH, RING_AGE_MS, RINGS_BYTES};
 use crate::presence::{Follow, Last, Ring, Step, Viewer};
+use crate::share::Share;
 
 /// A follower, as the channels that it follows know it.
 #[derive(Debug)]
@@ -163,24 +164,17 @@ pub(super) struct Followers {
     alone: usize,
     /// Since when there is no follower: the ring stays a while for one that comes back.
     idle_since_ms: Option<u64>,
-    /// Bytes of all rings, this one's part of it included.
-    total: Arc<AtomicUsize>,
-    counted: usize,
+    /// The ring's, of the bytes of all rings.
+    share: Share,
 }
 
 impl Followers {
     /// None yet. `stamp`: that of the last tick of the broker; `total` counts the bytes of all
     /// rings.
     pub(super) fn new(stamp: u64, total: Arc<AtomicUsize>, now_ms: u64) -> Self {
-        let idle_since_ms = Some(now_ms);
-        Self {
-            ring: Ring::new(stamp),
-            links: BTreeMap::new(),
-            alone: 0,
-            idle_since_ms,
-            total,
-            counted: 0,
-        }
+        let (ring, links) = (Ring::new(stamp), BTreeMap::new());
+        let (idle_since_ms, share) = (Some(now_ms), Share::new(total));
+        Self { ring, links, alone: 0, idle_since_ms, share }
     }
 
     pub(super) fn ring(&self) -> &Ring {
@@ -226,17 +220,16 @@ impl Followers {
     /// Keeps what a tick told. Where all rings together hold too much, this one is emptied.
     pub(super) fn push(&mut self, step: Arc<Step>) {
         self.ring.push(step);
-        self.count();
-        if self.total.load(Ordering::Relaxed) > RINGS_BYTES {
+        if self.share.set(self.ring.bytes()) > RINGS_BYTES {
             self.ring.clear();
-            self.count();
+            self.share.set(self.ring.bytes());
         }
     }
 
     /// Drops what is too old; whether nothing is left that is worth keeping.
     pub(super) fn expire(&mut self, now_ms: u64) -> bool {
         self.ring.trim(now_ms);
-        self.count();
+        self.share.set(self.ring.bytes());
         self.idle_ends_ms().is_some_and(|ends_ms| ends_ms <= now_ms)
     }
 
@@ -270,21 +263,5 @@ impl Followers {
     /// The channel, or its history, is over: whoever followed it looks.
     pub(super) fn wake(&self) {
         self.links.values().for_each(Link::queue);
-    }
-
-    fn count(&mut self) {
-        let (before, now) = (self.counted, self.ring.bytes());
-        if now >= before {
-            self.total.fetch_add(now - before, Ordering::Relaxed);
-        } else {
-            self.total.fetch_sub(before - now, Ordering::Relaxed);
-        }
-        self.counted = now;
-    }
-}
-
-impl Drop for Followers {
-    fn drop(&mut self) {
-        self.total.fetch_sub(self.counted, Ordering::Relaxed);
     }
 }

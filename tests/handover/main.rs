@@ -501,54 +501,53 @@ fn a_ride_and_an_aside(mutant: Mutant) {
 }
 
 fn a_ride(mutant: Mutant, room: usize, acts: [fn(&mut Task, usize); 2]) {
+    let subscribe = |mut reader: Task| {
+        reader.receive(&[Request::Subscribe(0, None)]);
+        reader.outlet.transport().read(2);
+        reader.poll();
+        reader
+    };
+    by_parts(mutant, room, subscribe, |writer| acts.into_iter().for_each(|act| act(writer, 0)));
+}
+
+/// Somebody who is told a snapshot part by part thinks better of it, and better again.
+fn a_ride_an_unsubscribe_and_a_subscribe(mutant: Mutant) {
+    let waver = |mut reader: Task| {
+        reader.receive(&[Request::Subscribe(0, None)]);
+        reader.receive(&[Request::Unsubscribe(0), Request::Subscribe(0, None)]);
+        reader
+    };
+    by_parts(mutant, AMPLE, waver, |writer| change(writer, 0));
+}
+
+/// A reader acts while a member of the channel does, which ticks between the parts of a snapshot.
+fn by_parts(
+    mutant: Mutant,
+    room: usize,
+    reads: impl FnOnce(Task) -> Task + 'static,
+    writes: impl FnOnce(&mut Task),
+) {
     let hub = Hub::new(mutant);
     hub.tell_by_parts();
     let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, room));
     rest(&hub, &mut [&mut writer, &mut reader]);
     hub.allow_flushers(2);
-    let subscribe = loom::thread::spawn(move || {
-        reader.receive(&[Request::Subscribe(0, None)]);
-        reader.outlet.transport().read(2);
-        reader.poll();
-        reader
-    });
-    acts.into_iter().for_each(|act| act(&mut writer, 0));
-    let mut reader = subscribe.join().unwrap();
-    judge(&hub, &mut [&mut writer, &mut reader]);
-}
-
-/// Somebody who is told a snapshot part by part thinks better of it, and better again.
-fn a_ride_an_unsubscribe_and_a_subscribe(mutant: Mutant) {
-    let hub = Hub::new(mutant);
-    hub.tell_by_parts();
-    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, AMPLE));
-    rest(&hub, &mut [&mut writer, &mut reader]);
-    hub.allow_flushers(2);
-    let subscribe = loom::thread::spawn(move || {
-        reader.receive(&[Request::Subscribe(0, None)]);
-        reader.receive(&[Request::Unsubscribe(0), Request::Subscribe(0, None)]);
-        reader
-    });
-    change(&mut writer, 0);
-    let mut reader = subscribe.join().unwrap();
+    let reading = loom::thread::spawn(move || reads(reader));
+    writes(&mut writer);
+    let mut reader = reading.join().unwrap();
     judge(&hub, &mut [&mut writer, &mut reader]);
 }
 
 /// Two come to a snapshot one after the other: the second waits until the first has it whole.
 fn two_rides(mutant: Mutant) {
-    let hub = Hub::new(mutant);
-    hub.tell_by_parts();
-    let (mut one, mut other) = (writer(&hub, 0), connect(&hub, AMPLE));
-    rest(&hub, &mut [&mut one, &mut other]);
-    hub.allow_flushers(2);
-    let subscribe = loom::thread::spawn(move || {
+    let subscribe = |mut other: Task| {
         other.receive(&[Request::Subscribe(0, None)]);
         other
+    };
+    by_parts(mutant, AMPLE, subscribe, |one| {
+        one.receive(&[Request::Subscribe(0, None)]);
+        change(one, 0);
     });
-    one.receive(&[Request::Subscribe(0, None)]);
-    change(&mut one, 0);
-    let mut other = subscribe.join().unwrap();
-    judge(&hub, &mut [&mut one, &mut other]);
 }
 
 /// Every scenario, with as many preemptions as a few seconds allow.

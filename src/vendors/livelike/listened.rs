@@ -10,12 +10,14 @@ use tokio::sync::{Notify, watch};
 
 use super::ring::Ring;
 use crate::limits::{POLL_BATCH, POLLED_BYTES, POLLED_IDLE_MS};
+use crate::share::Share;
 
 /// A channel that is listened to.
 #[derive(Debug)]
 pub struct Listened {
     name: ChannelName,
-    ring: Mutex<Counted>,
+    /// With its share of the bytes of all rings.
+    ring: Mutex<(Ring, Share)>,
     /// Who waits, by numbers that are never used twice. Bounded by the connections.
     waiting: Mutex<BTreeMap<u64, Arc<Notify>>>,
     /// When it was polled last.
@@ -24,19 +26,11 @@ pub struct Listened {
     ready: watch::Sender<bool>,
 }
 
-/// A ring, and how much of the bytes of all rings are its own.
-#[derive(Debug)]
-struct Counted {
-    ring: Ring,
-    total: Arc<AtomicUsize>,
-    counted: usize,
-}
-
 impl Listened {
     /// One whose ring begins after `stamp`, and is not ready yet. `total` counts the bytes of all.
     #[must_use]
     pub fn new(name: ChannelName, stamp: u64, total: Arc<AtomicUsize>, now_ms: u64) -> Self {
-        let ring = Counted { ring: Ring::new(stamp), total, counted: 0 };
+        let ring = (Ring::new(stamp), Share::new(total));
         Self {
             name,
             ring: Mutex::new(ring),
@@ -75,22 +69,22 @@ impl Listened {
 
     /// Reads the ring.
     pub fn read<T>(&self, read: impl FnOnce(&Ring) -> T) -> T {
-        read(&self.ring.lock().ring)
+        read(&self.ring.lock().0)
     }
 
     /// Changes the ring. Where all rings together hold too much, this one is emptied.
     pub fn change<T>(&self, change: impl FnOnce(&mut Ring) -> T) -> T {
         let mut guarded = self.ring.lock();
-        let changed = change(&mut guarded.ring);
-        guarded.count();
-        if guarded.total.load(Ordering::Relaxed) > POLLED_BYTES {
-            guarded.ring.clear();
-            guarded.count();
+        let (ring, share) = &mut *guarded;
+        let changed = change(ring);
+        let relieve: [fn(&mut Ring); 2] = [Ring::clear, |ring| ring.forget_gone(0)];
+        for relieve in relieve {
+            if share.set(ring.bytes()) <= POLLED_BYTES {
+                return changed;
+            }
+            relieve(ring);
         }
-        if guarded.total.load(Ordering::Relaxed) > POLLED_BYTES {
-            guarded.ring.forget_gone(0);
-            guarded.count();
-        }
+        share.set(ring.bytes());
         changed
     }
 
@@ -120,23 +114,5 @@ impl Listened {
             };
             from = last + 1;
         }
-    }
-}
-
-impl Counted {
-    fn count(&mut self) {
-        let (before, now) = (self.counted, self.ring.bytes());
-        if now >= before {
-            self.total.fetch_add(now - before, Ordering::Relaxed);
-        } else {
-            self.total.fetch_sub(before - now, Ordering::Relaxed);
-        }
-        self.counted = now;
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.total.fetch_sub(self.counted, Ordering::Relaxed);
     }
 }
