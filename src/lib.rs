@@ -11,18 +11,19 @@
 //!    back the room of a map; what one thing takes of a bound for all.
 //! 4. [`presence`], [`users`]: one channel's members and what observers are told of them, pure; what
 //!    is known of each user apart from any channel.
-//! 5. [`auth`]: who a client is, and what it may do: tokens, API keys, origins.
-//! 6. [`config`]: every flag.
-//! 7. [`delivery`]: one connection's way out, and the cursor of each of its subscriptions.
-//! 8. [`hub`]: all channels: applying commands, telling subscribers and followers, the timers.
-//! 9. [`actions`]: the desk: all that a client may ask, whichever wing it came by.
-//! 10. [`web`]: what everything that speaks HTTP shares: callers, rates, input, problems, tables of
+//! 5. [`cluster`]: what nodes tell each other, and what each makes of it, pure.
+//! 6. [`auth`]: who a client is, and what it may do: tokens, API keys, origins.
+//! 7. [`config`]: every flag.
+//! 8. [`delivery`]: one connection's way out, and the cursor of each of its subscriptions.
+//! 9. [`hub`]: all channels: applying commands, telling subscribers and followers, the timers.
+//! 10. [`actions`]: the desk: all that a client may ask, whichever wing it came by.
+//! 11. [`web`]: what everything that speaks HTTP shares: callers, rates, input, problems, tables of
 //!     operations.
-//! 11. [`connection`], [`http`], [`sse`], and later `webhooks`, `cluster`: the wings: one WebSocket
+//! 12. [`connection`], [`http`], [`sse`], and later `webhooks`: the wings: one WebSocket
 //!     from its first byte to its last; the HTTP API; server-sent events.
-//! 12. [`vendors`]: a wing for each vendor whose own client libraries are served.
-//! 13. [`demo`]: the demo page: its files, and simulated viewers, clients of our own port.
-//! 14. [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
+//! 13. [`vendors`]: a wing for each vendor whose own client libraries are served.
+//! 14. [`demo`]: the demo page: its files, and simulated viewers, clients of our own port.
+//! 15. [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
 //!
 //! ARCHITECTURE.md walks through them in the order of a change.
 
@@ -30,6 +31,7 @@ pub mod actions;
 pub mod auth;
 pub mod chance;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod connection;
 pub mod delivery;

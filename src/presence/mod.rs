@@ -13,6 +13,7 @@
 //! - [`viewer`]: who looks, and whom it may see.
 //! - `hidden`: the members that not everyone may see, by who may.
 //! - [`pending`]: what observers saw before, until the tick tells them what is now.
+//! - [`elsewhere`]: what this node knows of a member by itself, and what it hears from other nodes.
 //! - [`command`]: what can be done to a channel, and what became of a member by it.
 //! - [`frames`]: how many events or members make up one frame.
 //! - [`changes`]: what one tick tells, as values.
@@ -37,6 +38,7 @@ pub mod asked;
 pub mod changes;
 pub mod channel;
 pub mod command;
+pub mod elsewhere;
 pub mod expiry;
 pub mod follow;
 pub mod frames;
@@ -63,6 +65,7 @@ pub use asked::{Asked, Recent};
 pub use changes::{Changes, Sight};
 pub use channel::ChannelState;
 pub use command::{Bounds, Command, Lasts, Transition};
+pub use elsewhere::{Elsewhere, HeldElsewhere, Own, OwnMark, Touch, ValueElsewhere};
 pub use follow::{Follow, Next};
 pub use member::{Member, Profile};
 pub use news::{Last, News};

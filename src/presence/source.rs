@@ -45,26 +45,69 @@ pub enum Keeper {
     Vendor(u8),
 }
 
-/// Another node, by the number that it has in this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeId(pub u32);
+/// A number of 48 bits: as small as an enum of eight bytes needs it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Bits48([u16; 3]);
+
+impl Bits48 {
+    fn new(number: u64) -> Self {
+        Self([(number >> 32) as u16, (number >> 16) as u16, number as u16])
+    }
+
+    fn number(self) -> u64 {
+        self.0.into_iter().fold(0, |number, part| number << 16 | u64::from(part))
+    }
+}
+
+/// A node of the cluster: random, and another one each time that a process begins, or finds that
+/// the others took it for dead. 48 bits: among a million nodes over the years two are the same with
+/// a chance of 1 in 500.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(Bits48);
+
+impl NodeId {
+    /// The id that says `number`, of which the lowest 48 bits count.
+    #[must_use]
+    pub fn new(number: u64) -> Self {
+        Self(Bits48::new(number))
+    }
+
+    /// The id that `text` spells: twelve hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let whole = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        whole.then(|| u64::from_str_radix(text, 16).ok()).flatten().map(Self::new)
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:012x}", self.0.number())
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{self}")
+    }
+}
 
 /// The number of a connection, never used twice by a process. 48 bits: with a million new
 /// connections each second they last for eight years.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionId([u16; 3]);
+pub struct ConnectionId(Bits48);
 
 impl ConnectionId {
     /// The id that says `number`, of which the lowest 48 bits count.
     #[must_use]
     pub fn new(number: u64) -> Self {
-        Self([(number >> 32) as u16, (number >> 16) as u16, number as u16])
+        Self(Bits48::new(number))
     }
 
     /// The number.
     #[must_use]
     pub fn number(self) -> u64 {
-        self.0.into_iter().fold(0, |number, part| number << 16 | u64::from(part))
+        self.0.number()
     }
 }
 

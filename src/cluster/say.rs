@@ -1,0 +1,160 @@
+//! What a node says of its own users, and what it is told: the store's whole vocabulary.
+//!
+//! The store does each [`Say`] at once and whole (one script), and nothing else happens between. The
+//! version of the channel rises by one for each that changes anything that others need to know, and
+//! exactly then the [`Told`] is published to whoever follows the channel. The answer is a [`Told`] too.
+//!
+//! How it treats one [`UserSay`], in this order:
+//!
+//! 1. `fresh`, something live is said, and the record has only lost marks: what is there is forgotten
+//!    but for the place: attributes and audience start from what is said, or from nothing, by a write
+//!    over what was there (its counter plus one).
+//! 2. Fields, by their [`Base`].
+//! 3. The mark of the node becomes what is said, and each lease what is said of it. If something live
+//!    is said, the lost marks of other nodes go, and those nodes are told so in their inboxes.
+//! 4. Without a mark and a lease the record goes, value and all.
+
+use herenow_protocol::{Attributes, Audience, LossReason, UserId};
+
+use super::record::{Place, Record, Stamp, StoreMs, Written};
+use crate::presence::pending::Cause;
+use crate::presence::{Keeper, NodeId};
+
+/// What one node says of some of a channel's users: for each all that it has of them. Times are told
+/// as so long from now, since the store's clock counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Say {
+    /// Who says it.
+    pub node: NodeId,
+    /// Of whom.
+    pub users: Vec<UserSay>,
+    /// How long records are kept after the last mark went, in milliseconds; 0: not at all. Where a
+    /// user's status is kept.
+    pub keep_ms: u64,
+}
+
+/// What a node has of one user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserSay {
+    /// Of whom.
+    pub user: UserId,
+    /// What its own sources are; `None`: it has none.
+    pub mark: Option<MarkSay>,
+    /// What became of leases. Those that are not named stay as they are.
+    pub leases: Vec<(Keeper, LeaseSay)>,
+    /// The attributes, with the keys that run out, if the node has something to say of them.
+    pub attributes: Option<Said<Written>>,
+    /// Name, avatar and the like, likewise.
+    pub info: Option<Said<Attributes>>,
+    /// Who may see the member, likewise.
+    pub audience: Option<Said<Audience>>,
+    /// Since when it is there. Always said, mostly with [`Base::IfNone`]. A number of 0 has the store
+    /// give one.
+    pub place: Said<Place>,
+    /// The user came here anew, and its join did not ask to merge: what only grace kept is forgotten.
+    pub fresh: bool,
+    /// Why the user went, if it did.
+    pub why: Option<Cause>,
+}
+
+/// A node's own sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkSay {
+    /// See [`Mark::Live`](super::Mark::Live).
+    Live {
+        /// How many connections.
+        connections: u32,
+        /// Whether the user is away from all of them.
+        away: bool,
+    },
+    /// See [`Mark::Lost`](super::Mark::Lost).
+    Lost {
+        /// For how many milliseconds more the grace runs.
+        for_ms: u64,
+        /// Whether the user was away.
+        away: bool,
+        /// How it was lost.
+        reason: LossReason,
+        /// When it was last heard, by the wall clock.
+        last_seen: u64,
+    },
+}
+
+/// What became of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseSay {
+    /// It was taken or renewed here: this node times it from now on. Others are told only if it is
+    /// new, came from another node, or is away where it was not.
+    Take {
+        /// For how many milliseconds more it lasts.
+        for_ms: u64,
+        /// Whether the user is away from it.
+        away: bool,
+    },
+    /// It ran out here. Nothing if another node times it by now.
+    RanOut,
+    /// It was ended, whoever times it.
+    End,
+}
+
+/// What a node says of a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said<T> {
+    /// How it stands to what the store has.
+    pub base: Base,
+    /// The value. Moments in it are so long from now.
+    pub value: T,
+}
+
+/// How a field that is said stands to what the store has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// Written by a node that knew what was there, or said again: the larger stamp wins, and of equal
+    /// ones what is there stays.
+    At(Stamp),
+    /// Written by a node that did not know what was there: over it, whatever it is.
+    Over,
+    /// Only if nobody said anything yet. What was merely merged onto nothing is said so: if there is
+    /// something, the node learns it from the answer, merges, and says again.
+    IfNone,
+}
+
+/// What became of some of a channel's users: published, and the answer to a [`Say`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Names the data that the store holds: another one means that it lost some.
+    pub era: u64,
+    /// The channel's version, with this.
+    pub version: u64,
+    /// Whether the version rose by it. Only in an answer it may not have.
+    pub changed: bool,
+    /// What the store's clock shows.
+    pub now: StoreMs,
+    /// Of whom.
+    pub users: Vec<UserTold>,
+}
+
+/// What became of one user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserTold {
+    /// Of whom.
+    pub user: UserId,
+    /// All that the store has of it now; `None`: it is no member.
+    pub record: Option<Record>,
+    /// Why it went, if it did, or the mark that went last.
+    pub why: Option<Cause>,
+}
+
+/// All of a channel, as it was at some moment at or after the beginning of the load: records that
+/// changed meanwhile may be newer than `version`, and are told again by what is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// As in [`Told`].
+    pub era: u64,
+    /// The channel's version when the load began. 0: there is no such channel.
+    pub version: u64,
+    /// What the store's clock showed then.
+    pub now: StoreMs,
+    /// All users.
+    pub records: Vec<(UserId, Record)>,
+}
