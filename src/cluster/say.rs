@@ -12,7 +12,11 @@
 //! 2. Fields, by their [`Base`].
 //! 3. The mark of the node becomes what is said, and each lease what is said of it. If something live
 //!    is said, the lost marks of other nodes go, and those nodes are told so in their inboxes.
-//! 4. Without a mark and a lease the record goes, value and all.
+//! 4. A cause that says when the user was last heard is kept as `seen`, if it is larger.
+//! 5. Without a mark and a lease the record goes, value and all; with `keep_ms` so much later, and it
+//!    is told without marks.
+//! 6. With `keep_ms` fields that changed are told in the inboxes of all other nodes that have a live
+//!    mark: whoever shows a user by itself must know at once that it wants to be invisible.
 
 use herenow_protocol::{Attributes, Audience, LossReason, UserId};
 
