@@ -17,6 +17,7 @@ use super::state::Hub;
 use crate::delivery::Subscription;
 use crate::now::{NEVER, Now};
 use crate::presence::{Asked, ChannelState, Command, Follow, Ring, Source, Standing, Viewer};
+use crate::users::View;
 
 /// Which channel to enter.
 #[derive(Clone, Copy, Debug)]
@@ -297,7 +298,8 @@ impl Door<'_> {
         let name = self.channel.name();
         let Some(user) = name.status_of() else { return };
         let now = self.hub.clock.now();
-        let status = self.hub.users.status(&user, name.is_own_status(), now);
+        let view = if name.is_own_status() { View::Itself } else { View::Others };
+        let status = self.hub.users.status(&user, view, now);
         let status = status.unwrap_or_else(|| UserStatus::unknown(user));
         let told = self.apply(Command::SetStatus(Box::new(status)), now);
         debug_assert!(told.is_ok());

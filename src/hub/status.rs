@@ -15,13 +15,15 @@ use crate::delivery::{Flow, Outlet, Wake};
 use crate::limits::KICK_BATCH;
 use crate::now::{NEVER, Now};
 use crate::presence::Command;
+use crate::users::View;
 
 impl Hub {
     /// The status of the user, as the user sees it (`as_itself`) or as others do; `None`: the broker
     /// does not know the user.
     #[must_use]
     pub fn status(&self, user: &UserId, as_itself: bool, now: Now) -> Option<UserStatus> {
-        self.users.status(user, as_itself, now)
+        let view = if as_itself { View::Itself } else { View::Others };
+        self.users.status(user, view, now)
     }
 
     /// Changes what the user sets of its status. One who is not there takes the place of whoever
