@@ -86,8 +86,8 @@ pub struct LeaseMark {
     pub away: bool,
 }
 
-/// What the store keeps of one user in one channel. Exists as long as it has a mark or a lease; a
-/// user's status for a while longer.
+/// What the store keeps of one user in one channel. Exists as long as it has a mark or a lease, and a
+/// while longer where records are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The version of the channel at which this last changed.
@@ -104,8 +104,8 @@ pub struct Record {
     pub marks: BTreeMap<NodeId, Mark>,
     /// The leases.
     pub leases: BTreeMap<Keeper, LeaseMark>,
-    /// When something that is no longer last showed the user to be there, by the wall clock; 0:
-    /// nothing did. Of records that outlive the last mark it is what is shown.
+    /// Where records are kept: when something that is no longer last showed the user to be there, by
+    /// the wall clock; 0: nothing did.
     pub seen: u64,
 }
 
