@@ -123,7 +123,7 @@ impl Desk {
         caller.may_operate(KeyRight::Kick)?;
         // First: whoever is let in by an earlier token at this moment looks again once it is in, and
         // so either finds this, or is among those who are ended below.
-        self.auth().sign_out(&user, now);
+        self.auth().sign_out(&user, now.unix_ms, now);
         let hub = Arc::clone(&self.hub);
         let kick = tokio::spawn(async move {
             let closed = hub.kick(&user, now).await;

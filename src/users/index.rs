@@ -382,4 +382,6 @@ fn check_connections(live: usize, most: usize) -> Result<(), Refusal> {
 }
 
 #[cfg(test)]
+mod apart;
+#[cfg(test)]
 mod tests;

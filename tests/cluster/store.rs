@@ -330,7 +330,9 @@ fn hear(
     }
     if say.keep_ms > 0 {
         changed |= see(&mut record, said.why);
-        let lives = |(&other, mark): (&NodeId, &Mark)| (wrote && other != node && !is_lost(mark)).then_some(other);
+        let lives = |(&other, mark): (&NodeId, &Mark)| {
+            (wrote && other != node && !is_lost(mark)).then_some(other)
+        };
         ended.extend(record.marks.iter().filter_map(lives));
     }
     if !stays(&record, say.keep_ms) {
