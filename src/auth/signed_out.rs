@@ -121,14 +121,22 @@ mod tests {
         }
         // The first comes again, and is one of the latest from then on.
         out.add(&user(0), NOON + MAX_SIGNED_OUT as u64, at(NOON + MAX_SIGNED_OUT as u64));
-        out.add(&user(MAX_SIGNED_OUT), NOON + MAX_SIGNED_OUT as u64, at(NOON + MAX_SIGNED_OUT as u64));
+        out.add(
+            &user(MAX_SIGNED_OUT),
+            NOON + MAX_SIGNED_OUT as u64,
+            at(NOON + MAX_SIGNED_OUT as u64),
+        );
         let held = |out: &SignedOut| (out.0.read().at.len(), out.0.read().order.len());
         assert_eq!(held(&out), (MAX_SIGNED_OUT, MAX_SIGNED_OUT));
         for (number, covered) in [(0, true), (1, false), (2, true), (MAX_SIGNED_OUT, true)] {
             assert_eq!(out.covers(&user(number), None, at(NOON)), covered, "{number}");
         }
         // Those whose time is over make room when somebody else is signed out.
-        out.add(&user(7), NOON + MAX_SIGNED_OUT as u64 + SIGNED_OUT_MS, at(NOON + MAX_SIGNED_OUT as u64 + SIGNED_OUT_MS));
+        out.add(
+            &user(7),
+            NOON + MAX_SIGNED_OUT as u64 + SIGNED_OUT_MS,
+            at(NOON + MAX_SIGNED_OUT as u64 + SIGNED_OUT_MS),
+        );
         assert_eq!(held(&out), (1, 1));
     }
 }

@@ -108,7 +108,8 @@ mod tests {
         }
         let obeyed = Obeyed { by: NodeId::new(7), number: 3, closed: 2 };
         assert_eq!(Obeyed::decode(obeyed.encode().as_bytes()), Some(obeyed));
-        for strange in ["", "{}", "[]", r#"{"from":"x","number":1,"user":"a","act":"stopBeating"}"#] {
+        for strange in ["", "{}", "[]", r#"{"from":"x","number":1,"user":"a","act":"stopBeating"}"#]
+        {
             assert_eq!(Order::decode(strange.as_bytes()), None, "{strange}");
             assert_eq!(Obeyed::decode(strange.as_bytes()), None, "{strange}");
         }

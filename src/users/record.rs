@@ -181,8 +181,9 @@ impl Record {
         is_new
     }
 
-    /// Sets what is given; `kept`: what else than heartbeats keeps the user online.
-    pub fn patch(&mut self, user: &UserId, patch: StatusPatch, kept: Kept, now: Now) {
+    /// Sets what is given; `kept`: what else than heartbeats keeps the user online. Whether that
+    /// changes anything.
+    pub fn patch(&mut self, user: &UserId, patch: StatusPatch, kept: Kept, now: Now) -> bool {
         // What others saw until now is what they go on seeing, less what tells that the user is
         // there.
         let hides = patch.invisible == Some(true) && self.get().settings.shown.is_none();
@@ -200,9 +201,11 @@ impl Record {
         set.busy = patch.busy.unwrap_or(set.busy);
         set.wait_time = patch.wait_time.unwrap_or(set.wait_time);
         set.text = patch.text.unwrap_or_else(|| set.text.take());
-        if before != *set {
+        let changed = before != *set;
+        if changed {
             self.updated_at = now.unix_ms;
         }
+        changed
     }
 
     /// As [`Record::patch`], where this node does not know what others have: what it turns out that
@@ -268,7 +271,7 @@ impl Record {
         if self.get().settings != settings {
             self.set().settings = settings;
         }
-        self.updated_at = if updated_at > 0 { updated_at } else { self.updated_at };
+        self.updated_at = if updated_at > 0 { updated_at } else { self.created_at };
         let again = blindly.is_some();
         if let Some(patch) = blindly {
             self.patch(user, *patch, kept(online), now);
