@@ -7,6 +7,7 @@
 //! - [`count_pacer`]: when those that are told the count are told again.
 //! - `followers`: a channel's followers, and the ring that they read.
 //! - [`channel`]: one channel shared: its state, its subscribers and followers, its lock.
+//! - [`engine`]: what joins the nodes of a cluster, as the hub sees it.
 //! - [`pace`]: how long a flusher rests.
 //! - `convoy`: those who are given a snapshot together, part by part.
 //! - `broadcast`: what one tick has to tell, encoded once for all.
@@ -32,6 +33,7 @@ mod connections;
 mod convoy;
 pub mod count_pacer;
 pub mod door;
+pub mod engine;
 pub mod follow;
 mod followers;
 pub mod pace;
@@ -45,5 +47,6 @@ mod turns;
 
 pub use channel::{Channel, Guarded};
 pub use door::{At, Door};
+pub use engine::{Answering, Engine};
 pub use follow::{Follower, Told, What};
 pub use state::Hub;

@@ -1,6 +1,6 @@
 //! All channels, all connections, and what holds for them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::channel::Channel;
+use super::engine::Engine;
 use super::followers::Reader;
 use super::timers::Timers;
 use crate::auth::Patterns;
@@ -46,6 +47,8 @@ pub struct Hub {
     /// Where flushers run. They are spawned from synchronous code, which has no runtime of its own.
     pub(super) runtime: Handle,
     pub(super) draining: AtomicBool,
+    /// Joins this node to others; empty where it runs alone.
+    engine: OnceLock<Arc<dyn Engine>>,
     /// Held by whatever walks over all channels.
     walks: Arc<Semaphore>,
     /// The number of the last tick that somebody follows, of whichever channel.
@@ -106,6 +109,7 @@ impl Hub {
             backlog: Backlog::new(limits.max_backlog as usize),
             runtime,
             draining: AtomicBool::new(false),
+            engine: OnceLock::new(),
             walks: Arc::new(Semaphore::new(1)),
             stamps: AtomicU64::new(0),
             rings: Arc::default(),
@@ -136,6 +140,18 @@ impl Hub {
     #[must_use]
     pub fn backlog(&self) -> &Arc<Backlog> {
         &self.backlog
+    }
+
+    /// Joins this node to others by `engine`, from the first channel on: so before anybody can ask
+    /// for one. The first engine stays.
+    pub fn join(&self, engine: Arc<dyn Engine>) {
+        let _ = self.engine.set(engine);
+    }
+
+    /// What joins this node to others; `None`: it runs alone.
+    #[must_use]
+    pub fn engine(&self) -> Option<&Arc<dyn Engine>> {
+        self.engine.get()
     }
 
     /// The timers.
