@@ -1,7 +1,7 @@
 //! All channels, all connections, and what holds for them.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
 use herenow_protocol::{ChannelName, UserId};
