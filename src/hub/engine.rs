@@ -2,7 +2,7 @@
 //! none, and pays nothing for it.
 //!
 //! The hub tells an engine what it wants by [`Engine`]; what the engine hears of other nodes enters
-//! the hub by the methods of `hub/shared`. The hub never waits for an engine under a lock: what is
+//! the hub by the methods of `hub/nodes`. The hub never waits for an engine under a lock: what is
 //! asked for here is noted and done later, in the engine's own tasks.
 
 use std::fmt;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use herenow_protocol::{ChannelName, UserId};
 
 use super::channel::Channel;
+use crate::cluster::Peers;
 use crate::presence::NodeId;
 
 /// What an engine finds out, in a second at most; `None`: the store did not answer.
@@ -22,6 +23,9 @@ pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Option<T>> + Send + 'a>>
 pub trait Engine: fmt::Debug + Send + Sync {
     /// This node. Another one from then on when the others took it for dead.
     fn me(&self) -> NodeId;
+
+    /// What is known of the other nodes, as far as it matters to what is heard of the channel.
+    fn peers(&self, channel: &ChannelName) -> Peers;
 
     /// Whether the store answers. While it does not, what the hub knows may not be all.
     fn is_well(&self) -> bool;

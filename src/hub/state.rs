@@ -56,6 +56,9 @@ pub struct Hub {
     /// Bytes that the rings of all channels hold.
     pub(super) rings: Arc<AtomicUsize>,
     pub(super) next_follower: AtomicU64,
+    /// Channels that are followed for a while because somebody asked; at most about
+    /// [`MAX_ATTENDED`](crate::limits::MAX_ATTENDED).
+    pub(super) attended: Arc<AtomicUsize>,
     /// Compared with the name of each new channel. At most
     /// [`MAX_PATTERN_FOLLOWERS`](crate::limits::MAX_PATTERN_FOLLOWERS).
     pub(super) patterns: RwLock<Vec<PatternFollower>>,
@@ -114,6 +117,7 @@ impl Hub {
             stamps: AtomicU64::new(0),
             rings: Arc::default(),
             next_follower: AtomicU64::new(1),
+            attended: Arc::default(),
             patterns: RwLock::default(),
         }
     }
@@ -152,6 +156,11 @@ impl Hub {
     #[must_use]
     pub fn engine(&self) -> Option<&Arc<dyn Engine>> {
         self.engine.get()
+    }
+
+    /// A stamp larger than that of any tick before.
+    pub(super) fn next_stamp(&self) -> u64 {
+        self.stamps.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// The timers.

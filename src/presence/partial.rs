@@ -15,6 +15,18 @@ impl ChannelState {
         self.partial = partial;
     }
 
+    /// How many members were touched since the last tick.
+    #[must_use]
+    pub fn touched(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Of members who were touched last, but for the first `touched`, no tick tells: of them observers
+    /// do not know yet.
+    pub fn forget_touched(&mut self, touched: usize) {
+        self.pending.truncate(touched);
+    }
+
     /// What changed since the last tick is told to nobody, as no news: whoever was told anything
     /// before needs a snapshot, and so nobody goes on from there.
     pub fn begin_unheard(&mut self) {
@@ -59,6 +71,10 @@ mod tests {
         assert!(channel.resume(told, Viewer::Public).is_some());
         assert!(channel.tally().partial);
 
+        let touched = channel.touched();
+        channel.apply(join("cy"), now, &bounds, |_| {}).unwrap();
+        channel.forget_touched(touched);
+        assert!(!channel.has_news() && channel.count() == 2, "cy was there before");
         channel.apply(join("bob"), now, &bounds, |_| {}).unwrap();
         channel.set_partial(false);
         channel.begin_unheard();
@@ -66,7 +82,7 @@ mod tests {
         assert_eq!(channel.resume(told, Viewer::Public), None, "whoever knew less begins anew");
         let place = channel.begin_snapshot(SnapshotReason::Resync);
         let (part, rest) = channel.snapshot_part(place, Viewer::Public, PART_BYTES);
-        assert_eq!((part.members.len(), part.seq, part.partial), (2, told.seq + 1, false));
+        assert_eq!((part.members.len(), part.seq, part.partial), (3, told.seq + 1, false));
         assert_eq!((rest, channel.moved_seq()), (None, part.seq));
         let after = Since { seq: part.seq, ..told };
         assert!(channel.resume(after, Viewer::Public).is_some());
