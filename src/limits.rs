@@ -595,6 +595,24 @@ pub const TIMER_SLICE: Duration = Duration::from_millis(1);
 /// Members whose time is over that a channel ends in one hold of its lock.
 pub const EXPIRY_BATCH: usize = 64;
 
+/// Members of other nodes that a channel takes in, or forgets, in one hold of its lock.
+pub const PEERS_BATCH: usize = 64;
+
+/// How long whoever looks at a channel waits until all that other nodes have of it is known, in
+/// milliseconds. After that it is shown what is.
+pub const LOAD_WAIT_MS: u64 = 1_000;
+
+/// How long a channel is followed after somebody asked for it who stays not, in milliseconds: so many
+/// questions in a row cost one load.
+pub const ATTENTION_MS: u64 = 5_000;
+
+/// Channels that are followed only because somebody asked, in the whole broker. Who asks for one more
+/// is answered from what is known.
+pub const MAX_ATTENDED: usize = 10_000;
+
+/// Channels that one question (where a user is, which channels there are) has loaded at once.
+pub const ATTEND_BATCH: usize = 64;
+
 /// After about so long the allocator gives back pages that nobody uses any more, in milliseconds.
 /// Sooner costs more than it gives: what is freed is mostly wanted again at once.
 pub const MEMORY_DECAY_MS: isize = 500;

@@ -145,7 +145,7 @@ fn reply(id: Option<FrameId>, outcome: Result<Done, Refusal>) -> Option<ServerFr
             resumed: None,
             sight: Some(sight),
         }),
-        Ok(Done::Answer(answer)) => Some(ServerFrame::Result { id, answer }),
+        Ok(Done::Answer(answer)) => Some(ServerFrame::Result { id, answer, partial: false }),
         Ok(Done::Help) => Some(ServerFrame::Help { commands: shorthand::help() }),
         Err(refusal) => Some(ServerFrame::error(id, refusal)),
     }

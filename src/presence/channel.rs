@@ -70,6 +70,8 @@ pub struct ChannelState {
     pub(super) shown_seq: u64,
     /// Whether an observer may know the epoch.
     pub(super) observed: bool,
+    /// Others may be members who are not known here.
+    pub(super) partial: bool,
 }
 
 impl ChannelState {
@@ -94,6 +96,7 @@ impl ChannelState {
             moved_seq: 0,
             shown_seq: 0,
             observed: false,
+            partial: false,
         }
     }
 
