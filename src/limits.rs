@@ -555,6 +555,13 @@ pub const SOCIAL_PLUS_SESSION_MS: u64 = 365 * 24 * 3_600_000;
 
 // Other nodes.
 
+/// How long the nodes of a cluster remember a user's status after it was last online, or set something,
+/// in milliseconds: a week.
+pub const STATUS_KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+
+/// How long a kick waits for the other nodes to tell how many connections they closed.
+pub const KICK_WAIT: Duration = Duration::from_secs(1);
+
 /// Users of one channel of whom a node says something in one go: a script of about a millisecond, in
 /// which the store does nothing else.
 pub const SAY_USERS: usize = 128;

@@ -32,7 +32,9 @@ impl SignedOut {
         let is_new = before.is_none_or(|before| before < at_unix_ms);
         if is_new {
             latest.at.insert(user.clone(), at_unix_ms);
-            before.into_iter().for_each(|at| drop(latest.order.remove(&(at, user.clone()))));
+            if let Some(before) = before {
+                latest.order.remove(&(before, user.clone()));
+            }
             latest.order.insert((at_unix_ms, user.clone()));
         }
         latest.forget(now);

@@ -138,7 +138,8 @@ impl ChannelState {
                 let away = away.or_else(as_it_was).unwrap_or_default();
                 let (hold, ends_ms) = hold_of(source, away, lasts, now);
                 let touch = self.touch_of_join(&user, attributes.is_some(), merge);
-                let touch = Touch { informed: info.is_some(), shown: visible_to.is_some(), ..touch };
+                let touch =
+                    Touch { informed: info.is_some(), shown: visible_to.is_some(), ..touch };
                 let attributes = (attributes, merge);
                 self.by_own(&user, now, &mut told, |channel| {
                     let join = channel.join(&user, hold, attributes, info, visible_to, now, bounds);
@@ -169,6 +170,7 @@ impl ChannelState {
             }
             Command::Expire => self.expire(now, told),
             Command::SetStatus(status) => self.set_status(*status),
+            Command::KeepOwn(own, touch) => self.keep_own(*own, touch),
             Command::Leave { user, source, reason } => {
                 let cause = Cause::Left(reason);
                 self.by_own(&user, now, &mut told, |channel| {
@@ -255,7 +257,8 @@ impl ChannelState {
     ) {
         // Whoever left and came back before any observer heard of it never left.
         let seen = self.pending.still_seen(user).cloned();
-        let (joined_at, number) = self.place(user, place, seen.as_deref(), &profile.visible_to, now);
+        let (joined_at, number) =
+            self.place(user, place, seen.as_deref(), &profile.visible_to, now);
         self.pending.touch(user, None, Cause::Own, now.unix_ms);
         let (profile, away) =
             ((profile != Profile::default()).then(|| Arc::new(profile)), holds.are_away());

@@ -23,7 +23,8 @@ impl ChannelState {
         let user = heard.user.clone();
         self.with_sources(&user, now, told, |channel| {
             let before = channel.members.get_mut(&user);
-            let before = before.map(|membership| std::mem::replace(&mut membership.holds, Holds::NONE));
+            let before =
+                before.map(|membership| std::mem::replace(&mut membership.holds, Holds::NONE));
             let holds = held(before.unwrap_or(Holds::NONE), &heard, now);
             if holds.is_empty() {
                 channel.remove_member(&user, heard.cause, now);

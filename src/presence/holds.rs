@@ -112,7 +112,10 @@ impl Holds {
 
     /// Whether the user is away from all of this node's own; `None`: there is none.
     pub(super) fn own_away(&self) -> Option<bool> {
-        self.iter().filter(|hold| hold.is_own()).map(|hold| hold.said.is_away()).reduce(|a, b| a && b)
+        self.iter()
+            .filter(|hold| hold.is_own())
+            .map(|hold| hold.said.is_away())
+            .reduce(|a, b| a && b)
     }
 
     /// Whether one of this node's own is not merely in grace.

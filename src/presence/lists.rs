@@ -107,7 +107,7 @@ impl ChannelState {
 
     /// The first number from `number` on that no other member has. Two have the same only where nodes
     /// could not know of each other, such as after the store lost its data.
-    fn free_number(&self, user: &UserId, mut number: u64) -> u64 {
+    pub(super) fn free_number(&self, user: &UserId, mut number: u64) -> u64 {
         let hidden = |number| self.hidden.as_ref().and_then(|hidden| hidden.get(number));
         let holder = |number| self.order.get(&number).or_else(|| hidden(number));
         while holder(number).is_some_and(|other| other.user != *user) {

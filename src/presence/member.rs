@@ -75,7 +75,9 @@ impl Member {
     pub(super) fn is_placed_anew(&self, before: &Self) -> bool {
         let widened = || {
             let everyone = Audience::EVERYONE;
-            before.is_widened_by(self.profile.as_ref().map_or(&everyone, |profile| &profile.visible_to))
+            before.is_widened_by(
+                self.profile.as_ref().map_or(&everyone, |profile| &profile.visible_to),
+            )
         };
         before.joined_at != self.joined_at || before.number != self.number && widened()
     }

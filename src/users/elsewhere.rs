@@ -48,7 +48,8 @@ impl Settings {
     /// As other nodes read it. `updated_at`: when it was set, by the wall clock.
     pub(super) fn encode(&self, updated_at: u64) -> Attributes {
         let mut map = AttributeMap::new();
-        map.insert("busy".into(), self.busy.into());
+        // What is merely as it always was says nothing.
+        map.insert("busy".into(), self.busy.then_some(true).into());
         map.insert("waitTime".into(), self.wait_time.into());
         map.insert("text".into(), self.text.as_deref().into());
         map.insert("updatedAt".into(), updated_at.into());

@@ -25,6 +25,18 @@ pub struct Users {
     most_connections: usize,
 }
 
+/// What became of a user by one more connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connected {
+    /// It came online by it.
+    pub came: bool,
+    /// The connection counts as one that the user is away from, until it says something. It does if
+    /// the user is away: coming is no word, so a hidden page that connects anew changes nothing.
+    pub away: bool,
+    /// Its token tells another name than was known.
+    pub informed: bool,
+}
+
 /// Who looks at a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
@@ -142,9 +154,7 @@ impl Users {
     }
 
     /// The user has one more connection, with that number. `info` is what its token tells, if it
-    /// came with one. The result, unless the user has too many: that of the others; and whether the
-    /// connection counts as one that the user is away from, until it says something. It does if the
-    /// user is away: coming is no word, so a hidden page that connects anew changes nothing.
+    /// came with one.
     ///
     /// # Errors
     /// `unavailable`.
@@ -154,8 +164,8 @@ impl Users {
         number: u64,
         info: Option<&Attributes>,
         now: Now,
-    ) -> Result<(bool, bool), Refusal> {
-        let (mut room, mut away) = (Ok(()), false);
+    ) -> Result<Connected, Refusal> {
+        let (mut room, mut away, mut informed) = (Ok(()), false, false);
         let came = self.change(user, now, |entry| {
             room = check_connections(entry.connections.len(), self.most_connections);
             if room.is_err() {
@@ -167,10 +177,10 @@ impl Users {
                 entry.count_away(now, |aways| &mut aways.connections, true);
             }
             if let Some(info) = info {
-                entry.inform(info, now);
+                informed = entry.inform(info, now);
             }
         });
-        room.map(|()| (came, away))
+        room.map(|()| Connected { came, away, informed })
     }
 
     /// The user's token tells its name, avatar and the like. Whether that is new.
@@ -315,6 +325,13 @@ impl Users {
             again = record.hear(user, heard, |elsewhere| with_elsewhere(here, elsewhere), now);
         });
         again
+    }
+
+    /// What is heard of a user of whom nothing new is heard.
+    #[must_use]
+    pub fn unchanged(&self, user: &UserId) -> Heard {
+        let online = self.with_record(user, |record, _| record.elsewhere()).flatten();
+        Heard { online, ..Heard::default() }
     }
 
     /// What other nodes have of the user is no longer heard: only what is known here counts.

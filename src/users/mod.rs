@@ -17,5 +17,5 @@ pub mod index;
 pub mod record;
 
 pub use elsewhere::{Heard, Own};
-pub use index::{Users, View};
+pub use index::{Connected, Users, View};
 pub use record::Record;

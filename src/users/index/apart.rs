@@ -60,7 +60,7 @@ impl Node {
         let (ada, room) = (ada(), ChannelName::parse("room", "channel").unwrap());
         match op {
             Op::Connect => {
-                let (_, away) = self.users.connected(&ada, number, None, now).unwrap();
+                let away = self.users.connected(&ada, number, None, now).unwrap().away;
                 self.connections.insert(number, away);
             }
             Op::Disconnect { heard } => {

@@ -138,7 +138,8 @@ impl World {
                 // Coming is no word.
                 let was_away = known.is_away(now);
                 known.connections.insert(number, (at, was_away));
-                let (news, away) = self.users.connected(user, number, None, now).unwrap();
+                let Connected { came: news, away, .. } =
+                    self.users.connected(user, number, None, now).unwrap();
                 assert_eq!(away, was_away);
                 Some(news)
             }
