@@ -559,6 +559,9 @@ pub const SOCIAL_PLUS_SESSION_MS: u64 = 365 * 24 * 3_600_000;
 /// in milliseconds: a week.
 pub const STATUS_KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 
+/// Users who were signed out, in one command of Redis.
+pub const SIGNED_OUT_BATCH: usize = 512;
+
 /// How long a kick waits for the other nodes to tell how many connections they closed.
 pub const KICK_WAIT: Duration = Duration::from_secs(1);
 

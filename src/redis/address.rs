@@ -139,7 +139,10 @@ mod tests {
     use super::*;
 
     fn address(url: &str) -> Result<Option<Address>, String> {
-        Address::of(&ClusterFlags { redis_url: Some(Secret::new(url.as_bytes())), ..<_>::default() })
+        Address::of(&ClusterFlags {
+            redis_url: Some(Secret::new(url.as_bytes())),
+            ..<_>::default()
+        })
     }
 
     #[test]
