@@ -1,3 +1,5 @@
 //! Many nodes on one store.
 
+mod bus;
 mod store;
+mod users;
