@@ -33,10 +33,7 @@ pub struct Channel {
 impl Channel {
     /// An empty one. `clustered` where other nodes may have members in it.
     pub(super) fn new(name: ChannelName, epoch: Epoch, clustered: Option<Box<Clustered>>) -> Self {
-        let mut presence = ChannelState::new(epoch);
-        if clustered.is_some() {
-            presence.share();
-        }
+        let presence = ChannelState::new(epoch);
         let guarded = Guarded {
             presence,
             subscribers: Subscribers::default(),

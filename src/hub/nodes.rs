@@ -156,7 +156,7 @@ impl Hub {
     /// A channel of that name has a member somewhere: whoever follows it by a pattern is told.
     pub fn meet(self: &Arc<Self>, name: &ChannelName) {
         if self.matches_patterns(name) {
-            self.enter(At::Named(name), Door::follow_others);
+            self.enter(At::Named(name), |door| door.follow_others());
         }
     }
 

@@ -124,7 +124,7 @@ pub async fn here(
     };
     let mut all = BTreeMap::new();
     for channel in channels {
-        let here = listing.of(&web.desk, credential.caller(), &channel)?;
+        let here = listing.of(&web.desk, credential.caller(), &channel).await?;
         all.insert(channel, here);
     }
     if all.len() == 1
