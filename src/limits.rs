@@ -553,6 +553,18 @@ pub const SOCIAL_PLUS_BEAT_MS: u64 = 30_000;
 /// How long a session of social.plus lasts where no token says so, in milliseconds: a year.
 pub const SOCIAL_PLUS_SESSION_MS: u64 = 365 * 24 * 3_600_000;
 
+// Other nodes.
+
+/// Users of one channel of whom a node says something in one go: a script of about a millisecond, in
+/// which the store does nothing else.
+pub const SAY_USERS: usize = 128;
+
+/// Bytes of attributes and the like in it, about: the last user of it may bring more.
+pub const SAY_BYTES: usize = 64 * 1024;
+
+/// Users of a channel that are looked at in one hold of its lock, where all of them are.
+pub const REPLICA_BATCH: usize = 256;
+
 // The port.
 
 /// Sockets that the kernel may keep waiting to be accepted.
