@@ -9,9 +9,9 @@ use herenow_protocol::reply::InForce;
 use herenow_protocol::{ChannelName, Epoch, Level, Refusal, UserId};
 use parking_lot::{Mutex, MutexGuard};
 
+use super::clustered::Clustered;
 use super::count_pacer::CountPacer;
 use super::followers::{Followers, Link};
-use super::clustered::Clustered;
 use super::subscribers::Subscribers;
 use crate::cluster::Replica;
 use crate::delivery::Subscription;
@@ -33,7 +33,10 @@ pub struct Channel {
 impl Channel {
     /// An empty one. `clustered` where other nodes may have members in it.
     pub(super) fn new(name: ChannelName, epoch: Epoch, clustered: Option<Box<Clustered>>) -> Self {
-        let presence = ChannelState::new(epoch);
+        let mut presence = ChannelState::new(epoch);
+        if clustered.is_some() {
+            presence.share();
+        }
         let guarded = Guarded {
             presence,
             subscribers: Subscribers::default(),

@@ -320,9 +320,8 @@ impl Door<'_> {
     ) -> Option<T> {
         let now = self.hub.clock.now();
         let peers = self.hub.engine()?.peers(self.channel.name());
-        let heard = |replica: &mut Replica, presence: &ChannelState| {
-            act(replica, presence, &peers, now)
-        };
+        let heard =
+            |replica: &mut Replica, presence: &ChannelState| act(replica, presence, &peers, now);
         let (commands, result) = self.guarded.consult(heard)?;
         let touched = self.guarded.touched();
         for command in commands {

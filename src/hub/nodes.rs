@@ -167,8 +167,7 @@ impl Hub {
             loop {
                 let part = self.enter_living(&channel, |door| {
                     door.hear(false, |replica, presence, peers, now| {
-                        let part =
-                            replica.bury(node, cause, from.as_ref(), presence, peers, now);
+                        let part = replica.bury(node, cause, from.as_ref(), presence, peers, now);
                         (part.commands, part.next)
                     })
                 });
@@ -183,7 +182,11 @@ impl Hub {
 
     /// The connection to the store is a new one: all of this node's own is said again, in all channels
     /// that `of` picks. `lost`: the store holds other data than before.
-    pub async fn say_all(self: &Arc<Self>, of: impl Fn(&ChannelName) -> bool + Send + 'static, lost: bool) {
+    pub async fn say_all(
+        self: &Arc<Self>,
+        of: impl Fn(&ChannelName) -> bool + Send + 'static,
+        lost: bool,
+    ) {
         self.tell_replicas(of, move |replica| match lost {
             true => replica.lost_data(),
             false => replica.say_all(),

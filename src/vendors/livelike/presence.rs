@@ -193,8 +193,7 @@ pub async fn whereabouts(
     let mut after: Option<ChannelName> = None;
     loop {
         let most = Some(LIST_MAX as u64);
-        let known =
-            web.desk.channels_of(credential.caller(), &user, most, after.as_ref()).await?;
+        let known = web.desk.channels_of(credential.caller(), &user, most, after.as_ref()).await?;
         let (page, next) = known.is;
         bytes += page.iter().map(|name| name.as_str().len()).sum::<usize>();
         channels.extend(page);
