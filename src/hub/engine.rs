@@ -12,7 +12,7 @@ use std::sync::Arc;
 use herenow_protocol::{ChannelName, UserId};
 
 use super::channel::Channel;
-use crate::cluster::Peers;
+use crate::cluster::{Peers, Told};
 use crate::presence::NodeId;
 
 /// What an engine finds out, in a second at most; `None`: the store did not answer.
@@ -45,6 +45,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// [`Hub::meet`](super::Hub::meet) the name of each channel that has a member anywhere, and of
     /// each that begins.
     fn follow_names(&self, wanted: bool);
+
+    /// What the store has of one user in a channel: [`Told::users`] has that one.
+    fn look_up<'a>(&'a self, channel: &'a ChannelName, user: &'a UserId) -> Answering<'a, Told>;
 
     /// The first `limit` channels by name behind `after` in which any node may have the user. A hint:
     /// whoever is not there any longer is found out by a look.
