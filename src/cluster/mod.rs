@@ -7,11 +7,17 @@
 //! - [`record`]: what the store keeps of one user in one channel: its value, and what keeps it there.
 //! - [`say`](mod@say): what a node says of its own users, and what it is told.
 //! - [`life`]: the nodes themselves: what each says to stay alive, and what it is told.
+//! - [`peers`]: the nodes, as far as it matters to what is heard of them.
+//! - [`nodes`]: what one node knows of all nodes: leases, who is dead, and what is to be done.
 
 pub mod life;
+pub mod nodes;
+pub mod peers;
 pub mod record;
 pub mod say;
 
 pub use life::{NodeInfo, NodeSeen, Renew, Renewed};
+pub use nodes::Nodes;
+pub use peers::Peers;
 pub use record::{LeaseMark, Mark, Place, Record, Stamp, Stamped, StoreMs, Written};
 pub use say::{Base, Buried, Inbox, LeaseSay, Load, MarkSay, Said, Say, Told, UserSay, UserTold};
