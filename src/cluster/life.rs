@@ -36,6 +36,8 @@ pub struct Renew {
 pub struct NodeInfo {
     /// What people call it.
     pub name: String,
+    /// What it runs.
+    pub version: String,
     /// Whether it is about to end.
     pub draining: bool,
     /// For each group of channels a fingerprint of the data (era and run id) for which it has said
