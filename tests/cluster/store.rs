@@ -305,7 +305,7 @@ fn hear(
     changed |= set_leases(&mut record, &said.leases, node, now);
 
     let mut ended = Vec::new();
-    if live {
+    if live || said.ends_grace {
         record.marks.retain(|&other, mark| {
             let ends = other != node && is_lost(mark);
             ends.then(|| ended.push(other));
@@ -394,7 +394,9 @@ fn set_leases(
     for &(keeper, lease) in said {
         let there = record.leases.get(&keeper).copied();
         match lease {
-            LeaseSay::Take { for_ms, away } => {
+            LeaseSay::Take { for_ms, again: true, .. }
+                if there.is_some_and(|it| it.ends >= now + for_ms) => {}
+            LeaseSay::Take { for_ms, away, .. } => {
                 let mark = LeaseMark { owner: node, ends: now + for_ms, away };
                 record.leases.insert(keeper, mark);
                 changed |= there.is_none_or(|it| (it.owner, it.away) != (node, away));
