@@ -360,6 +360,9 @@ pub enum ServerFrame {
         /// What was asked.
         #[serde(flatten)]
         answer: Answer,
+        /// This may not be all: of other nodes of the cluster not everything is known here.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        partial: bool,
     },
     /// A frame was not applied.
     Error {
@@ -399,6 +402,10 @@ pub enum ServerFrame {
         more: bool,
         /// Why it came.
         reason: SnapshotReason,
+        /// Of other nodes of the cluster not everything is known here yet: members who are not named
+        /// may be there all the same. A snapshot with reason `resync` follows once it is.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        partial: bool,
     },
     /// What changed since the frame before. A user appears at most once.
     Presence {
@@ -425,6 +432,9 @@ pub enum ServerFrame {
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "schema", schemars(length(max = MAX_RECENT)))]
         recent: Option<Vec<RecentView>>,
+        /// This may not be all: of other nodes of the cluster not everything is known here.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        partial: bool,
     },
     /// From here on another level is in force.
     Level {

@@ -86,7 +86,8 @@ pub struct LeaseMark {
     pub away: bool,
 }
 
-/// What the store keeps of one user in one channel. Exists as long as it has a mark or a lease.
+/// What the store keeps of one user in one channel. Exists as long as it has a mark or a lease, and a
+/// while longer where records are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The version of the channel at which this last changed.
@@ -103,6 +104,9 @@ pub struct Record {
     pub marks: BTreeMap<NodeId, Mark>,
     /// The leases.
     pub leases: BTreeMap<Keeper, LeaseMark>,
+    /// Where records are kept: when something that is no longer last showed the user to be there, by
+    /// the wall clock; 0: nothing did.
+    pub seen: u64,
 }
 
 impl Record {
