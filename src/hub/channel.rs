@@ -33,15 +33,14 @@ pub struct Channel {
 impl Channel {
     /// An empty one. `clustered` where other nodes may have members in it.
     pub(super) fn new(name: ChannelName, epoch: Epoch, clustered: Option<Box<Clustered>>) -> Self {
-        let mut presence = ChannelState::new(epoch);
-        if clustered.is_some() {
-            presence.share();
-        }
+        let presence = ChannelState::new(epoch);
         let guarded = Guarded {
             presence,
             subscribers: Subscribers::default(),
             followers: None,
             clustered,
+            lends: false,
+            lent: 0,
             pacer: CountPacer::default(),
             waiting: Vec::new(),
             stirred: Vec::new(),
@@ -104,6 +103,10 @@ pub struct Guarded {
     followers: Option<Box<Followers>>,
     /// What it knows of the other nodes of a cluster; `None`: the node runs alone.
     pub(super) clustered: Option<Box<Clustered>>,
+    /// Where a user sees its own status: the channel where others see it is followed for that.
+    lends: bool,
+    /// Where a user's status is told: how many of the other channels of it have this one followed.
+    lent: i32,
     /// When subscribers that are told the count are told again.
     pub(super) pacer: CountPacer,
     /// Subscribers that get what they are owed at the next tick. One may be in here twice, so
@@ -366,6 +369,31 @@ impl Guarded {
         self.clustered.as_ref().is_some_and(|clustered| clustered.holds_back())
     }
 
+    /// Whether it is known what other nodes have of the user, whose status is told here: all is, or
+    /// the user is online here, and the store has answered so.
+    pub(super) fn hears(&self, user: &UserId) -> bool {
+        let knows = |it: &Clustered| it.is_whole() || it.replica.record(user).is_some();
+        self.clustered.as_deref().is_none_or(knows)
+    }
+
+    /// When the user was last seen, as far as the store told; 0: it did not.
+    pub(super) fn seen(&self, user: &UserId) -> u64 {
+        let record = self.clustered.as_ref().and_then(|it| it.replica.record(user));
+        record.map_or(0, |record| record.seen)
+    }
+
+    /// Whether the channel where others see the status is to be followed from here on, or no longer:
+    /// said once.
+    pub(super) fn lends(&mut self, can: bool) -> Option<bool> {
+        let lends = can && self.observers() > 0;
+        (std::mem::replace(&mut self.lends, lends) != lends).then_some(lends)
+    }
+
+    /// The channel is followed for another one of the same user, or no longer. In whichever order.
+    pub(super) fn lend(&mut self, lent: bool) {
+        self.lent += if lent { 1 } else { -1 };
+    }
+
     /// Whether not everybody may be known who is a member by other nodes.
     #[must_use]
     pub fn is_partial(&self) -> bool {
@@ -388,7 +416,8 @@ impl Guarded {
     pub(super) fn is_wanted(&self) -> bool {
         let Some(clustered) = &self.clustered else { return false };
         let by_pattern = || !self.presence.is_empty() || clustered.holds_back();
-        self.observers() > 0 || clustered.is_attended() || (self.is_followed() && by_pattern())
+        let looked_at = self.observers() > 0 || self.lent > 0;
+        looked_at || clustered.is_attended() || (self.is_followed() && by_pattern())
     }
 
     pub(super) fn begin_following(&mut self, well: bool, now_ms: u64) {
@@ -485,7 +514,8 @@ impl Guarded {
     pub(super) fn is_vain(&self) -> bool {
         let idle = self.clustered.as_ref().is_none_or(|clustered| clustered.is_idle());
         let empty = self.presence.is_empty() && self.observers() == 0;
-        !self.running && !self.dead && empty && idle
+        let lent = self.lent != 0;
+        !self.running && !self.dead && empty && idle && !lent && !self.presence.keeps_own()
     }
 
     /// Whether only hidden members keep the channel: to everybody else it is to be like one that is

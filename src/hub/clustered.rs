@@ -60,9 +60,10 @@ impl Drop for Attended {
 }
 
 impl Clustered {
-    /// Of a channel that comes to be on the node `me`.
-    pub(super) fn new(me: NodeId) -> Self {
-        let replica = Replica::new(me, 0);
+    /// Of a channel that comes to be on the node `me`, in which records are kept so long after the last
+    /// mark went, in milliseconds.
+    pub(super) fn new(me: NodeId, keep_ms: u64) -> Self {
+        let replica = Replica::new(me, keep_ms);
         Self { replica, knows: Knows::Nothing, attended: None, waiting: Vec::new() }
     }
 

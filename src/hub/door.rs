@@ -19,10 +19,12 @@ use super::state::Hub;
 use super::wanting::Tended;
 use crate::cluster::{Peers, Replica, Told};
 use crate::delivery::Subscription;
+use crate::limits::STATUS_KEPT_MS;
 use crate::now::{NEVER, Now};
 use crate::presence::{
-    Asked, ChannelState, Command, Follow, Keeper, Ring, Source, Standing, Viewer,
+    Asked, ChannelState, Command, Follow, Keeper, Ring, Source, Standing, Touch, Viewer,
 };
+use crate::users::View;
 
 /// Which channel to enter.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +50,7 @@ impl At<'_> {
 /// A channel that was entered, with its lock held.
 #[derive(Debug)]
 pub struct Door<'a> {
-    hub: &'a Hub,
+    pub(super) hub: &'a Hub,
     channel: &'a Arc<Channel>,
     guarded: &'a mut Guarded,
 }
@@ -111,7 +113,10 @@ impl Hub {
     fn create(&self, name: &ChannelName) -> Arc<Channel> {
         let entry = self.channels.entry(name.clone()).or_insert_with(|| {
             let epoch = Epoch::from_random(self.chance.number());
-            let clustered = self.engine().map(|engine| Box::new(Clustered::new(engine.me())));
+            // What a user sees of itself is told from what all see of it.
+            let engine = self.engine().filter(|_| !name.is_own_status());
+            let keep_ms = if name.is_status() { STATUS_KEPT_MS } else { 0 };
+            let clustered = engine.map(|engine| Box::new(Clustered::new(engine.me(), keep_ms)));
             let channel = Arc::new(Channel::new(name.clone(), epoch, clustered));
             self.attach_patterns(&channel);
             channel
@@ -150,14 +155,13 @@ impl Hub {
 
     /// Tells those who watch the user, if there are any. No lock may be held.
     pub(super) fn tell_status(self: &Arc<Self>, user: &UserId) {
-        for name in [ChannelName::of_shown_status(user), ChannelName::of_own_status(user)] {
-            self.enter_existing(&name, |door| door.tell_status());
-        }
+        self.tell_user(user, Touch::default());
     }
 
     /// After a channel was touched: someone has to tell, someone has to wake it in time, and
     /// nothing may remain of an empty one.
     fn settle(self: &Arc<Self>, channel: &Arc<Channel>, mut guarded: MutexGuard<'_, Guarded>) {
+        let lends = guarded.lends(self.engine().is_some() && channel.name().is_own_status());
         if self.tend_cluster(channel, &mut guarded) == Tended::Unfollowed {
             self.runtime.spawn(forget(Arc::clone(self), Arc::clone(channel)));
         }
@@ -175,6 +179,7 @@ impl Hub {
         }
         let stirred = std::mem::take(&mut guarded.stirred);
         drop(guarded);
+        lends.into_iter().for_each(|lent| self.lend(channel.name(), lent));
         stirred.iter().for_each(|user| self.tell_status(user));
         if vain {
             self.reap(channel);
@@ -339,6 +344,9 @@ impl Door<'_> {
         unheard: bool,
         act: impl FnOnce(&mut Replica, &ChannelState, &Peers, Now) -> (Vec<Command>, T),
     ) -> Option<T> {
+        if let Some(user) = self.channel.name().status_of() {
+            return self.hear_status(&user, act);
+        }
         let now = self.hub.clock.now();
         let peers = self.hub.engine()?.peers(self.channel.name());
         let heard =
@@ -375,7 +383,12 @@ impl Door<'_> {
         let name = self.channel.name();
         let Some(user) = name.status_of() else { return };
         let now = self.hub.clock.now();
-        let status = self.hub.users.status(&user, name.is_own_status(), now);
+        let view = match name.is_own_status() {
+            true => View::Itself,
+            false if self.guarded.hears(&user) => View::Others,
+            false => View::Unheard,
+        };
+        let status = self.hub.users.status(&user, view, now);
         let status = status.unwrap_or_else(|| UserStatus::unknown(user));
         let told = self.apply(Command::SetStatus(Box::new(status)), now);
         debug_assert!(told.is_ok());

@@ -12,11 +12,23 @@ use std::sync::Arc;
 use herenow_protocol::{ChannelName, UserId};
 
 use super::channel::Channel;
-use crate::cluster::{Peers, Told};
+use crate::cluster::{Act, Peers, Told};
 use crate::presence::NodeId;
 
 /// What an engine finds out, in a second at most; `None`: the store did not answer.
 pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Option<T>> + Send + 'a>>;
+
+/// What became of a kick on the other nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kicked {
+    /// How many connections they closed.
+    pub closed: u64,
+    /// Not all of them answered in time.
+    pub partial: bool,
+}
+
+/// What became of a kick, in a second at most.
+pub type Kicking<'a> = Pin<Box<dyn Future<Output = Kicked> + Send + 'a>>;
 
 /// What joins the nodes. Its methods return at once, and take no lock of the hub's: those that are
 /// no question are called with a channel's lock held.
@@ -48,6 +60,12 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// What the store has of one user in a channel: [`Told::users`] has that one.
     fn look_up<'a>(&'a self, channel: &'a ChannelName, user: &'a UserId) -> Answering<'a, Told>;
+
+    /// Has all other nodes do something about a user. Nobody waits for them.
+    fn order(&self, user: &UserId, act: Act);
+
+    /// Has all other nodes kick a user, and those that come later know of it. A second at most.
+    fn kick<'a>(&'a self, user: &'a UserId, act: Act) -> Kicking<'a>;
 
     /// The first `limit` channels by name behind `after` in which any node may have the user. A hint:
     /// whoever is not there any longer is found out by a look.

@@ -18,6 +18,7 @@
 //! - `connections`: the connections, and the way from anybody to them.
 //! - `wanting`: whether a channel of a cluster is to be followed.
 //! - [`door`]: the one way to change a channel, and what follows from a change.
+//! - `shared_status`: a user's status in a cluster: what is said of it to other nodes, and heard.
 //! - `status`: whether a user is online, and what it sets of itself.
 //! - `nodes`: what enters of other nodes, and who waits for it.
 //! - `turns`: what happens because time passes.
@@ -46,6 +47,7 @@ mod nodes;
 pub mod pace;
 mod reading;
 mod round;
+mod shared_status;
 pub mod state;
 mod status;
 pub mod subscribers;
@@ -55,7 +57,7 @@ mod wanting;
 
 pub use channel::{Channel, Guarded};
 pub use door::{At, Door};
-pub use engine::{Answering, Engine};
+pub use engine::{Answering, Engine, Kicked};
 pub use follow::{Follower, Told, What};
 pub use reading::Seen;
 pub use state::Hub;

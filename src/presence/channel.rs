@@ -170,6 +170,7 @@ impl ChannelState {
             }
             Command::Expire => self.expire(now, told),
             Command::SetStatus(status) => self.set_status(*status),
+            Command::KeepOwn(own, touch) => self.keep_own(*own, touch),
             Command::Leave { user, source, reason } => {
                 let cause = Cause::Left(reason);
                 self.by_own(&user, now, &mut told, |channel| {

@@ -10,7 +10,7 @@ use super::source::{Keeper, OwnMark, Source};
 
 /// What this node itself has of a member: its own connections, and the leases that it times. It may
 /// have neither, where the member is here by other nodes alone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Own {
     /// The member as it is here. Its value is what was written here or heard from elsewhere last.
     pub member: Arc<Member>,
