@@ -700,3 +700,31 @@ pub const DRAIN_BATCH: usize = 256;
 
 const _: () = assert!(OWN_PART_BYTES < WHOLE_BYTES);
 const _: () = assert!(RESULT_BYTES >= REPLIES_PAUSE_BYTES && LIST_DEFAULT <= LIST_MAX);
+
+// Many nodes.
+
+/// Most bytes of one text that is read from Redis: what a node is told of a channel, or a record of
+/// it. Whole, until it is read; there is one for each connection to Redis at most.
+pub const MAX_STORE_TEXT_BYTES: usize = 64 * 1024 * 1024;
+
+
+
+// Nodes of a cluster.
+
+/// Nodes that were judged dead whose ids are kept, since something of theirs may still be heard. Eight
+/// bytes each: a hundred nodes that are replaced every day need as many in a month.
+pub const MAX_DEAD_NODES: usize = 4_096;
+
+/// Nodes that were heard of and are in no list of nodes yet, and marks of theirs that are to be cleared
+/// away: those above that wait until they are heard of again.
+pub const MAX_STRAY_NODES: usize = 1_024;
+
+/// Channels from which what a dead node left is taken in one go.
+pub const BURIAL_BATCH: usize = 64;
+
+/// How long one node alone clears away what a dead one left, in milliseconds, unless it says again that
+/// it does: then another may have died.
+pub const BURIAL_CLAIM_MS: u64 = 10_000;
+
+/// How long a burial rests when the store does not answer, in milliseconds.
+pub const BURIAL_REST_MS: u64 = 500;
