@@ -628,6 +628,9 @@ pub const REDIS_PROBE: Duration = Duration::from_secs(1);
 /// It is connected anew if it did not for so long.
 pub const REDIS_PROBE_LOST: Duration = Duration::from_secs(3);
 
+/// Topics that are listened to by one command.
+pub const SUBSCRIBE_BATCH: usize = 256;
+
 /// Bytes of what was published and is not yet read, in the whole broker, about. Above it what comes
 /// is dropped, and what this node follows is loaded anew.
 pub const HEARD_BYTES: usize = 64 * 1024 * 1024;

@@ -5,11 +5,13 @@
 //! - [`address`]: where Redis is, as flags say.
 //! - [`wire`]: one connection to it.
 //! - [`line`]: the connection by which a node asks, kept.
+//! - [`ear`]: the connection by which it hears what is published.
 //! - [`orders`]: what a node has all others do about a user, and what they answer.
 //! - [`signed_out`]: who was signed out, for nodes that come later.
 //! - [`start`]: whether all that is needed is there, said in one line before the broker listens.
 
 pub mod address;
+pub mod ear;
 pub mod line;
 pub mod orders;
 pub mod signed_out;
