@@ -107,8 +107,8 @@ impl Wire {
             }
             Self::Cluster(wire) => wire,
         };
-        let of = |group: Group| {
-            let route = Route::with_key(group.to_string(), SlotAddr::Master);
+        let of = |key: String| {
+            let route = Route::with_key(key, SlotAddr::Master);
             let route = SingleNodeRoutingInfo::SpecificNode(route);
             let (mut wire, info) = (wire.clone(), info.clone());
             async move {
@@ -116,7 +116,8 @@ impl Wire {
                 answer.map(|answer| run_id(&answer))
             }
         };
-        Ok(Runs(futures_util::future::try_join_all(Group::all().map(of)).await?))
+        let keys = Group::all().map(|group| group.to_string()).chain(["{nodes}".to_owned()]);
+        Ok(Runs(futures_util::future::try_join_all(keys.map(of)).await?))
     }
 
     /// A command that any server of a cluster answers for itself.
@@ -135,11 +136,18 @@ impl Wire {
 }
 
 /// The run ids of the processes that Redis consists of: one that was started anew has another, and may
-/// lack anything. One for all groups of channels, or one for each.
+/// lack anything. One for all; or in a cluster one for each group of channels, and the last for what is
+/// known of nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Runs(Vec<Box<str>>);
 
 impl Runs {
+    /// That of the process that has what is known of nodes.
+    #[must_use]
+    pub fn of_nodes(&self) -> &str {
+        self.0.last().map_or("", |id| id)
+    }
+
     /// That of the process that has the group.
     #[must_use]
     pub fn of(&self, group: Group) -> &str {
