@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use herenow_protocol::{ChannelName, UserId};
+use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 
 use super::address::Address;
@@ -19,7 +20,8 @@ use crate::cluster::name::{Group, Names};
 use crate::cluster::nodes::Settings;
 use crate::cluster::{Act, Nodes, Peers};
 use crate::config::ClusterFlags;
-use crate::hub::{Answering, Channel, Engine, Hub, Kicked, Kicking};
+use crate::hub::engine::Kicking;
+use crate::hub::{Answering, Channel, Engine, Kicked};
 use crate::metrics::RedisMetrics;
 use crate::presence::NodeId;
 
@@ -29,21 +31,20 @@ pub struct Node(Arc<Joint>);
 
 impl Node {
     /// Joins the hub to all that use the same prefix on that Redis, and starts what has to run for
-    /// that. Before anybody can ask the hub for a channel. `name` is what people call this node.
+    /// that. Before anybody can ask the hub for a channel. `port`: where this node listens.
     ///
     /// # Errors
     /// One line: the prefix.
     pub fn join(
         flags: &ClusterFlags,
         address: &Address,
-        name: String,
+        port: u16,
         desk: &Arc<Desk>,
-        chance: &Chance,
     ) -> Result<Self, String> {
         let hub = desk.hub();
         let prefix = flags.redis_prefix.clone();
         let names = Names::new(&prefix).map_err(|rule| format!("--redis-prefix: {rule}"))?;
-        let chance = Arc::new(Chance::from_seed(chance.number()));
+        let chance = Arc::new(Chance::from_seed(hub.chance().number()));
         let (clock, metrics) = (hub.clock(), Arc::new(RedisMetrics::default()));
         let line = Arc::new(Line::new(
             address.clone(),
@@ -66,7 +67,7 @@ impl Node {
             Arc::clone(&metrics),
         );
         let settings = Settings {
-            name,
+            name: flags.node_name.clone().unwrap_or_else(|| machine(port)),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             timeout_ms: flags.node_timeout.as_millis() as u64,
             hold_ms: flags.drain_hold.as_millis() as u64,
@@ -76,6 +77,7 @@ impl Node {
         let joint = Arc::new(Joint {
             hub: Arc::downgrade(hub),
             desk: Arc::downgrade(desk),
+            runtime: tokio::runtime::Handle::current(),
             clock,
             chance,
             metrics,
@@ -141,17 +143,14 @@ impl Node {
         self.0.leave_nodes().await;
     }
 
-    /// The numbers of what goes on between this node and Redis.
-    #[must_use]
-    pub fn metrics(&self) -> &Arc<RedisMetrics> {
-        &self.0.metrics
-    }
+}
 
-    /// Whether Redis answers.
-    #[must_use]
-    pub fn is_connected(&self) -> bool {
-        self.0.line.is_well()
-    }
+/// The name of this machine, and the port.
+fn machine(port: u16) -> String {
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    let host: String = host.chars().filter(|letter| !letter.is_control()).collect();
+    format!("{host}:{port}")
 }
 
 impl Engine for Node {
@@ -165,6 +164,14 @@ impl Engine for Node {
 
     fn is_well(&self) -> bool {
         self.0.line.is_well()
+    }
+
+    fn others(&self) -> usize {
+        self.0.nodes.lock().living()
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        self.0.metrics.register(registry);
     }
 
     fn has_to_say(&self, channel: &Arc<Channel>) {
@@ -185,8 +192,8 @@ impl Engine for Node {
 
     fn order(&self, user: &UserId, act: Act) {
         let (joint, user) = (Arc::clone(&self.0), user.clone());
-        let Some(hub) = joint.hub() else { return };
-        hub.spawn(async move { joint.give(&user, act).await });
+        let runtime = joint.runtime.clone();
+        runtime.spawn(async move { joint.give(&user, act).await });
     }
 
     fn kick<'a>(&'a self, user: &'a UserId, act: Act) -> Kicking<'a> {

@@ -28,9 +28,10 @@ use crate::now::Now;
 use crate::presence::NodeId;
 
 /// What all loops share. Nothing in it waits, and each lock is a leaf.
-pub struct Joint {
+pub(super) struct Joint {
     pub(super) hub: Weak<Hub>,
     pub(super) desk: Weak<Desk>,
+    pub(super) runtime: tokio::runtime::Handle,
     pub(super) clock: Clock,
     pub(super) chance: Arc<Chance>,
     pub(super) metrics: Arc<RedisMetrics>,

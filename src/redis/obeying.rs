@@ -67,10 +67,7 @@ impl Joint {
             });
             let Ok((next, users)) = page.await else { return };
             let Some(desk) = self.desk.upgrade() else { return };
-            let now = self.now();
-            for (at, user) in users {
-                desk.sign_out_elsewhere(&user, at, now);
-            }
+            desk.catch_up_sign_outs(users, self.now()).await;
             cursor = next;
             if cursor == 0 {
                 return;
