@@ -18,6 +18,7 @@
 //! - `living`: leases, the dead, data that were lost.
 //! - [`engine`]: what the hub wants of all this; its start and end.
 //! - [`start`]: whether all that is needed is there, said in one line before the broker listens.
+//! - [`list`](mod@list): what people are shown of all nodes.
 
 pub mod address;
 pub mod ear;
@@ -25,6 +26,7 @@ pub mod engine;
 mod following;
 mod joint;
 pub mod line;
+pub mod list;
 mod living;
 mod obeying;
 pub mod orders;
@@ -39,5 +41,6 @@ pub mod wire;
 pub use address::Address;
 pub use engine::Node;
 pub use orders::Orders;
+pub use list::list;
 pub use start::check;
 pub use wire::Wire;

@@ -17,8 +17,14 @@ pub struct Scripts {
 impl Default for Scripts {
     fn default() -> Self {
         Self {
-            say: Script::new(include_str!("scripts/say.lua")),
-            bury: Script::new(include_str!("scripts/bury.lua")),
+            say: Script::new(concat!(
+                include_str!("scripts/common.lua"),
+                include_str!("scripts/say.lua")
+            )),
+            bury: Script::new(concat!(
+                include_str!("scripts/common.lua"),
+                include_str!("scripts/bury.lua")
+            )),
             load: Script::new(include_str!("scripts/load.lua")),
             renew: Script::new(include_str!("scripts/renew.lua")),
             claim: Script::new(include_str!("scripts/claim.lua")),

@@ -108,11 +108,14 @@ impl Store {
         channel: &ChannelName,
         dead: NodeId,
         me: NodeId,
+        keep_ms: u64,
     ) -> Result<Buried, Failed> {
         let mut call = self.scripts.bury.prepare_invoke();
         self.channel_keys(&mut call, channel);
         call.arg(dead.to_string()).arg(self.new_era()).arg(channel.as_str());
         call.arg(self.names.topic(channel)).arg(self.publish).arg(me.to_string());
+        // The second as it is said of whoever keeps a user's status: see `Engine::keep_ms`.
+        call.arg("node").arg(keep_ms);
         let text = self.text(&call).await?;
         self.read(told::buried(&text))
     }

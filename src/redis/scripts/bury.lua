@@ -2,11 +2,12 @@
 -- time has come, and whoever buries it owns its leases.
 --
 -- ARGV: 1 the dead node, 2 the era of data that begin now, 3 the channel, 4 its topic, 5 by which
--- command to publish there, 6 who buries it, 7 why its live marks go, 8 how long records are kept.
+-- command to publish there, 6 who buries it, 7 why its live marks go (a reason
+-- of losses: when it was last heard nobody knows, so that is now), 8 how long records are kept.
 
 local dead, channel, topic, publish, by = ARGV[1], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local why, keep = ARGV[7], tonumber(ARGV[8])
 local now, era = clock(), era_of(KEYS[4], ARGV[2])
+local why, keep = ARGV[7] .. ' ' .. whole(now), tonumber(ARGV[8])
 local version, last = head_of(KEYS[2], now)
 local following = version + 1
 local users, lost_until, only_kept = {}, nil, nil
