@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use herenow_protocol::LossReason;
+use herenow_protocol::{ChannelName, LossReason};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -13,8 +13,9 @@ use super::line::Failed;
 use crate::cluster::life::fingerprint;
 use crate::cluster::name::Group;
 use crate::cluster::nodes::{Order, Step};
+use crate::cluster::{LeaseMark, Record};
 use crate::hub::Hub;
-use crate::limits::{FLUSH_TIME, REDIS_COMMAND, SAYS_IN_FLIGHT};
+use crate::limits::{FLUSH_TIME, REDIS_COMMAND, SAY_USERS, SAYS_IN_FLIGHT};
 use crate::now::NEVER;
 use crate::presence::NodeId;
 use crate::presence::pending::Cause;
@@ -227,13 +228,7 @@ impl Joint {
             Step::Bury { dead, channels } => {
                 let mut lost_ms = None;
                 for channel in &channels {
-                    let buried = self.store.bury(channel, dead, self.me()).await?;
-                    let left = buried.lost_until.map(|until| until.saturating_sub(buried.told.now));
-                    lost_ms = lost_ms.max(left);
-                    self.era_seen(Group::of(channel), buried.told.era);
-                    if let Some(hub) = self.hub() {
-                        hub.told_apart(channel, &buried.told);
-                    }
+                    lost_ms = lost_ms.max(self.bury_in(channel, dead).await?);
                 }
                 let now_ms = self.now().mono_ms;
                 self.nodes.lock().burial().buried(dead, &channels, lost_ms, now_ms);
@@ -244,6 +239,34 @@ impl Joint {
             }
         }
         Ok(())
+    }
+
+    /// Buries the node in one channel. For how long losses of it stay there, in milliseconds.
+    async fn bury_in(&self, channel: &ChannelName, dead: NodeId) -> Result<Option<u64>, Failed> {
+        let me = self.me();
+        let why = Cause::Lost(LossReason::Node, self.now().unix_ms);
+        let has = |record: &Record| {
+            let owns = |lease: &LeaseMark| lease.owner == dead;
+            record.marks.contains_key(&dead) || record.leases.values().any(owns)
+        };
+        let (mut lost_ms, mut cursor) = (None, 0);
+        loop {
+            let page = self.store.page(channel, cursor).await?;
+            let its = page.items.into_iter().filter(|(_, record)| has(record));
+            let users: Vec<_> = its.map(|(user, _)| user).collect();
+            for some in users.chunks(SAY_USERS) {
+                let buried = self.store.bury(channel, (dead, me), why, some).await?;
+                let left = buried.lost_until.map(|until| until.saturating_sub(buried.told.now));
+                lost_ms = lost_ms.max(left);
+                self.era_seen(Group::of(channel), buried.told.era);
+                let Some(hub) = self.hub() else { return Ok(lost_ms) };
+                hub.told_apart(channel, &buried.told);
+            }
+            cursor = page.next;
+            if cursor == 0 {
+                return Ok(lost_ms);
+            }
+        }
     }
 
     /// Other nodes are told that this one shuts down.

@@ -14,21 +14,22 @@ pub struct Scripts {
     pub(super) forget: Script,
 }
 
+/// A script behind what all share.
+macro_rules! script {
+    ($($name:literal),+) => {
+        Script::new(concat!(include_str!("scripts/common.lua"), $("\n", include_str!($name)),+))
+    };
+}
+
 impl Default for Scripts {
     fn default() -> Self {
         Self {
-            say: Script::new(concat!(
-                include_str!("scripts/common.lua"),
-                include_str!("scripts/say.lua")
-            )),
-            bury: Script::new(concat!(
-                include_str!("scripts/common.lua"),
-                include_str!("scripts/bury.lua")
-            )),
-            load: Script::new(include_str!("scripts/load.lua")),
-            renew: Script::new(include_str!("scripts/renew.lua")),
-            claim: Script::new(include_str!("scripts/claim.lua")),
-            forget: Script::new(include_str!("scripts/forget.lua")),
+            say: script!("scripts/channel.lua", "scripts/say.lua"),
+            bury: script!("scripts/channel.lua", "scripts/bury.lua"),
+            load: script!("scripts/load.lua"),
+            renew: script!("scripts/renew.lua"),
+            claim: script!("scripts/claim.lua"),
+            forget: script!("scripts/forget.lua"),
         }
     }
 }

@@ -13,9 +13,10 @@ use crate::cluster::name::{Group, Names, entry, read_entry};
 use crate::cluster::nodes::burial::Claimed;
 use crate::cluster::wire::{Read, Strange, life, said, told};
 use crate::cluster::{Buried, Load, Record, Renew, Renewed, Say, Told};
-use crate::limits::{INDEX_PAGE, LOAD_PAGE};
+use crate::limits::{INDEX_PAGE, LOAD_PAGE, STATUS_KEPT_MS};
 use crate::metrics::RedisMetrics;
 use crate::presence::NodeId;
+use crate::presence::pending::Cause;
 
 /// What is asked of Redis.
 #[derive(Debug)]
@@ -99,23 +100,27 @@ impl Store {
         self.read(told::told(&text))
     }
 
-    /// Clears away what the dead node had in a channel; `me` takes over its leases.
+    /// Clears away what the dead node had of some users of a channel, which it had for that cause;
+    /// `me` takes over its leases. At most [`SAY_USERS`](crate::limits::SAY_USERS) of them.
     ///
     /// # Errors
     /// [`Failed`].
     pub async fn bury(
         &self,
         channel: &ChannelName,
-        dead: NodeId,
-        me: NodeId,
-        keep_ms: u64,
+        (dead, me): (NodeId, NodeId),
+        why: Cause,
+        users: &[UserId],
     ) -> Result<Buried, Failed> {
         let mut call = self.scripts.bury.prepare_invoke();
         self.channel_keys(&mut call, channel);
         call.arg(dead.to_string()).arg(self.new_era()).arg(channel.as_str());
         call.arg(self.names.topic(channel)).arg(self.publish).arg(me.to_string());
-        // The second as it is said of whoever keeps a user's status: see `Engine::keep_ms`.
-        call.arg("node").arg(keep_ms);
+        let keep_ms = if channel.is_status() { STATUS_KEPT_MS } else { 0 };
+        call.arg(said::cause(why)).arg(keep_ms);
+        for user in users {
+            call.arg(user.as_str());
+        }
         let text = self.text(&call).await?;
         self.read(told::buried(&text))
     }

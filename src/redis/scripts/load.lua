@@ -1,10 +1,5 @@
--- What a load of a channel begins with: all but the records.
---
--- KEYS: 1 the head, 2 the era of the group. ARGV: 1 the era of data that begin now.
+-- What a load begins with. KEYS: the channel's head, and the era of its group; ARGV[1]: a new era.
 
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-redis.call('SET', KEYS[2], ARGV[1], 'NX')
-local version = redis.call('HGET', KEYS[1], 'v')
-return '{"e":"' .. redis.call('GET', KEYS[2]) .. '","v":"' .. (version or '0') .. '","n":'
-  .. string.format('%.0f', now) .. '}'
+local era = era_of(KEYS[2], ARGV[1])
+local version = tonumber(redis.call('HGET', KEYS[1], 'version') or '') or 0
+return cjson.encode(told(era, version, false, clock(), {}))

@@ -1,77 +1,83 @@
--- A node says what it has of some users.
---
--- ARGV: 1 the say, 2 the era of data that begin now, 3 the channel, 4 its topic, 5 by which command to
--- publish there, 6 how the names of inboxes begin.
+-- A node says what it has of some users. ARGV[1]: the say; ARGV[6]: how inboxes' names begin.
+-- src/cluster/say.rs tells what is done, and in which order.
 
-local said = cjson.decode(ARGV[1])
-local channel, topic, publish, inboxes = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local node, keep = said.n, said.k or 0
-local now, era = clock(), era_of(KEYS[4], ARGV[2])
-local version, last = head_of(KEYS[2], now)
+local say = cjson.decode(ARGV[1])
+local node, keep = say.n, say.k or 0
 local following = version + 1
 
--- What a field becomes of which everything is forgotten.
-local NOTHING = { a = '{}' }
+-- Whether the stamp of `one` is larger than that of `other`.
+local function later(one, other)
+  if one.c ~= other.c then return one.c > other.c end
+  return one.n > other.n
+end
 
--- Whether the field is written. `forgets`: it begins anew, whatever the base.
-local function set_field(record, name, say, forgets)
-  local there = record[name]
-  local counter, by = (there and there.c or 0) + 1, node
-  if not say then
-    if not (forgets and there) then
-      return false
-    end
-    record[name] = { c = counter, n = by, t = NOTHING[name] }
-    return true
+-- What is said, as it is kept: moments are the store's own.
+local function kept_value(said)
+  local value = { t = said.t, j = said.j }
+  if said.e and next(said.e) ~= nil then
+    value.e = {}
+    for key, left in pairs(said.e) do value.e[key] = now + left end
   end
-  if forgets then
-    counter = math.max(counter, say.c or 0)
-  elseif say.c then
-    if there and (say.c < there.c or (say.c == there.c and say.n <= there.n)) then
-      return false
-    end
-    counter, by = say.c, say.n
-  elseif say.b == 'i' and there then
+  return value
+end
+
+-- Whether the field was written. `forgotten`: what it becomes, whatever the base, if nothing is said.
+local function write(record, field, said, forgotten)
+  local known = record[field]
+  local base, value
+  if said then
+    base, value = said.b or 'a', kept_value(said)
+  elseif forgotten and known then
+    base, value = 'o', forgotten
+  else
     return false
   end
-  local ends
-  if say.e then
-    ends = {}
-    for key, left in pairs(say.e) do
-      ends[key] = now + left
-    end
+  local over = (known and known.c or 0) + 1
+  value.c, value.n = over, node
+  if forgotten then
+    if base == 'a' and said.c > over then value.c = said.c end
+  elseif base == 'a' then
+    if known and not later(said, known) then return false end
+    value.c, value.n = said.c, said.n
+  elseif base == 'i' and known then
+    return false
   end
-  record[name] = { c = counter, n = by, t = say.t, e = ends, j = say.j }
+  record[field] = value
   return true
 end
 
--- The others' need to know is the result of this and of the next.
-local function set_mark(record, say)
+local function is_lost(mark)
+  return type(mark) == 'table'
+end
+
+local function set_mark(record, said)
   local there = record.m[node]
-  if type(say) == 'table' then
-    local mark = { u = now + say.f, w = say.w, a = say.a }
-    if is_lost(there) and math.abs(there.u - mark.u) < SAME_END_MS and there.w == mark.w
+  if said == nil then
+    record.m[node] = nil
+    return there ~= nil
+  end
+  local mark = said
+  if is_lost(said) then
+    mark = { u = now + said.f, w = said.w, a = said.a }
+    if is_lost(there) and math.abs(there.u - mark.u) < 1000 and there.w == mark.w
       and (there.a or false) == (mark.a or false) then
       return false
     end
-    record.m[node] = mark
-    return true
+  elseif there == said then
+    return false
   end
-  record.m[node] = say
-  return there ~= say
+  record.m[node] = mark
+  return true
 end
 
-local function set_leases(record, say)
+local function set_leases(record, said)
   local changed = false
-  for keeper, lease in pairs(say) do
+  for keeper, lease in pairs(said or {}) do
     local there = record.l[keeper]
     if type(lease) == 'table' then
-      local ends = now + lease.f
-      if not (lease.r and there and there.e >= ends) then
-        record.l[keeper] = { o = node, e = ends, a = lease.a }
-        if not there or there.o ~= node or (there.a or false) ~= (lease.a or false) then
-          changed = true
-        end
+      record.l[keeper] = { o = node, e = now + lease.f, a = lease.a }
+      if not there or there.o ~= node or (there.a or false) ~= (lease.a or false) then
+        changed = true
       end
     elseif there and (lease == 'e' or there.o == node) then
       record.l[keeper] = nil
@@ -81,103 +87,101 @@ local function set_leases(record, say)
   return changed
 end
 
-local function says_live(say)
-  if type(say.m) == 'string' then
-    return true
-  end
-  for _, lease in pairs(say.l or {}) do
-    if type(lease) == 'table' then
-      return true
-    end
+local function takes_lease(said)
+  for _, lease in pairs(said or {}) do
+    if type(lease) == 'table' then return true end
   end
   return false
 end
 
-local function is_only_grace(record)
-  if next(record.l) or not next(record.m) then
-    return false
-  end
+local function has_only_grace(record)
+  if next(record.m) == nil or next(record.l) ~= nil then return false end
   for _, mark in pairs(record.m) do
-    if not is_lost(mark) then
-      return false
-    end
+    if not is_lost(mark) then return false end
   end
   return true
 end
 
--- The record, if it stays; whether others need to know; and the nodes whose lost marks were ended.
-local function hear(old, say)
-  local record = old or { m = {}, l = {} }
-  local live, changed, ended = says_live(say), false, {}
-  local forgets = say.f and live and is_only_grace(record) or false
-  changed = set_field(record, 'a', say.a, forgets) or changed
-  changed = set_field(record, 's', say.s, forgets) or changed
-  changed = set_field(record, 'i', say.i, false) or changed
-  changed = set_mark(record, say.m) or changed
-  changed = set_leases(record, say.l or {}) or changed
-  if live or say.g then
-    for other, mark in pairs(record.m) do
-      if other ~= node and is_lost(mark) then
-        ended[#ended + 1] = other
-      end
-    end
-    for _, other in ipairs(ended) do
-      record.m[other] = nil
-      changed = true
-    end
-  end
-  if not stays(record, keep) then
-    return nil, old ~= nil, ended
-  end
-  if set_field(record, 'p', say.p, false) then
-    changed = true
-    local number = tonumber(record.p.t) or 0
-    if number == 0 then
-      local hidden = record.s and record.s.t
-      number = hidden and last + 1 or (math.floor(last / STEP) + 1) * STEP
+local function place(record, said, was_there)
+  local before = was_there and record.p or nil
+  local held = { p = before }
+  if not write(held, 'p', said, nil) then return false end
+  record.p = held.p
+  local number = tonumber(record.p.t or '0')
+  if number == 0 then
+    if record.s and record.s.t then
+      number = last + 1
+    else
+      number = (math.floor(last / STEP) + 1) * STEP
     end
     record.p.t = whole(number)
-    last = math.max(last, number)
   end
-  return record, changed, ended
+  if number > last then last = number end
+  return true
 end
 
-local users, news, inbox, only_kept = {}, {}, {}, nil
-for _, say in ipairs(said.u) do
-  local text = redis.call('HGET', KEYS[1], say.u)
-  local record, changed, ended = hear(text and read(text) or nil, say)
-  local now_text
-  if record then
-    if changed then
-      record.v = whole(following)
+-- The record, if it stays; whether others need to know; and the nodes whose inbox is told.
+local function hear(user, said)
+  local record = record_of(user)
+  local was_there = record ~= nil
+  record = record or { v = '0', m = {}, l = {} }
+  local live = type(said.m) == 'string' or takes_lease(said.l)
+  local forget = said.f and live and has_only_grace(record)
+  local wrote = write(record, 'a', said.a, forget and { t = '{}' } or nil)
+  local changed = write(record, 's', said.s, forget and {} or nil)
+  wrote = write(record, 'i', said.i, nil) or wrote
+  changed = changed or wrote
+  changed = set_mark(record, said.m) or changed
+  changed = set_leases(record, said.l) or changed
+  local told_apart = {}
+  if live then
+    for other, mark in pairs(record.m) do
+      if other ~= node and is_lost(mark) then told_apart[#told_apart + 1] = other end
     end
-    now_text = write(record)
-    redis.call('HSET', KEYS[1], say.u, now_text)
-    only_kept = not (next(record.m) or next(record.l))
-  elseif text then
-    redis.call('HDEL', KEYS[1], say.u)
+    for _, other in ipairs(told_apart) do record.m[other] = nil end
+    changed = changed or #told_apart > 0
   end
-  local one = told_of(say.u, now_text, say.w)
-  users[#users + 1] = one
-  if changed then
-    news[#news + 1] = one
+  if keep > 0 then
+    changed = see(record, said.w) or changed
+    if wrote then
+      for other, mark in pairs(record.m) do
+        if other ~= node and not is_lost(mark) then told_apart[#told_apart + 1] = other end
+      end
+    end
   end
-  for _, other in ipairs(ended) do
-    inbox[other] = inbox[other] or {}
-    table.insert(inbox[other], one)
-  end
+  if not stays(record, keep) then return nil, was_there, told_apart end
+  changed = place(record, said.p, was_there) or changed
+  return record, changed, told_apart
 end
 
-local changed = #news > 0
+local users, changed_users, inboxes = {}, {}, {}
+local kept = nil
+for _, said in ipairs(say.u) do
+  local record, changed, told_apart = hear(said.u, said)
+  if record then
+    if changed then record.v = whole(following) end
+    keep_record(said.u, record)
+    if keep > 0 then kept = is_only_kept(record) end
+  else
+    redis.call('HDEL', KEYS[1], said.u)
+  end
+  local user = { u = said.u, r = record, w = said.w }
+  users[#users + 1] = user
+  if changed then changed_users[#changed_users + 1] = user end
+  for _, other in ipairs(told_apart) do
+    inboxes[other] = inboxes[other] or {}
+    table.insert(inboxes[other], user)
+  end
+end
+local changed = #changed_users > 0
+if changed then version = following end
+finish(kept, keep)
 if changed then
-  version = following
+  redis.call(ARGV[5], ARGV[4], cjson.encode(told(era, version, true, now, changed_users)))
 end
-settle(channel, version, last, keep, only_kept)
-if changed then
-  redis.call(publish, topic, told(era, version, now, true, news))
+for other, its_users in pairs(inboxes) do
+  local letter = told(era, version, changed, now, its_users)
+  letter.h = ARGV[3]
+  redis.call('PUBLISH', ARGV[6] .. other, cjson.encode(letter))
 end
-for other, those in pairs(inbox) do
-  local name = ',"h":' .. cjson.encode(channel)
-  redis.call('PUBLISH', inboxes .. other, told(era, version, now, changed, those, name))
-end
-return told(era, version, now, changed, users)
+return cjson.encode(told(era, version, changed, now, users))
