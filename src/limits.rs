@@ -572,6 +572,10 @@ pub const SAY_USERS: usize = 128;
 /// Bytes of attributes and the like in it, about: the last user of it may bring more.
 pub const SAY_BYTES: usize = 64 * 1024;
 
+/// How much later than its own node a node ends another's loss by itself, in milliseconds: that node
+/// tells of it, unless it is gone.
+pub const LOSS_SLACK_MS: u64 = 1_000;
+
 /// Users of a channel that are looked at in one hold of its lock, where all of them are.
 pub const REPLICA_BATCH: usize = 256;
 

@@ -236,7 +236,8 @@ impl Nodes {
     }
 
     fn judge(&mut self, asked_ms: u64, now: Now, orders: &mut Vec<Order>) {
-        let out = |(&node, peer): (&NodeId, &Peer)| (peer.left_ms <= 0).then_some((node, peer.last_seen));
+        let out =
+            |(&node, peer): (&NodeId, &Peer)| (peer.left_ms <= 0).then_some((node, peer.last_seen));
         let mut ended: Vec<_> = self.peers.iter().filter_map(out).collect();
         self.strangers.retain(|&node, heard| {
             // The list may be older than what was heard.

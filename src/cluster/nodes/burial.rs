@@ -145,7 +145,9 @@ impl Burial {
                 self.waiting.remove(&dead);
                 let claimed_until_ms = asked_ms + BURIAL_CLAIM_MS;
                 match &mut self.work {
-                    Some(work) if work.dead == dead && work.is_over() => self.wait_for_losses(now_ms),
+                    Some(work) if work.dead == dead && work.is_over() => {
+                        self.wait_for_losses(now_ms)
+                    }
                     Some(work) if work.dead == dead => work.claimed_until_ms = claimed_until_ms,
                     _ => self.work = Some(Work::new(dead, claimed_until_ms)),
                 }
@@ -169,7 +171,13 @@ impl Burial {
 
     /// What came of [`Step::Bury`]: the latest end of a loss that stays in these channels, in
     /// milliseconds from now.
-    pub fn buried(&mut self, dead: NodeId, channels: &[ChannelName], lost_ms: Option<u64>, now_ms: u64) {
+    pub fn buried(
+        &mut self,
+        dead: NodeId,
+        channels: &[ChannelName],
+        lost_ms: Option<u64>,
+        now_ms: u64,
+    ) {
         channels.iter().for_each(|channel| {
             self.strays.remove(&(dead, channel.clone()));
         });
