@@ -97,7 +97,7 @@ fn user(user: &UserSay) -> UserText<'_> {
     };
     let lease = |&(keeper, lease): &_| {
         let said = match lease {
-            LeaseSay::Take { for_ms, away } => {
+            LeaseSay::Take { for_ms, away, .. } => {
                 LeaseText::Take { f: for_ms.min(MAX_TIME_MS), a: away }
             }
             LeaseSay::RanOut => LeaseText::Ended('r'),
