@@ -572,6 +572,10 @@ pub const SAY_USERS: usize = 128;
 /// Bytes of attributes and the like in it, about: the last user of it may bring more.
 pub const SAY_BYTES: usize = 64 * 1024;
 
+/// How much later than its own node a node ends another's loss by itself, in milliseconds: that node
+/// tells of it, unless it is gone.
+pub const LOSS_SLACK_MS: u64 = 1_000;
+
 /// Users of a channel that are looked at in one hold of its lock, where all of them are.
 pub const REPLICA_BATCH: usize = 256;
 
@@ -627,6 +631,36 @@ pub const REDIS_PROBE: Duration = Duration::from_secs(1);
 
 /// It is connected anew if it did not for so long.
 pub const REDIS_PROBE_LOST: Duration = Duration::from_secs(3);
+
+/// Says that are in flight at the same time, each of another channel.
+pub const SAYS_IN_FLIGHT: usize = 64;
+
+/// After about so long what was not answered is said again.
+pub const SAY_AGAIN: Duration = Duration::from_millis(200);
+
+/// And what Redis refused: that is no matter of time.
+pub const SAY_REFUSED: Duration = Duration::from_secs(2);
+
+/// Channels that are loaded at the same time.
+pub const LOADS_AT_ONCE: usize = 8;
+
+/// Messages that are taken in before others get their turn.
+pub const HEARD_BATCH: usize = 64;
+
+/// While somebody follows channels by patterns: how often Redis is asked which there are.
+pub const NAMES_EVERY: Duration = Duration::from_secs(2);
+
+/// How long a node that shuts down has for saying the rest to the others.
+pub const FLUSH_TIME: Duration = Duration::from_secs(5);
+
+/// Records that Redis is asked for at once where a channel is loaded, and channels of a node.
+pub const LOAD_PAGE: usize = 256;
+
+/// Names of channels that Redis is asked for at once.
+pub const INDEX_PAGE: usize = 1_000;
+
+/// Topics that are listened to by one command.
+pub const SUBSCRIBE_BATCH: usize = 256;
 
 /// Bytes of what was published and is not yet read, in the whole broker, about. Above it what comes
 /// is dropped, and what this node follows is loaded anew.
@@ -700,3 +734,29 @@ pub const DRAIN_BATCH: usize = 256;
 
 const _: () = assert!(OWN_PART_BYTES < WHOLE_BYTES);
 const _: () = assert!(RESULT_BYTES >= REPLIES_PAUSE_BYTES && LIST_DEFAULT <= LIST_MAX);
+
+// Many nodes.
+
+/// Most bytes of one text that is read from Redis: what a node is told of a channel, or a record of
+/// it. Whole, until it is read; there is one for each connection to Redis at most.
+pub const MAX_STORE_TEXT_BYTES: usize = 64 * 1024 * 1024;
+
+// Nodes of a cluster.
+
+/// Nodes that were judged dead whose ids are kept, since something of theirs may still be heard. Eight
+/// bytes each: a hundred nodes that are replaced every day need as many in a month.
+pub const MAX_DEAD_NODES: usize = 4_096;
+
+/// Nodes that were heard of and are in no list of nodes yet, and marks of theirs that are to be cleared
+/// away: those above that wait until they are heard of again.
+pub const MAX_STRAY_NODES: usize = 1_024;
+
+/// Channels from which what a dead node left is taken in one go.
+pub const BURIAL_BATCH: usize = 64;
+
+/// How long one node alone clears away what a dead one left, in milliseconds, unless it says again that
+/// it does: then another may have died.
+pub const BURIAL_CLAIM_MS: u64 = 10_000;
+
+/// How long a burial rests when the store does not answer, in milliseconds.
+pub const BURIAL_REST_MS: u64 = 500;

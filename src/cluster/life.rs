@@ -5,9 +5,12 @@
 //!
 //! - The store lost its data: its era is another than the node knew, so a lease that is missing is
 //!   taken anew.
-//! - The store stood still: nobody renewed for a whole time-out, so nobody can have judged anybody
-//!   (who judges has renewed all the while). Whoever comes first gives all nodes that lived when it
-//!   stopped one more time-out.
+//! - The store stood still: nobody renewed for half a time-out, so nobody can have judged anybody by
+//!   what ran out meanwhile (who judges has renewed all the while). Whoever comes first gives all
+//!   nodes that lived when it stopped one more time-out.
+//!
+//! Whoever buries a dead node claims that first. The claim ends the node's lease by setting its end to
+//! 0, whatever it was: an old copy of the store may know as living who was judged dead.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +39,8 @@ pub struct Renew {
 pub struct NodeInfo {
     /// What people call it.
     pub name: String,
+    /// What it runs.
+    pub version: String,
     /// Whether it is about to end.
     pub draining: bool,
     /// For each group of channels a fingerprint of the data (era and run id) for which it has said
@@ -66,4 +71,14 @@ pub struct NodeSeen {
     pub left_ms: i64,
     /// What it tells of itself, if that changed since the moment that the [`Renew`] named.
     pub info: Option<NodeInfo>,
+}
+
+/// Names the data that the store holds, by their era and the run id of the server: as long as it is
+/// the same, nothing was lost.
+#[must_use]
+pub fn fingerprint(era: u64, run_id: &str) -> u64 {
+    // FNV-1a. Nobody gains by two that are the same.
+    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let bytes = era.to_be_bytes().into_iter().chain(run_id.bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, step)
 }

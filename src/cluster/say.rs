@@ -12,7 +12,7 @@
 //!    from nothing, by a write over what was there (its counter plus one, whatever the base).
 //! 2. Fields, by their [`Base`].
 //! 3. The mark of the node becomes what is said, and each lease what is said of it. If something live
-//!    is said, the lost marks of other nodes go, and those nodes are told so in their inboxes. A loss
+//!    is said, or it `ends_grace`, the lost marks of other nodes go, and those nodes are told so in their inboxes. A loss
 //!    that is said again (the same but for an end less than [`SAME_END_MS`] away) changes nothing.
 //! 4. Where records are kept, a cause that says when the user was last heard becomes `seen`, if that
 //!    is later; and attributes or info that changed are told in the inboxes of all other nodes with
@@ -74,6 +74,9 @@ pub struct UserSay {
     pub place: Said<Place>,
     /// The user came here anew, and its join did not ask to merge: what only grace kept is forgotten.
     pub fresh: bool,
+    /// The lost marks of all nodes go, as if something live were said: whoever was thrown out has no
+    /// grace anywhere.
+    pub ends_grace: bool,
     /// Why the user went, if it did.
     pub why: Option<Cause>,
 }
@@ -111,6 +114,8 @@ pub enum LeaseSay {
         for_ms: u64,
         /// Whether the user is away from it.
         away: bool,
+        /// It is said once more, since the store lost data: nothing if there is one that ends later.
+        again: bool,
     },
     /// It ran out here. Nothing if another node times it by now.
     RanOut,
@@ -153,6 +158,14 @@ pub struct Told {
     pub now: StoreMs,
     /// Of whom.
     pub users: Vec<UserTold>,
+}
+
+impl Told {
+    /// Whether one of the users is a member.
+    #[must_use]
+    pub fn has_members(&self) -> bool {
+        self.users.iter().any(|user| user.record.as_ref().is_some_and(Record::is_member))
+    }
 }
 
 /// What became of one user.

@@ -403,6 +403,12 @@ impl Guarded {
         self.clustered.as_ref().is_some_and(|clustered| !clustered.is_whole())
     }
 
+    /// Whether this node itself keeps the user present.
+    pub(super) fn has_own(&self, user: &UserId) -> bool {
+        let own = self.presence.own(user);
+        own.is_some_and(|own| own.mark.is_some() || !own.leases.is_empty())
+    }
+
     /// Whether other nodes' members are in it, or will be soon.
     pub(super) fn follows(&self) -> bool {
         self.clustered.as_ref().is_some_and(|clustered| clustered.is_followed())

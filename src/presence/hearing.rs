@@ -6,6 +6,7 @@ use super::channel::{Change, ChannelState};
 use super::command::Transition;
 use super::elsewhere::{Elsewhere, HeldElsewhere, ValueElsewhere};
 use super::holds::{Ends, Hold, Holds, Said};
+use super::lists::MAX_NUMBER;
 use super::member::Profile;
 use super::pending::Cause;
 use super::source::Source;
@@ -39,6 +40,7 @@ impl ChannelState {
     fn take_value(&mut self, holds: Holds, heard: Elsewhere, now: Now) {
         let Elsewhere { user, value, .. } = heard;
         let ValueElsewhere { attributes, info, visible_to, place } = value;
+        let place = place.map(|(joined_at, number)| (joined_at, number.min(MAX_NUMBER)));
         // Keys whose time has come already are never seen.
         let (attributes, key_ends) = attributes.map_or((None, None), |(attributes, ends)| {
             let (due, ends): (Vec<_>, Vec<_>) =

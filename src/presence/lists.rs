@@ -15,7 +15,7 @@ use crate::now::Now;
 pub const NUMBER_STEP: u64 = 1 << 20;
 
 /// The largest number that is taken from elsewhere: others come behind it.
-const MAX_NUMBER: u64 = 1 << 62;
+pub(super) const MAX_NUMBER: u64 = 1 << 62;
 
 impl ChannelState {
     /// Somebody comes to observe, and will know the epoch.
@@ -80,7 +80,7 @@ impl ChannelState {
         now: Now,
     ) -> (u64, u64) {
         let (joined_at, number) = match (given, seen) {
-            (Some((joined_at, number)), _) => (joined_at, number.min(MAX_NUMBER)),
+            (Some(given), _) => given,
             (None, Some(seen)) if !seen.is_widened_by(visible_to) => (seen.joined_at, seen.number),
             (None, _) => {
                 self.note_placed(user);

@@ -1,5 +1,6 @@
 //! Many nodes on one store.
 
 mod bus;
+mod nodes;
 mod store;
 mod users;

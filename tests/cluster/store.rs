@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use herenow::cluster::nodes::burial::Claimed;
 use herenow::cluster::say::{SAME_END_MS, VERSIONS_PER_MS};
 use herenow::cluster::{
     Base, Buried, Inbox, LeaseMark, LeaseSay, Load, Mark, MarkSay, NodeInfo, NodeSeen, Place,
@@ -20,6 +21,8 @@ pub(crate) struct Store {
     era: u64,
     channels: HashMap<ChannelName, Channel>,
     nodes: BTreeMap<NodeId, Lease>,
+    /// Who buries whom, and until when that is the only one.
+    claims: BTreeMap<NodeId, (NodeId, StoreMs)>,
     /// When any node last renewed.
     renewed: StoreMs,
 }
@@ -56,7 +59,13 @@ pub(crate) struct Done {
 impl Store {
     /// An empty store, whose data have that name.
     pub(crate) fn new(era: u64) -> Self {
-        Self { era, channels: HashMap::new(), nodes: BTreeMap::new(), renewed: 0 }
+        Self {
+            era,
+            channels: HashMap::new(),
+            nodes: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            renewed: 0,
+        }
     }
 
     /// FLUSHALL, or an empty Redis in the place of the old one.
@@ -216,7 +225,7 @@ impl Store {
     /// Renews a node's lease, or takes it.
     pub(crate) fn renew(&mut self, renew: &Renew, now: StoreMs) -> Renewed {
         let Renew { node, timeout_ms, era, info, counts: _, since } = renew;
-        let stood_still = now.saturating_sub(self.renewed) >= *timeout_ms;
+        let stood_still = now.saturating_sub(self.renewed) >= *timeout_ms / 2;
         let lived = |lease: &&mut Lease| lease.ends > self.renewed && lease.ends <= now;
         if stood_still {
             self.nodes.values_mut().filter(lived).for_each(|lease| lease.ends = now + timeout_ms);
@@ -245,9 +254,48 @@ impl Store {
         Renewed { era: self.era, now, alive, nodes: self.nodes.iter().map(seen).collect() }
     }
 
-    /// A node that has said that it has nothing left, or was buried, is forgotten.
+    /// A node claims the burial of a dead one, whose lease ends by that whatever it said.
+    pub(crate) fn claim(
+        &mut self,
+        (dead, by): (NodeId, NodeId),
+        for_ms: u64,
+        now: StoreMs,
+    ) -> Claimed {
+        let Some(lease) = self.nodes.get_mut(&dead) else { return Claimed::Gone };
+        lease.ends = 0;
+        match self.claims.get(&dead) {
+            Some(&(other, ends)) if other != by && ends > now => {
+                Claimed::Others { left_ms: ends - now }
+            }
+            _ => {
+                self.claims.insert(dead, (by, now + for_ms));
+                Claimed::Mine
+            }
+        }
+    }
+
+    /// The nodes that have a lease, or had one, and whether they live.
+    pub(crate) fn nodes(&self, now: StoreMs) -> impl Iterator<Item = (NodeId, bool)> {
+        self.nodes.iter().map(move |(&node, lease)| (node, lease.ends > now))
+    }
+
+    /// A mistake: leases that a node owns end.
+    pub(crate) fn drop_leases(&mut self, name: &ChannelName, owner: NodeId) {
+        for record in self.channels.get_mut(name).into_iter().flat_map(|it| it.records.values_mut())
+        {
+            record.leases.retain(|_, lease| lease.owner != owner);
+        }
+    }
+
+    /// As if somebody had just renewed: nobody gets more time.
+    pub(crate) fn seems_awake(&mut self, now: StoreMs) {
+        self.renewed = now;
+    }
+
+    /// A node that was buried is forgotten.
     pub(crate) fn forget(&mut self, node: NodeId) {
         self.nodes.remove(&node);
+        self.claims.remove(&node);
     }
 }
 
@@ -320,7 +368,7 @@ fn hear(
     changed |= set_leases(&mut record, &said.leases, node, now);
 
     let mut ended = Vec::new();
-    if live {
+    if live || said.ends_grace {
         record.marks.retain(|&other, mark| {
             let ends = other != node && is_lost(mark);
             ends.then(|| ended.push(other));
@@ -416,7 +464,9 @@ fn set_leases(
     for &(keeper, lease) in said {
         let there = record.leases.get(&keeper).copied();
         match lease {
-            LeaseSay::Take { for_ms, away } => {
+            LeaseSay::Take { for_ms, again: true, .. }
+                if there.is_some_and(|it| it.ends >= now + for_ms) => {}
+            LeaseSay::Take { for_ms, away, .. } => {
                 let mark = LeaseMark { owner: node, ends: now + for_ms, away };
                 record.leases.insert(keeper, mark);
                 changed |= there.is_none_or(|it| (it.owner, it.away) != (node, away));
