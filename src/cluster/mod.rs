@@ -7,10 +7,14 @@
 //! - [`record`]: what the store keeps of one user in one channel: its value, and what keeps it there.
 //! - [`say`](mod@say): what a node says of its own users, and what it is told.
 //! - [`life`]: the nodes themselves: what each says to stay alive, and what it is told.
+//! - [`name`]: what things are called in the store.
+//! - [`wire`]: the texts in which all of it is said.
 
 pub mod life;
+pub mod name;
 pub mod record;
 pub mod say;
+pub mod wire;
 
 pub use life::{NodeInfo, NodeSeen, Renew, Renewed};
 pub use record::{LeaseMark, Mark, Place, Record, Stamp, Stamped, StoreMs, Written};
