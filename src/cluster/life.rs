@@ -5,9 +5,12 @@
 //!
 //! - The store lost its data: its era is another than the node knew, so a lease that is missing is
 //!   taken anew.
-//! - The store stood still: nobody renewed for a whole time-out, so nobody can have judged anybody
-//!   (who judges has renewed all the while). Whoever comes first gives all nodes that lived when it
-//!   stopped one more time-out.
+//! - The store stood still: nobody renewed for half a time-out, so nobody can have judged anybody by
+//!   what ran out meanwhile (who judges has renewed all the while). Whoever comes first gives all
+//!   nodes that lived when it stopped one more time-out.
+//!
+//! Whoever buries a dead node claims that first. The claim ends the node's lease by setting its end to
+//! 0, whatever it was: an old copy of the store may know as living who was judged dead.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +39,8 @@ pub struct Renew {
 pub struct NodeInfo {
     /// What people call it.
     pub name: String,
+    /// What it runs.
+    pub version: String,
     /// Whether it is about to end.
     pub draining: bool,
     /// For each group of channels a fingerprint of the data (era and run id) for which it has said

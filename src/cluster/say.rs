@@ -12,10 +12,13 @@
 //!    from nothing, by a write over what was there (its counter plus one, whatever the base).
 //! 2. Fields, by their [`Base`].
 //! 3. The mark of the node becomes what is said, and each lease what is said of it. If something live
-//!    is said, the lost marks of other nodes go, and those nodes are told so in their inboxes. A loss
+//!    is said, or it `ends_grace`, the lost marks of other nodes go, and those nodes are told so in their inboxes. A loss
 //!    that is said again (the same but for an end less than [`SAME_END_MS`] away) changes nothing.
-//! 4. Without a mark and a lease the record goes, value and all. Where records are kept, one with
-//!    attributes, info or an audience stays instead.
+//! 4. Where records are kept, a cause that says when the user was last heard becomes `seen`, if that
+//!    is later; and attributes or info that changed are told in the inboxes of all other nodes with
+//!    a live mark: who shows a user by itself must know at once that it wants to be invisible.
+//! 5. Without a mark and a lease the record goes, value and all. Where records are kept, one with
+//!    attributes, info, an audience or `seen` stays instead.
 //!
 //! Versions: a channel that comes to be begins with the store's clock times [`VERSIONS_PER_MS`], so
 //! each later life of a channel has larger ones. Whatever is told of a channel that does not exist
@@ -71,6 +74,9 @@ pub struct UserSay {
     pub place: Said<Place>,
     /// The user came here anew, and its join did not ask to merge: what only grace kept is forgotten.
     pub fresh: bool,
+    /// The lost marks of all nodes go, as if something live were said: whoever was thrown out has no
+    /// grace anywhere.
+    pub ends_grace: bool,
     /// Why the user went, if it did.
     pub why: Option<Cause>,
 }
@@ -108,6 +114,8 @@ pub enum LeaseSay {
         for_ms: u64,
         /// Whether the user is away from it.
         away: bool,
+        /// It is said once more, since the store lost data: nothing if there is one that ends later.
+        again: bool,
     },
     /// It ran out here. Nothing if another node times it by now.
     RanOut,
@@ -178,8 +186,8 @@ pub struct Load {
     pub records: Vec<(UserId, Record)>,
 }
 
-/// A live source elsewhere ended lost marks of a node, which is told so by itself: it may not follow
-/// the channel.
+/// A live source elsewhere ended lost marks of a node, or wrote fields of a kept record where the node
+/// has a live one. It is told so by itself: it may not follow the channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inbox {
     /// Whose marks they were.

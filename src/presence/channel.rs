@@ -8,12 +8,14 @@ use herenow_protocol::{
 };
 
 use super::command::{Bounds, Command, Lasts, Transition};
+use super::elsewhere::Touch;
 use super::hidden::Hidden;
-use super::holds::{Ends, Hold, Said};
+use super::holds::{Ends, Hold, Holds, Said};
 use super::log::Log;
 use super::member::{Member, Membership, Profile};
 use super::pending::{Cause, Pending};
 use super::roster::Roster;
+use super::shared::Shared;
 use super::source::Source;
 use super::unlogged::Unlogged;
 use crate::now::Now;
@@ -70,6 +72,20 @@ pub struct ChannelState {
     pub(super) shown_seq: u64,
     /// Whether an observer may know the epoch.
     pub(super) observed: bool,
+    /// Others may be members who are not known here.
+    pub(super) partial: bool,
+    /// Set where other nodes have members of the channel, too. Boxed, since most brokers are alone.
+    pub(super) shared: Option<Box<Shared>>,
+}
+
+/// What becomes of a member. What is `None` stays as it was.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    pub(super) attributes: Option<Attributes>,
+    pub(super) info: Option<Attributes>,
+    pub(super) visible_to: Option<Audience>,
+    /// When it joined, and its number; `None`: as it follows from who may see it.
+    pub(super) place: Option<(u64, u64)>,
 }
 
 impl ChannelState {
@@ -94,6 +110,8 @@ impl ChannelState {
             moved_seq: 0,
             shown_seq: 0,
             observed: false,
+            partial: false,
+            shared: None,
         }
     }
 
@@ -119,69 +137,65 @@ impl ChannelState {
                 let as_it_was = || membership.and_then(|member| member.holds.away_of(source));
                 let away = away.or_else(as_it_was).unwrap_or_default();
                 let (hold, ends_ms) = hold_of(source, away, lasts, now);
+                let touch = self.touch_of_join(&user, attributes.is_some(), merge);
+                let touch =
+                    Touch { informed: info.is_some(), shown: visible_to.is_some(), ..touch };
                 let attributes = (attributes, merge);
-                let (appeared, _) = self.with_sources(&user, now, &mut told, |channel| {
-                    channel.join(&user, hold, attributes, info, visible_to, now, bounds)
-                });
-                if let Some(ends_ms) = ends_ms.filter(|_| appeared.is_ok()) {
+                self.by_own(&user, now, &mut told, |channel| {
+                    let join = channel.join(&user, hold, attributes, info, visible_to, now, bounds);
+                    (join, Cause::Own)
+                })?;
+                if let Some(ends_ms) = ends_ms {
                     self.look_no_later_than(&user, ends_ms);
                 }
-                if appeared? {
-                    told(Transition::Appeared { user: &user, away });
-                }
+                self.note(&user, touch);
             }
             Command::SetAway { user, source, away } => {
-                self.with_sources(&user, now, &mut told, |channel| {
+                self.by_own(&user, now, &mut told, |channel| {
                     let membership = channel.members.get_mut(&user);
                     membership.into_iter().for_each(|one| one.holds.set_away(source, away));
+                    ((), Cause::Own)
                 });
             }
             Command::Inform { user, info } => {
-                self.change_member(&user, None, Some(info), None, Cause::Own, now);
+                let change = Change { info: Some(info), ..Change::default() };
+                if self.change_member(&user, change, Cause::Own, now) {
+                    self.note(&user, Touch { informed: true, ..Touch::default() });
+                }
             }
             Command::SetAttributes { user, source, attributes, merge, ttl_ms } => {
                 let ends = ttl_ms.map(|ttl_ms| now.mono_ms + ttl_ms);
-                return self.set_attributes(&user, source, &attributes, merge, ends, now, bounds);
+                self.set_attributes(&user, source, &attributes, merge, ends, now, bounds)?;
+                self.note(&user, Touch { wrote: !merge, patched: merge, ..Touch::default() });
             }
             Command::Expire => self.expire(now, told),
             Command::SetStatus(status) => self.set_status(*status),
+            Command::KeepOwn(own, touch) => self.keep_own(*own, touch),
             Command::Leave { user, source, reason } => {
                 let cause = Cause::Left(reason);
-                self.end(&user, cause, now, told, |channel| {
-                    channel.remove_source(&user, source, cause, now)
+                self.by_own(&user, now, &mut told, |channel| {
+                    (channel.remove_source(&user, source, cause, now), cause)
                 });
             }
             Command::Lose { user, source, reason, last_seen, graced } => {
                 let cause = Cause::Lost(reason, last_seen);
                 let how = (reason, graced && reason == LossReason::Connection);
-                self.end(&user, cause, now, told, |channel| {
-                    channel.lose(&user, source, how, last_seen, now)
+                self.by_own(&user, now, &mut told, |channel| {
+                    (channel.lose(&user, source, how, last_seen, now), cause)
                 });
             }
             Command::EndGrace { user, reason } => {
                 let cause = Cause::Left(reason);
-                self.end(&user, cause, now, told, |channel| channel.end_grace(&user, cause, now));
+                self.note_end_of_grace(&user);
+                self.by_own(&user, now, &mut told, |channel| {
+                    (channel.end_grace(&user, cause, now), cause)
+                });
             }
+            Command::Elsewhere(elsewhere) => self.hear(*elsewhere, now, &mut told),
         }
         Ok(())
     }
 
-    /// Does what may take the user's last source, and tells if it did.
-    fn end(
-        &mut self,
-        user: &UserId,
-        cause: Cause,
-        now: Now,
-        mut told: impl FnMut(Transition<'_>),
-        act: impl FnOnce(&mut Self) -> bool,
-    ) {
-        let (gone, away) = self.with_sources(user, now, &mut told, act);
-        if gone {
-            told(vanished(user, cause, away, now));
-        }
-    }
-
-    /// Whether the user was no member before.
     #[expect(clippy::too_many_arguments, reason = "the fields of one command")]
     fn join(
         &mut self,
@@ -192,7 +206,7 @@ impl ChannelState {
         visible_to: Option<Audience>,
         now: Now,
         bounds: &Bounds,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<(), Refusal> {
         let membership = self.members.get(user);
         let only_in_grace = membership.is_some_and(|m| !m.holds.iter().any(Hold::is_live));
         // A member that only grace kept starts from what it brings, unless that is merged; a
@@ -208,15 +222,18 @@ impl ChannelState {
             let visible_to = visible_to.unwrap_or_default();
             self.check_room(&visible_to, bounds)?;
             let profile = Profile { info: info.unwrap_or_default(), visible_to };
-            self.insert(user, hold, brought.unwrap_or_default(), profile, now);
-            return Ok(true);
+            let attributes = brought.unwrap_or_default();
+            self.insert(user, Holds::One(hold), attributes, profile, None, now);
+            return Ok(());
         };
-        let visible_to = visible_to.or(only_in_grace.then_some(Audience::EVERYONE));
+        // What a merging join finds elsewhere, it cannot know here.
+        let forgets = only_in_grace && !(merge && self.shared.is_some());
+        let visible_to = visible_to.or(forgets.then_some(Audience::EVERYONE));
         let restricted = membership.member.is_restricted();
         if let Some(visible_to) = visible_to.as_ref().filter(|to| to.is_everyone() == restricted) {
             self.check_room(visible_to, bounds)?;
         }
-        let Some(membership) = self.members.get_mut(user) else { return Ok(false) };
+        let Some(membership) = self.members.get_mut(user) else { return Ok(()) };
         membership.holds.retain(|held| held.is_live() && held.source != hold.source);
         membership.holds.push(hold);
         match &written {
@@ -224,28 +241,31 @@ impl ChannelState {
             _ if brought.is_some() => membership.forget_keys(),
             _ => {}
         }
-        self.change_member(user, brought, info, visible_to, Cause::Own, now);
-        Ok(false)
+        let change = Change { attributes: brought, info, visible_to, place: None };
+        self.change_member(user, change, Cause::Own, now);
+        Ok(())
     }
 
-    fn insert(
+    pub(super) fn insert(
         &mut self,
         user: &UserId,
-        hold: Hold,
+        holds: Holds,
         attributes: Attributes,
         profile: Profile,
+        place: Option<(u64, u64)>,
         now: Now,
     ) {
         // Whoever left and came back before any observer heard of it never left.
         let seen = self.pending.still_seen(user).cloned();
-        let (number, joined_at) = self.place(seen.as_deref(), &profile.visible_to, now);
+        let (joined_at, number) =
+            self.place(user, place, seen.as_deref(), &profile.visible_to, now);
         self.pending.touch(user, None, Cause::Own, now.unix_ms);
         let (profile, away) =
-            ((profile != Profile::default()).then(|| Arc::new(profile)), hold.said.is_away());
+            ((profile != Profile::default()).then(|| Arc::new(profile)), holds.are_away());
         let member = Member { user: user.clone(), attributes, away, joined_at, number, profile };
         let member = Arc::new(member);
         self.list(None, Some(&member));
-        self.members.insert(user.clone(), Membership::new(member, hold));
+        self.members.insert(user.clone(), Membership::new(member, holds));
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one command")]
@@ -272,40 +292,46 @@ impl ChannelState {
             membership.forget_keys();
         }
         membership.note_written(written, deadline);
-        self.change_member(user, Some(attributes), None, None, Cause::Own, now);
+        let change = Change { attributes: Some(attributes), ..Change::default() };
+        self.change_member(user, change, Cause::Own, now);
         if let Some(deadline) = deadline {
             self.look_no_later_than(user, deadline);
         }
         Ok(())
     }
 
-    /// Gives the member what is not `None`, and has it away if all its sources say so.
+    /// Changes the member, and has it away if all its sources say so. Whether that is news.
     pub(super) fn change_member(
         &mut self,
         user: &UserId,
-        attributes: Option<Attributes>,
-        info: Option<Attributes>,
-        visible_to: Option<Audience>,
+        change: Change,
         cause: Cause,
         now: Now,
-    ) {
-        let Some(membership) = self.members.get(user) else { return };
+    ) -> bool {
+        let Some(membership) = self.members.get(user) else { return false };
         let before = Arc::clone(&membership.member);
+        let Change { attributes, info, visible_to, place } = change;
         let attributes = attributes.unwrap_or_else(|| before.attributes.clone());
         let profile = changed_profile(&before, info, visible_to);
         let away = membership.holds.are_away();
-        let same = before.away == away && before.profile == profile;
-        if same && before.attributes == attributes {
-            return;
+        let same = before.away == away
+            && before.profile == profile
+            && before.attributes == attributes
+            && place.is_none_or(|(joined_at, _)| joined_at == before.joined_at);
+        let number = place.map_or(before.number, |(_, number)| self.free_number(user, number));
+        if same && number == before.number {
+            return false;
         }
-        self.pending.touch(user, Some(&before), cause, now.unix_ms);
+        if !same {
+            self.pending.touch(user, Some(&before), cause, now.unix_ms);
+        }
         let was = before.profile.as_ref().map(|profile| &profile.visible_to);
         let is = profile.as_ref().map(|profile| &profile.visible_to);
-        let (number, joined_at) = if was == is {
-            (before.number, before.joined_at)
+        let (joined_at, number) = if place.is_none() && was == is {
+            (before.joined_at, before.number)
         } else {
             let seen = self.pending.still_seen(user).cloned();
-            self.place(seen.as_deref(), is.unwrap_or(&Audience::EVERYONE), now)
+            self.place(user, place, seen.as_deref(), is.unwrap_or(&Audience::EVERYONE), now)
         };
         let user = user.clone();
         let member = Arc::new(Member { user, attributes, away, joined_at, number, profile });
@@ -313,6 +339,7 @@ impl ChannelState {
         if let Some(membership) = self.members.get_mut(&member.user) {
             membership.member = member;
         }
+        !same
     }
 
     pub(super) fn remove_member(&mut self, user: &UserId, cause: Cause, now: Now) {
@@ -335,15 +362,6 @@ impl ChannelState {
             _ => self.status = Some(Box::new(ToldStatus { is: status, told: false })),
         }
     }
-}
-
-/// What observers of the set of members are told of one that vanished.
-pub(super) fn vanished(user: &UserId, cause: Cause, away: bool, now: Now) -> Transition<'_> {
-    let last_seen = match cause {
-        Cause::Lost(_, last_seen) => last_seen,
-        Cause::Own | Cause::Expired | Cause::Left(_) => now.unix_ms,
-    };
-    Transition::Vanished { user, cause, away, last_seen }
 }
 
 /// The source that a join brings, and when it ends by itself, if it does.

@@ -4,6 +4,7 @@ use herenow_protocol::{
     AttributeMap, Attributes, Audience, LeaveReason, LossReason, UserId, UserStatus,
 };
 
+use super::elsewhere::{Elsewhere, Own, Touch};
 use super::pending::Cause;
 use super::source::Source;
 
@@ -94,6 +95,11 @@ pub enum Command {
     /// The channel tells a user's status instead of members, and the status is this now. Never
     /// refused.
     SetStatus(Box<UserStatus>),
+    /// The channel tells a user's status, and this is what this node has of that user, and what was
+    /// done to it: for other nodes. Never refused.
+    KeepOwn(Box<Own>, Touch),
+    /// Other nodes have this of a member. Never refused.
+    Elsewhere(Box<Elsewhere>),
 }
 
 /// How long a source lasts.
@@ -111,30 +117,32 @@ pub enum Lasts {
     },
 }
 
-/// What became of a member by a command. A command that changes no set of members makes none.
+/// What became, by a command, of what this node itself has of a member: its own connections and the
+/// leases that it times. Who is a member by other nodes alone makes none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transition<'a> {
-    /// The user is a member now and was not before.
+    /// The user is a member by this node now and was not before.
     Appeared {
         /// The member.
         user: &'a UserId,
-        /// Whether it is away.
+        /// Whether it is away here.
         away: bool,
     },
-    /// The user is a member as before, and is away now, or no longer.
+    /// The user is a member by this node as before, and is away here now, or no longer.
     Turned {
         /// The member.
         user: &'a UserId,
-        /// Whether it is away.
+        /// Whether it is away here.
         away: bool,
     },
-    /// The user was a member and is not one now.
+    /// The user was a member by this node and is not one now. Others may keep it.
     Vanished {
         /// The member.
         user: &'a UserId,
-        /// Whether it left or was lost, and why.
+        /// Whether it left or was lost, and why; [`Cause::Own`]: what kept it here is another node's
+        /// from now on.
         cause: Cause,
-        /// Whether it was away.
+        /// Whether it was away here.
         away: bool,
         /// When the user was last heard in the channel, by the wall clock.
         last_seen: u64,

@@ -6,10 +6,11 @@ use herenow_protocol::{Attributes, Audience, LossReason, UserId};
 
 use super::member::Member;
 use super::pending::Cause;
-use super::source::{Keeper, Source};
+use super::source::{Keeper, OwnMark, Source};
 
-/// What this node itself has of a member: its own connections, and the leases that it times.
-#[derive(Clone, Debug)]
+/// What this node itself has of a member: its own connections, and the leases that it times. It may
+/// have neither, where the member is here by other nodes alone.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Own {
     /// The member as it is here. Its value is what was written here or heard from elsewhere last.
     pub member: Arc<Member>,
@@ -19,29 +20,6 @@ pub struct Own {
     pub leases: Vec<(Keeper, u64, bool)>,
     /// The keys that vanish by themselves, each with its moment.
     pub ends: Vec<(Box<str>, u64)>,
-}
-
-/// The connections that keep a member present here. Moments are of the broker's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OwnMark {
-    /// There are some.
-    Live {
-        /// How many.
-        connections: u32,
-        /// Whether the user is away from all of them.
-        away: bool,
-    },
-    /// The last one was lost, and its grace runs.
-    Lost {
-        /// When that is over.
-        ends_ms: u64,
-        /// Whether the user was away.
-        away: bool,
-        /// How it was lost.
-        reason: LossReason,
-        /// When it was last heard, by the wall clock.
-        last_seen: u64,
-    },
 }
 
 /// What commands of this node's own did to a user since the last look.
@@ -55,9 +33,16 @@ pub struct Touch {
     pub informed: bool,
     /// A join named who may see it.
     pub shown: bool,
-    /// It came without asking to merge, and had no source of this node's own before.
+    /// It was given a place in the lists anew, with a number that holds until the store gave one: it
+    /// came, or more may see it.
+    pub placed: bool,
+    /// It came without asking to merge, and had no live source of this node's own before: what only
+    /// grace kept, wherever that runs, is forgotten.
     pub fresh: bool,
-    /// Leases that ended here, and whether they ran out rather than were ended.
+    /// What merely grace kept was ended here, and some of that was of other nodes.
+    pub ended_grace: bool,
+    /// Leases that ended here, and whether they ran out rather than were ended. One that another
+    /// node times can be ended here all the same.
     pub ended: Vec<(Keeper, bool)>,
     /// Why its last source of this node's own went, if it did and none came since.
     pub why: Option<Cause>,

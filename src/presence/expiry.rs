@@ -5,7 +5,7 @@
 
 use herenow_protocol::UserId;
 
-use super::channel::{ChannelState, vanished};
+use super::channel::{Change, ChannelState};
 use super::command::Transition;
 use super::pending::Cause;
 use crate::limits::EXPIRY_BATCH;
@@ -48,20 +48,20 @@ impl ChannelState {
         for _ in 0..EXPIRY_BATCH {
             let due = self.due.first().is_some_and(|&(due_ms, _)| due_ms <= now.mono_ms);
             let Some((_, user)) = due.then(|| self.due.pop_first()).flatten() else { break };
-            let (gone, away) = self
-                .with_sources(&user, now, &mut told, |channel| channel.expire_member(&user, now));
-            if let Some(cause) = gone {
-                told(vanished(&user, cause, away, now));
-            }
+            self.by_own(&user, now, &mut told, |channel| {
+                let ended = channel.expire_member(&user, now);
+                ((), ended.unwrap_or(Cause::Expired))
+            });
         }
     }
 
-    /// Why the member vanished, if it did.
+    /// How the last of the sources that ended was lost, if one did.
     fn expire_member(&mut self, user: &UserId, now: Now) -> Option<Cause> {
         let membership = self.members.get_mut(user)?;
         let keys = membership.take_due_keys(now.mono_ms);
-        if let Some(ended) = membership.holds.end_due(now.mono_ms) {
-            let cause = Cause::Lost(ended.reason, ended.last_seen);
+        let ended = membership.holds.end_due(now.mono_ms);
+        let ended = ended.map(|ended| Cause::Lost(ended.reason, ended.last_seen));
+        if let Some(cause) = ended.filter(|_| membership.holds.is_empty()) {
             self.remove_member(user, cause, now);
             return Some(cause);
         }
@@ -70,11 +70,12 @@ impl ChannelState {
         // living source, or a later write of the key moved its deadline.
         if !keys.is_empty() {
             let left = membership.member.attributes.without(keys.iter().map(|key| &**key));
-            self.change_member(user, Some(left), None, None, Cause::Expired, now);
+            let change = Change { attributes: Some(left), ..Change::default() };
+            self.change_member(user, change, Cause::Expired, now);
         }
         if let Some(deadline) = deadline {
             self.look_no_later_than(user, deadline);
         }
-        None
+        ended
     }
 }

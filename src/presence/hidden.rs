@@ -41,6 +41,11 @@ impl Hidden {
         }
     }
 
+    /// The member that has this number.
+    pub(super) fn get(&self, number: u64) -> Option<&Arc<Member>> {
+        self.all.get(&number)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }

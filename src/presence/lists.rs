@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use herenow_protocol::{Audience, Epoch, ErrorCode, Refusal};
+use herenow_protocol::{Audience, Epoch, ErrorCode, Refusal, UserId};
 
 use super::channel::ChannelState;
 use super::command::Bounds;
@@ -13,6 +13,9 @@ use crate::now::Now;
 
 /// Numbers between two members visible to all: for the others that join in between.
 pub const NUMBER_STEP: u64 = 1 << 20;
+
+/// The largest number that is taken from elsewhere: others come behind it.
+pub(super) const MAX_NUMBER: u64 = 1 << 62;
 
 impl ChannelState {
     /// Somebody comes to observe, and will know the epoch.
@@ -43,6 +46,10 @@ impl ChannelState {
         (self.epoch, self.log) = (epoch, Log::default());
         (self.roster, self.observed) = (Roster::default(), false);
         (self.moved_seq, self.shown_seq) = (0, 0);
+        if self.shared.is_some() {
+            // Places in lists mean the same on all nodes, whatever history each tells.
+            return;
+        }
         self.last_number = self.last_number.next_multiple_of(NUMBER_STEP);
         self.first_number = self.last_number;
     }
@@ -62,29 +69,51 @@ impl ChannelState {
         ))
     }
 
-    /// Where in the lists the member belongs whom observers saw last as `seen`, and since when:
-    /// whoever comes to see it takes it for one that joins now.
+    /// Since when the member is there, and its number in the lists: as `given`, or as whoever observers
+    /// saw last as `seen`: whoever comes to see it takes it for one that joins now.
     pub(super) fn place(
         &mut self,
+        user: &UserId,
+        given: Option<(u64, u64)>,
         seen: Option<&Member>,
         visible_to: &Audience,
         now: Now,
     ) -> (u64, u64) {
-        match seen {
-            Some(seen) if !seen.is_widened_by(visible_to) => (seen.number, seen.joined_at),
-            _ => (self.next_number(visible_to), now.unix_ms),
-        }
+        let (joined_at, number) = match (given, seen) {
+            (Some(given), _) => given,
+            (None, Some(seen)) if !seen.is_widened_by(visible_to) => (seen.joined_at, seen.number),
+            (None, _) => {
+                self.note_placed(user);
+                (now.unix_ms, self.next_number(visible_to))
+            }
+        };
+        self.last_number = self.last_number.max(number);
+        (joined_at, self.free_number(user, number))
     }
 
     /// The number of the next join. Members that not everyone may see are numbered in the gaps
     /// between the others, whose numbers so do not count them.
-    fn next_number(&mut self, visible_to: &Audience) -> u64 {
-        self.last_number = if visible_to.is_everyone() {
-            (self.last_number / NUMBER_STEP + 1) * NUMBER_STEP
+    fn next_number(&self, visible_to: &Audience) -> u64 {
+        let gap = self.last_number / NUMBER_STEP * NUMBER_STEP;
+        if self.shared.is_some() {
+            // Behind all that are known, until the store has given one.
+            (self.last_number + 1).max(gap + NUMBER_STEP / 2)
+        } else if visible_to.is_everyone() {
+            gap + NUMBER_STEP
         } else {
             self.last_number + 1
-        };
-        self.last_number
+        }
+    }
+
+    /// The first number from `number` on that no other member has. Two have the same only where nodes
+    /// could not know of each other, such as after the store lost its data.
+    pub(super) fn free_number(&self, user: &UserId, mut number: u64) -> u64 {
+        let hidden = |number| self.hidden.as_ref().and_then(|hidden| hidden.get(number));
+        let holder = |number| self.order.get(&number).or_else(|| hidden(number));
+        while holder(number).is_some_and(|other| other.user != *user) {
+            number += 1;
+        }
+        number
     }
 
     /// Takes the member as it was out of the lists, and puts it there as it is now.

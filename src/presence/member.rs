@@ -68,6 +68,20 @@ impl Member {
         }
     }
 
+    /// Whether whoever knows it as `before` has to hear that it stands elsewhere in lists: more may see
+    /// it now, even in the same millisecond, or it joined at another moment. Its number alone changes
+    /// where the one that holds on all nodes comes after the one that it had here for a moment, and
+    /// that is nobody's business.
+    pub(super) fn is_placed_anew(&self, before: &Self) -> bool {
+        let widened = || {
+            let everyone = Audience::EVERYONE;
+            before.is_widened_by(
+                self.profile.as_ref().map_or(&everyone, |profile| &profile.visible_to),
+            )
+        };
+        before.joined_at != self.joined_at || before.number != self.number && widened()
+    }
+
     /// Bytes of JSON that a list spends on it, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -128,20 +142,20 @@ pub(super) struct Membership {
 const _: () = assert!(size_of::<Membership>() <= 48);
 
 impl Membership {
-    pub(super) fn new(member: Arc<Member>, hold: Hold) -> Self {
-        Self { member, holds: Holds::One(hold), keys: None, due_ms: NEVER }
+    pub(super) fn new(member: Arc<Member>, holds: Holds) -> Self {
+        Self { member, holds, keys: None, due_ms: NEVER }
     }
 
     pub(super) fn has_live(&self, source: Source) -> bool {
         self.holds.iter().any(|hold| hold.source == source && hold.is_live())
     }
 
-    /// Live connections, if everyone may know of them.
+    /// Live connections, those to other nodes too, if everyone may know of them.
     pub(super) fn shown_connections(&self) -> usize {
         if self.member.is_restricted() {
             return 0;
         }
-        self.holds.iter().filter(|hold| hold.source.is_connection() && hold.is_live()).count()
+        self.holds.iter().map(Hold::connections).sum()
     }
 
     /// The earliest moment at which something of this member ends by itself.
@@ -155,6 +169,16 @@ impl Membership {
         if deadline.is_some() || self.keys.is_some() {
             self.keys.get_or_insert_default().written(patch, deadline);
         }
+    }
+
+    /// The keys that vanish by themselves, each with its moment.
+    pub(super) fn key_ends(&self) -> Vec<(Box<str>, u64)> {
+        self.keys.as_ref().map(|keys| keys.0.clone()).unwrap_or_default()
+    }
+
+    /// These keys vanish by themselves from now on, and no others.
+    pub(super) fn set_key_ends(&mut self, ends: Vec<(Box<str>, u64)>) {
+        self.keys = (!ends.is_empty()).then(|| Box::new(KeyDeadlines(ends)));
     }
 
     /// No key vanishes by itself any more.

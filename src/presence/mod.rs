@@ -15,6 +15,7 @@
 //! - [`pending`]: what observers saw before, until the tick tells them what is now.
 //! - [`elsewhere`]: what this node knows of a member by itself, and what it hears from other nodes.
 //! - [`command`]: what can be done to a channel, and what became of a member by it.
+//! - `shared`: what a channel notes that other nodes have members of, too.
 //! - [`frames`]: how many events or members make up one frame.
 //! - [`changes`]: what one tick tells, as values.
 //! - [`unlogged`]: who must not resume, because it may have missed what no log holds.
@@ -27,9 +28,12 @@
 //! - [`channel`]: the state of one channel, and the one function that changes it.
 //! - [`sources`]: what becomes of a member when what keeps it present changes.
 //! - [`lists`]: where members stand in its lists.
+//! - [`sharing`]: what this node has to tell others of the channel.
+//! - [`hearing`]: what the channel hears of its members from other nodes.
 //! - [`expiry`]: what ends because time passes.
 //! - [`tick`]: what observers are told of the changes since the last tick.
 //! - [`reading`]: what anybody may ask.
+//! - [`partial`]: where not all members are known.
 //! - [`sweep`]: the whole state, part by part.
 //! - [`news`]: what a follower is told, as values and as frames.
 //! - [`follow`]: how one follower walks from a snapshot through the ring.
@@ -42,16 +46,20 @@ pub mod elsewhere;
 pub mod expiry;
 pub mod follow;
 pub mod frames;
+pub mod hearing;
 mod hidden;
 mod holds;
 pub mod lists;
 pub mod log;
 pub mod member;
 pub mod news;
+pub mod partial;
 pub mod pending;
 pub mod reading;
 pub mod ring;
 pub mod roster;
+mod shared;
+pub mod sharing;
 pub mod snapshot;
 pub mod source;
 pub mod sources;
@@ -65,7 +73,7 @@ pub use asked::{Asked, Recent};
 pub use changes::{Changes, Sight};
 pub use channel::ChannelState;
 pub use command::{Bounds, Command, Lasts, Transition};
-pub use elsewhere::{Elsewhere, HeldElsewhere, Own, OwnMark, Touch, ValueElsewhere};
+pub use elsewhere::{Elsewhere, HeldElsewhere, Own, Touch, ValueElsewhere};
 pub use follow::{Follow, Next};
 pub use member::{Member, Profile};
 pub use news::{Last, News};
@@ -74,7 +82,7 @@ pub use reading::{Heard, Page};
 pub use ring::{Ring, Step};
 pub use roster::{Roster, Standing};
 pub use snapshot::{Part, Rest, SnapshotPlace};
-pub use source::{ConnectionId, Keeper, NodeId, Source};
+pub use source::{ConnectionId, Keeper, NodeId, OwnMark, Source};
 pub use tally::Tally;
 pub use tick::{Bundle, Tick};
 pub use viewer::Viewer;

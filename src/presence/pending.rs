@@ -73,6 +73,17 @@ impl Pending {
         self.0.values().filter_map(|touched| touched.before.as_ref())
     }
 
+    /// How many were touched.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Forgets those touched last, but for the first `len`.
+    pub fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
     /// Whether a tick might have something to tell.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -185,8 +196,7 @@ impl Changed {
             (Some(before), Some(now)) => {
                 let info = (before.info() != now.info()).then(|| now.info().clone());
                 let away = (before.away != now.away).then_some(now.away);
-                // By the number: it moves to the front of lists also if it is the same millisecond.
-                let joined_at = (before.number != now.number).then_some(now.joined_at);
+                let joined_at = now.is_placed_anew(before).then_some(now.joined_at);
                 let else_differs = info.is_some() || away.is_some() || joined_at.is_some();
                 let differs = else_differs || before.attributes != now.attributes;
                 differs.then(|| Event::UpdateAttributes {

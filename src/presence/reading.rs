@@ -262,7 +262,7 @@ impl ChannelState {
         let shown = self.order.values().rev();
         let sees = |member: &Member| Viewer::Public.sees(member);
         let newest = self.told(u64::MAX, shown, sees, MAX_RECENT).take(MAX_RECENT);
-        Tally::new(self.log.next_seq() - 1, self.told_count(), newest)
+        Tally::new(self.log.next_seq() - 1, self.told_count(), newest, self.partial)
     }
 
     /// The user's status, where that is what the channel tells. One that no tick has told yet is

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use herenow_protocol::LossReason;
+
 /// What keeps a member present. A member may have several sources, and goes with the last of them.
 ///
 /// Eight bytes: there is one of these for each source of each member.
@@ -43,6 +45,29 @@ pub enum Keeper {
     Herenow,
     /// The gateway for a vendor's SDK, by the number that it has in this process.
     Vendor(u8),
+}
+
+/// The connections that keep a member present here. Moments are of the broker's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnMark {
+    /// There are some.
+    Live {
+        /// How many.
+        connections: u32,
+        /// Whether the user is away from all of them.
+        away: bool,
+    },
+    /// The last one was lost, and its grace runs.
+    Lost {
+        /// When that is over.
+        ends_ms: u64,
+        /// Whether the user was away.
+        away: bool,
+        /// How it was lost.
+        reason: LossReason,
+        /// When it was last heard, by the wall clock.
+        last_seen: u64,
+    },
 }
 
 /// A number of 48 bits: as small as an enum of eight bytes needs it.

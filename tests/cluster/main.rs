@@ -1,3 +1,4 @@
 //! Many nodes on one store.
 
+mod nodes;
 mod store;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use herenow::cluster::nodes::burial::Claimed;
 use herenow::cluster::say::{SAME_END_MS, VERSIONS_PER_MS};
 use herenow::cluster::{
     Base, Buried, Inbox, LeaseMark, LeaseSay, Load, Mark, MarkSay, NodeInfo, NodeSeen, Place,
@@ -20,6 +21,8 @@ pub(crate) struct Store {
     era: u64,
     channels: HashMap<ChannelName, Channel>,
     nodes: BTreeMap<NodeId, Lease>,
+    /// Who buries whom, and until when that is the only one.
+    claims: BTreeMap<NodeId, (NodeId, StoreMs)>,
     /// When any node last renewed.
     renewed: StoreMs,
 }
@@ -49,14 +52,14 @@ pub(crate) struct Done {
     pub(crate) answer: Told,
     /// To whoever follows the channel, if anything changed: the users that did.
     pub(crate) published: Option<Told>,
-    /// To the nodes whose lost marks were ended.
+    /// To the nodes whose lost marks were ended, or that have live ones where kept fields changed.
     pub(crate) inbox: Vec<Inbox>,
 }
 
 impl Store {
     /// An empty store, whose data have that name.
     pub(crate) fn new(era: u64) -> Self {
-        Self { era, channels: HashMap::new(), nodes: BTreeMap::new(), renewed: 0 }
+        Self { era, channels: HashMap::new(), nodes: BTreeMap::new(), claims: BTreeMap::new(), renewed: 0 }
     }
 
     /// FLUSHALL, or an empty Redis in the place of the old one.
@@ -191,6 +194,9 @@ impl Store {
             if !changed {
                 return true;
             }
+            if keep_ms > 0 {
+                see(record, reason);
+            }
             let stays = stays(record, keep_ms);
             record.version = next;
             if stays && keep_ms > 0 {
@@ -213,7 +219,7 @@ impl Store {
     /// Renews a node's lease, or takes it.
     pub(crate) fn renew(&mut self, renew: &Renew, now: StoreMs) -> Renewed {
         let Renew { node, timeout_ms, era, info, counts: _, since } = renew;
-        let stood_still = now.saturating_sub(self.renewed) >= *timeout_ms;
+        let stood_still = now.saturating_sub(self.renewed) >= *timeout_ms / 2;
         let lived = |lease: &&mut Lease| lease.ends > self.renewed && lease.ends <= now;
         if stood_still {
             self.nodes.values_mut().filter(lived).for_each(|lease| lease.ends = now + timeout_ms);
@@ -242,10 +248,56 @@ impl Store {
         Renewed { era: self.era, now, alive, nodes: self.nodes.iter().map(seen).collect() }
     }
 
-    /// A node that has said that it has nothing left, or was buried, is forgotten.
+    /// A node claims the burial of a dead one, whose lease ends by that whatever it said.
+    pub(crate) fn claim(
+        &mut self,
+        (dead, by): (NodeId, NodeId),
+        for_ms: u64,
+        now: StoreMs,
+    ) -> Claimed {
+        let Some(lease) = self.nodes.get_mut(&dead) else { return Claimed::Gone };
+        lease.ends = 0;
+        match self.claims.get(&dead) {
+            Some(&(other, ends)) if other != by && ends > now => {
+                Claimed::Others { left_ms: ends - now }
+            }
+            _ => {
+                self.claims.insert(dead, (by, now + for_ms));
+                Claimed::Mine
+            }
+        }
+    }
+
+    /// The nodes that have a lease, or had one, and whether they live.
+    pub(crate) fn nodes(&self, now: StoreMs) -> impl Iterator<Item = (NodeId, bool)> {
+        self.nodes.iter().map(move |(&node, lease)| (node, lease.ends > now))
+    }
+
+    /// A mistake: leases that a node owns end.
+    pub(crate) fn drop_leases(&mut self, name: &ChannelName, owner: NodeId) {
+        for record in self.channels.get_mut(name).into_iter().flat_map(|it| it.records.values_mut()) {
+            record.leases.retain(|_, lease| lease.owner != owner);
+        }
+    }
+
+    /// As if somebody had just renewed: nobody gets more time.
+    pub(crate) fn seems_awake(&mut self, now: StoreMs) {
+        self.renewed = now;
+    }
+
+    /// A node that was buried is forgotten.
     pub(crate) fn forget(&mut self, node: NodeId) {
         self.nodes.remove(&node);
+        self.claims.remove(&node);
     }
+}
+
+/// Whether the user was seen later than known.
+fn see(record: &mut Record, why: Option<Cause>) -> bool {
+    let Some(Cause::Lost(_, last_seen)) = why else { return false };
+    let later = last_seen > record.seen;
+    record.seen = record.seen.max(last_seen);
+    later
 }
 
 fn is_only_kept(record: &Record) -> bool {
@@ -255,6 +307,7 @@ fn is_only_kept(record: &Record) -> bool {
 fn stays(record: &Record, keep_ms: u64) -> bool {
     let says_something =
         record.attributes.is_some() || record.info.is_some() || record.audience.is_some();
+    let says_something = says_something || record.seen > 0;
     !is_only_kept(record) || (keep_ms > 0 && says_something)
 }
 
@@ -281,6 +334,7 @@ fn hear(
         },
         marks: BTreeMap::new(),
         leases: BTreeMap::new(),
+        seen: 0,
     });
     let takes = |(_, lease): &(Keeper, LeaseSay)| matches!(lease, LeaseSay::Take { .. });
     let live = matches!(said.mark, Some(MarkSay::Live { .. })) || said.leases.iter().any(takes);
@@ -297,21 +351,30 @@ fn hear(
         },
     });
     let nothing = Written { attributes: Attributes::EMPTY, ends: Vec::new() };
-    changed |= write(&mut record.attributes, attributes.as_ref(), forget.then_some(nothing), node);
+    let mut wrote =
+        write(&mut record.attributes, attributes.as_ref(), forget.then_some(nothing), node);
     let everyone = forget.then_some(Audience::EVERYONE);
     changed |= write(&mut record.audience, said.audience.as_ref(), everyone, node);
-    changed |= write(&mut record.info, said.info.as_ref(), None, node);
+    wrote |= write(&mut record.info, said.info.as_ref(), None, node);
+    changed |= wrote;
     changed |= set_mark(&mut record, said.mark, node, now);
     changed |= set_leases(&mut record, &said.leases, node, now);
 
     let mut ended = Vec::new();
-    if live {
+    if live || said.ends_grace {
         record.marks.retain(|&other, mark| {
             let ends = other != node && is_lost(mark);
             ends.then(|| ended.push(other));
             !ends
         });
         changed |= !ended.is_empty();
+    }
+    if say.keep_ms > 0 {
+        changed |= see(&mut record, said.why);
+        let lives = |(&other, mark): (&NodeId, &Mark)| {
+            (wrote && other != node && !is_lost(mark)).then_some(other)
+        };
+        ended.extend(record.marks.iter().filter_map(lives));
     }
     if !stays(&record, say.keep_ms) {
         return (None, was_there, ended);
@@ -394,7 +457,9 @@ fn set_leases(
     for &(keeper, lease) in said {
         let there = record.leases.get(&keeper).copied();
         match lease {
-            LeaseSay::Take { for_ms, away } => {
+            LeaseSay::Take { for_ms, again: true, .. }
+                if there.is_some_and(|it| it.ends >= now + for_ms) => {}
+            LeaseSay::Take { for_ms, away, .. } => {
                 let mark = LeaseMark { owner: node, ends: now + for_ms, away };
                 record.leases.insert(keeper, mark);
                 changed |= there.is_none_or(|it| (it.owner, it.away) != (node, away));

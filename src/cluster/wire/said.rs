@@ -81,6 +81,12 @@ pub fn text(say: &Say) -> String {
     serde_json::to_string(&said).unwrap_or_default()
 }
 
+/// The text of why somebody went.
+#[must_use]
+pub fn cause(why: Cause) -> String {
+    super::texts::Word::text(&why)
+}
+
 fn user(user: &UserSay) -> UserText<'_> {
     let mark = |mark| match mark {
         MarkSay::Live { connections, away } => MarkText::Live(Text(Live(connections, away))),

@@ -66,6 +66,10 @@ struct RecordText<'a> {
     #[serde(default)]
     #[cfg_attr(test, serde(skip_serializing_if = "BTreeMap::is_empty"))]
     l: BTreeMap<Text<Keeper>, LeaseText>,
+    /// When the user was last seen, where that is kept.
+    #[serde(default)]
+    #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
+    x: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -129,6 +133,7 @@ fn read_record(text: &str) -> Result<Record, String> {
         place: read.p.stamped().map_err(of("place"))?,
         marks: read.m.into_iter().map(mark).collect::<Result<_, _>>().map_err(of("marks"))?,
         leases: read.l.into_iter().map(lease).collect(),
+        seen: read.x.unwrap_or(0),
     })
 }
 

@@ -1,0 +1,393 @@
+//! What one node knows of all nodes, and what follows from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::burial::Burial;
+use super::data::Data;
+use super::dead::Dead;
+use super::rhythm::Rhythm;
+use super::unbroken::Unbroken;
+use crate::cluster::life::{NodeInfo, NodeSeen, Renew, Renewed};
+use crate::cluster::peers::Peers;
+use crate::cluster::record::StoreMs;
+use crate::limits::MAX_STRAY_NODES;
+use crate::now::Now;
+use crate::presence::NodeId;
+
+/// What an operator says of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What people call it.
+    pub name: String,
+    /// What it runs.
+    pub version: String,
+    /// How long its lease lasts, in milliseconds.
+    pub timeout_ms: u64,
+    /// How long the members of a node that shuts down are kept, in milliseconds.
+    pub hold_ms: u64,
+}
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// This node was taken for dead. It goes on under that id, and says everything again.
+    Reborn(NodeId),
+    /// The node is dead: what it had ends here, for the reason `node`.
+    Judged {
+        /// Which node.
+        node: NodeId,
+        /// When it was last heard, by the wall clock, about.
+        last_seen: u64,
+    },
+    /// The store holds other data than before: each group is to be asked which data it holds
+    /// ([`Nodes::data_seen`]), since groups in which nothing happens would not be heard of.
+    AskGroups,
+}
+
+/// Whether a node serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Service {
+    Serving,
+    Draining,
+    Left,
+}
+
+/// Another node.
+#[derive(Clone, Debug)]
+struct Peer {
+    info: NodeInfo,
+    /// When it last renewed its lease, by the wall clock.
+    last_seen: u64,
+    /// By the last list.
+    left_ms: i64,
+}
+
+/// What one node knows of all nodes. Moments are of the broker's clock, in milliseconds.
+#[derive(Clone, Debug)]
+pub struct Nodes {
+    me: NodeId,
+    settings: Settings,
+    service: Service,
+    rhythm: Rhythm,
+    unbroken: Unbroken,
+    data: Data,
+    /// The era that the last answer told, and what the store's clock showed.
+    era: Option<u64>,
+    store_ms: StoreMs,
+    /// Those in the last list, but for this one.
+    peers: BTreeMap<NodeId, Peer>,
+    dead: Dead,
+    /// Nodes that were heard of and are in no list yet, each with the moment when that was.
+    strangers: BTreeMap<NodeId, Now>,
+    burial: Burial,
+    /// For each group who has said everything for the data that it holds now.
+    said_all: BTreeMap<u8, Arc<BTreeSet<NodeId>>>,
+}
+
+impl Nodes {
+    /// The node `me`, which has no lease yet.
+    #[must_use]
+    pub fn new(me: NodeId, settings: Settings, now_ms: u64) -> Self {
+        Self {
+            me,
+            service: Service::Serving,
+            rhythm: Rhythm::new(settings.timeout_ms, now_ms),
+            unbroken: Unbroken::new(settings.timeout_ms),
+            settings,
+            data: Data::default(),
+            era: None,
+            store_ms: 0,
+            peers: BTreeMap::new(),
+            dead: Dead::default(),
+            strangers: BTreeMap::new(),
+            burial: Burial::default(),
+            said_all: BTreeMap::new(),
+        }
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn me(&self) -> NodeId {
+        self.me
+    }
+
+    // Renewing.
+
+    /// When the lease is to be renewed; [`NEVER`](crate::now::NEVER) while that is in flight, and after
+    /// [`Nodes::leave`].
+    #[must_use]
+    pub fn due_ms(&self) -> u64 {
+        self.rhythm.due_ms()
+    }
+
+    /// How long an answer is to be waited for, in milliseconds.
+    #[must_use]
+    pub fn patience_ms(&self) -> u64 {
+        self.rhythm.patience_ms()
+    }
+
+    /// What renews the lease. In flight until [`Nodes::renewed`] or [`Nodes::failed`]. `counts`: how
+    /// many members and channels the node has.
+    pub fn renew(&mut self, counts: (u64, u64), now_ms: u64) -> Renew {
+        self.rhythm.asked(now_ms);
+        Renew {
+            node: self.me,
+            // A lease of no time is over at once.
+            timeout_ms: if self.service == Service::Left { 0 } else { self.settings.timeout_ms },
+            era: self.era,
+            info: self.info(),
+            counts,
+            since: self.store_ms,
+        }
+    }
+
+    fn info(&self) -> NodeInfo {
+        NodeInfo {
+            name: self.settings.name.clone(),
+            version: self.settings.version.clone(),
+            draining: self.service != Service::Serving,
+            said: self.data.said().clone(),
+        }
+    }
+
+    /// What is to be renewed was not answered in time, or by an error.
+    pub fn failed(&mut self, now_ms: u64) {
+        self.rhythm.failed(now_ms);
+    }
+
+    /// The renewal was answered. `data` names what the store holds of nodes, by the answer's era and
+    /// the server's run id ([`fingerprint`](crate::cluster::life::fingerprint)). `new_id` is the id
+    /// under which this node goes on, should it have been taken for dead: one that nobody ever had.
+    pub fn renewed(&mut self, answer: Renewed, data: u64, new_id: NodeId, now: Now) -> Vec<Order> {
+        // A late answer to what was given up tells nothing that the next will not.
+        if !self.rhythm.is_in_flight() {
+            return Vec::new();
+        }
+        let asked_ms = self.rhythm.asked_ms();
+        self.rhythm.answered();
+        let mut orders = Vec::new();
+        if self.unbroken.data().is_some_and(|before| before != data) {
+            orders.push(Order::AskGroups);
+        }
+        if self.era != Some(answer.era) {
+            // Infos are told once, and what told them is gone.
+            self.store_ms = 0;
+        }
+        let may_judge = self.unbroken.heard((asked_ms, now.mono_ms), answer.now, data);
+        (self.era, self.store_ms) = (Some(answer.era), answer.now);
+        if !answer.alive && self.service != Service::Left {
+            orders.push(self.begin_again(new_id, now.mono_ms));
+        }
+        self.list(&answer.nodes, now);
+        if may_judge {
+            self.judge(asked_ms, now, &mut orders);
+        }
+        self.look_after_burials(may_judge, now.mono_ms);
+        self.count_said();
+        orders
+    }
+
+    fn begin_again(&mut self, new_id: NodeId, now_ms: u64) -> Order {
+        self.dead.add(self.me);
+        self.me = new_id;
+        self.era = None;
+        self.data.begin_again();
+        // Until then nobody may write anything under the new id.
+        self.rhythm.sooner(now_ms);
+        Order::Reborn(new_id)
+    }
+
+    /// Takes in the list of all nodes.
+    fn list(&mut self, nodes: &[NodeSeen], now: Now) {
+        let mut before = std::mem::take(&mut self.peers);
+        for seen in nodes.iter().filter(|seen| seen.node != self.me) {
+            let silent_ms = self.settings.timeout_ms.cast_signed() - seen.left_ms;
+            let last_seen = now.unix_ms.saturating_sub(silent_ms.max(0).cast_unsigned());
+            let known = before.remove(&seen.node);
+            let info = seen.info.clone().or(known.map(|known| known.info)).unwrap_or_default();
+            self.peers.insert(seen.node, Peer { info, last_seen, left_ms: seen.left_ms });
+            self.strangers.remove(&seen.node);
+            // Whoever is late will be dead soon: it is not left for later than need be.
+            let late = (1..self.rhythm.interval_ms().cast_signed()).contains(&seen.left_ms);
+            if late && !self.dead.contains(seen.node) {
+                self.rhythm.sooner(now.mono_ms + seen.left_ms.cast_unsigned());
+            }
+        }
+        // Somebody else forgot them, or the store did.
+        for (node, peer) in before {
+            let heard = Now { unix_ms: peer.last_seen, ..now };
+            self.note_stranger(node, heard);
+        }
+    }
+
+    /// Something of a node was heard: if it is in no list, it is dead.
+    pub fn heard_of(&mut self, node: NodeId, now: Now) {
+        if node != self.me && !self.peers.contains_key(&node) {
+            self.note_stranger(node, now);
+        }
+    }
+
+    fn note_stranger(&mut self, node: NodeId, heard: Now) {
+        let is_new = !self.dead.contains(node) && !self.strangers.contains_key(&node);
+        if is_new && self.strangers.len() < MAX_STRAY_NODES {
+            self.strangers.insert(node, heard);
+        }
+    }
+
+    fn judge(&mut self, asked_ms: u64, now: Now, orders: &mut Vec<Order>) {
+        let out =
+            |(&node, peer): (&NodeId, &Peer)| (peer.left_ms <= 0).then_some((node, peer.last_seen));
+        let mut ended: Vec<_> = self.peers.iter().filter_map(out).collect();
+        self.strangers.retain(|&node, heard| {
+            // The list may be older than what was heard.
+            let stays = heard.mono_ms >= asked_ms;
+            (!stays).then(|| ended.push((node, heard.unix_ms)));
+            stays
+        });
+        for (node, last_seen) in ended {
+            if self.dead.add(node) {
+                orders.push(Order::Judged { node, last_seen: last_seen.min(now.unix_ms) });
+            }
+        }
+    }
+
+    fn look_after_burials(&mut self, may_judge: bool, now_ms: u64) {
+        let peers = &self.peers;
+        self.burial.keep(|dead| peers.contains_key(&dead));
+        if !may_judge {
+            return;
+        }
+        for (&node, peer) in peers.iter().filter(|(node, _)| self.dead.contains(**node)) {
+            match peer.left_ms {
+                ..=0 => self.burial.add(node, now_ms),
+                _ => self.burial.again(node, now_ms),
+            }
+        }
+    }
+
+    // Data.
+
+    /// An answer of the group named the data that it holds, by its era and the server's run id
+    /// ([`fingerprint`](crate::cluster::life::fingerprint)). Whether they are other data than before:
+    /// then [`Nodes::take_lost`] has something.
+    pub fn data_seen(&mut self, group: u8, data: u64) -> bool {
+        let lost = self.data.seen(group, data);
+        if lost || !self.said_all.contains_key(&group) {
+            self.count_said();
+            self.rhythm.hurry();
+        }
+        lost
+    }
+
+    /// The groups that lost data, each with the data that it holds now, each once: in all their
+    /// channels what this node has is to be said again, and what is followed is to be loaded again.
+    /// For each channel in which something is to be said [`Nodes::owes`] is called, and
+    /// [`Nodes::settled`] once it was; [`Nodes::walked`] when all channels were looked at.
+    pub fn take_lost(&mut self) -> BTreeMap<u8, u64> {
+        self.data.take_lost()
+    }
+
+    /// See [`Nodes::take_lost`].
+    pub fn owes(&mut self, group: u8, data: u64) {
+        self.data.owes(group, data);
+    }
+
+    /// See [`Nodes::take_lost`].
+    pub fn settled(&mut self, group: u8, data: u64) {
+        if self.data.settled(group, data) {
+            self.rhythm.hurry();
+        }
+    }
+
+    /// See [`Nodes::take_lost`].
+    pub fn walked(&mut self, group: u8, data: u64) {
+        if self.data.walked(group, data) {
+            self.rhythm.hurry();
+        }
+    }
+
+    /// Whether this node has said everything for what the store holds.
+    #[must_use]
+    pub fn is_all_said(&self) -> bool {
+        self.data.is_all_said()
+    }
+
+    fn count_said(&mut self) {
+        for (group, data) in self.data.held() {
+            let has_said = |peer: &Peer| peer.info.said.get(&group) == Some(&data);
+            let said = self.peers.iter().filter(|(_, peer)| has_said(peer));
+            let said: BTreeSet<_> = said.map(|(&node, _)| node).collect();
+            let known = self.said_all.entry(group).or_default();
+            if **known != said {
+                *known = Arc::new(said);
+            }
+        }
+    }
+
+    /// What is known of the other nodes as far as it matters to a channel of that group.
+    #[must_use]
+    pub fn peers(&self, group: u8) -> Peers {
+        let said_all = self.said_all.get(&group).map(Arc::clone).unwrap_or_default();
+        Peers { dead: self.dead.shared(), said_all }
+    }
+
+    // Burials.
+
+    /// What clears away what the dead left.
+    pub fn burial(&mut self) -> &mut Burial {
+        &mut self.burial
+    }
+
+    /// A mark of a node that was judged dead was found in a channel. It is cleared away now if no
+    /// burial will come along.
+    pub fn stray(&mut self, dead: NodeId, channel: &herenow_protocol::ChannelName) {
+        if self.dead.contains(dead) && !self.peers.contains_key(&dead) && dead != self.me {
+            self.burial.stray(dead, channel);
+        }
+    }
+
+    // Draining.
+
+    /// The node shuts down: others are told at once. Its lease is renewed until [`Nodes::leave`].
+    pub fn drain(&mut self) {
+        if self.service == Service::Serving {
+            self.service = Service::Draining;
+            self.rhythm.hurry();
+        }
+    }
+
+    /// Whether it shuts down.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.service != Service::Serving
+    }
+
+    /// For how long the members of a node that shuts down are kept from its last Close on, in
+    /// milliseconds.
+    #[must_use]
+    pub fn hold_ms(&self) -> u64 {
+        self.settings.hold_ms
+    }
+
+    /// Everything was said: the node ends its lease by one more [`Renew`], so that nobody waits for it
+    /// to run out, and nothing follows.
+    pub fn leave(&mut self, counts: (u64, u64), now_ms: u64) -> Renew {
+        self.service = Service::Left;
+        self.rhythm.stop();
+        self.renew(counts, now_ms)
+    }
+
+    /// The other nodes that live, as far as is known.
+    #[must_use]
+    pub fn others(&self) -> BTreeSet<NodeId> {
+        let living = self.peers.iter().filter(|(_, peer)| peer.left_ms > 0);
+        living.map(|(&node, _)| node).collect()
+    }
+
+    /// How many they are.
+    #[must_use]
+    pub fn living(&self) -> usize {
+        self.peers.values().filter(|peer| peer.left_ms > 0).count()
+    }
+}

@@ -1,0 +1,251 @@
+//! What a channel knows of what was said and heard of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use herenow_protocol::UserId;
+use indexmap::IndexSet;
+
+use super::known::{Clock, Known};
+use crate::cluster::peers::Peers;
+use crate::cluster::record::{Record, StoreMs};
+use crate::limits::REPLICA_BATCH;
+use crate::now::Now;
+use crate::presence::{ChannelState, Command, Keeper, NodeId};
+
+/// What a channel knows of what was said and heard of it. Bounded by its members on all nodes while it
+/// is followed, and by this node's own otherwise.
+#[derive(Debug)]
+pub struct Replica {
+    pub(super) me: NodeId,
+    pub(super) keep_ms: u64,
+    pub(super) users: BTreeMap<UserId, Known>,
+    /// Those of whom something is to be said, in the order in which it was done.
+    pub(super) dirty: IndexSet<UserId>,
+    /// Where saying all again goes on, while it does.
+    pub(super) again: Option<UserId>,
+    pub(super) again_from_start: bool,
+    /// Those of whom something was said that is not answered yet.
+    pub(super) in_flight: Option<Vec<UserId>>,
+    /// Saying all again is a round.
+    pub(super) round: u32,
+    /// The last one that is because of lost data.
+    pub(super) loss_round: u32,
+    /// The data that the store holds, by its own name for it.
+    pub(super) era: Option<u64>,
+    /// And counted here, since an old copy has the old name.
+    pub(super) generation: u32,
+    pub(super) clock: Clock,
+    pub(super) followed: Option<Followed>,
+    /// Data were lost, and not all nodes have said all of theirs again since.
+    pub(super) lost: bool,
+}
+
+/// What is known of a channel that is followed.
+#[derive(Debug, Default)]
+pub(super) struct Followed {
+    /// All members are known.
+    pub(super) whole: bool,
+    pub(super) loading: Option<Loading>,
+    /// Loads are numbered.
+    pub(super) loads: u32,
+    /// From the first to the last version of those that were told without a gap.
+    pub(super) run: Option<(u64, u64)>,
+    /// Something was missed.
+    pub(super) hole: bool,
+    /// Users who went, and at which version: forgotten when all up to that was told.
+    pub(super) gone: Vec<(u64, UserId)>,
+    /// Users whom the store has.
+    pub(super) present: usize,
+    /// The nodes as they were known when the last load began.
+    pub(super) peers: Peers,
+    /// Nodes whose marks are kept although they are missing.
+    pub(super) unsure: BTreeSet<NodeId>,
+}
+
+/// A load that goes on.
+#[derive(Debug)]
+pub(super) struct Loading {
+    /// The channel's version when it began.
+    pub(super) version: u64,
+    /// Whom it did not name is looked for behind this user.
+    pub(super) swept: Option<UserId>,
+}
+
+/// What everything that is heard is held against.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Here<'a> {
+    pub(super) state: &'a ChannelState,
+    pub(super) peers: &'a Peers,
+    pub(super) now: Now,
+}
+
+/// What follows from something that was heard.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// To be applied, in this order.
+    pub commands: Vec<Command>,
+    /// Something was missed: the channel is to be loaded again.
+    pub load_again: bool,
+}
+
+/// What follows from the end of a load.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// To be applied, in this order.
+    pub commands: Vec<Command>,
+    /// Whether that is all. Otherwise the load is to be ended again, in another hold of the lock.
+    pub done: bool,
+    /// Something was missed: the channel is to be loaded again.
+    pub load_again: bool,
+}
+
+/// A part of something that walks over all users, in several holds of the lock.
+#[derive(Debug, Default)]
+pub struct Part {
+    /// To be applied, in this order.
+    pub commands: Vec<Command>,
+    /// Where to go on; `None`: that is all.
+    pub next: Option<UserId>,
+}
+
+impl Replica {
+    /// What the node `me` knows of a channel that comes to be. `keep_ms`: how long records are kept
+    /// after the last mark went, in milliseconds; 0 but for channels that keep a user's status.
+    #[must_use]
+    pub fn new(me: NodeId, keep_ms: u64) -> Self {
+        Self {
+            me,
+            keep_ms,
+            users: BTreeMap::new(),
+            dirty: IndexSet::new(),
+            again: None,
+            again_from_start: false,
+            in_flight: None,
+            round: 0,
+            loss_round: 0,
+            era: None,
+            generation: 1,
+            clock: Clock::default(),
+            followed: None,
+            lost: false,
+        }
+    }
+
+    /// Notes what commands did to the channel. After each of them, in the same hold of the lock.
+    pub fn note(&mut self, state: &mut ChannelState) {
+        for (user, touch) in state.take_touched() {
+            let is_empty = state.own(&user).is_none_or(|own| own.member.attributes.is_empty());
+            let (round, clock) = (self.round, self.clock);
+            let known = self.users.entry(user.clone());
+            let known = known.or_insert_with(|| Known { round, ..Known::default() });
+            known.touch(touch, is_empty, clock);
+            self.dirty.insert(user);
+        }
+    }
+
+    /// Whether [`Replica::say`] has something to say now: something differs from what was said last, and
+    /// nothing is in flight.
+    #[must_use]
+    pub fn has_to_say(&self) -> bool {
+        self.in_flight.is_none() && self.is_dirty()
+    }
+
+    /// Whether the channel may go: nothing is to be said, nothing is in flight, and nobody follows.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.in_flight.is_none() && !self.is_dirty() && self.followed.is_none()
+    }
+
+    /// Whether all of this node's own was said, and answered.
+    #[must_use]
+    pub fn has_said_all(&self) -> bool {
+        self.in_flight.is_none() && !self.is_dirty()
+    }
+
+    fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty() || self.again.is_some() || self.again_from_start
+    }
+
+    /// A lease is ended here although another node may time it. What the channel does by a command of
+    /// its own it notes by itself; this is for a lease that it does not know.
+    pub fn ended_lease(&mut self, user: &UserId, keeper: Keeper) {
+        let round = self.round;
+        let known = self.users.entry(user.clone());
+        let known = known.or_insert_with(|| Known { round, ..Known::default() });
+        let ended = &mut known.todo().touch.ended;
+        ended.retain(|&(other, _)| other != keeper);
+        ended.push((keeper, false));
+        self.dirty.insert(user.clone());
+    }
+
+    /// The connection to the store is a new one: all of this node's own is said again, part by part.
+    /// That changes nothing where it is there.
+    pub fn say_all(&mut self) {
+        self.round += 1;
+        (self.again, self.again_from_start) = (None, !self.users.is_empty());
+    }
+
+    /// As [`Replica::say_all`], and the store holds other data than before, which may lack anything: by
+    /// the run id of its process, say. What is missing in them is kept until it is known to be gone.
+    /// (Another era is found out here.)
+    pub fn lost_data(&mut self) {
+        self.say_all();
+        self.loss_round = self.round;
+        self.generation += 1;
+        self.lost = true;
+        if let Some(followed) = &mut self.followed {
+            (followed.hole, followed.run) = (true, None);
+            (followed.loading, followed.present) = (None, 0);
+            followed.gone.clear();
+            followed.peers = Peers::default();
+        }
+    }
+
+    /// Whether these are the data that were known. If not, those are lost.
+    pub(super) fn knows_data(&mut self, era: u64, clock: StoreMs, now: Now) -> bool {
+        let known = self.era.is_none_or(|known| known == era);
+        if !known {
+            self.lost_data();
+        }
+        self.era = Some(era);
+        self.clock = Clock { store: clock, mono_ms: now.mono_ms };
+        known
+    }
+
+    /// This node was taken for dead, and goes on under another id: all of its own is said again. The old
+    /// id is among the dead of [`Peers`] from then on.
+    pub fn reborn(&mut self, me: NodeId) {
+        self.me = me;
+        self.say_all();
+    }
+
+    /// Whether what is published is told here.
+    #[must_use]
+    pub fn is_followed(&self) -> bool {
+        self.followed.is_some()
+    }
+
+    /// Whether all members on all nodes are known.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.followed.as_ref().is_some_and(|followed| followed.whole)
+    }
+
+    /// What the store was last heard to have of the user: of all users while the channel is followed, of
+    /// this node's own otherwise.
+    #[must_use]
+    pub fn record(&self, user: &UserId) -> Option<&Record> {
+        self.users.get(user)?.record.as_ref()
+    }
+
+    /// The first users behind `from`, as many as are looked at in one hold of the lock, and where to go
+    /// on.
+    pub(super) fn batch(&self, from: Option<&UserId>) -> (Vec<UserId>, Option<UserId>) {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = from.map_or(Unbounded, Excluded);
+        let behind = self.users.range::<UserId, _>((from, Unbounded)).map(|(user, _)| user.clone());
+        let batch: Vec<_> = behind.take(REPLICA_BATCH).collect();
+        let next = (batch.len() == REPLICA_BATCH).then(|| batch.last().cloned()).flatten();
+        (batch, next)
+    }
+}

@@ -1,0 +1,76 @@
+//! Mistakes that are made on purpose: each of them must be found, or the test finds nothing.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::history;
+use super::world::World;
+
+/// One mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Whoever is a little late is taken for dead.
+    JudgedTooSoon,
+    /// A node does not notice that it did not renew for long, and judges.
+    HoleOverlooked,
+    /// Other data are taken for the same.
+    EraIgnored,
+    /// A node tells that it has said everything before it has.
+    SaidTooSoon,
+    /// The store renews the lease of whoever is dead.
+    DeadRenews,
+    /// Nobody gets more time after the store stood still.
+    NoMoreTime,
+    /// A node that was taken for dead goes on under its name.
+    KeepsItsName,
+    /// A node that was taken for dead does not say again what it has.
+    SaysNothingAgain,
+    /// What merely grace keeps is buried with the rest.
+    BuriesLosses,
+    /// The leases of a dead node are buried with the rest.
+    BuriesLeases,
+    /// A claim never ends.
+    ClaimForEver,
+    /// An old copy of the store brings a dead node back to life.
+    ClaimSpares,
+    /// Nobody cares for what dead nodes left that are in no list.
+    StraysStay,
+}
+
+const ALL: [Fault; 13] = [
+    Fault::JudgedTooSoon,
+    Fault::HoleOverlooked,
+    Fault::EraIgnored,
+    Fault::SaidTooSoon,
+    Fault::DeadRenews,
+    Fault::NoMoreTime,
+    Fault::KeepsItsName,
+    Fault::SaysNothingAgain,
+    Fault::BuriesLosses,
+    Fault::BuriesLeases,
+    Fault::ClaimForEver,
+    Fault::ClaimSpares,
+    Fault::StraysStay,
+];
+
+/// Histories in which each must be found.
+const HISTORIES: u32 = 2_000;
+
+#[test]
+fn every_mistake_that_is_planted_is_found() {
+    let missed = ALL.into_iter().filter(|&fault| {
+        let config = Config {
+            cases: HISTORIES,
+            max_shrink_iters: 0,
+            failure_persistence: None,
+            ..Config::default()
+        };
+        let mut runner = TestRunner::new(config);
+        let run = |(seed, history): (u64, Vec<_>)| {
+            World::new(seed, Some(fault)).run(&history).map_err(TestCaseError::fail)
+        };
+        runner.run(&history(), run).is_ok()
+    });
+    let missed: Vec<_> = missed.collect();
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}

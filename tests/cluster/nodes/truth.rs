@@ -1,0 +1,91 @@
+//! What really happens, seen by nobody but the test, and what must hold of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use herenow::presence::NodeId;
+
+use super::world::TIMEOUT_MS;
+
+/// From the end of a lease until everybody knows: the next renewal, which is made for it, and some
+/// delay.
+const JUDGED_WITHIN_MS: u64 = TIMEOUT_MS + 1_000;
+
+/// What happened. Moments by one clock.
+#[derive(Debug, Default)]
+pub(super) struct Truth {
+    /// When the store last renewed each lease.
+    pub(super) renewed: BTreeMap<NodeId, u64>,
+    /// Those that ended their leases by themselves.
+    pub(super) left: BTreeSet<NodeId>,
+    /// When the store last stood still for long or lost data.
+    pub(super) store_trouble_ms: u64,
+    /// When it last came back old.
+    pub(super) old_ms: Option<u64>,
+    /// Whether it ever lost anything.
+    pub(super) lost_data: bool,
+    /// Those whose death is still to be noticed.
+    deaths: Vec<NodeId>,
+    judged: BTreeSet<(NodeId, NodeId)>,
+}
+
+/// A node as it is at the moment.
+pub(super) struct Witness<'a> {
+    pub(super) id: NodeId,
+    /// Since when nothing kept it from its work.
+    pub(super) clean_ms: u64,
+    pub(super) is_dead: &'a dyn Fn(NodeId) -> bool,
+}
+
+impl Truth {
+    /// `by`, a process, judges `node`.
+    pub(super) fn judge(&mut self, by: NodeId, node: NodeId, now_ms: u64) -> Result<(), String> {
+        if !self.judged.insert((by, node)) {
+            return Err(format!("{now_ms}: {by} judged {node} twice"));
+        }
+        let silent_ms = now_ms - self.renewed.get(&node).copied().unwrap_or(0);
+        if silent_ms < TIMEOUT_MS && !self.left.contains(&node) {
+            return Err(format!("{now_ms}: {by} judged {node}, heard {silent_ms} ms ago"));
+        }
+        let after_ms = now_ms - self.store_trouble_ms;
+        if self.store_trouble_ms > 0 && after_ms < TIMEOUT_MS {
+            return Err(format!("{now_ms}: {by} judged {node} {after_ms} ms after the store was back"));
+        }
+        Ok(())
+    }
+
+    /// `old` finds itself dead. `trouble_ms`: when something last kept it from its work.
+    pub(super) fn reborn(&mut self, old: NodeId, trouble_ms: u64, now_ms: u64) -> Result<(), String> {
+        let renewed_ms = self.renewed.get(&old).copied().unwrap_or(0);
+        let is_old = self.old_ms.is_some_and(|old_ms| old_ms + 2 * TIMEOUT_MS > now_ms);
+        if !is_old && (now_ms < renewed_ms + TIMEOUT_MS || trouble_ms < renewed_ms) {
+            return Err(format!("{now_ms}: {old} died for nothing, renewed at {renewed_ms}"));
+        }
+        self.died(old);
+        Ok(())
+    }
+
+    /// The node is no more.
+    pub(super) fn died(&mut self, node: NodeId) {
+        self.deaths.push(node);
+    }
+
+    /// Whether every death was noticed in time by everybody who could.
+    pub(super) fn check_deaths(&mut self, all: &[Witness<'_>], now_ms: u64) -> Result<(), String> {
+        let mut late = None;
+        self.deaths.retain(|&dead| {
+            let Some(&renewed_ms) = self.renewed.get(&dead) else { return false };
+            if now_ms <= renewed_ms + JUDGED_WITHIN_MS {
+                return true;
+            }
+            let unaware = all.iter().find(|node| {
+                let clean_ms = node.clean_ms.max(self.store_trouble_ms);
+                clean_ms + 2 * TIMEOUT_MS <= renewed_ms && !(node.is_dead)(dead)
+            });
+            late = late.or(unaware.map(|node| (node.id, dead)));
+            false
+        });
+        late.map_or(Ok(()), |(node, dead)| {
+            Err(format!("{now_ms}: {node} does not know that {dead} is dead"))
+        })
+    }
+}
