@@ -732,12 +732,6 @@ pub const KICK_BATCH: usize = 8;
 /// Connections that are told of a shutdown in one go.
 pub const DRAIN_BATCH: usize = 256;
 
-// Many nodes.
-
-/// Most bytes of one text that is read from Redis: what a node is told of a channel, or a record of
-/// it. Whole, until it is read; there is one for each connection to Redis at most.
-pub const MAX_STORE_TEXT_BYTES: usize = 64 * 1024 * 1024;
-
 const _: () = assert!(OWN_PART_BYTES < WHOLE_BYTES);
 const _: () = assert!(RESULT_BYTES >= REPLIES_PAUSE_BYTES && LIST_DEFAULT <= LIST_MAX);
 
@@ -746,8 +740,6 @@ const _: () = assert!(RESULT_BYTES >= REPLIES_PAUSE_BYTES && LIST_DEFAULT <= LIS
 /// Most bytes of one text that is read from Redis: what a node is told of a channel, or a record of
 /// it. Whole, until it is read; there is one for each connection to Redis at most.
 pub const MAX_STORE_TEXT_BYTES: usize = 64 * 1024 * 1024;
-
-
 
 // Nodes of a cluster.
 
