@@ -741,8 +741,6 @@ const _: () = assert!(RESULT_BYTES >= REPLIES_PAUSE_BYTES && LIST_DEFAULT <= LIS
 /// it. Whole, until it is read; there is one for each connection to Redis at most.
 pub const MAX_STORE_TEXT_BYTES: usize = 64 * 1024 * 1024;
 
-
-
 // Nodes of a cluster.
 
 /// Nodes that were judged dead whose ids are kept, since something of theirs may still be heard. Eight

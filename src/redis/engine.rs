@@ -46,19 +46,10 @@ impl Node {
         let names = Names::new(&prefix).map_err(|rule| format!("--redis-prefix: {rule}"))?;
         let chance = Arc::new(Chance::from_seed(hub.chance().number()));
         let (clock, metrics) = (hub.clock(), Arc::new(RedisMetrics::default()));
-        let line = Arc::new(Line::new(
-            address.clone(),
-            clock,
-            Arc::clone(&chance),
-            Arc::clone(&metrics),
-        ));
-        let (ear, heard) = Ear::new(
-            address.clone(),
-            &prefix,
-            clock,
-            Arc::clone(&chance),
-            Arc::clone(&metrics),
-        );
+        let line =
+            Arc::new(Line::new(address.clone(), clock, Arc::clone(&chance), Arc::clone(&metrics)));
+        let (ear, heard) =
+            Ear::new(address.clone(), &prefix, clock, Arc::clone(&chance), Arc::clone(&metrics));
         let store = Store::new(
             names,
             Arc::clone(&line),
@@ -108,11 +99,7 @@ impl Node {
     }
 
     /// All loops. Each ends when the hub is gone.
-    fn run(
-        &self,
-        heard: mpsc::Receiver<super::ear::Heard>,
-        to_do: mpsc::UnboundedReceiver<Deed>,
-    ) {
+    fn run(&self, heard: mpsc::Receiver<super::ear::Heard>, to_do: mpsc::UnboundedReceiver<Deed>) {
         let joint = || Arc::clone(&self.0);
         let line = Arc::clone(&self.0.line);
         tokio::spawn(async move { line.keep().await });
@@ -142,7 +129,6 @@ impl Node {
     pub async fn leave(&self) {
         self.0.leave_nodes().await;
     }
-
 }
 
 /// The name of this machine, and the port.

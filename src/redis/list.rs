@@ -22,7 +22,8 @@ pub async fn list(flags: &ClusterFlags) -> Result<String, String> {
     let Some(address) = Address::of(flags)? else {
         return Err("--redis-url: say which Redis the nodes share".to_owned());
     };
-    let names = Names::new(&flags.redis_prefix).map_err(|rule| format!("--redis-prefix: {rule}"))?;
+    let names =
+        Names::new(&flags.redis_prefix).map_err(|rule| format!("--redis-prefix: {rule}"))?;
     let wire = Wire::connect(&address, None::<fn(_) -> Result<(), ()>>).await;
     let mut wire = wire.map_err(|error| explain_connect(&address, &error))?;
     let rows = rows(&names, &mut wire).await;

@@ -40,7 +40,7 @@ pub mod wire;
 
 pub use address::Address;
 pub use engine::Node;
-pub use orders::Orders;
 pub use list::list;
+pub use orders::Orders;
 pub use start::check;
 pub use wire::Wire;

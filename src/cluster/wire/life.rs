@@ -46,7 +46,12 @@ struct SeenText<'a> {
 #[must_use]
 pub fn info_text(info: &NodeInfo) -> String {
     let said = info.said.iter().map(|(&group, &data)| (group, Text(Hex(data))));
-    let text = InfoText { n: Own((&*info.name).into()), v: Own((&*info.version).into()), d: info.draining, s: said.collect() };
+    let text = InfoText {
+        n: Own((&*info.name).into()),
+        v: Own((&*info.version).into()),
+        d: info.draining,
+        s: said.collect(),
+    };
     // Texts and maps of texts always serialize; a failure would be a bug of serde_json.
     serde_json::to_string(&text).unwrap_or_default()
 }
@@ -59,7 +64,12 @@ pub fn info(text: &str) -> Result<NodeInfo, Strange> {
     let read: InfoText<'_> =
         serde_json::from_str(text).map_err(|error| Strange::new("what a node tells", error))?;
     let said = read.s.into_iter().map(|(group, Text(Hex(data)))| (group, data));
-    Ok(NodeInfo { name: read.n.0.into_owned(), version: read.v.0.into_owned(), draining: read.d, said: said.collect() })
+    Ok(NodeInfo {
+        name: read.n.0.into_owned(),
+        version: read.v.0.into_owned(),
+        draining: read.d,
+        said: said.collect(),
+    })
 }
 
 /// The text of how many members and channels a node has.
