@@ -72,11 +72,13 @@ pub enum LossReason {
     Connection,
     /// The lease ran out.
     Lease,
+    /// The node of the cluster that had the connection is gone.
+    Node,
 }
 
 impl LossReason {
     /// Every reason.
-    pub const ALL: [Self; 3] = [Self::Heartbeat, Self::Connection, Self::Lease];
+    pub const ALL: [Self; 4] = [Self::Heartbeat, Self::Connection, Self::Lease, Self::Node];
 }
 
 /// Why attributes changed, where it was not their owner's doing.

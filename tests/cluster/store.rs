@@ -59,7 +59,13 @@ pub(crate) struct Done {
 impl Store {
     /// An empty store, whose data have that name.
     pub(crate) fn new(era: u64) -> Self {
-        Self { era, channels: HashMap::new(), nodes: BTreeMap::new(), claims: BTreeMap::new(), renewed: 0 }
+        Self {
+            era,
+            channels: HashMap::new(),
+            nodes: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            renewed: 0,
+        }
     }
 
     /// FLUSHALL, or an empty Redis in the place of the old one.
@@ -275,7 +281,8 @@ impl Store {
 
     /// A mistake: leases that a node owns end.
     pub(crate) fn drop_leases(&mut self, name: &ChannelName, owner: NodeId) {
-        for record in self.channels.get_mut(name).into_iter().flat_map(|it| it.records.values_mut()) {
+        for record in self.channels.get_mut(name).into_iter().flat_map(|it| it.records.values_mut())
+        {
             record.leases.retain(|_, lease| lease.owner != owner);
         }
     }

@@ -116,8 +116,8 @@ impl World {
             processes: vec![0; NODES],
             ids: 0,
             /// For each channel whose lease was heard to be in the store.
-    leased: [[bool; NODES]; CHANNELS],
-    random: fastrand::Rng::with_seed(seed),
+            leased: [[bool; NODES]; CHANNELS],
+            random: fastrand::Rng::with_seed(seed),
             fault,
             truth: Truth::default(),
         }
