@@ -115,9 +115,8 @@ impl World {
             messages: 0,
             processes: vec![0; NODES],
             ids: 0,
-            /// For each channel whose lease was heard to be in the store.
-    leased: [[bool; NODES]; CHANNELS],
-    random: fastrand::Rng::with_seed(seed),
+            leased: [[false; NODES]; CHANNELS],
+            random: fastrand::Rng::with_seed(seed),
             fault,
             truth: Truth::default(),
         }
