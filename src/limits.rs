@@ -573,6 +573,46 @@ pub const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 /// `goaway` spreads reconnects over this time.
 pub const RECONNECT_SPREAD: Duration = Duration::from_secs(5);
 
+// Many nodes.
+
+/// What `--node-timeout` may be: shorter than a pause of a machine that is busy, and every pause is a
+/// death; longer, and nobody notices one.
+pub const NODE_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(600);
+
+/// Bytes of `--redis-prefix`.
+pub const MAX_REDIS_PREFIX: usize = 64;
+
+/// Bytes of `--node-name`.
+pub const MAX_NODE_NAME: usize = 64;
+
+/// How long connecting to Redis may take, login and the first questions each.
+pub const REDIS_CONNECT: Duration = Duration::from_secs(2);
+
+/// How long a broker that starts waits for Redis to answer all that it asks.
+pub const REDIS_START: Duration = Duration::from_secs(5);
+
+/// How long any command to Redis may take, a script included: it takes a millisecond. Redis may have
+/// done it all the same.
+pub const REDIS_COMMAND: Duration = Duration::from_secs(2);
+
+/// From one attempt to connect to Redis anew to the next: twice as long each time, up to the second.
+pub const REDIS_BACK_OFF: RangeInclusive<Duration> =
+    Duration::from_millis(50)..=Duration::from_secs(1);
+
+/// How often a connection that hears what is published is asked to show that it does.
+pub const REDIS_PROBE: Duration = Duration::from_secs(1);
+
+/// It is connected anew if it did not for so long.
+pub const REDIS_PROBE_LOST: Duration = Duration::from_secs(3);
+
+/// Bytes of what was published and is not yet read, in the whole broker, about. Above it what comes
+/// is dropped, and what this node follows is loaded anew.
+pub const HEARD_BYTES: usize = 64 * 1024 * 1024;
+
+/// Messages of it.
+pub const HEARD_MESSAGES: usize = 65_536;
+
 // Timers.
 
 /// How often the timers look at what is due, and so by how much they may be late.

@@ -6,9 +6,12 @@
 //!
 //! - [`record`]: what the store keeps of one user in one channel: its value, and what keeps it there.
 //! - [`say`](mod@say): what a node says of its own users, and what it is told.
+//! - [`life`]: the nodes themselves: what each says to stay alive, and what it is told.
 
+pub mod life;
 pub mod record;
 pub mod say;
 
+pub use life::{NodeInfo, NodeSeen, Renew, Renewed};
 pub use record::{LeaseMark, Mark, Place, Record, Stamp, Stamped, StoreMs, Written};
-pub use say::{Base, LeaseSay, Load, MarkSay, Said, Say, Told, UserSay, UserTold};
+pub use say::{Base, Buried, Inbox, LeaseSay, Load, MarkSay, Said, Say, Told, UserSay, UserTold};

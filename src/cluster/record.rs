@@ -86,7 +86,8 @@ pub struct LeaseMark {
     pub away: bool,
 }
 
-/// What the store keeps of one user in one channel. Exists as long as it has a mark or a lease.
+/// What the store keeps of one user in one channel. Exists as long as it has a mark or a lease, and a
+/// while longer where records are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The version of the channel at which this last changed.

@@ -2,23 +2,41 @@
 //!
 //! The store does each [`Say`] at once and whole (one script), and nothing else happens between. The
 //! version of the channel rises by one for each that changes anything that others need to know, and
-//! exactly then the [`Told`] is published to whoever follows the channel. The answer is a [`Told`] too.
+//! exactly then a [`Told`] of the users who changed is published to whoever follows the channel. The
+//! answer is a [`Told`] of all users whom the say named.
 //!
 //! How it treats one [`UserSay`], in this order:
 //!
-//! 1. `fresh`, something live is said, and the record has only lost marks: what is there is forgotten
-//!    but for the place: attributes and audience start from what is said, or from nothing, by a write
-//!    over what was there (its counter plus one).
+//! 1. `fresh`, something live is said, and the record has marks, all of them lost, and no lease: what
+//!    is there is forgotten but for the place: attributes and audience start from what is said, or
+//!    from nothing, by a write over what was there (its counter plus one, whatever the base).
 //! 2. Fields, by their [`Base`].
 //! 3. The mark of the node becomes what is said, and each lease what is said of it. If something live
-//!    is said, the lost marks of other nodes go, and those nodes are told so in their inboxes.
-//! 4. Without a mark and a lease the record goes, value and all.
+//!    is said, the lost marks of other nodes go, and those nodes are told so in their inboxes. A loss
+//!    that is said again (the same but for an end less than [`SAME_END_MS`] away) changes nothing.
+//! 4. Without a mark and a lease the record goes, value and all. Where records are kept, one with
+//!    attributes, info or an audience stays instead.
+//!
+//! Versions: a channel that comes to be begins with the store's clock times [`VERSIONS_PER_MS`], so
+//! each later life of a channel has larger ones. Whatever is told of a channel that does not exist
+//! names the version with which it would begin.
+//!
+//! Numbers in lists: a channel that comes to be begins with the store's clock in seconds times
+//! [`NUMBER_STEP`](crate::presence::lists::NUMBER_STEP): if the store lost its data, the numbers that
+//! it gives are mostly behind those that the nodes still know.
 
-use herenow_protocol::{Attributes, Audience, LossReason, UserId};
+use herenow_protocol::{Attributes, Audience, ChannelName, LossReason, UserId};
 
 use super::record::{Place, Record, Stamp, StoreMs, Written};
 use crate::presence::pending::Cause;
 use crate::presence::{Keeper, NodeId};
+
+/// Two ends of one loss that are less than this apart are the same: one was told twice, and took a
+/// while each time.
+pub const SAME_END_MS: u64 = 1_000;
+
+/// Versions for each millisecond of the store's clock: more than a store can do.
+pub const VERSIONS_PER_MS: u64 = 1_000;
 
 /// What one node says of some of a channel's users: for each all that it has of them. Times are told
 /// as so long from now, since the store's clock counts.
@@ -26,10 +44,10 @@ use crate::presence::{Keeper, NodeId};
 pub struct Say {
     /// Who says it.
     pub node: NodeId,
-    /// Of whom.
+    /// Of whom: nobody twice.
     pub users: Vec<UserSay>,
-    /// How long records are kept after the last mark went, in milliseconds; 0: not at all. Where a
-    /// user's status is kept.
+    /// How long records are kept after the last mark went, in milliseconds; 0: not at all. Only for
+    /// channels of one member: where a user's status is kept.
     pub keep_ms: u64,
 }
 
@@ -40,7 +58,7 @@ pub struct UserSay {
     pub user: UserId,
     /// What its own sources are; `None`: it has none.
     pub mark: Option<MarkSay>,
-    /// What became of leases. Those that are not named stay as they are.
+    /// What became of leases, each keeper's once. Those that are not named stay as they are.
     pub leases: Vec<(Keeper, LeaseSay)>,
     /// The attributes, with the keys that run out, if the node has something to say of them.
     pub attributes: Option<Said<Written>>,
@@ -139,7 +157,8 @@ pub struct Told {
 pub struct UserTold {
     /// Of whom.
     pub user: UserId,
-    /// All that the store has of it now; `None`: it is no member.
+    /// All that the store has of it now; `None`: it is no member. One that is only kept has neither
+    /// marks nor leases, and is no member either.
     pub record: Option<Record>,
     /// Why it went, if it did, or the mark that went last.
     pub why: Option<Cause>,
@@ -157,4 +176,28 @@ pub struct Load {
     pub now: StoreMs,
     /// All users.
     pub records: Vec<(UserId, Record)>,
+}
+
+/// A live source elsewhere ended lost marks of a node, which is told so by itself: it may not follow
+/// the channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inbox {
+    /// Whose marks they were.
+    pub node: NodeId,
+    /// Where.
+    pub channel: ChannelName,
+    /// The users whose marks they were, as they are now. It may come before or after what is
+    /// published, and does not continue it.
+    pub told: Told,
+}
+
+/// What became of a dead node's part in a channel. Its live marks go, and its lost marks whose time
+/// has come; whoever buries it owns its leases, ends and all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Buried {
+    /// The users that changed.
+    pub told: Told,
+    /// The latest end of its lost marks that stay until then, if there are any: whoever buries comes
+    /// again.
+    pub lost_until: Option<StoreMs>,
 }

@@ -1,0 +1,409 @@
+//! The store in plain Rust: what the scripts do inside Redis, as `cluster::say` and `cluster::life`
+//! document it. The simulator runs on it; `redis.rs` compares it with the real thing.
+
+use std::collections::{BTreeMap, HashMap};
+
+use herenow::cluster::say::{SAME_END_MS, VERSIONS_PER_MS};
+use herenow::cluster::{
+    Base, Buried, Inbox, LeaseMark, LeaseSay, Load, Mark, MarkSay, NodeInfo, NodeSeen, Place,
+    Record, Renew, Renewed, Said, Say, Stamp, Stamped, StoreMs, Told, UserSay, UserTold, Written,
+};
+use herenow::presence::lists::NUMBER_STEP;
+use herenow::presence::pending::Cause;
+use herenow::presence::{Keeper, NodeId};
+use herenow_protocol::{Attributes, Audience, ChannelName, UserId};
+
+/// All that is in Redis, but for indexes that are hints.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    /// The same for all groups of channels.
+    era: u64,
+    channels: HashMap<ChannelName, Channel>,
+    nodes: BTreeMap<NodeId, Lease>,
+    /// When any node last renewed.
+    renewed: StoreMs,
+}
+
+#[derive(Clone, Debug)]
+struct Channel {
+    version: u64,
+    /// The last number in lists.
+    last: u64,
+    records: BTreeMap<UserId, Record>,
+    /// Set where only kept records are left.
+    expires: Option<StoreMs>,
+}
+
+#[derive(Clone, Debug)]
+struct Lease {
+    ends: StoreMs,
+    info: NodeInfo,
+    /// When the info changed.
+    changed: StoreMs,
+}
+
+/// What the store does about a say or a burial, beside its own state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Done {
+    /// To whoever said it.
+    pub(crate) answer: Told,
+    /// To whoever follows the channel, if anything changed: the users that did.
+    pub(crate) published: Option<Told>,
+    /// To the nodes whose lost marks were ended.
+    pub(crate) inbox: Vec<Inbox>,
+}
+
+impl Store {
+    /// An empty store, whose data have that name.
+    pub(crate) fn new(era: u64) -> Self {
+        Self { era, channels: HashMap::new(), nodes: BTreeMap::new(), renewed: 0 }
+    }
+
+    /// FLUSHALL, or an empty Redis in the place of the old one.
+    pub(crate) fn lose_everything(&mut self, new_era: u64) {
+        *self = Self::new(new_era);
+    }
+
+    /// What a replica has that lags, or a snapshot on disk.
+    pub(crate) fn copy(&self) -> Self {
+        self.clone()
+    }
+
+    /// The last writes are lost; the era is that of the copy, and Redis' run id another.
+    pub(crate) fn go_back(&mut self, copy: Self) {
+        *self = copy;
+    }
+
+    /// Takes out the channel as it is at `now`, or as it would begin.
+    fn take(&mut self, channel: &ChannelName, now: StoreMs) -> Channel {
+        let there = self.channels.remove(channel);
+        there.filter(|there| there.expires.is_none_or(|ends| now < ends)).unwrap_or(Channel {
+            version: now * VERSIONS_PER_MS,
+            last: now / 1_000 * NUMBER_STEP,
+            records: BTreeMap::new(),
+            expires: None,
+        })
+    }
+
+    fn put_back(&mut self, name: &ChannelName, channel: Channel) {
+        if !channel.records.is_empty() {
+            self.channels.insert(name.clone(), channel);
+        }
+    }
+
+    /// Does a say, whole.
+    pub(crate) fn say(&mut self, name: &ChannelName, say: &Say, now: StoreMs) -> Done {
+        let mut channel = self.take(name, now);
+        let next = channel.version + 1;
+        let (mut users, mut changed_users) = (Vec::new(), Vec::new());
+        let mut ended: BTreeMap<NodeId, Vec<UserTold>> = BTreeMap::new();
+        for said in &say.users {
+            let old = channel.records.remove(&said.user);
+            let (record, changed, lost) = hear(old, said, say, &mut channel.last, now);
+            let record = record.map(|mut record| {
+                record.version = if changed { next } else { record.version };
+                channel.records.insert(said.user.clone(), record.clone());
+                if say.keep_ms > 0 {
+                    channel.expires = is_only_kept(&record).then_some(now + say.keep_ms);
+                }
+                record
+            });
+            let told = UserTold { user: said.user.clone(), record, why: said.why };
+            changed.then(|| changed_users.push(told.clone()));
+            lost.into_iter().for_each(|node| ended.entry(node).or_default().push(told.clone()));
+            users.push(told);
+        }
+        let changed = !changed_users.is_empty();
+        channel.version += u64::from(changed);
+        let told = |users| Told { era: self.era, version: channel.version, changed, now, users };
+        let done = Done {
+            answer: told(users),
+            published: changed.then(|| told(changed_users)),
+            inbox: ended
+                .into_iter()
+                .map(|(node, users)| Inbox { node, channel: name.clone(), told: told(users) })
+                .collect(),
+        };
+        self.put_back(name, channel);
+        done
+    }
+
+    /// All of a channel.
+    pub(crate) fn load(&mut self, name: &ChannelName, now: StoreMs) -> Load {
+        let channel = self.take(name, now);
+        let version = if channel.records.is_empty() { 0 } else { channel.version };
+        let records = channel.records.clone().into_iter().collect();
+        self.put_back(name, channel);
+        Load { era: self.era, version, now, records }
+    }
+
+    /// All channels that have a record: what the index says.
+    pub(crate) fn channels(&self) -> impl Iterator<Item = &ChannelName> {
+        self.channels.keys()
+    }
+
+    /// Channels in which a node has a mark or a lease: what its hint says.
+    pub(crate) fn channels_of(&self, node: NodeId) -> Vec<ChannelName> {
+        let is_in = |record: &Record| {
+            let owns = |lease: &LeaseMark| lease.owner == node;
+            record.marks.contains_key(&node) || record.leases.values().any(owns)
+        };
+        let mut found: Vec<_> = self.channels.iter().collect();
+        found.retain(|(_, channel)| channel.records.values().any(is_in));
+        let mut found: Vec<_> = found.into_iter().map(|(name, _)| name.clone()).collect();
+        found.sort();
+        found
+    }
+
+    /// Takes a dead node's marks and leases out of one channel: its live marks go for the reason
+    /// `why`. What is published is the answer, if that has users.
+    pub(crate) fn bury(
+        &mut self,
+        name: &ChannelName,
+        (dead, by): (NodeId, NodeId),
+        why: Cause,
+        keep_ms: u64,
+        now: StoreMs,
+    ) -> Buried {
+        let mut channel = self.take(name, now);
+        let next = channel.version + 1;
+        let (mut users, mut lost_until) = (Vec::new(), None);
+        let mut kept = None;
+        channel.records.retain(|user, record| {
+            let mut reason = None;
+            match record.marks.get(&dead).copied() {
+                None => {}
+                Some(Mark::Lost { until, .. }) if until > now => {
+                    lost_until = lost_until.max(Some(until));
+                }
+                Some(mark) => {
+                    record.marks.remove(&dead);
+                    reason = Some(match mark {
+                        Mark::Live { .. } => why,
+                        Mark::Lost { reason, last_seen, .. } => Cause::Lost(reason, last_seen),
+                    });
+                }
+            }
+            let mut changed = reason.is_some();
+            for lease in record.leases.values_mut().filter(|lease| lease.owner == dead) {
+                (lease.owner, changed) = (by, true);
+            }
+            if !changed {
+                return true;
+            }
+            let stays = stays(record, keep_ms);
+            record.version = next;
+            if stays && keep_ms > 0 {
+                kept = Some(is_only_kept(record));
+            }
+            let record = stays.then(|| record.clone());
+            users.push(UserTold { user: user.clone(), record, why: reason });
+            stays
+        });
+        if let Some(only_kept) = kept {
+            channel.expires = only_kept.then_some(now + keep_ms);
+        }
+        let changed = !users.is_empty();
+        channel.version += u64::from(changed);
+        let told = Told { era: self.era, version: channel.version, changed, now, users };
+        self.put_back(name, channel);
+        Buried { told, lost_until }
+    }
+
+    /// Renews a node's lease, or takes it.
+    pub(crate) fn renew(&mut self, renew: &Renew, now: StoreMs) -> Renewed {
+        let Renew { node, timeout_ms, era, info, counts: _, since } = renew;
+        let stood_still = now.saturating_sub(self.renewed) >= *timeout_ms;
+        let lived = |lease: &&mut Lease| lease.ends > self.renewed && lease.ends <= now;
+        if stood_still {
+            self.nodes.values_mut().filter(lived).for_each(|lease| lease.ends = now + timeout_ms);
+        }
+        let alive = match self.nodes.get(node) {
+            Some(lease) => lease.ends > now,
+            None => *era != Some(self.era),
+        };
+        if alive {
+            self.renewed = now;
+            let lease = self.nodes.entry(*node).or_insert_with(|| Lease {
+                ends: 0,
+                info: info.clone(),
+                changed: now,
+            });
+            lease.ends = now + timeout_ms;
+            if lease.info != *info {
+                (lease.info, lease.changed) = (info.clone(), now);
+            }
+        }
+        let seen = |(&node, lease): (&NodeId, &Lease)| NodeSeen {
+            node,
+            left_ms: lease.ends.cast_signed() - now.cast_signed(),
+            info: (lease.changed >= *since).then(|| lease.info.clone()),
+        };
+        Renewed { era: self.era, now, alive, nodes: self.nodes.iter().map(seen).collect() }
+    }
+
+    /// A node that has said that it has nothing left, or was buried, is forgotten.
+    pub(crate) fn forget(&mut self, node: NodeId) {
+        self.nodes.remove(&node);
+    }
+}
+
+fn is_only_kept(record: &Record) -> bool {
+    record.marks.is_empty() && record.leases.is_empty()
+}
+
+fn stays(record: &Record, keep_ms: u64) -> bool {
+    let says_something =
+        record.attributes.is_some() || record.info.is_some() || record.audience.is_some();
+    !is_only_kept(record) || (keep_ms > 0 && says_something)
+}
+
+/// What a say makes of one record: the record, if it stays; whether others need to know; and the
+/// nodes whose lost marks were ended.
+fn hear(
+    old: Option<Record>,
+    said: &UserSay,
+    say: &Say,
+    last: &mut u64,
+    now: StoreMs,
+) -> (Option<Record>, bool, Vec<NodeId>) {
+    let node = say.node;
+    let was_there = old.is_some();
+    let mut changed = false;
+    let mut record = old.unwrap_or(Record {
+        version: 0,
+        attributes: None,
+        info: None,
+        audience: None,
+        place: Stamped {
+            stamp: Stamp { counter: 0, node },
+            value: Place { joined_at: 0, number: 0 },
+        },
+        marks: BTreeMap::new(),
+        leases: BTreeMap::new(),
+    });
+    let takes = |(_, lease): &(Keeper, LeaseSay)| matches!(lease, LeaseSay::Take { .. });
+    let live = matches!(said.mark, Some(MarkSay::Live { .. })) || said.leases.iter().any(takes);
+    let is_lost = |mark: &Mark| matches!(mark, Mark::Lost { .. });
+    let only_grace =
+        !record.marks.is_empty() && record.marks.values().all(is_lost) && record.leases.is_empty();
+    let forget = said.fresh && live && only_grace;
+
+    let attributes = said.attributes.as_ref().map(|said| Said {
+        base: said.base,
+        value: Written {
+            attributes: said.value.attributes.clone(),
+            ends: said.value.ends.iter().map(|(key, left)| (key.clone(), now + left)).collect(),
+        },
+    });
+    let nothing = Written { attributes: Attributes::EMPTY, ends: Vec::new() };
+    changed |= write(&mut record.attributes, attributes.as_ref(), forget.then_some(nothing), node);
+    let everyone = forget.then_some(Audience::EVERYONE);
+    changed |= write(&mut record.audience, said.audience.as_ref(), everyone, node);
+    changed |= write(&mut record.info, said.info.as_ref(), None, node);
+    changed |= set_mark(&mut record, said.mark, node, now);
+    changed |= set_leases(&mut record, &said.leases, node, now);
+
+    let mut ended = Vec::new();
+    if live {
+        record.marks.retain(|&other, mark| {
+            let ends = other != node && is_lost(mark);
+            ends.then(|| ended.push(other));
+            !ends
+        });
+        changed |= !ended.is_empty();
+    }
+    if !stays(&record, say.keep_ms) {
+        return (None, was_there, ended);
+    }
+    let mut place = was_there.then(|| record.place.clone());
+    if write(&mut place, Some(&said.place), None, node) {
+        changed = true;
+        let hidden = record.audience.as_ref().is_some_and(|it| !it.value.is_everyone());
+        place.into_iter().for_each(|place| record.place = place);
+        let number = &mut record.place.value.number;
+        *number = match *number {
+            0 if hidden => *last + 1,
+            0 => (*last / NUMBER_STEP + 1) * NUMBER_STEP,
+            given => given,
+        };
+        *last = (*last).max(*number);
+    }
+    (Some(record), changed, ended)
+}
+
+/// Whether it was written. `forgotten`: what the field becomes, whatever the base, if nothing is
+/// said of it.
+fn write<T: Clone>(
+    field: &mut Option<Stamped<T>>,
+    said: Option<&Said<T>>,
+    forgotten: Option<T>,
+    node: NodeId,
+) -> bool {
+    let known = field.as_ref().map(|field| field.stamp);
+    let over = Stamp { counter: known.map_or(0, |stamp| stamp.counter) + 1, node };
+    let forgets = forgotten.is_some();
+    let (base, value) = match (said, forgotten, known) {
+        (Some(said), ..) => (said.base, said.value.clone()),
+        (None, Some(nothing), Some(_)) => (Base::Over, nothing),
+        (None, ..) => return false,
+    };
+    let stamp = match (base, known) {
+        (Base::At(stamp), _) if forgets => Stamp { counter: stamp.counter.max(over.counter), node },
+        (_, _) if forgets => over,
+        (Base::At(stamp), Some(known)) if stamp <= known => return false,
+        (Base::IfNone, Some(_)) => return false,
+        (Base::At(stamp), _) => stamp,
+        (Base::Over | Base::IfNone, _) => over,
+    };
+    *field = Some(Stamped { stamp, value });
+    true
+}
+
+/// Whether others need to know.
+fn set_mark(record: &mut Record, said: Option<MarkSay>, node: NodeId, now: StoreMs) -> bool {
+    let mark = match said {
+        None => return record.marks.remove(&node).is_some(),
+        Some(MarkSay::Live { connections, away }) => Mark::Live { connections, away },
+        Some(MarkSay::Lost { for_ms, away, reason, last_seen }) => {
+            Mark::Lost { until: now + for_ms, away, reason, last_seen }
+        }
+    };
+    let there = record.marks.get(&node).copied();
+    let is_same = match (there, mark) {
+        (
+            Some(Mark::Lost { until, away, reason, last_seen }),
+            Mark::Lost { until: u, away: a, reason: r, last_seen: l },
+        ) => until.abs_diff(u) < SAME_END_MS && (away, reason, last_seen) == (a, r, l),
+        (there, mark) => there == Some(mark),
+    };
+    if !is_same {
+        record.marks.insert(node, mark);
+    }
+    !is_same
+}
+
+/// Whether others need to know.
+fn set_leases(
+    record: &mut Record,
+    said: &[(Keeper, LeaseSay)],
+    node: NodeId,
+    now: StoreMs,
+) -> bool {
+    let mut changed = false;
+    for &(keeper, lease) in said {
+        let there = record.leases.get(&keeper).copied();
+        match lease {
+            LeaseSay::Take { for_ms, away } => {
+                let mark = LeaseMark { owner: node, ends: now + for_ms, away };
+                record.leases.insert(keeper, mark);
+                changed |= there.is_none_or(|it| (it.owner, it.away) != (node, away));
+            }
+            LeaseSay::RanOut if there.is_some_and(|it| it.owner != node) => {}
+            LeaseSay::RanOut | LeaseSay::End => {
+                changed |= record.leases.remove(&keeper).is_some();
+            }
+        }
+    }
+    changed
+}

@@ -1,0 +1,4 @@
+//! What knows Redis, against a real one.
+
+mod server;
+mod start;
