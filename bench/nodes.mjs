@@ -22,7 +22,7 @@ async function until(isSo, patienceMs = 120_000) {
   const end = performance.now() + patienceMs;
   while (!isSo()) {
     if (performance.now() > end) throw new Error('it never came');
-    await sleep(2);
+    await new Promise((resolve) => setImmediate(resolve));
   }
 }
 
