@@ -62,7 +62,7 @@ export async function answers(node, { channels, users, viewers = [''], limit = 7
     for (let first = 0; first < users.length; first += 100) {
       const ids = users.slice(first, first + 100).map(encodeURIComponent).join(',');
       ask(`${viewer}: statuses from ${first}`, get(node, `/v1/users/status?ids=${ids}&${as}`).then((it) => (
-        { ...it, statuses: it.statuses?.map((/** @type {any} */ one) => (one.online ? steady(one) : one)) }
+        { ...it, users: it.users?.map((/** @type {any} */ one) => (one.online ? steady(one) : one)) }
       )));
     }
     ask(`${viewer}: channels`, pages(node, `/v1/channels?${as}`, 'channels', 3));
@@ -92,6 +92,22 @@ export async function behind(observer, node) {
   return isDeepStrictEqual(replica, truth) ? [] : [
     `the replica of ${observer.channel}\n  is:        ${JSON.stringify(replica)}\n  should be: ${JSON.stringify(truth)}`,
   ];
+}
+
+/** How what a watcher was told differs from what its own node answers. @param {import('./line.mjs').Watcher} watcher @param {Node} node */
+export async function unwatched({ statuses, line }, node) {
+  const users = [...statuses.keys()];
+  /** @type {string[]} */
+  const found = [];
+  for (const user of users) {
+    const truth = await get(node, `/v1/users/${encodeURIComponent(user)}/status?user=${encodeURIComponent(line.user)}`);
+    const told = statuses.get(user);
+    const [is, should] = told?.online && truth.online ? [steady(told), steady(truth)] : [told, truth];
+    if (!isDeepStrictEqual(is, should)) found.push(`the status of ${user}
+  is:        ${JSON.stringify(is)}
+  should be: ${JSON.stringify(should)}`);
+  }
+  return found;
 }
 
 /**

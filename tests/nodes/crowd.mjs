@@ -8,6 +8,7 @@ import { Line } from './line.mjs';
 const pick = (list) => list[Math.floor(Math.random() * list.length)];
 const chance = (/** @type {number} */ share) => Math.random() < share;
 
+/** In the first everybody is seen by everyone. */
 const CHANNELS = ['hall', 'room', 'a/b {c}'];
 const VALUES = [1, 'two', true, { deep: [] }, 2 ** 53 - 1, 0.1];
 
@@ -17,7 +18,8 @@ export class Crowd {
   users;
   /** Leases that were taken, each `channel user`, with the moment until which they last. @type {Map<string, number>} */
   leases = new Map();
-  stopped = false;
+  /** Of each user one at a time, so that it is known which was the last. @type {Map<string, Promise<unknown>>} */
+  #leasing = new Map();
 
   /** @param {Node[]} nodes @param {number} clients of which some are of one user */
   constructor(nodes, clients) {
@@ -38,7 +40,7 @@ export class Crowd {
     await Promise.all(this.clients.map((client) => client.rest()));
   }
 
-  /** Who must be there, as `channel user`, once graces are over. @param {string} channel */
+  /** Who must be there, once graces are over. @param {string} channel */
   wanted(channel) {
     const now = Date.now();
     const by = new Set(this.clients.flatMap(({ user, joined }) => (joined.has(channel) ? [user] : [])));
@@ -47,6 +49,13 @@ export class Crowd {
       if (place === channel && until > now) by.add(user);
     }
     return [...by].sort();
+  }
+
+  /** @param {string} user @param {() => Promise<void>} act */
+  async leasing(user, act) {
+    const next = (this.#leasing.get(user) ?? Promise.resolve()).then(act);
+    this.#leasing.set(user, next.catch(() => {}));
+    await next;
   }
 
   async close() {
@@ -85,7 +94,7 @@ class Wanderer {
     if (dice < 0.3) return this.#join(line, channel);
     if (dice < 0.55) return this.#write(line, channel);
     if (dice < 0.68) return this.#leave(line, channel);
-    if (dice < 0.78) return this.#lease(channel);
+    if (dice < 0.78) return this.crowd.leasing(this.user, () => this.#lease(channel));
     if (dice < 0.84) return void await line.request({ type: 'away', away: chance(0.5), ...(chance(0.5) && { channels: [channel] }) });
     if (dice < 0.88) return void await line.request({ type: 'setStatus', busy: chance(0.5), text: pick(['here', 'there', null]) });
     if (dice < 0.9) return this.#beat();
@@ -110,7 +119,7 @@ class Wanderer {
       channel,
       graceMs: pick([0, 0, 300, 1500]),
       ...(chance(0.6) && { attributes: this.#attributes(), ...(chance(0.4) && { merge: true }) }),
-      ...(chance(0.25) && { visibleTo: pick([['any'], [], [`user:${this.crowd.users[0]}`], ['user:user-1', 'user:user-2']]) }),
+      ...(channel !== CHANNELS[0] && chance(0.25) && { visibleTo: pick([['any'], [], [`user:${this.crowd.users[0]}`], ['user:user-1', 'user:user-2']]) }),
     });
     this.joined.add(channel);
   }
@@ -134,9 +143,8 @@ class Wanderer {
     const key = JSON.stringify([this.user, channel]);
     const path = `/v1/channels/${encodeURIComponent(channel)}/members/${this.user}`;
     if (chance(0.3)) {
-      // Over by then at the latest, whichever of two clients of a user was first.
-      this.crowd.leases.delete(key);
       await this.#http('DELETE', path);
+      this.crowd.leases.delete(key);
       return;
     }
     const ttlMs = pick([1000, 2000, 60_000]);

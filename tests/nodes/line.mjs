@@ -89,17 +89,38 @@ export class Observer {
   snapshots = 0;
   partials = 0;
 
-  /** @param {Line} line @param {string} channel */
+  /** @param {Line | { user: string, closed: number | null, close(): Promise<void> }} line @param {string} channel */
   constructor(line, channel) {
     this.line = line;
     this.channel = channel;
-    line.onframe = (frame) => { if (frame.channel === channel) this.#take(frame); };
   }
 
   /** @param {{url: string}} node @param {string} channel @param {string} [user] */
   static async open(node, channel, user = 'an-observer') {
-    const observer = new Observer(await Line.open(node, user), channel);
-    await observer.line.request({ type: 'subscribe', channel, level: 'events' });
+    const line = await Line.open(node, user);
+    const observer = new Observer(line, channel);
+    line.onframe = (frame) => { if (frame.channel === channel) observer.#take(frame); };
+    await line.request({ type: 'subscribe', channel, level: 'events' });
+    return observer;
+  }
+
+  /** The same by server-sent events. @param {{http: string}} node @param {string} channel @param {string} [user] */
+  static async stream(node, channel, user = 'an-observer') {
+    const end = new AbortController();
+    const line = { user, closed: /** @type {number | null} */ (null), async close() { end.abort(); } };
+    const observer = new Observer(line, channel);
+    const path = `/v1/channels/${encodeURIComponent(channel)}/events?level=events&user=${encodeURIComponent(user)}`;
+    const { body } = await fetch(node.http + path, { signal: end.signal });
+    (async () => {
+      let text = '';
+      const decoder = new TextDecoder();
+      for await (const bytes of /** @type {any} */ (body)) {
+        text += decoder.decode(bytes, { stream: true });
+        const lines = text.split('\n');
+        text = /** @type {string} */ (lines.pop());
+        for (const data of lines.filter((each) => each.startsWith('data: '))) observer.#take(JSON.parse(data.slice(6)));
+      }
+    })().catch(() => {}).finally(() => { line.closed = 0; });
     return observer;
   }
 
@@ -133,5 +154,26 @@ export class Observer {
   /** The members as lists have them: newest first. */
   members() {
     return [...this.replica.members.values()].reverse();
+  }
+}
+
+/** Who watches the status of users, and keeps the last that it was told of each. */
+export class Watcher {
+  /** @type {Map<string, any>} */
+  statuses = new Map();
+
+  /** @param {Line} line */
+  constructor(line) {
+    this.line = line;
+    line.onframe = ({ type, ...status }) => { if (type === 'status') this.statuses.set(status.user, status); };
+  }
+
+  /** @param {{url: string}} node @param {string[]} users @param {string} [user] */
+  static async open(node, users, user = 'a-watcher') {
+    const watcher = new Watcher(await Line.open(node, user));
+    for (let first = 0; first < users.length; first += 100) {
+      await watcher.line.request({ type: 'watch', users: users.slice(first, first + 100) });
+    }
+    return watcher;
   }
 }
