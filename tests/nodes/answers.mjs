@@ -7,7 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** @param {Node} node @param {string} path @returns {Promise<any>} */
 export async function get(node, path) {
-  const answer = await fetch(`${node.http}${path}`);
+  const ask = () => fetch(`${node.http}${path}`);
+  // A connection that was idle may be closed just as it is used again: asked a second time, anew.
+  const answer = await ask().catch(ask);
   const body = await answer.json();
   return answer.ok ? body : { status: answer.status, code: body.code };
 }
