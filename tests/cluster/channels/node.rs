@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use herenow::cluster::life::fingerprint;
 use herenow::cluster::nodes::burial::Claimed;
 use herenow::cluster::nodes::{Nodes, Order, Settings, Step};
 use herenow::cluster::{Buried, Heard, Mark, Record, Renew, Renewed, Replica, Say, Told};
@@ -120,7 +119,7 @@ impl Node {
             hold_ms: HOLD_MS,
         };
         let new_channel = |_| {
-            let mut state = ChannelState::new(Epoch::new(1));
+            let mut state = ChannelState::new(Epoch::from_random(1));
             state.share();
             Channel {
                 state,
@@ -309,7 +308,7 @@ impl Node {
         now_ms: u64,
     ) {
         let now = self.now(now_ms);
-        let data = fingerprint(era, &run.to_string());
+        let data = era << 32 | run;
         let is_burial = self.burial.is_some_and(|(number, _)| number == asked);
         match answer {
             Answer::Renewed(answer) => {

@@ -18,7 +18,8 @@ pub(super) struct Told {
 pub(super) struct Observer(BTreeMap<UserId, String>);
 
 fn show(member: &Member) -> String {
-    format!("{} {} {} {}", member.attributes, member.info(), member.away, member.joined_at)
+    let (attributes, info) = (member.attributes.as_str(), member.info().as_str());
+    format!("{attributes} {info} {} {}", member.away, member.joined_at)
 }
 
 /// Everybody, with all of it, in the order of the list.
