@@ -72,3 +72,13 @@ pub struct NodeSeen {
     /// What it tells of itself, if that changed since the moment that the [`Renew`] named.
     pub info: Option<NodeInfo>,
 }
+
+/// Names the data that the store holds, by their era and the run id of the server: as long as it is
+/// the same, nothing was lost.
+#[must_use]
+pub fn fingerprint(era: u64, run_id: &str) -> u64 {
+    // FNV-1a. Nobody gains by two that are the same.
+    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let bytes = era.to_be_bytes().into_iter().chain(run_id.bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, step)
+}

@@ -115,8 +115,7 @@ impl World {
             messages: 0,
             processes: vec![0; NODES],
             ids: 0,
-            /// For each channel whose lease was heard to be in the store.
-            leased: [[bool; NODES]; CHANNELS],
+            leased: [[false; NODES]; CHANNELS],
             random: fastrand::Rng::with_seed(seed),
             fault,
             truth: Truth::default(),
