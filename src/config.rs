@@ -1,13 +1,19 @@
 //! What an operator sets: flags, each with its `HERENOW_…` twin in the environment.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Command, FromArgMatches, ValueEnum};
 
-use crate::auth::IdentityFlags;
+use crate::auth::{IdentityFlags, Secret};
 use crate::duration;
-use crate::limits::{HEADER_BYTES, Limits, VENDORS_HEADER_BYTES};
+use crate::limits::{
+    HEADER_BYTES, Limits, MAX_NODE_NAME, MAX_REDIS_PREFIX, NODE_TIMEOUT, VENDORS_HEADER_BYTES,
+};
+
+/// The environment's name for the password of Redis, as messages tell it.
+const REDIS_PASSWORD_VARIABLE: &str = "HERENOW_REDIS_PASSWORD";
 
 /// How logs look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -65,6 +71,111 @@ impl Vendors {
         }
         Ok(vendors)
     }
+}
+
+/// One presence on many nodes.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Many nodes")]
+pub struct ClusterFlags {
+    /// The Redis (7.0 or later, or Valkey) on which all nodes show one presence, as
+    /// `redis://host:6379`, or `rediss://` for TLS, with `user@` if need be; `?cluster=true`, or
+    /// several with commas between them, for Redis Cluster
+    #[arg(long, env = "HERENOW_REDIS_URL", hide_env = true, value_name = "URL",
+          value_parser = |url: &str| Ok::<_, String>(Secret::new(url.as_bytes())))]
+    pub redis_url: Option<Secret>,
+
+    /// File with the password of Redis; or the password itself in the environment, as
+    /// HERENOW_REDIS_PASSWORD
+    #[arg(long, env = "HERENOW_REDIS_PASSWORD_FILE", hide_env = true, value_name = "FILE")]
+    pub redis_password_file: Option<PathBuf>,
+
+    /// The password itself, which has no flag.
+    #[arg(skip)]
+    pub redis_password: Option<Secret>,
+
+    /// What all names in Redis begin with: nodes with the same prefix show one presence
+    #[arg(long, env = "HERENOW_REDIS_PREFIX", hide_env = true, value_name = "TEXT", default_value = "herenow",
+          value_parser = prefix)]
+    pub redis_prefix: String,
+
+    /// A node that Redis did not hear for so long is dead, and its members are gone
+    #[arg(long, env = "HERENOW_NODE_TIMEOUT", hide_env = true, value_name = "TIME", default_value = "6s",
+          value_parser = duration::positive)]
+    pub node_timeout: Duration,
+
+    /// How long members of a node that shuts down are kept for them to come back to another
+    #[arg(long, env = "HERENOW_DRAIN_HOLD", hide_env = true, value_name = "TIME", default_value = "15s",
+          value_parser = duration::any)]
+    pub drain_hold: Duration,
+
+    /// What people call this node [default: the name of the machine, and the port]
+    #[arg(long, env = "HERENOW_NODE_NAME", hide_env = true, value_name = "TEXT", value_parser = node_name)]
+    pub node_name: Option<String>,
+}
+
+impl Default for ClusterFlags {
+    fn default() -> Self {
+        Self {
+            redis_url: None,
+            redis_password_file: None,
+            redis_password: None,
+            redis_prefix: "herenow".to_owned(),
+            node_timeout: Duration::from_secs(6),
+            drain_hold: Duration::from_secs(15),
+            node_name: None,
+        }
+    }
+}
+
+impl ClusterFlags {
+    /// Takes what has no flag from the environment, as
+    /// [`IdentityFlags::take_secrets`](crate::auth::IdentityFlags::take_secrets) does. A password
+    /// without a Redis is nobody's.
+    pub fn take_secrets(&mut self, find: impl Fn(&str) -> Option<Secret>) {
+        self.redis_password = find(REDIS_PASSWORD_VARIABLE);
+    }
+
+    /// Checks what no flag alone can be checked for.
+    ///
+    /// # Errors
+    /// One line that names the flag.
+    pub fn check(&self) -> Result<(), String> {
+        if self.redis_url.is_none() && self.redis_password_file.is_some() {
+            return Err("--redis-password-file: there is no --redis-url that it is for".to_owned());
+        }
+        if self.redis_password.is_some() && self.redis_password_file.is_some() {
+            return Err(format!(
+                "--redis-password-file and {REDIS_PASSWORD_VARIABLE}: both tell the password; say \
+                 one of them"
+            ));
+        }
+        if !NODE_TIMEOUT.contains(&self.node_timeout) {
+            return Err(format!(
+                "--node-timeout {}: must be from {} to {}",
+                humantime::format_duration(self.node_timeout),
+                humantime::format_duration(*NODE_TIMEOUT.start()),
+                humantime::format_duration(*NODE_TIMEOUT.end())
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A prefix of names in Redis. Braces would choose the part of a Redis Cluster.
+fn prefix(text: &str) -> Result<String, String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "._-:/".contains(c);
+    if (1..=MAX_REDIS_PREFIX).contains(&text.len()) && text.chars().all(good) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("must be 1 to {MAX_REDIS_PREFIX} of the characters a-z, A-Z, 0-9 and ._-:/"))
+}
+
+fn node_name(text: &str) -> Result<String, String> {
+    let good = !text.is_empty() && text.len() <= MAX_NODE_NAME;
+    if good && !text.chars().any(char::is_control) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("must be 1 to {MAX_NODE_NAME} bytes, without control characters"))
 }
 
 /// Everything that an operator sets. [`Config::default`] is what `herenow` without flags does.
@@ -147,6 +258,10 @@ pub struct Config {
     #[command(flatten)]
     pub identity: IdentityFlags,
 
+    /// One presence on many nodes.
+    #[command(flatten)]
+    pub cluster: ClusterFlags,
+
     /// The bounds.
     #[command(flatten)]
     pub limits: Limits,
@@ -191,6 +306,7 @@ impl Config {
                 self.listen
             ));
         }
+        self.cluster.check()?;
         let interval = self.heartbeat_interval();
         if interval >= self.presence_timeout {
             return Err(format!(
@@ -206,14 +322,39 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Secret;
 
     #[test]
     fn what_the_flags_hold_is_not_printed() {
         let mut config = Config::default();
         config.identity.tokens.jwt_secret = Some(Secret::new(b"hunter2"));
         config.identity.api_keys = Some(Secret::new(b"hunter2"));
+        config.cluster.redis_password = Some(Secret::new(b"hunter2"));
+        config.cluster.redis_url = Some(Secret::new(b"redis://ada:hunter2@localhost"));
         assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn flags_of_many_nodes_that_contradict_each_other_are_one_clear_line() {
+        let refused = |change: fn(&mut ClusterFlags)| {
+            let mut flags = ClusterFlags { redis_url: Some(Secret::new(b"x")), ..<_>::default() };
+            change(&mut flags);
+            flags.check().unwrap_err()
+        };
+        let error = refused(|flags| {
+            flags.redis_password_file = Some("x".into());
+            flags.redis_password = Some(Secret::new(b"x"));
+        });
+        assert!(error.contains("--redis-password-file") && error.contains("HERENOW_REDIS_PASS"));
+        let error = refused(|flags| {
+            flags.redis_password_file = Some("x".into());
+            flags.redis_url = None;
+        });
+        assert!(error.contains("--redis-password-file") && error.contains("--redis-url"));
+        let error = refused(|flags| flags.node_timeout = Duration::from_millis(10));
+        assert!(error.contains("--node-timeout 10ms") && error.contains("1s"), "{error}");
+        assert_eq!(prefix("team/a:1"), Ok("team/a:1".to_owned()));
+        assert!(prefix("{a}").is_err() && prefix("").is_err());
+        assert!(node_name("a\nb").is_err() && node_name("rack 3").is_ok());
     }
 
     #[test]

@@ -19,8 +19,9 @@
 //! 10. [`actions`]: the desk: all that a client may ask, whichever wing it came by.
 //! 11. [`web`]: what everything that speaks HTTP shares: callers, rates, input, problems, tables of
 //!     operations.
-//! 12. [`connection`], [`http`], [`sse`], and later `webhooks`: the wings: one WebSocket
-//!     from its first byte to its last; the HTTP API; server-sent events.
+//! 12. [`connection`], [`http`], [`sse`], [`redis`](mod@redis), and later `webhooks`: the wings: one
+//!     WebSocket from its first byte to its last; the HTTP API; server-sent events; what carries one
+//!     presence over many nodes.
 //! 13. [`vendors`]: a wing for each vendor whose own client libraries are served.
 //! 14. [`demo`]: the demo page: its files, and simulated viewers, clients of our own port.
 //! 15. [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
@@ -43,6 +44,7 @@ pub mod limits;
 pub mod metrics;
 pub mod now;
 pub mod presence;
+pub mod redis;
 pub mod server;
 mod share;
 mod shrink;

@@ -555,6 +555,16 @@ pub const SOCIAL_PLUS_SESSION_MS: u64 = 365 * 24 * 3_600_000;
 
 // Other nodes.
 
+/// How long the nodes of a cluster remember a user's status after it was last online, or set something,
+/// in milliseconds: a week.
+pub const STATUS_KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+
+/// Users who were signed out, in one command of Redis.
+pub const SIGNED_OUT_BATCH: usize = 512;
+
+/// How long a kick waits for the other nodes to tell how many connections they closed.
+pub const KICK_WAIT: Duration = Duration::from_secs(1);
+
 /// Users of one channel of whom a node says something in one go: a script of about a millisecond, in
 /// which the store does nothing else.
 pub const SAY_USERS: usize = 128;
@@ -589,6 +599,46 @@ pub const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 /// `goaway` spreads reconnects over this time.
 pub const RECONNECT_SPREAD: Duration = Duration::from_secs(5);
 
+// Many nodes.
+
+/// What `--node-timeout` may be: shorter than a pause of a machine that is busy, and every pause is a
+/// death; longer, and nobody notices one.
+pub const NODE_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(600);
+
+/// Bytes of `--redis-prefix`.
+pub const MAX_REDIS_PREFIX: usize = 64;
+
+/// Bytes of `--node-name`.
+pub const MAX_NODE_NAME: usize = 64;
+
+/// How long connecting to Redis may take, login and the first questions each.
+pub const REDIS_CONNECT: Duration = Duration::from_secs(2);
+
+/// How long a broker that starts waits for Redis to answer all that it asks.
+pub const REDIS_START: Duration = Duration::from_secs(5);
+
+/// How long any command to Redis may take, a script included: it takes a millisecond. Redis may have
+/// done it all the same.
+pub const REDIS_COMMAND: Duration = Duration::from_secs(2);
+
+/// From one attempt to connect to Redis anew to the next: twice as long each time, up to the second.
+pub const REDIS_BACK_OFF: RangeInclusive<Duration> =
+    Duration::from_millis(50)..=Duration::from_secs(1);
+
+/// How often a connection that hears what is published is asked to show that it does.
+pub const REDIS_PROBE: Duration = Duration::from_secs(1);
+
+/// It is connected anew if it did not for so long.
+pub const REDIS_PROBE_LOST: Duration = Duration::from_secs(3);
+
+/// Bytes of what was published and is not yet read, in the whole broker, about. Above it what comes
+/// is dropped, and what this node follows is loaded anew.
+pub const HEARD_BYTES: usize = 64 * 1024 * 1024;
+
+/// Messages of it.
+pub const HEARD_MESSAGES: usize = 65_536;
+
 // Timers.
 
 /// How often the timers look at what is due, and so by how much they may be late.
@@ -610,6 +660,24 @@ pub const TIMER_SLICE: Duration = Duration::from_millis(1);
 
 /// Members whose time is over that a channel ends in one hold of its lock.
 pub const EXPIRY_BATCH: usize = 64;
+
+/// Members of other nodes that a channel takes in, or forgets, in one hold of its lock.
+pub const PEERS_BATCH: usize = 64;
+
+/// How long whoever looks at a channel waits until all that other nodes have of it is known, in
+/// milliseconds. After that it is shown what is.
+pub const LOAD_WAIT_MS: u64 = 1_000;
+
+/// How long a channel is followed after somebody asked for it who stays not, in milliseconds: so many
+/// questions in a row cost one load.
+pub const ATTENTION_MS: u64 = 5_000;
+
+/// Channels that are followed only because somebody asked, in the whole broker. Who asks for one more
+/// is answered from what is known.
+pub const MAX_ATTENDED: usize = 10_000;
+
+/// Channels that one question (where a user is, which channels there are) has loaded at once.
+pub const ATTEND_BATCH: usize = 64;
 
 /// After about so long the allocator gives back pages that nobody uses any more, in milliseconds.
 /// Sooner costs more than it gives: what is freed is mostly wanted again at once.

@@ -134,6 +134,7 @@ fn token(mut order: TokenOrder) -> Result<(), String> {
 
 fn serve_with(mut config: Config) -> Result<(), String> {
     config.identity.take_secrets(secret);
+    config.cluster.take_secrets(secret);
     serve(&config)
 }
 

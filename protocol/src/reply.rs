@@ -72,11 +72,13 @@ pub enum LossReason {
     Connection,
     /// The lease ran out.
     Lease,
+    /// The node of the cluster that had the connection is gone.
+    Node,
 }
 
 impl LossReason {
     /// Every reason.
-    pub const ALL: [Self; 3] = [Self::Heartbeat, Self::Connection, Self::Lease];
+    pub const ALL: [Self; 4] = [Self::Heartbeat, Self::Connection, Self::Lease, Self::Node];
 }
 
 /// Why attributes changed, where it was not their owner's doing.
@@ -360,6 +362,9 @@ pub enum ServerFrame {
         /// What was asked.
         #[serde(flatten)]
         answer: Answer,
+        /// This may not be all: of other nodes of the cluster not everything is known here.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        partial: bool,
     },
     /// A frame was not applied.
     Error {
@@ -399,6 +404,10 @@ pub enum ServerFrame {
         more: bool,
         /// Why it came.
         reason: SnapshotReason,
+        /// Of other nodes of the cluster not everything is known here yet: members who are not named
+        /// may be there all the same. A snapshot with reason `resync` follows once it is.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        partial: bool,
     },
     /// What changed since the frame before. A user appears at most once.
     Presence {
@@ -425,6 +434,9 @@ pub enum ServerFrame {
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "schema", schemars(length(max = MAX_RECENT)))]
         recent: Option<Vec<RecentView>>,
+        /// This may not be all: of other nodes of the cluster not everything is known here.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        partial: bool,
     },
     /// From here on another level is in force.
     Level {

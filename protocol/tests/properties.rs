@@ -156,7 +156,8 @@ fn told() -> impl Strategy<Value = ServerFrame> {
         (channel(), vec(member, 0..3), any::<bool>()).prop_map(|(channel, members, more)| {
             let epoch = Epoch::from_random(1);
             let reason = SnapshotReason::Resync;
-            ServerFrame::Snapshot { channel, epoch, seq: 0, count: 0, members, more, reason }
+            let (seq, count, partial) = (0, 0, more);
+            ServerFrame::Snapshot { channel, epoch, seq, count, members, more, reason, partial }
         }),
         (channel(), vec(prop_oneof![join, update], 0..3)).prop_map(|(channel, events)| {
             ServerFrame::Presence { channel, seq: 1, count: 0, events }
@@ -165,7 +166,8 @@ fn told() -> impl Strategy<Value = ServerFrame> {
             channel,
             seq: 1,
             count: 0,
-            recent: Some(recent)
+            recent: Some(recent),
+            partial: false,
         }),
         removed.prop_map(|(channels, users)| ServerFrame::Removed {
             channels,
@@ -428,6 +430,7 @@ proptest! {
             members: vec![member],
             more: false,
             reason: SnapshotReason::Subscribed,
+            partial: false,
         };
         let text = serde_json::to_string(&snapshot).unwrap();
         prop_assert_eq!(serde_json::from_str::<ServerFrame>(&text).unwrap(), snapshot);

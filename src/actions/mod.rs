@@ -7,11 +7,13 @@
 //! - [`members`]: being in a channel by a connection: join, leave, set.
 //! - [`leases`]: being in a channel for a while.
 //! - [`records`]: presence records, which vendors' client libraries write.
+//! - [`known`]: an answer, and whether it may not be all.
 //! - [`queries`]: list, count, one member, where, channels.
 //! - [`observing`]: subscribe, follow, watch.
 //! - [`users`]: status, heartbeat, kick.
 
 pub mod desk;
+pub mod known;
 pub mod leases;
 pub mod members;
 pub mod observing;
@@ -21,6 +23,7 @@ pub mod rules;
 pub mod users;
 
 pub use desk::Desk;
+pub use known::Known;
 pub use leases::Leased;
 pub use members::{Joining, Writing};
 pub use records::{Lives, Recording};

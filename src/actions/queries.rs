@@ -1,12 +1,15 @@
-//! What is answered from the live state, as the caller may see it.
+//! What is answered from the live state, as the caller may see it. In a cluster the channel is
+//! followed for that, so that any node answers the same.
 
 use std::sync::Arc;
 
 use herenow_protocol::{ChannelName, ErrorCode, Refusal, UserId};
 
 use super::desk::Desk;
+use super::known::Known;
 use super::rules::check_between;
 use crate::auth::{Caller, Credential, KeyRight, Right};
+use crate::hub::Seen;
 use crate::limits::{LIST_DEFAULT, LIST_MAX};
 use crate::now::Now;
 use crate::presence::{Member, Page};
@@ -27,23 +30,33 @@ impl Desk {
     ///
     /// # Errors
     /// `forbidden`.
-    pub fn numbers(&self, caller: Caller<'_>, channel: &ChannelName) -> Result<Numbers, Refusal> {
+    pub async fn numbers(
+        &self,
+        caller: Caller<'_>,
+        channel: &ChannelName,
+    ) -> Result<Known<Numbers>, Refusal> {
         caller.may_read(Right::Count, channel)?;
+        let partial = self.hub.attend(channel).await;
         let numbers = self.hub.look(channel, |guarded| Numbers {
             count: guarded.presence().count(),
             observers: guarded.observers(),
             connections: guarded.presence().connections(),
         });
-        Ok(numbers.unwrap_or_default())
+        Ok(Known { is: numbers.unwrap_or_default(), partial })
     }
 
     /// Number of members visible to all.
     ///
     /// # Errors
     /// `forbidden`.
-    pub fn count(&self, caller: Caller<'_>, channel: &ChannelName) -> Result<u64, Refusal> {
+    pub async fn count(
+        &self,
+        caller: Caller<'_>,
+        channel: &ChannelName,
+    ) -> Result<Known<u64>, Refusal> {
         caller.may_read(Right::Count, channel)?;
-        Ok(self.hub.count(channel) as u64)
+        let partial = self.hub.attend(channel).await;
+        Ok(Known { is: self.hub.count(channel) as u64, partial })
     }
 
     /// Number of members visible to all, and one page of those that the caller may see, newest
@@ -51,31 +64,34 @@ impl Desk {
     ///
     /// # Errors
     /// `forbidden`, `invalid_field` (limit).
-    pub fn list(
+    pub async fn list(
         &self,
         caller: Caller<'_>,
         channel: &ChannelName,
         limit: Option<u64>,
         after: Option<u64>,
-    ) -> Result<(u64, Page), Refusal> {
+    ) -> Result<Known<(u64, Page)>, Refusal> {
         caller.may_read(Right::List, channel)?;
         let limit = check_limit(limit)?;
+        let partial = self.hub.attend(channel).await;
         let (count, page) = self.hub.members(channel, limit, after, caller.viewer());
-        Ok((count as u64, page))
+        Ok(Known { is: (count as u64, page), partial })
     }
 
     /// One member. Who is not there and whom the caller may not see are answered alike.
     ///
     /// # Errors
     /// `forbidden`, `not_found`.
-    pub fn member(
+    pub async fn member(
         &self,
         caller: Caller<'_>,
         channel: &ChannelName,
         user: &UserId,
-    ) -> Result<Arc<Member>, Refusal> {
+    ) -> Result<Known<Arc<Member>>, Refusal> {
         check_member(caller, channel, user)?;
-        self.hub.member(channel, user, caller.viewer()).ok_or_else(no_member)
+        let partial = self.hub.attend(channel).await;
+        let is = self.hub.member(channel, user, caller.viewer()).ok_or_else(no_member)?;
+        Ok(Known { is, partial })
     }
 
     /// One member, as with [`Desk::member`], and when the user was last heard there, by the wall
@@ -83,15 +99,17 @@ impl Desk {
     ///
     /// # Errors
     /// `forbidden`, `not_found`.
-    pub fn member_seen(
+    pub async fn member_seen(
         &self,
         caller: Caller<'_>,
         channel: &ChannelName,
         user: &UserId,
         now: Now,
-    ) -> Result<(Arc<Member>, u64), Refusal> {
+    ) -> Result<Known<(Arc<Member>, u64)>, Refusal> {
         check_member(caller, channel, user)?;
-        self.hub.member_seen(channel, user, caller.viewer(), now).ok_or_else(no_member)
+        let partial = self.hub.attend(channel).await;
+        let seen = self.hub.member_seen(channel, user, caller.viewer(), now);
+        Ok(Known { is: seen.ok_or_else(no_member)?, partial })
     }
 
     /// One page of the channels in which the caller may see the user, by name, and the name behind
@@ -100,22 +118,22 @@ impl Desk {
     ///
     /// # Errors
     /// `forbidden`: a key without the right to read; `invalid_field` (limit).
-    pub fn channels_of(
+    pub async fn channels_of(
         &self,
         caller: Caller<'_>,
         user: &UserId,
         limit: Option<u64>,
         after: Option<&ChannelName>,
-    ) -> Result<(Vec<ChannelName>, Option<ChannelName>), Refusal> {
+    ) -> Result<Known<(Vec<ChannelName>, Option<ChannelName>)>, Refusal> {
         let limit = check_limit(limit)?;
         if let Caller::Key(key) = caller {
             key.check(KeyRight::Read)?;
         }
         let own = caller.is(user);
         let may_list = |name: &ChannelName| own || caller.may_read(Right::List, name).is_ok();
-        let (names, more) = self.hub.channels_seen(user, caller.viewer(), after, limit, may_list);
-        let next = names.last().filter(|_| more).cloned();
-        Ok((names, next))
+        let seen = self.hub.channels_seen(user, caller.viewer(), after, limit, may_list).await;
+        let next = seen.found.last().filter(|_| seen.more).cloned();
+        Ok(Known { is: (seen.found, next), partial: seen.partial })
     }
 
     /// Channels in which `credential` may see somebody, by name, each with its count, and whether
@@ -129,21 +147,11 @@ impl Desk {
         prefix: String,
         after: Option<ChannelName>,
         limit: Option<u64>,
-    ) -> Result<(Vec<(ChannelName, u64)>, bool), Refusal> {
+    ) -> Result<Seen<(ChannelName, u64)>, Refusal> {
         credential.caller().may_operate(KeyRight::Read)?;
         let limit = check_limit(limit)?;
-        let credential = credential.clone();
-        let walk = self.hub.aside(move |hub| {
-            let viewer = credential.caller().viewer();
-            hub.occupied(&prefix, after.as_ref(), limit, viewer)
-        });
         let failed = || Refusal::new(ErrorCode::Internal, "the channels can't be walked");
-        let (names, more) = walk.await.ok_or_else(failed)?;
-        let counted = names.into_iter().map(|name| {
-            let count = self.hub.count(&name) as u64;
-            (name, count)
-        });
-        Ok((counted.collect(), more))
+        self.hub.channels_shown(credential, &prefix, after, limit).await.ok_or_else(failed)
     }
 }
 

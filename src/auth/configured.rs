@@ -51,12 +51,22 @@ impl Auth {
         self.verifier.as_ref().ok_or_else(none)?.verify(token, now)
     }
 
-    /// Signs the user out: from here on its tokens from before this second are refused. Without
-    /// tokens there is nothing to refuse.
-    pub fn sign_out(&self, user: &UserId, now: Now) {
-        if let Some(verifier) = &self.verifier {
-            verifier.sign_out(user, now);
-        }
+    /// Signs the user out: from here on its tokens from before the second of `at_unix_ms` are
+    /// refused. Without tokens there is nothing to refuse. Whether some are refused that were not.
+    pub fn sign_out(&self, user: &UserId, at_unix_ms: u64, now: Now) -> bool {
+        let sign_out = |verifier: &Verifier| verifier.sign_out(user, at_unix_ms, now);
+        self.verifier.as_ref().is_some_and(sign_out)
+    }
+
+    /// The first `most` behind `after` who were signed out, by when.
+    #[must_use]
+    pub fn signed_out_after(
+        &self,
+        after: Option<&(u64, UserId)>,
+        most: usize,
+    ) -> Vec<(u64, UserId)> {
+        let some = |verifier: &Verifier| verifier.signed_out_after(after, most);
+        self.verifier.as_ref().map(some).unwrap_or_default()
     }
 
     /// Refuses a user whose token was good when it came, and is not any longer, since the user was

@@ -1,7 +1,8 @@
-//! Users whose earlier tokens are good no longer: a back end kicked them. Kept in memory alone, for
-//! as long as a token should live at most.
+//! Users whose earlier tokens are good no longer: a back end kicked them. Kept in memory, for as long
+//! as a token should live at most; where there are several nodes, by all of them.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 
 use herenow_protocol::UserId;
 use parking_lot::RwLock;
@@ -22,16 +23,29 @@ struct Latest {
 }
 
 impl SignedOut {
-    /// Signs the user out: tokens from before this second are good no longer.
-    pub fn add(&self, user: &UserId, now: Now) {
+    /// Signs the user out: tokens from before the second of `at_unix_ms` are good no longer. Whether
+    /// some were until now.
+    pub fn add(&self, user: &UserId, at_unix_ms: u64, now: Now) -> bool {
         let mut latest = self.0.write();
+        let before = latest.at.get(user).copied();
         // A clock that was set back takes no kick back.
-        let unix_ms = latest.at.get(user).map_or(now.unix_ms, |&at| at.max(now.unix_ms));
-        if let Some(before) = latest.at.insert(user.clone(), unix_ms) {
-            latest.order.remove(&(before, user.clone()));
+        let is_new = before.is_none_or(|before| before < at_unix_ms);
+        if is_new {
+            latest.at.insert(user.clone(), at_unix_ms);
+            if let Some(before) = before {
+                latest.order.remove(&(before, user.clone()));
+            }
+            latest.order.insert((at_unix_ms, user.clone()));
         }
-        latest.order.insert((unix_ms, user.clone()));
         latest.forget(now);
+        is_new
+    }
+
+    /// The first `most` of them behind `after`, by when they were signed out.
+    #[must_use]
+    pub fn after(&self, after: Option<&(u64, UserId)>, most: usize) -> Vec<(u64, UserId)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.0.read().order.range((from, Bound::Unbounded)).take(most).cloned().collect()
     }
 
     /// Whether a token of the user that was signed at `issued_unix_ms` (none: it does not say) is
@@ -77,7 +91,7 @@ mod tests {
     fn a_day_long_and_from_that_second_on() {
         let (out, ada) = (SignedOut::default(), user(1));
         assert!(!out.covers(&ada, None, at(NOON)));
-        out.add(&ada, at(NOON));
+        out.add(&ada, NOON, at(NOON));
         for (issued_ms, covered) in [
             (None, true),
             (Some(0), true),
@@ -93,8 +107,10 @@ mod tests {
             assert!(!out.covers(&user(2), issued_ms, at(NOON)), "another");
         }
         // Kicked again; and by a clock that was set back meanwhile.
-        out.add(&ada, at(NOON + 60_000));
-        out.add(&ada, at(NOON - 60_000));
+        assert!(out.add(&ada, NOON + 60_000, at(NOON + 60_000)));
+        assert!(!out.add(&ada, NOON - 60_000, at(NOON - 60_000)));
+        assert_eq!(out.after(None, 9), [(NOON + 60_000, ada.clone())]);
+        assert_eq!(out.after(Some(&(NOON + 60_000, ada.clone())), 9), []);
         assert!(out.covers(&ada, Some(NOON), at(NOON + SIGNED_OUT_MS)));
         assert_eq!(out.0.read().order.len(), 1);
     }
@@ -103,18 +119,26 @@ mod tests {
     fn the_latest_are_kept() {
         let out = SignedOut::default();
         for number in 0..MAX_SIGNED_OUT {
-            out.add(&user(number), at(NOON + number as u64));
+            out.add(&user(number), NOON + number as u64, at(NOON + number as u64));
         }
         // The first comes again, and is one of the latest from then on.
-        out.add(&user(0), at(NOON + MAX_SIGNED_OUT as u64));
-        out.add(&user(MAX_SIGNED_OUT), at(NOON + MAX_SIGNED_OUT as u64));
+        out.add(&user(0), NOON + MAX_SIGNED_OUT as u64, at(NOON + MAX_SIGNED_OUT as u64));
+        out.add(
+            &user(MAX_SIGNED_OUT),
+            NOON + MAX_SIGNED_OUT as u64,
+            at(NOON + MAX_SIGNED_OUT as u64),
+        );
         let held = |out: &SignedOut| (out.0.read().at.len(), out.0.read().order.len());
         assert_eq!(held(&out), (MAX_SIGNED_OUT, MAX_SIGNED_OUT));
         for (number, covered) in [(0, true), (1, false), (2, true), (MAX_SIGNED_OUT, true)] {
             assert_eq!(out.covers(&user(number), None, at(NOON)), covered, "{number}");
         }
         // Those whose time is over make room when somebody else is signed out.
-        out.add(&user(7), at(NOON + MAX_SIGNED_OUT as u64 + SIGNED_OUT_MS));
+        out.add(
+            &user(7),
+            NOON + MAX_SIGNED_OUT as u64 + SIGNED_OUT_MS,
+            at(NOON + MAX_SIGNED_OUT as u64 + SIGNED_OUT_MS),
+        );
         assert_eq!(held(&out), (1, 1));
     }
 }

@@ -436,9 +436,9 @@ fn who_was_signed_out_needs_a_token_from_then_on() {
     let signed = |seconds: u64| token(&ada_with(json!({ "iat": seconds })));
     let expired = token(&ada_with(json!({ "exp": NOW_S - 1 })));
     refused_by(&verifier, &expired, ErrorCode::TokenExpired, "no longer valid");
-    verifier.sign_out(&bob, NOW);
+    verifier.sign_out(&bob, NOW.unix_ms, NOW);
     assert!(verifier.verify(&token(&ada()), NOW).is_ok(), "another");
-    verifier.sign_out(&user("ada"), NOW);
+    verifier.sign_out(&user("ada"), NOW.unix_ms, NOW);
     for old in [token(&ada()), signed(NOW_S - 1), signed(0)] {
         refused_by(&verifier, &old, ErrorCode::Unauthenticated, "signed out");
     }

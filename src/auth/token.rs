@@ -55,8 +55,18 @@ impl Verifier {
     }
 
     /// Signs the user out: from here on its tokens from before this second are refused.
-    pub fn sign_out(&self, user: &UserId, now: Now) {
-        self.signed_out.add(user, now);
+    pub fn sign_out(&self, user: &UserId, at_unix_ms: u64, now: Now) -> bool {
+        self.signed_out.add(user, at_unix_ms, now)
+    }
+
+    /// The first `most` behind `after` who were signed out, by when.
+    #[must_use]
+    pub fn signed_out_after(
+        &self,
+        after: Option<&(u64, UserId)>,
+        most: usize,
+    ) -> Vec<(u64, UserId)> {
+        self.signed_out.after(after, most)
     }
 
     /// Refuses a user's token that was good and is not any longer, since the user was signed out.

@@ -6,6 +6,7 @@
 //!
 //! - [`record`]: what the store keeps of one user in one channel: its value, and what keeps it there.
 //! - [`say`](mod@say): what a node says of its own users, and what it is told.
+//! - [`order`]: what a node has all others do about a user.
 //! - [`life`]: the nodes themselves: what each says to stay alive, and what it is told.
 //! - [`peers`]: the nodes, as far as it matters to what is heard of them.
 //! - [`nodes`]: what one node knows of all nodes: leases, who is dead, and what is to be done.
@@ -13,6 +14,7 @@
 
 pub mod life;
 pub mod nodes;
+pub mod order;
 pub mod peers;
 pub mod record;
 pub mod replica;
@@ -20,6 +22,7 @@ pub mod say;
 
 pub use life::{NodeInfo, NodeSeen, Renew, Renewed};
 pub use nodes::Nodes;
+pub use order::{Act, Obeyed, Order};
 pub use peers::Peers;
 pub use record::{LeaseMark, Mark, Place, Record, Stamp, Stamped, StoreMs, Written};
 pub use replica::{Heard, Loaded, Part, Replica};

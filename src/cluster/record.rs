@@ -104,6 +104,9 @@ pub struct Record {
     pub marks: BTreeMap<NodeId, Mark>,
     /// The leases.
     pub leases: BTreeMap<Keeper, LeaseMark>,
+    /// Where records are kept: when something that is no longer last showed the user to be there, by
+    /// the wall clock; 0: nothing did.
+    pub seen: u64,
 }
 
 impl Record {

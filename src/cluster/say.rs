@@ -14,8 +14,11 @@
 //! 3. The mark of the node becomes what is said, and each lease what is said of it. If something live
 //!    is said, or it `ends_grace`, the lost marks of other nodes go, and those nodes are told so in their inboxes. A loss
 //!    that is said again (the same but for an end less than [`SAME_END_MS`] away) changes nothing.
-//! 4. Without a mark and a lease the record goes, value and all. Where records are kept, one with
-//!    attributes, info or an audience stays instead.
+//! 4. Where records are kept, a cause that says when the user was last heard becomes `seen`, if that
+//!    is later; and attributes or info that changed are told in the inboxes of all other nodes with
+//!    a live mark: who shows a user by itself must know at once that it wants to be invisible.
+//! 5. Without a mark and a lease the record goes, value and all. Where records are kept, one with
+//!    attributes, info, an audience or `seen` stays instead.
 //!
 //! Versions: a channel that comes to be begins with the store's clock times [`VERSIONS_PER_MS`], so
 //! each later life of a channel has larger ones. Whatever is told of a channel that does not exist
@@ -183,8 +186,8 @@ pub struct Load {
     pub records: Vec<(UserId, Record)>,
 }
 
-/// A live source elsewhere ended lost marks of a node, which is told so by itself: it may not follow
-/// the channel.
+/// A live source elsewhere ended lost marks of a node, or wrote fields of a kept record where the node
+/// has a live one. It is told so by itself: it may not follow the channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inbox {
     /// Whose marks they were.

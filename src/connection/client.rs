@@ -6,8 +6,9 @@ use herenow_protocol::reply::{Answer, InForce, LevelReason};
 use herenow_protocol::{ChannelName, ServerFrame, Sight};
 
 use super::place::Places;
+use super::query::Parked;
 use super::rules::SocketRules;
-use crate::actions::Desk;
+use crate::actions::{Desk, Known};
 use crate::auth::Caller;
 use crate::delivery::{Outlet, Sending};
 use crate::presence::Source;
@@ -35,6 +36,8 @@ pub struct Client {
     pub(super) away: bool,
     /// Whether the connection counts as one that its user is away from.
     pub(super) counts_away: bool,
+    /// A query that waits for what other nodes have, and holds up what is behind it.
+    pub(super) parked: Option<Box<Parked>>,
 }
 
 /// What is replied to a request that was done.
@@ -57,7 +60,9 @@ pub(super) enum Done {
         removed: Option<ServerFrame>,
     },
     /// To a query.
-    Answer(Answer),
+    Answer(Known<Answer>),
+    /// To a query whose answer comes later.
+    Later,
     /// To `help`.
     Help,
 }
@@ -82,6 +87,7 @@ impl Client {
             warned: false,
             away: false,
             counts_away,
+            parked: None,
         }
     }
 

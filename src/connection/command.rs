@@ -8,6 +8,8 @@ use herenow_protocol::{ClientFrame, FrameId, Refusal, Request, ServerFrame, enco
 use super::client::{Client, Done};
 use super::codec::Violation;
 use super::dialect::{Dialect, Herenow};
+use super::query::Query;
+use crate::actions::Known;
 use crate::delivery::Sending;
 use crate::now::Now;
 use crate::presence::Asked;
@@ -54,7 +56,10 @@ impl Client {
             self.outlet.heard(now.mono_ms);
         }
         let (id, outcome) = match (parsed, limited) {
-            (Ok(frame), None) => (frame.id, self.apply(sending, frame.request, now)),
+            (Ok(frame), None) => {
+                let outcome = self.apply(sending, frame.id.as_ref(), frame.request, now);
+                (frame.id, outcome)
+            }
             (Ok(frame), Some(refusal)) => (frame.id, Err(refusal)),
             (Err(rejected), limited) => (rejected.id, Err(limited.unwrap_or(rejected.refusal))),
         };
@@ -62,6 +67,17 @@ impl Client {
         if self.counts_away {
             self.count_away(now);
         }
+        self.reply_to(dialect, sending, id, outcome);
+    }
+
+    /// Replies to the frame `id`.
+    pub(super) fn reply_to(
+        &self,
+        dialect: &mut impl Dialect,
+        sending: &mut Sending<'_>,
+        id: Option<FrameId>,
+        outcome: Result<Done, Refusal>,
+    ) {
         if let Err(refusal) = &outcome {
             self.desk.hub().metrics().websocket_refusals.inc(refusal.code);
         }
@@ -74,6 +90,7 @@ impl Client {
     fn apply(
         &mut self,
         sending: &mut Sending<'_>,
+        id: Option<&FrameId>,
         request: Request,
         now: Now,
     ) -> Result<Done, Refusal> {
@@ -97,12 +114,14 @@ impl Client {
             }
             Request::Unsubscribe { channel } => Ok(self.unsubscribe(sending, channel)),
             Request::GetMembers { channel, limit, after } => {
-                self.get_members(sending, channel, limit, after)
+                self.ask(sending, id, Query::Members { channel, limit, after })
             }
-            Request::GetCount { channel } => self.get_count(sending, channel),
-            Request::GetAttributes { channel, user } => self.get_attributes(sending, channel, user),
+            Request::GetCount { channel } => self.ask(sending, id, Query::Count(channel)),
+            Request::GetAttributes { channel, user } => {
+                self.ask(sending, id, Query::Attributes { channel, user })
+            }
             Request::GetChannels { user, limit, after } => {
-                self.get_channels(sending, user, limit, after.as_ref())
+                self.ask(sending, id, Query::Channels { user, limit, after })
             }
             Request::Auth { token } => self.renew(sending, &token, now),
             Request::SetStatus { patch } => self.set_status(sending, patch, now),
@@ -145,7 +164,10 @@ fn reply(id: Option<FrameId>, outcome: Result<Done, Refusal>) -> Option<ServerFr
             resumed: None,
             sight: Some(sight),
         }),
-        Ok(Done::Answer(answer)) => Some(ServerFrame::Result { id, answer }),
+        Ok(Done::Answer(Known { is: answer, partial })) => {
+            Some(ServerFrame::Result { id, answer, partial })
+        }
+        Ok(Done::Later) => None,
         Ok(Done::Help) => Some(ServerFrame::Help { commands: shorthand::help() }),
         Err(refusal) => Some(ServerFrame::error(id, refusal)),
     }

@@ -1,58 +1,125 @@
 //! Requests that ask, and one's own status.
+//!
+//! A node that runs alone answers at once. In a cluster what other nodes have of the channel may have
+//! to be fetched first, which takes a second at most: meanwhile the query is *parked*, and what the
+//! client sent behind it waits, so that answers come in the order of the questions.
+
+use std::fmt;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use herenow_protocol::reply::Answer;
-use herenow_protocol::{ChannelName, Refusal, StatusPatch, UserId};
+use herenow_protocol::{ChannelName, ErrorCode, FrameId, Refusal, StatusPatch, UserId};
 
 use super::client::{Client, Done};
-use crate::delivery::Sending;
+use crate::actions::{Desk, Known};
+use crate::auth::{Access, Caller};
+use crate::delivery::{Outlet, Sending};
 use crate::now::Now;
 
+/// What a client asks.
+#[derive(Debug)]
+pub(super) enum Query {
+    Count(ChannelName),
+    Members { channel: ChannelName, limit: Option<u64>, after: Option<u64> },
+    Attributes { channel: ChannelName, user: Option<UserId> },
+    Channels { user: Option<UserId>, limit: Option<u64>, after: Option<ChannelName> },
+}
+
+/// Who asks, for as long as it takes.
+struct Asking {
+    desk: Arc<Desk>,
+    outlet: Arc<Outlet>,
+    access: Option<Arc<Access>>,
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Known<Answer>, Refusal>> + Send>>;
+
+/// A query whose answer is not known yet.
+pub(super) struct Parked {
+    /// Of the frame that asked.
+    id: Option<FrameId>,
+    answering: Answering,
+}
+
+impl fmt::Debug for Parked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parked").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Asking {
+    async fn answer(self, query: Query) -> Result<Known<Answer>, Refusal> {
+        let Self { desk, outlet, access } = self;
+        let own = || outlet.user().clone();
+        let caller = Caller::User { user: outlet.user(), access: access.as_deref() };
+        match query {
+            Query::Count(channel) => {
+                let known = desk.count(caller, &channel).await?;
+                Ok(known.map(|count| Answer::Count { channel, count }))
+            }
+            Query::Members { channel, limit, after } => {
+                let known = desk.list(caller, &channel, limit, after).await?;
+                Ok(known.map(|(count, page)| {
+                    let members = page.members.iter().map(|member| member.view()).collect();
+                    Answer::Members { channel, count, members, next: page.next }
+                }))
+            }
+            Query::Attributes { channel, user } => {
+                let user = user.unwrap_or_else(own);
+                let known = desk.member(caller, &channel, &user).await?;
+                Ok(known.map(|member| {
+                    let attributes = member.attributes.clone();
+                    Answer::Attributes { channel, user, attributes }
+                }))
+            }
+            Query::Channels { user, limit, after } => {
+                let user = user.unwrap_or_else(own);
+                let known = desk.channels_of(caller, &user, limit, after.as_ref()).await?;
+                Ok(known.map(|(channels, next)| Answer::Channels { user, channels, next }))
+            }
+        }
+    }
+}
+
 impl Client {
-    pub(super) fn get_count(
-        &self,
+    /// Answers a query at once, if all is known that it takes.
+    pub(super) fn ask(
+        &mut self,
         sending: &Sending<'_>,
-        channel: ChannelName,
+        id: Option<&FrameId>,
+        query: Query,
     ) -> Result<Done, Refusal> {
-        let count = self.desk.count(Self::caller(&self.outlet, sending), &channel)?;
-        Ok(Done::Answer(Answer::Count { channel, count }))
+        let (desk, outlet) = (Arc::clone(&self.desk), Arc::clone(&self.outlet));
+        let alone = desk.hub().engine().is_none();
+        let asking = Asking { desk, outlet, access: sending.access().cloned() };
+        let mut now = Context::from_waker(Waker::noop());
+        let answering = asking.answer(query);
+        if alone {
+            // It never waits, and so needs no room of its own.
+            return match pin!(answering).poll(&mut now) {
+                Poll::Ready(answer) => answer.map(Done::Answer),
+                Poll::Pending => Err(Refusal::new(ErrorCode::Internal, "the query waits")),
+            };
+        }
+        let mut answering: Answering = Box::pin(answering);
+        if let Poll::Ready(answer) = answering.as_mut().poll(&mut now) {
+            return answer.map(Done::Answer);
+        }
+        self.parked = Some(Box::new(Parked { id: id.cloned(), answering }));
+        Ok(Done::Later)
     }
 
-    pub(super) fn get_members(
-        &self,
-        sending: &Sending<'_>,
-        channel: ChannelName,
-        limit: Option<u64>,
-        after: Option<u64>,
-    ) -> Result<Done, Refusal> {
-        let caller = Self::caller(&self.outlet, sending);
-        let (count, page) = self.desk.list(caller, &channel, limit, after)?;
-        let members = page.members.iter().map(|member| member.view()).collect();
-        Ok(Done::Answer(Answer::Members { channel, count, members, next: page.next }))
-    }
-
-    pub(super) fn get_attributes(
-        &self,
-        sending: &Sending<'_>,
-        channel: ChannelName,
-        user: Option<UserId>,
-    ) -> Result<Done, Refusal> {
-        let user = user.unwrap_or_else(|| self.outlet.user().clone());
-        let caller = Self::caller(&self.outlet, sending);
-        let attributes = self.desk.member(caller, &channel, &user)?.attributes.clone();
-        Ok(Done::Answer(Answer::Attributes { channel, user, attributes }))
-    }
-
-    pub(super) fn get_channels(
-        &self,
-        sending: &Sending<'_>,
-        user: Option<UserId>,
-        limit: Option<u64>,
-        after: Option<&ChannelName>,
-    ) -> Result<Done, Refusal> {
-        let user = user.unwrap_or_else(|| self.outlet.user().clone());
-        let caller = Self::caller(&self.outlet, sending);
-        let (channels, next) = self.desk.channels_of(caller, &user, limit, after)?;
-        Ok(Done::Answer(Answer::Channels { user, channels, next }))
+    /// The outcome of the query that is parked, once it has one. The task is woken then.
+    pub(super) fn poll_parked(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Option<(Option<FrameId>, Result<Done, Refusal>)> {
+        let parked = self.parked.as_mut()?;
+        let Poll::Ready(answer) = parked.answering.as_mut().poll(cx) else { return None };
+        let id = self.parked.take()?.id;
+        Some((id, answer.map(Done::Answer)))
     }
 
     pub(super) fn set_status(

@@ -188,13 +188,16 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
                 self.client.desk.hub().backlog().forget(self.client.outlet.id());
             }
         }
+        if self.client.parked.is_some() && self.answer(cx, now)? {
+            return Ok(AfterStep::Again);
+        }
         if has_letters && !self.paused {
             self.pass_on_letters();
             return Ok(AfterStep::Again);
         }
         // What has come is read before anybody is judged by it: after a stall of the broker the
         // heartbeats of the time lie in the sockets.
-        if !self.paused && matches!(self.read(cx, now)?, AfterStep::Again) {
+        if self.may_read() && matches!(self.read(cx, now)?, AfterStep::Again) {
             return Ok(AfterStep::Again);
         }
         if D::TELLS && !self.paused && self.tell(cx, now)? {
@@ -209,6 +212,26 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
             }
         }
         Ok(AfterStep::Wait)
+    }
+
+    /// Whether what the client sends is looked at. Behind a query that waits for its answer it is not.
+    fn may_read(&self) -> bool {
+        !self.paused && self.client.parked.is_none()
+    }
+
+    /// Answers the query that is parked, if its answer is there, and goes on with what came behind it.
+    /// Whether it did.
+    fn answer(&mut self, cx: &mut Context<'_>, now: Now) -> Result<bool, End> {
+        let Some((id, outcome)) = self.client.poll_parked(cx) else { return Ok(false) };
+        let outlet = Arc::clone(&self.client.outlet);
+        let mut sending = outlet.lock();
+        self.client.reply_to(&mut self.dialect, &mut sending, id, outcome);
+        sending.flush_replies();
+        drop(sending);
+        if self.may_read() && self.decoder.has_kept_bytes() {
+            self.receive(&mut [], now)?;
+        }
+        Ok(true)
     }
 
     /// Makes replies of the letters that wait, as far as there is room among the replies: a slow
@@ -264,6 +287,7 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         let decoded = decoder.feed(input, limit, now.mono_ms, |incoming| {
             let charge = bucket.charge(client.rules.rate, now.mono_ms);
             match take(client, dialect, &mut sending, incoming, charge, now) {
+                Ok(()) if client.parked.is_some() => AfterFrame::Pause,
                 Ok(()) => pause_if_unread(client, &mut sending, paused),
                 Err(why) => {
                     end = Some(why);
@@ -310,7 +334,7 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         if self.paused && sending.queued() <= REPLIES_PAUSE_BYTES {
             self.paused = false;
             drop(sending);
-            if self.decoder.has_kept_bytes() {
+            if self.may_read() && self.decoder.has_kept_bytes() {
                 self.receive(&mut [], now)?;
             }
         }

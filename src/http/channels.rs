@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use herenow_protocol::{ChannelName, Refusal};
 
-use super::shapes::{ChannelList, ChannelView, CountView, UserChannels};
+use super::shapes::{Answered, ChannelList, ChannelView, CountView, UserChannels};
 use crate::auth::Credential;
 use crate::limits::LIST_MAX;
 use crate::web::input::{OfChannel, OfUser, Query};
@@ -16,14 +16,15 @@ pub async fn read(
     State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfChannel(channel): OfChannel,
-) -> Result<Json<ChannelView>, Problem> {
-    let numbers = web.desk.numbers(credential.caller(), &channel)?;
-    Ok(Json(ChannelView {
+) -> Result<Json<Answered<ChannelView>>, Problem> {
+    let known = web.desk.numbers(credential.caller(), &channel).await?;
+    let view = known.map(|numbers| ChannelView {
         channel,
         count: numbers.count as u64,
         observers: numbers.observers as u64,
         connections: numbers.connections as u64,
-    }))
+    });
+    Ok(Json(view.into()))
 }
 
 /// How many are in a channel.
@@ -31,9 +32,9 @@ pub async fn count(
     State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfChannel(channel): OfChannel,
-) -> Result<Json<CountView>, Problem> {
-    let count = web.desk.count(credential.caller(), &channel)?;
-    Ok(Json(CountView { channel, count }))
+) -> Result<Json<Answered<CountView>>, Problem> {
+    let known = web.desk.count(credential.caller(), &channel).await?;
+    Ok(Json(known.map(|count| CountView { channel, count }).into()))
 }
 
 /// The channel behind which a page begins.
@@ -46,14 +47,15 @@ pub async fn list(
     State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     query: Query,
-) -> Result<Json<ChannelList>, Problem> {
+) -> Result<Json<Answered<ChannelList>>, Problem> {
     let limit = query.number("limit", 1, LIST_MAX as u64)?;
     let after = after(&query)?;
     let prefix = query.text("prefix").unwrap_or_default();
-    let (channels, more) = web.desk.channels(&credential, prefix, after, limit).await?;
-    let next = channels.last().filter(|_| more).map(|(name, _)| name.clone());
-    let channels = channels.into_iter().map(|(channel, count)| CountView { channel, count });
-    Ok(Json(ChannelList { channels: channels.collect(), next }))
+    let seen = web.desk.channels(&credential, prefix, after, limit).await?;
+    let next = seen.found.last().filter(|_| seen.more).map(|(name, _)| name.clone());
+    let channels = seen.found.into_iter().map(|(channel, count)| CountView { channel, count });
+    let is = ChannelList { channels: channels.collect(), next };
+    Ok(Json(Answered { is, partial: seen.partial }))
 }
 
 /// Where a user is, as far as the caller may see.
@@ -62,9 +64,9 @@ pub async fn of_user(
     Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
     query: Query,
-) -> Result<Json<UserChannels>, Problem> {
+) -> Result<Json<Answered<UserChannels>>, Problem> {
     let (limit, after) = (query.number("limit", 1, LIST_MAX as u64)?, after(&query)?);
     let caller = credential.caller();
-    let (channels, next) = web.desk.channels_of(caller, &user, limit, after.as_ref())?;
-    Ok(Json(UserChannels { user, channels, next }))
+    let known = web.desk.channels_of(caller, &user, limit, after.as_ref()).await?;
+    Ok(Json(known.map(|(channels, next)| UserChannels { user, channels, next }).into()))
 }

@@ -1,15 +1,17 @@
 //! Members of a channel: who is there, and being there without a socket.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderName, StatusCode};
 use axum::{Extension, Json};
 use herenow_protocol::{Lease, parse};
 
-use super::shapes::{LeasedMember, MemberList, OneMember};
+use super::shapes::{Answered, LeasedMember, MemberList, OneMember};
 use crate::auth::Credential;
 use crate::limits::LIST_MAX;
-use crate::presence::Keeper;
+use crate::presence::{Keeper, Member};
 use crate::web::input::{JsonText, OfChannel, OfMember, Query};
 use crate::web::problem::Problem;
 use crate::web::state::Web;
@@ -23,12 +25,15 @@ pub async fn list(
     Extension(credential): Extension<Credential>,
     OfChannel(channel): OfChannel,
     query: Query,
-) -> Result<([(HeaderName, &'static str); 1], Json<MemberList>), Problem> {
+) -> Result<([(HeaderName, &'static str); 1], Json<Answered<MemberList>>), Problem> {
     let limit = query.number("limit", 1, LIST_MAX as u64)?;
     let after = query.number("after", 0, u64::MAX)?;
-    let (count, page) = web.desk.list(credential.caller(), &channel, limit, after)?;
-    let members = page.members.iter().map(|member| member.view()).collect();
-    Ok((CACHED, Json(MemberList { channel, count, members, next: page.next })))
+    let known = web.desk.list(credential.caller(), &channel, limit, after).await?;
+    let list = known.map(|(count, page)| {
+        let members = page.members.iter().map(|member| member.view()).collect();
+        MemberList { channel, count, members, next: page.next }
+    });
+    Ok((CACHED, Json(list.into())))
 }
 
 /// One member. Who is not there and whom the caller may not see are answered alike.
@@ -36,10 +41,14 @@ pub async fn read(
     State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfMember(channel, user): OfMember,
-) -> Result<Json<OneMember>, Problem> {
-    let (member, last_seen) =
-        web.desk.member_seen(credential.caller(), &channel, &user, web.desk.now())?;
-    Ok(Json(OneMember { channel, member: member.view(), last_seen }))
+) -> Result<Json<Answered<OneMember>>, Problem> {
+    let now = web.desk.now();
+    let known = web.desk.member_seen(credential.caller(), &channel, &user, now).await?;
+    let member = |(member, last_seen): (Arc<Member>, u64)| {
+        let member = member.view();
+        OneMember { channel, member, last_seen }
+    };
+    Ok(Json(known.map(member).into()))
 }
 
 /// Makes the user present for a while, or for a while longer.

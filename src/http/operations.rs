@@ -6,8 +6,8 @@ use herenow_protocol::{ChannelName, Heartbeat, Lease, StatusPatch, UserId, UserS
 use serde_json::{Map, Value, json};
 
 use super::shapes::{
-    Beating, ChannelList, ChannelView, CountView, Health, Kicked, LeasedMember, MemberList,
-    OneMember, StatusList, UserChannels,
+    Answered, Beating, ChannelList, ChannelView, CountView, Health, Kicked, LeasedMember,
+    MemberList, OneMember, StatusList, UserChannels,
 };
 use super::{channels, health, members, openapi, users};
 use crate::limits::{LIST_DEFAULT, LIST_MAX};
@@ -128,7 +128,7 @@ pub const OPERATIONS: &[Operation] = &[
         "readStatuses",
         || routing::get(users::statuses),
         "The status of several users. Those of whom nothing is known are left out.",
-        &[(200, "Those that are known.", json_of::<StatusList>())],
+        &[(200, "Those that are known.", json_of::<Answered<StatusList>>())],
     )
     .parameters(&[IDS])
     .refuses(&[431]),
@@ -147,7 +147,7 @@ pub const OPERATIONS: &[Operation] = &[
         "readStatus",
         || routing::get(users::status),
         "A user's status.",
-        &[(200, "The status.", json_of::<UserStatus>())],
+        &[(200, "The status.", json_of::<Answered<UserStatus>>())],
     )
     .refuses(&[404]),
     operation(
@@ -156,7 +156,7 @@ pub const OPERATIONS: &[Operation] = &[
         "setStatus",
         || routing::put(users::set_status),
         "Changes what is given of a user's status.",
-        &[(200, "The status as its user sees it.", json_of::<UserStatus>())],
+        &[(200, "The status as its user sees it.", json_of::<Answered<UserStatus>>())],
     )
     .body::<StatusPatch>(&[408, 413, 415]),
     operation(
@@ -183,7 +183,7 @@ pub const OPERATIONS: &[Operation] = &[
         || routing::delete(users::kick),
         "Signs a user out: ends its connections, what only grace keeps, and its leases, and refuses \
             its earlier tokens. For back ends.",
-        &[(200, "How many connections there were.", json_of::<Kicked>())],
+        &[(200, "How many connections there were.", json_of::<Answered<Kicked>>())],
     )
     .parameters(&[LEASES]),
     operation(

@@ -5,6 +5,26 @@ use herenow_protocol::{Audience, ChannelName, UserId, UserStatus};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::actions::Known;
+
+/// An answer that may not be all.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct Answered<T> {
+    /// The answer.
+    #[serde(flatten)]
+    pub is: T,
+    /// `true`: of other nodes of the cluster not everything is known here. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    pub partial: bool,
+}
+
+impl<T> From<Known<T>> for Answered<T> {
+    fn from(Known { is, partial }: Known<T>) -> Self {
+        Self { is, partial }
+    }
+}
+
 /// A channel in numbers.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ChannelView {

@@ -6,7 +6,7 @@ use axum::{Extension, Json};
 use herenow_protocol::request::MAX_USERS;
 use herenow_protocol::{Heartbeat, Refusal, UserId, UserStatus, parse};
 
-use super::shapes::{Beating, Kicked, StatusList};
+use super::shapes::{Answered, Beating, Kicked, StatusList};
 use crate::auth::Credential;
 use crate::web::input::{JsonText, OfUser, Query};
 use crate::web::problem::Problem;
@@ -17,8 +17,9 @@ pub async fn status(
     State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
-) -> Result<Json<UserStatus>, Problem> {
-    Ok(Json(web.desk.status(credential.caller(), &user, web.desk.now())?))
+) -> Result<Json<Answered<UserStatus>>, Problem> {
+    let status = web.desk.status(credential.caller(), &user, web.desk.now()).await?;
+    Ok(Json(status.into()))
 }
 
 /// The status of several users at once. Those of whom nothing is known are left out.
@@ -26,9 +27,9 @@ pub async fn statuses(
     State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     query: Query,
-) -> Result<Json<StatusList>, Problem> {
-    let users = web.desk.statuses(credential.caller(), ids(&query)?, web.desk.now())?;
-    Ok(Json(StatusList { users }))
+) -> Result<Json<Answered<StatusList>>, Problem> {
+    let known = web.desk.statuses(credential.caller(), ids(&query)?, web.desk.now()).await?;
+    Ok(Json(known.map(|users| StatusList { users }).into()))
 }
 
 /// The users that `ids` names, with commas between them: whoever has a comma in its name is asked
@@ -53,10 +54,10 @@ pub async fn set_status(
     Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
     JsonText(body): JsonText,
-) -> Result<Json<UserStatus>, Problem> {
+) -> Result<Json<Answered<UserStatus>>, Problem> {
     let (caller, now) = (credential.caller(), web.desk.now());
-    web.desk.set_status(caller, &user, parse::status(&body)?, now)?;
-    Ok(Json(web.desk.own_status(caller, &user, now)?))
+    let status = web.desk.change_status(caller, &user, parse::status(&body)?, now).await?;
+    Ok(Json(status.into()))
 }
 
 /// A heartbeat: the user is online for the presence timeout.
@@ -87,13 +88,13 @@ pub async fn kick(
     Extension(credential): Extension<Credential>,
     OfUser(user): OfUser,
     query: Query,
-) -> Result<Json<Kicked>, Problem> {
+) -> Result<Json<Answered<Kicked>>, Problem> {
     let keeps_leases = match query.text("leases").as_deref() {
         None => false,
         Some("keep") => true,
         Some(_) => return Err(Refusal::invalid("leases", "must be \"keep\", or absent").into()),
     };
     let (caller, now) = (credential.caller(), web.desk.now());
-    let closed = web.desk.kick(caller, user.clone(), keeps_leases, now).await? as u64;
-    Ok(Json(Kicked { user, closed }))
+    let known = web.desk.kick(caller, user.clone(), keeps_leases, now).await?;
+    Ok(Json(known.map(|closed| Kicked { user, closed }).into()))
 }

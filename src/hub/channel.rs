@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use herenow_protocol::reply::InForce;
-use herenow_protocol::{ChannelName, Epoch, Level, Refusal, UserId};
+use herenow_protocol::{ChannelName, Epoch, Level, LossReason, Refusal, UserId};
 use parking_lot::{Mutex, MutexGuard};
 
+use super::clustered::Clustered;
 use super::count_pacer::CountPacer;
 use super::followers::{Followers, Link};
 use super::subscribers::Subscribers;
+use crate::cluster::Replica;
 use crate::delivery::Subscription;
 use crate::limits::LOGS_BYTES;
 use crate::metrics::Metrics;
@@ -29,11 +31,16 @@ pub struct Channel {
 }
 
 impl Channel {
-    pub(super) fn new(name: ChannelName, epoch: Epoch) -> Self {
+    /// An empty one. `clustered` where other nodes may have members in it.
+    pub(super) fn new(name: ChannelName, epoch: Epoch, clustered: Option<Box<Clustered>>) -> Self {
+        let presence = ChannelState::new(epoch);
         let guarded = Guarded {
-            presence: ChannelState::new(epoch),
+            presence,
             subscribers: Subscribers::default(),
             followers: None,
+            clustered,
+            lends: false,
+            lent: 0,
             pacer: CountPacer::default(),
             waiting: Vec::new(),
             stirred: Vec::new(),
@@ -94,6 +101,12 @@ pub struct Guarded {
     subscribers: Subscribers,
     /// Boxed, since most channels have none.
     followers: Option<Box<Followers>>,
+    /// What it knows of the other nodes of a cluster; `None`: the node runs alone.
+    pub(super) clustered: Option<Box<Clustered>>,
+    /// Where a user sees its own status: the channel where others see it is followed for that.
+    lends: bool,
+    /// Where a user's status is told: how many of the other channels of it have this one followed.
+    lent: i32,
     /// When subscribers that are told the count are told again.
     pub(super) pacer: CountPacer,
     /// Subscribers that get what they are owed at the next tick. One may be in here twice, so
@@ -152,17 +165,19 @@ impl Guarded {
         bounds: &Bounds,
         now: Now,
     ) -> Result<(), Refusal> {
-        let Self { presence, stirred, changes, .. } = self;
+        let Self { presence, stirred, changes, clustered, .. } = self;
+        let (held, mut own) = (presence.members_held(), 0);
+        let buries = matches!(&command, Command::Elsewhere(heard) if heard.is_of_dead());
         let applied = presence.apply(command, now, bounds, |transition| {
             let (user, stirs) = match transition {
                 Transition::Appeared { user, away } => {
                     metrics.joins.inc();
-                    metrics.members.inc();
+                    own += 1;
                     (user, users.appeared(user, channel, away, now))
                 }
                 Transition::Turned { user, away } => (user, users.turned(user, away, now)),
                 Transition::Vanished { user, cause, away, last_seen } => {
-                    metrics.members.dec();
+                    own -= 1;
                     match cause {
                         Cause::Left(reason) => metrics.leaves.inc(reason),
                         Cause::Lost(reason, _) => metrics.timeouts.inc(reason),
@@ -175,6 +190,17 @@ impl Guarded {
                 stirred.push(user.clone());
             }
         });
+        let came = presence.members_held() as i64 - held as i64;
+        metrics.members.inc_by(came);
+        if came != own {
+            metrics.members_elsewhere.inc_by(came - own);
+        }
+        if buries && came < 0 {
+            metrics.timeouts.inc(LossReason::Node);
+        }
+        if let Some(clustered) = clustered {
+            clustered.replica.note(presence);
+        }
         *changes = changes.saturating_add(u32::from(presence.has_news()));
         self.count_log(metrics);
         applied
@@ -195,6 +221,9 @@ impl Guarded {
             self.followers = None;
         }
         self.pacer.ring(now_ms);
+        if self.clustered.as_mut().is_some_and(|clustered| clustered.expire(now_ms)) {
+            self.followers.iter().for_each(|followers| followers.wake());
+        }
     }
 
     /// The tick. `stamps` numbers those of all channels that somebody follows.
@@ -341,7 +370,114 @@ impl Guarded {
 
     /// Whether there is something to tell.
     pub(super) fn has_news(&self) -> bool {
-        self.presence.has_news() || !self.waiting.is_empty() || self.pacer.rings()
+        let any = self.presence.has_news() || !self.waiting.is_empty() || self.pacer.rings();
+        any && !self.holds_back()
+    }
+
+    /// Whether whoever looks waits, since all that other nodes have is about to come.
+    pub(super) fn holds_back(&self) -> bool {
+        self.clustered.as_ref().is_some_and(|clustered| clustered.holds_back())
+    }
+
+    /// Whether it is known what other nodes have of the user, whose status is told here: all is, or
+    /// the user is online here, and the store has answered so.
+    pub(super) fn hears(&self, user: &UserId) -> bool {
+        let knows = |it: &Clustered| it.is_whole() || it.replica.record(user).is_some();
+        self.clustered.as_deref().is_none_or(knows)
+    }
+
+    /// When the user was last seen, as far as the store told; 0: it did not.
+    pub(super) fn seen(&self, user: &UserId) -> u64 {
+        let record = self.clustered.as_ref().and_then(|it| it.replica.record(user));
+        record.map_or(0, |record| record.seen)
+    }
+
+    /// Whether the channel where others see the status is to be followed from here on, or no longer:
+    /// said once.
+    pub(super) fn lends(&mut self, can: bool) -> Option<bool> {
+        let lends = can && self.observers() > 0;
+        (std::mem::replace(&mut self.lends, lends) != lends).then_some(lends)
+    }
+
+    /// The channel is followed for another one of the same user, or no longer. In whichever order.
+    pub(super) fn lend(&mut self, lent: bool) {
+        self.lent += if lent { 1 } else { -1 };
+    }
+
+    /// Whether not everybody may be known who is a member by other nodes.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.clustered.as_ref().is_some_and(|clustered| !clustered.is_whole())
+    }
+
+    /// Whether other nodes' members are in it, or will be soon.
+    pub(super) fn follows(&self) -> bool {
+        self.clustered.as_ref().is_some_and(|clustered| clustered.is_followed())
+    }
+
+    /// Whether other nodes' members are to be in it. To followers of patterns a channel without any
+    /// member is like one that is gone.
+    pub(super) fn is_wanted(&self) -> bool {
+        let Some(clustered) = &self.clustered else { return false };
+        let by_pattern = || !self.presence.is_empty() || clustered.holds_back();
+        let looked_at = self.observers() > 0 || self.lent > 0;
+        looked_at || clustered.is_attended() || (self.is_followed() && by_pattern())
+    }
+
+    pub(super) fn begin_following(&mut self, well: bool, now_ms: u64) {
+        if let Some(clustered) = &mut self.clustered {
+            clustered.begin(well, now_ms);
+            self.presence.set_partial(true);
+        }
+    }
+
+    /// Nobody looks any longer. Whoever comes back must not be told that the others left: `stamp` is
+    /// larger than that of any tick before.
+    pub(super) fn end_following(&mut self, stamp: u64) {
+        if let Some(clustered) = &mut self.clustered {
+            clustered.end();
+            self.presence.set_partial(false);
+            self.begin_unheard(stamp);
+        }
+    }
+
+    /// All that other nodes have is known. Those who were told less, or nothing yet, are told.
+    pub(super) fn complete(&mut self, stamp: u64) {
+        if self.clustered.as_mut().is_some_and(|clustered| clustered.complete()) {
+            self.presence.set_partial(false);
+            self.begin_unheard(stamp);
+        }
+    }
+
+    /// Has what this node knows of the others look at the members.
+    pub(super) fn consult<T>(
+        &mut self,
+        act: impl FnOnce(&mut Replica, &ChannelState) -> T,
+    ) -> Option<T> {
+        let Self { clustered, presence, .. } = self;
+        clustered.as_mut().map(|clustered| act(&mut clustered.replica, presence))
+    }
+
+    /// How many members were touched since the last tick.
+    pub(super) fn touched(&self) -> usize {
+        self.presence.touched()
+    }
+
+    /// No tick tells of those touched last, but for the first `touched`.
+    pub(super) fn forget_touched(&mut self, touched: usize) {
+        self.presence.forget_touched(touched);
+    }
+
+    /// Has everybody who looks begin anew, with a snapshot: what came last is no news of people who
+    /// came or went. `stamp` is larger than that of any tick before.
+    fn begin_unheard(&mut self, stamp: u64) {
+        self.presence.begin_unheard();
+        let Self { subscribers, waiting, .. } = self;
+        subscribers.all(waiting);
+        if let Some(followers) = &mut self.followers {
+            followers.skip(stamp);
+        }
+        self.owe_count();
     }
 
     /// Whether a flusher has to be started now.
@@ -362,7 +498,8 @@ impl Guarded {
             return None;
         }
         let followers = self.followers.as_ref().and_then(|followers| followers.deadline());
-        let deadlines = [self.presence.deadline(), self.pacer.deadline(), followers];
+        let clustered = self.clustered.as_ref().and_then(|clustered| clustered.deadline());
+        let deadlines = [self.presence.deadline(), self.pacer.deadline(), followers, clustered];
         let due_ms = deadlines.into_iter().flatten().min().filter(|&ms| ms < self.armed_ms)?;
         Some((std::mem::replace(&mut self.armed_ms, due_ms), due_ms))
     }
@@ -376,10 +513,13 @@ impl Guarded {
         armed
     }
 
-    /// No member, no subscriber, no follower of this channel alone, and nobody at work: nothing may
-    /// remain.
+    /// No member, no subscriber, no follower of this channel alone, nothing to be said to other nodes,
+    /// and nobody at work: nothing may remain.
     pub(super) fn is_vain(&self) -> bool {
-        !self.running && !self.dead && self.presence.is_empty() && self.observers() == 0
+        let idle = self.clustered.as_ref().is_none_or(|clustered| clustered.is_idle());
+        let empty = self.presence.is_empty() && self.observers() == 0;
+        let lent = self.lent != 0;
+        !self.running && !self.dead && empty && idle && !lent && !self.presence.keeps_own()
     }
 
     /// Whether only hidden members keep the channel: to everybody else it is to be like one that is
@@ -408,6 +548,7 @@ impl Guarded {
         self.dead = true;
         self.presence.forget_log();
         self.count_log(metrics);
+        self.clustered = None;
         if let Some(followers) = self.followers.take() {
             followers.wake();
         }

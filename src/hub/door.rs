@@ -1,4 +1,4 @@
-//! The one way to change a channel, for connections, requests, timers and (later) other nodes alike,
+//! The one way to change a channel, for connections, requests, timers and other nodes alike,
 //! and what follows from a change: somebody tells it, a timer looks in time, watchers of users hear,
 //! and nothing remains of a channel that is empty.
 
@@ -8,15 +8,23 @@ use std::sync::atomic::Ordering;
 use herenow_protocol::{ChannelName, Epoch, ErrorCode, Refusal, UserId, UserStatus};
 use parking_lot::MutexGuard;
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::oneshot;
 
 use super::channel::{Channel, Guarded};
+use super::clustered::Clustered;
 use super::followers::{Followers, Link};
 use super::pace::Pace;
 use super::round::{Round, wake_followers};
 use super::state::Hub;
+use super::wanting::Tended;
+use crate::cluster::{Peers, Replica};
 use crate::delivery::Subscription;
+use crate::limits::STATUS_KEPT_MS;
 use crate::now::{NEVER, Now};
-use crate::presence::{Asked, ChannelState, Command, Follow, Ring, Source, Standing, Viewer};
+use crate::presence::{
+    Asked, ChannelState, Command, Follow, Ring, Source, Standing, Touch, Viewer,
+};
+use crate::users::View;
 
 /// Which channel to enter.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +50,7 @@ impl At<'_> {
 /// A channel that was entered, with its lock held.
 #[derive(Debug)]
 pub struct Door<'a> {
-    hub: &'a Hub,
+    pub(super) hub: &'a Hub,
     channel: &'a Arc<Channel>,
     guarded: &'a mut Guarded,
 }
@@ -77,13 +85,21 @@ impl Hub {
         name: &ChannelName,
         act: impl FnOnce(&mut Door<'_>) -> T,
     ) -> Option<T> {
-        let channel = self.find(name)?;
+        self.enter_living(&self.find(name)?, act)
+    }
+
+    /// As [`Hub::enter`], unless the channel has gone meanwhile.
+    pub(super) fn enter_living<T>(
+        self: &Arc<Self>,
+        channel: &Arc<Channel>,
+        act: impl FnOnce(&mut Door<'_>) -> T,
+    ) -> Option<T> {
         let mut guarded = channel.lock();
         if guarded.is_dead() {
             return None;
         }
-        let result = act(&mut Door { hub: self, channel: &channel, guarded: &mut guarded });
-        self.settle(&channel, guarded);
+        let result = act(&mut Door { hub: self, channel, guarded: &mut guarded });
+        self.settle(channel, guarded);
         Some(result)
     }
 
@@ -97,7 +113,11 @@ impl Hub {
     fn create(&self, name: &ChannelName) -> Arc<Channel> {
         let entry = self.channels.entry(name.clone()).or_insert_with(|| {
             let epoch = Epoch::from_random(self.chance.number());
-            let channel = Arc::new(Channel::new(name.clone(), epoch));
+            // What a user sees of itself is told from what all see of it.
+            let engine = self.engine().filter(|_| !name.is_own_status());
+            let keep_ms = if name.is_status() { STATUS_KEPT_MS } else { 0 };
+            let clustered = engine.map(|engine| Box::new(Clustered::new(engine.me(), keep_ms)));
+            let channel = Arc::new(Channel::new(name.clone(), epoch, clustered));
             self.attach_patterns(&channel);
             channel
         });
@@ -135,14 +155,16 @@ impl Hub {
 
     /// Tells those who watch the user, if there are any. No lock may be held.
     pub(super) fn tell_status(self: &Arc<Self>, user: &UserId) {
-        for name in [ChannelName::of_shown_status(user), ChannelName::of_own_status(user)] {
-            self.enter_existing(&name, |door| door.tell_status());
-        }
+        self.tell_user(user, Touch::default());
     }
 
     /// After a channel was touched: someone has to tell, someone has to wake it in time, and
     /// nothing may remain of an empty one.
     fn settle(self: &Arc<Self>, channel: &Arc<Channel>, mut guarded: MutexGuard<'_, Guarded>) {
+        let lends = guarded.lends(self.engine().is_some() && channel.name().is_own_status());
+        if self.tend_cluster(channel, &mut guarded) == Tended::Unfollowed {
+            self.runtime.spawn(forget(Arc::clone(self), Arc::clone(channel)));
+        }
         // What the last member's going has to tell where nobody observes, nobody hears.
         let unheard = guarded.is_vain() && !guarded.is_followed();
         if !unheard && guarded.start_flusher() {
@@ -157,6 +179,7 @@ impl Hub {
         }
         let stirred = std::mem::take(&mut guarded.stirred);
         drop(guarded);
+        lends.into_iter().for_each(|lent| self.lend(channel.name(), lent));
         stirred.iter().for_each(|user| self.tell_status(user));
         if vain {
             self.reap(channel);
@@ -242,7 +265,7 @@ impl Door<'_> {
         if self.presence().has_source(user, source) {
             return Ok(());
         }
-        let here = self.presence().member(user, Viewer::All).is_some();
+        let here = self.presence().is_own(user);
         let elsewhere = self.hub.users.channel_count(user).saturating_sub(usize::from(here));
         let limit = self.hub.max_channels_per_user;
         if elsewhere < limit {
@@ -277,6 +300,50 @@ impl Door<'_> {
         self.guarded.want(sub);
     }
 
+    /// What the channel's lock guards.
+    pub(super) fn guarded(&mut self) -> &mut Guarded {
+        self.guarded
+    }
+
+    /// Somebody asks for the channel and does not stay. What tells that all of it is known; `None`: it
+    /// is, or will not be soon.
+    pub(super) fn attend(&mut self, now_ms: u64) -> Option<oneshot::Receiver<()>> {
+        self.guarded.clustered.as_mut()?.attend(&self.hub.attended, now_ms)
+    }
+
+    /// Has the channel followed, although nobody looks yet.
+    pub(super) fn follow_others(&mut self) {
+        if self.guarded.clustered.is_some() && !self.guarded.follows() {
+            self.hub.begin_following(self.channel, self.guarded);
+        }
+    }
+
+    /// Takes in what is heard of other nodes: `act` says what that means for the members. `unheard`:
+    /// observers are not told, since they are not told yet whom other nodes have.
+    pub(super) fn hear<T>(
+        &mut self,
+        unheard: bool,
+        act: impl FnOnce(&mut Replica, &ChannelState, &Peers, Now) -> (Vec<Command>, T),
+    ) -> Option<T> {
+        if let Some(user) = self.channel.name().status_of() {
+            return self.hear_status(&user, act);
+        }
+        let now = self.hub.clock.now();
+        let peers = self.hub.engine()?.peers(self.channel.name());
+        let heard =
+            |replica: &mut Replica, presence: &ChannelState| act(replica, presence, &peers, now);
+        let (commands, result) = self.guarded.consult(heard)?;
+        let touched = self.guarded.touched();
+        for command in commands {
+            let applied = self.apply(command, now);
+            debug_assert!(applied.is_ok());
+        }
+        if unheard {
+            self.guarded.forget_touched(touched);
+        }
+        Some(result)
+    }
+
     /// Adds a follower, which `link` makes out of what there is to follow.
     pub(super) fn follow(&mut self, link: impl FnOnce(&ChannelState, &Ring) -> Arc<Link>) {
         let hub = self.hub;
@@ -297,10 +364,37 @@ impl Door<'_> {
         let name = self.channel.name();
         let Some(user) = name.status_of() else { return };
         let now = self.hub.clock.now();
-        let status = self.hub.users.status(&user, name.is_own_status(), now);
+        let view = match name.is_own_status() {
+            true => View::Itself,
+            false if self.guarded.hears(&user) => View::Others,
+            false => View::Unheard,
+        };
+        let status = self.hub.users.status(&user, view, now);
         let status = status.unwrap_or_else(|| UserStatus::unknown(user));
         let told = self.apply(Command::SetStatus(Box::new(status)), now);
         debug_assert!(told.is_ok());
+    }
+}
+
+/// Forgets what other nodes have of a channel that is not followed any longer, some at a time, unless
+/// somebody looks again.
+async fn forget(hub: Arc<Hub>, channel: Arc<Channel>) {
+    let mut from = None;
+    loop {
+        let part = hub.enter_living(&channel, |door| {
+            if door.guarded.follows() {
+                return None;
+            }
+            door.hear(true, |replica, presence, _, now| {
+                let part = replica.unfollow(from.as_ref(), presence, now);
+                (part.commands, part.next)
+            })
+        });
+        from = part.flatten().flatten();
+        if from.is_none() {
+            return;
+        }
+        tokio::task::yield_now().await;
     }
 }
 

@@ -133,6 +133,7 @@ impl Hub {
             }
             let (reader, patterns) = (Arc::clone(&reader), patterns.clone());
             all.push(PatternFollower { reader, patterns, level: asked });
+            self.follow_names(&all);
         }
         // New channels are added by whoever makes them from here on; those that were there before
         // are added here, and one that is met twice is added once.
@@ -150,6 +151,19 @@ impl Hub {
         let matches = |name: &ChannelName| !name.is_status() && patterns.match_any(name.as_str());
         let found = self.channels.iter().filter(|entry| matches(entry.key()));
         found.map(|entry| Arc::clone(entry.value())).collect()
+    }
+
+    /// Whether somebody follows channels by a pattern that the name matches.
+    pub(super) fn matches_patterns(&self, name: &ChannelName) -> bool {
+        let matches = |one: &PatternFollower| one.patterns.match_any(name.as_str());
+        !name.is_status() && self.patterns.read().iter().any(matches)
+    }
+
+    /// Has the engine tell which channels there are as long as that matters. With the patterns locked.
+    fn follow_names(&self, all: &[PatternFollower]) {
+        if let Some(engine) = self.engine() {
+            engine.follow_names(!all.is_empty());
+        }
     }
 
     fn follows_patterns(&self, number: u64) -> bool {
@@ -257,6 +271,10 @@ impl Follower {
         let Some(channel) = self.hub.find(&link.name) else { return Looked::Gone };
         let guarded = channel.look();
         let Some(ring) = guarded.ring(link) else { return Looked::Gone };
+        if guarded.holds_back() {
+            // Woken once everybody is known, or for too long was not.
+            return Looked::At(guarded.presence().epoch(), None, Next::Nothing);
+        }
         let viewer = link.reader.credential.caller().viewer();
         let epoch = guarded.presence().epoch();
         let mut follow = link.follow.lock();
@@ -298,6 +316,7 @@ impl Drop for Follower {
                     return;
                 };
                 let patterns = all.swap_remove(place).patterns;
+                self.hub.follow_names(&all);
                 drop(all);
                 self.hub.runtime.spawn(detach(Arc::clone(&self.hub), number, patterns));
             }

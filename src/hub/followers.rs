@@ -226,6 +226,13 @@ impl Followers {
         }
     }
 
+    /// Has all of them begin anew, with a snapshot. `stamp` is larger than that of any tick before.
+    pub(super) fn skip(&mut self, stamp: u64) {
+        self.ring.skip(stamp);
+        self.share.set(self.ring.bytes());
+        self.wake();
+    }
+
     /// Drops what is too old; whether nothing is left that is worth keeping.
     pub(super) fn expire(&mut self, now_ms: u64) -> bool {
         self.ring.trim(now_ms);

@@ -6,7 +6,9 @@
 //! - [`subscribers`]: a channel's subscribers, by the level that they asked for.
 //! - [`count_pacer`]: when those that are told the count are told again.
 //! - `followers`: a channel's followers, and the ring that they read.
+//! - `clustered`: what a channel of a cluster knows of the other nodes' members.
 //! - [`channel`]: one channel shared: its state, its subscribers and followers, its lock.
+//! - [`engine`]: what joins the nodes of a cluster, as the hub sees it.
 //! - [`pace`]: how long a flusher rests.
 //! - `convoy`: those who are given a snapshot together, part by part.
 //! - `broadcast`: what one tick has to tell, encoded once for all.
@@ -14,9 +16,13 @@
 //! - [`timers`]: what is due when.
 //! - [`state`]: all channels, all connections, and what holds for them.
 //! - `connections`: the connections, and the way from anybody to them.
+//! - `wanting`: whether a channel of a cluster is to be followed.
 //! - [`door`]: the one way to change a channel, and what follows from a change.
+//! - `shared_status`: a user's status in a cluster: what is said of it to other nodes, and heard.
 //! - `status`: whether a user is online, and what it sets of itself.
+//! - `nodes`: what enters of other nodes, and who waits for it.
 //! - `turns`: what happens because time passes.
+//! - `attending`: asking once, of a channel that other nodes may have members in.
 //! - `reading`: what anybody asks of the live state.
 //! - [`follow`]: following a channel, or all that match a pattern, without a socket.
 //!
@@ -26,24 +32,32 @@
 //! is taken: the sets of timers, a follower's list of what is ready, those who wait for room
 //! in the backlog.
 
+mod attending;
 mod broadcast;
 pub mod channel;
+mod clustered;
 mod connections;
 mod convoy;
 pub mod count_pacer;
 pub mod door;
+pub mod engine;
 pub mod follow;
 mod followers;
+mod nodes;
 pub mod pace;
 mod reading;
 mod round;
+mod shared_status;
 pub mod state;
 mod status;
 pub mod subscribers;
 pub mod timers;
 mod turns;
+mod wanting;
 
 pub use channel::{Channel, Guarded};
 pub use door::{At, Door};
+pub use engine::{Answering, Engine, Kicked};
 pub use follow::{Follower, Told, What};
+pub use reading::Seen;
 pub use state::Hub;

@@ -7,11 +7,29 @@ use herenow_protocol::{ChannelName, UserId};
 
 use super::channel::Guarded;
 use super::state::Hub;
+use crate::auth::Credential;
 use crate::chance::{seal, unseal};
 use crate::limits::{MAX_PASSED_OVER, RESULT_BYTES, USER_BATCH};
 use crate::now::Now;
 use crate::presence::lists::NUMBER_STEP;
 use crate::presence::{Heard, Member, Page, Viewer};
+
+/// A page of what was found.
+#[derive(Debug)]
+pub struct Seen<T> {
+    /// It.
+    pub found: Vec<T>,
+    /// There is more.
+    pub more: bool,
+    /// Of other nodes not everything was known, so there may be more in between, too.
+    pub partial: bool,
+}
+
+impl<T> Default for Seen<T> {
+    fn default() -> Self {
+        Self { found: Vec::new(), more: false, partial: false }
+    }
+}
 
 impl Hub {
     /// Reads a channel, if there is one. `read` runs with the channel's lock held.
@@ -98,35 +116,31 @@ impl Hub {
         self.connection(number).map(|outlet| now.unix_at(outlet.heard_ms()))
     }
 
-    /// The first `limit` channels by name that have a member whom `viewer` may see, begin with `prefix` and come after
-    /// `after`, and whether there are more. Walks all channels, shard by shard, and keeps no more
-    /// than it returns: for an operator, not for every page view.
-    #[must_use]
-    pub fn occupied(
+    /// The first `most` channels by name that have a member here whom `viewer` may see, begin with
+    /// `prefix` and come after `after`. Walks all channels, shard by shard, and keeps no more than it
+    /// returns: for an operator, not for every page view.
+    fn occupied(
         &self,
         prefix: &str,
         after: Option<&ChannelName>,
-        limit: usize,
+        most: usize,
         viewer: Viewer<'_>,
-    ) -> (Vec<ChannelName>, bool) {
+    ) -> Vec<ChannelName> {
         let mut first = BinaryHeap::new();
         for entry in &self.channels {
             let name = entry.key();
             let wanted = name.as_str().starts_with(prefix)
                 && after.is_none_or(|after| name > after)
                 && !name.is_status();
-            let sooner = first.len() <= limit || first.peek().is_some_and(|last| name < last);
+            let sooner = first.len() < most || first.peek().is_some_and(|last| name < last);
             if wanted && sooner && entry.value().look().presence().shows(viewer) {
                 first.push(name.clone());
-                if first.len() > limit + 1 {
+                if first.len() > most {
                     first.pop();
                 }
             }
         }
-        let mut names = first.into_sorted_vec();
-        let more = names.len() > limit;
-        names.truncate(limit);
-        (names, more)
+        first.into_sorted_vec()
     }
 
     /// The first `limit` channels by name behind `after` in which `viewer` may see the user, of those
@@ -135,35 +149,81 @@ impl Hub {
     ///
     /// That there are others leaves no trace but the time that they take, and that has a bound: a
     /// page that passed over [`MAX_PASSED_OVER`] of them is the last.
-    #[must_use]
-    pub fn channels_seen(
-        &self,
+    pub async fn channels_seen(
+        self: &Arc<Self>,
         user: &UserId,
         viewer: Viewer<'_>,
         after: Option<&ChannelName>,
         limit: usize,
         may_list: impl Fn(&ChannelName) -> bool,
-    ) -> (Vec<ChannelName>, bool) {
-        let (mut seen, mut bytes, mut passed_over) = (Vec::new(), 0, 0);
+    ) -> Seen<ChannelName> {
+        let (mut seen, mut bytes, mut passed_over) = (Seen::default(), 0, 0);
         let mut after = after.cloned();
         let batch = (limit + 1).min(USER_BATCH);
         loop {
-            let names = self.users.channels_after(user, after.as_ref(), batch);
-            let is_last = names.len() < batch;
-            after = names.last().cloned();
-            for name in names {
+            let hints = self.may_have(user, after.as_ref(), batch).await;
+            after = hints.names.last().cloned();
+            let unseen: Vec<_> = hints
+                .names
+                .iter()
+                .filter(|name| may_list(name) && self.member(name, user, viewer).is_none())
+                .cloned()
+                .collect();
+            seen.partial |= hints.partial | self.attend_all(&unseen).await;
+            for name in hints.names {
                 if !may_list(&name) || self.member(&name, user, viewer).is_none() {
                     passed_over += 1;
                     continue;
                 }
                 bytes += name.as_str().len();
-                if seen.len() == limit || (bytes > RESULT_BYTES && !seen.is_empty()) {
-                    return (seen, true);
+                if seen.found.len() == limit || (bytes > RESULT_BYTES && !seen.found.is_empty()) {
+                    seen.more = true;
+                    return seen;
                 }
-                seen.push(name);
+                seen.found.push(name);
             }
-            if is_last || passed_over >= MAX_PASSED_OVER {
-                return (seen, false);
+            if !hints.more || passed_over >= MAX_PASSED_OVER {
+                return seen;
+            }
+        }
+    }
+
+    /// The first `limit` channels by name that begin with `prefix`, come after `after` and have a
+    /// member anywhere whom `credential` may see, each with its count. `None`: it failed.
+    pub async fn channels_shown(
+        self: &Arc<Self>,
+        credential: &Credential,
+        prefix: &str,
+        after: Option<ChannelName>,
+        limit: usize,
+    ) -> Option<Seen<(ChannelName, u64)>> {
+        let (mut seen, mut after, mut passed_over) = (Seen::default(), after, 0);
+        loop {
+            let (who, begin, from) = (credential.clone(), prefix.to_owned(), after.clone());
+            let own = self.aside(move |hub| {
+                hub.occupied(&begin, from.as_ref(), limit + 1, who.caller().viewer())
+            });
+            let hints = self.may_be(prefix, own.await?, after.as_ref(), limit + 1).await;
+            after = hints.names.last().cloned();
+            seen.partial |= hints.partial | self.attend_all(&hints.names).await;
+            for name in hints.names {
+                let viewer = credential.caller().viewer();
+                let count = self.look(&name, |guarded| {
+                    let presence = guarded.presence();
+                    presence.shows(viewer).then(|| presence.count() as u64)
+                });
+                let Some(count) = count.flatten() else {
+                    passed_over += 1;
+                    continue;
+                };
+                if seen.found.len() == limit {
+                    seen.more = true;
+                    return Some(seen);
+                }
+                seen.found.push((name, count));
+            }
+            if !hints.more || passed_over >= MAX_PASSED_OVER {
+                return Some(seen);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! All channels, all connections, and what holds for them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
 use herenow_protocol::{ChannelName, UserId};
@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::channel::Channel;
+use super::engine::Engine;
 use super::followers::Reader;
 use super::timers::Timers;
 use crate::auth::Patterns;
@@ -46,6 +47,8 @@ pub struct Hub {
     /// Where flushers run. They are spawned from synchronous code, which has no runtime of its own.
     pub(super) runtime: Handle,
     pub(super) draining: AtomicBool,
+    /// Joins this node to others; empty where it runs alone.
+    engine: OnceLock<Arc<dyn Engine>>,
     /// Held by whatever walks over all channels.
     walks: Arc<Semaphore>,
     /// The number of the last tick that somebody follows, of whichever channel.
@@ -53,6 +56,9 @@ pub struct Hub {
     /// Bytes that the rings of all channels hold.
     pub(super) rings: Arc<AtomicUsize>,
     pub(super) next_follower: AtomicU64,
+    /// Channels that are followed for a while because somebody asked; at most about
+    /// [`MAX_ATTENDED`](crate::limits::MAX_ATTENDED).
+    pub(super) attended: Arc<AtomicUsize>,
     /// Compared with the name of each new channel. At most
     /// [`MAX_PATTERN_FOLLOWERS`](crate::limits::MAX_PATTERN_FOLLOWERS).
     pub(super) patterns: RwLock<Vec<PatternFollower>>,
@@ -106,10 +112,12 @@ impl Hub {
             backlog: Backlog::new(limits.max_backlog as usize),
             runtime,
             draining: AtomicBool::new(false),
+            engine: OnceLock::new(),
             walks: Arc::new(Semaphore::new(1)),
             stamps: AtomicU64::new(0),
             rings: Arc::default(),
             next_follower: AtomicU64::new(1),
+            attended: Arc::default(),
             patterns: RwLock::default(),
         }
     }
@@ -136,6 +144,23 @@ impl Hub {
     #[must_use]
     pub fn backlog(&self) -> &Arc<Backlog> {
         &self.backlog
+    }
+
+    /// Joins this node to others by `engine`, from the first channel on: so before anybody can ask
+    /// for one. The first engine stays.
+    pub fn join(&self, engine: Arc<dyn Engine>) {
+        let _ = self.engine.set(engine);
+    }
+
+    /// What joins this node to others; `None`: it runs alone.
+    #[must_use]
+    pub fn engine(&self) -> Option<&Arc<dyn Engine>> {
+        self.engine.get()
+    }
+
+    /// A stamp larger than that of any tick before.
+    pub(super) fn next_stamp(&self) -> u64 {
+        self.stamps.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// The timers.

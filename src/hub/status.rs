@@ -11,24 +11,40 @@ use herenow_protocol::{
 
 use super::door::Door;
 use super::state::Hub;
+use crate::auth::Access;
+use crate::cluster::Act;
 use crate::delivery::{Flow, Outlet, Wake};
 use crate::limits::KICK_BATCH;
 use crate::now::{NEVER, Now};
-use crate::presence::Command;
+use crate::presence::{Command, Touch};
+use crate::users::{Connected, View};
 
 impl Hub {
     /// The status of the user, as the user sees it (`as_itself`) or as others do; `None`: the broker
     /// does not know the user.
     #[must_use]
     pub fn status(&self, user: &UserId, as_itself: bool, now: Now) -> Option<UserStatus> {
-        self.users.status(user, as_itself, now)
+        let view = match as_itself {
+            true => View::Itself,
+            false if self.hears(user) => View::Others,
+            false => View::Unheard,
+        };
+        self.users.status(user, view, now)
     }
 
     /// Changes what the user sets of its status. One who is not there takes the place of whoever
     /// has been gone longest, so there is always room.
     pub fn set_status(self: &Arc<Self>, user: &UserId, patch: StatusPatch, now: Now) {
-        self.users.record(user, now, |record, kept| record.patch(user, patch, kept, now));
-        self.tell_status(user);
+        let hears = self.hears(user);
+        let mut touch = Touch::default();
+        self.users.record(user, now, |record, kept| match hears {
+            true => touch.wrote = record.patch(user, patch, kept, now),
+            false => {
+                record.patch_blindly(user, patch, kept, now);
+                touch.patched = true;
+            }
+        });
+        self.tell_user(user, touch);
     }
 
     /// A heartbeat over HTTP: the user is online for the presence timeout, and `away` or not (`None`:
@@ -45,23 +61,41 @@ impl Hub {
     ) -> Result<(), Refusal> {
         self.check_room_for(user, now)?;
         let lasts_ms = self.presence_timeout_ms;
-        self.users.record(user, now, |record, _| {
+        let mut touch = Touch::default();
+        let turned = self.users.record(user, now, |record, _| {
             record.beat(lasts_ms, away, now);
-            if let Some(info) = info {
-                record.inform(&info);
-            }
+            touch.informed = info.is_some_and(|info| record.inform(&info));
         });
         if let Some((before_ms, due_ms)) = self.users.arm(user) {
             self.timers.rearm_user(user, before_ms, due_ms);
         }
-        self.tell_status(user);
+        if self.engine().is_none() || turned || touch.informed {
+            self.tell_user(user, touch);
+        }
+        // Whoever is away is so by all heartbeats before, wherever they came.
+        if turned && away == Some(true) {
+            self.order(user, Act::StopBeating);
+        }
         Ok(())
     }
 
     /// Heartbeats keep the user online no longer.
     pub fn stop_heartbeat(self: &Arc<Self>, user: &UserId) {
+        self.stop_heartbeat_here(user);
+        self.order(user, Act::StopBeating);
+    }
+
+    /// As [`Hub::stop_heartbeat`], those that came to this node.
+    pub fn stop_heartbeat_here(self: &Arc<Self>, user: &UserId) {
         if self.users.stop_beating(user, self.clock.now()) {
             self.tell_status(user);
+        }
+    }
+
+    /// Has all other nodes do something about the user. Nobody waits for them.
+    fn order(&self, user: &UserId, act: Act) {
+        if let Some(engine) = self.engine() {
+            engine.order(user, act);
         }
     }
 
@@ -116,9 +150,10 @@ impl Hub {
         now: Now,
     ) -> Result<bool, Refusal> {
         let user = outlet.user();
-        let (came, away) = self.users.connected(user, outlet.id(), info, now)?;
-        if came || info.is_some() {
-            self.tell_status(user);
+        let Connected { came, away, informed } =
+            self.users.connected(user, outlet.id(), info, now)?;
+        if came || informed {
+            self.tell_user(user, Touch { informed, ..Touch::default() });
         }
         Ok(away)
     }
@@ -158,7 +193,7 @@ impl Hub {
     /// The user's token tells a name, which may be another one.
     pub fn inform_user(self: &Arc<Self>, user: &UserId, info: &Attributes, now: Now) {
         if self.users.inform(user, info, now) {
-            self.tell_status(user);
+            self.tell_user(user, Touch { informed: true, ..Touch::default() });
         }
     }
 
@@ -205,6 +240,23 @@ impl Hub {
         })
         .await;
         closed
+    }
+
+    /// Ends those of the user's connections of whose tokens `covered` says so, a few at a time.
+    pub async fn kick_those(&self, user: &UserId, covered: impl Fn(Option<&Access>) -> bool) {
+        let mut after = None;
+        loop {
+            let some = self.outlets_of(user, after, KICK_BATCH);
+            for outlet in some.iter().filter_map(|(_, outlet)| outlet.as_deref()) {
+                let is_covered = covered(outlet.lock().access().map(|access| &**access));
+                if is_covered {
+                    outlet.wake(Wake::Kick);
+                }
+            }
+            let Some(&(last, _)) = some.last() else { return };
+            after = Some(last);
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Enters each channel that the user is in, a few at a time. Those that it comes into meanwhile

@@ -75,6 +75,12 @@ impl Subscribers {
         self.of_attributes > 0
     }
 
+    /// All of them, whatever they asked for, behind those in `all`.
+    pub fn all(&self, all: &mut Vec<Arc<Subscription>>) {
+        let slots = self.of.iter().flatten().flat_map(|some| &some.slots);
+        all.extend(slots.flatten().cloned());
+    }
+
     /// The next of those who asked for `asked`, from slot `from` on, into `batch`; the slot to go
     /// on from. A batch that is not full was the last.
     pub fn next_batch(

@@ -72,6 +72,8 @@ pub struct ChannelState {
     pub(super) shown_seq: u64,
     /// Whether an observer may know the epoch.
     pub(super) observed: bool,
+    /// Others may be members who are not known here.
+    pub(super) partial: bool,
     /// Set where other nodes have members of the channel, too. Boxed, since most brokers are alone.
     pub(super) shared: Option<Box<Shared>>,
 }
@@ -108,6 +110,7 @@ impl ChannelState {
             moved_seq: 0,
             shown_seq: 0,
             observed: false,
+            partial: false,
             shared: None,
         }
     }
@@ -167,6 +170,7 @@ impl ChannelState {
             }
             Command::Expire => self.expire(now, told),
             Command::SetStatus(status) => self.set_status(*status),
+            Command::KeepOwn(own, touch) => self.keep_own(*own, touch),
             Command::Leave { user, source, reason } => {
                 let cause = Cause::Left(reason);
                 self.by_own(&user, now, &mut told, |channel| {

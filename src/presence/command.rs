@@ -4,7 +4,7 @@ use herenow_protocol::{
     AttributeMap, Attributes, Audience, LeaveReason, LossReason, UserId, UserStatus,
 };
 
-use super::elsewhere::Elsewhere;
+use super::elsewhere::{Elsewhere, Own, Touch};
 use super::pending::Cause;
 use super::source::Source;
 
@@ -95,6 +95,9 @@ pub enum Command {
     /// The channel tells a user's status instead of members, and the status is this now. Never
     /// refused.
     SetStatus(Box<UserStatus>),
+    /// The channel tells a user's status, and this is what this node has of that user, and what was
+    /// done to it: for other nodes. Never refused.
+    KeepOwn(Box<Own>, Touch),
     /// Other nodes have this of a member. Never refused.
     Elsewhere(Box<Elsewhere>),
 }

@@ -10,7 +10,7 @@ use super::source::{Keeper, OwnMark, Source};
 
 /// What this node itself has of a member: its own connections, and the leases that it times. It may
 /// have neither, where the member is here by other nodes alone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Own {
     /// The member as it is here. Its value is what was written here or heard from elsewhere last.
     pub member: Arc<Member>,
@@ -95,4 +95,12 @@ pub struct ValueElsewhere {
     /// When it joined, by the wall clock, and its number in lists, which all nodes share. A number
     /// that changes alone is told to nobody.
     pub place: Option<(u64, u64)>,
+}
+
+impl Elsewhere {
+    /// Whether it is told because a node is gone.
+    #[must_use]
+    pub fn is_of_dead(&self) -> bool {
+        matches!(self.cause, Cause::Lost(LossReason::Node, _))
+    }
 }

@@ -192,7 +192,8 @@ impl Follow {
             Some(below) => Stage::Sweep { mark, count, below, reason },
             None => Stage::At(mark),
         };
-        Next::News(News::Snapshot(Part { seq: mark.seq, count, members, more, reason }))
+        let (seq, partial) = (mark.seq, channel.is_partial());
+        Next::News(News::Snapshot(Part { seq, count, members, more, reason, partial }))
     }
 
     fn next_count(&mut self, channel: &ChannelState, ring: &Ring, now_ms: u64) -> Next {

@@ -84,6 +84,12 @@ impl Log {
         (self.bytes, self.entries, self.origin) = (Vec::new(), VecDeque::new(), self.start);
     }
 
+    /// As [`Log::clear`], and nobody is at the head: whoever has had all frames lacks what none tells.
+    pub fn skip(&mut self) {
+        self.clear();
+        self.next_seq += 1;
+    }
+
     /// Bytes of memory that the log takes.
     #[must_use]
     pub fn memory(&self) -> usize {
@@ -173,6 +179,10 @@ mod tests {
         assert_eq!((log.since(1), log.since(2)), (None, Some(&b""[..])));
         log.append(b"two", 0);
         assert_eq!((log.since(1), log.since(2)), (None, Some(&b"two"[..])));
+        log.skip();
+        assert_eq!((log.since(3), log.since(4), log.next_seq()), (None, Some(&b""[..]), 4));
+        log.append(b"six", 0);
+        assert_eq!((log.since(3), log.since(4)), (None, Some(&b"six"[..])));
     }
 
     #[test]

@@ -33,6 +33,7 @@
 //! - [`expiry`]: what ends because time passes.
 //! - [`tick`]: what observers are told of the changes since the last tick.
 //! - [`reading`]: what anybody may ask.
+//! - [`partial`]: where not all members are known.
 //! - [`sweep`]: the whole state, part by part.
 //! - [`news`]: what a follower is told, as values and as frames.
 //! - [`follow`]: how one follower walks from a snapshot through the ring.
@@ -52,6 +53,7 @@ pub mod lists;
 pub mod log;
 pub mod member;
 pub mod news;
+pub mod partial;
 pub mod pending;
 pub mod reading;
 pub mod ring;

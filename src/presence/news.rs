@@ -70,10 +70,10 @@ impl Last {
         match self.level {
             InForce::Events => {
                 let (members, reason) = (Vec::new(), SnapshotReason::Resync);
-                Part { seq: self.seq, count: 0, members, more: false, reason }
+                Part { seq: self.seq, count: 0, members, more: false, reason, partial: false }
                     .frame(channel, self.epoch)
             }
-            InForce::Count => Tally { seq: self.seq, count: 0, recent: Vec::new() }
+            InForce::Count => Tally { seq: self.seq, count: 0, recent: Vec::new(), partial: false }
                 .frame(channel, Asked::from(asked).recent),
         }
     }

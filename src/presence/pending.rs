@@ -73,6 +73,17 @@ impl Pending {
         self.0.values().filter_map(|touched| touched.before.as_ref())
     }
 
+    /// How many were touched.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Forgets those touched last, but for the first `len`.
+    pub fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
     /// Whether a tick might have something to tell.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -71,6 +71,13 @@ impl Ring {
         (self.steps, self.bytes) = (VecDeque::new(), 0);
     }
 
+    /// As [`Ring::clear`], and whoever has had all steps lacks what none tells: `stamp` stands for it,
+    /// and is larger than any before.
+    pub fn skip(&mut self, stamp: u64) {
+        self.clear();
+        self.floor = stamp;
+    }
+
     fn evict_first(&mut self) {
         if let Some(first) = self.steps.pop_front() {
             self.floor = first.stamp;
@@ -139,6 +146,8 @@ mod tests {
         ring.clear();
         assert!(ring.reaches(20) && !ring.reaches(19));
         assert_eq!((ring.bytes(), ring.deadline()), (0, None));
+        ring.skip(21);
+        assert!(ring.reaches(21) && !ring.reaches(20) && ring.latest() == 21);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use herenow_protocol::UserId;
 use indexmap::IndexMap;
 
-use super::elsewhere::Touch;
+use super::elsewhere::{Own, Touch};
 
 /// What a channel notes that other nodes have members of, too.
 #[derive(Debug, Default)]
@@ -12,6 +12,8 @@ pub(super) struct Shared {
     /// store numbers them as they came. Bounded like [`Pending`](super::pending::Pending), by whoever
     /// looks.
     touched: IndexMap<UserId, Touch>,
+    /// Where a user's status is told: what this node has of that user, who is no member.
+    pub(super) status: Option<Box<Own>>,
 }
 
 impl Shared {

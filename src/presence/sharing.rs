@@ -47,6 +47,10 @@ impl ChannelState {
     /// What this node itself has of the user; `None`: the user is no member here, by no node.
     #[must_use]
     pub fn own(&self, user: &UserId) -> Option<Own> {
+        let status = self.shared.as_ref().and_then(|shared| shared.status.as_deref());
+        if let Some(own) = status.filter(|own| own.member.user == *user) {
+            return Some(own.clone());
+        }
         let membership = self.members.get(user)?;
         let leases = membership.holds.leases();
         Some(Own {
@@ -95,6 +99,26 @@ impl ChannelState {
             (false, false) => {}
         }
         result
+    }
+
+    /// The channel tells a user's status: this is what this node has of that user.
+    pub(super) fn keep_own(&mut self, own: Own, touch: Touch) {
+        let user = own.member.user.clone();
+        let Some(shared) = &mut self.shared else { return };
+        let before = shared.status.replace(Box::new(own));
+        let before = before.map(|before| before.mark);
+        let now = shared.status.as_ref().map(|own| own.mark);
+        if before != now || touch != Touch::default() {
+            shared.touch(&user).why = touch.why;
+            self.note(&user, touch);
+        }
+    }
+
+    /// Whether the channel tells the status of a user who is online here, so that other nodes are told.
+    #[must_use]
+    pub fn keeps_own(&self) -> bool {
+        let status = self.shared.as_ref().and_then(|shared| shared.status.as_deref());
+        status.is_some_and(|own| own.mark.is_some())
     }
 
     fn held(&self, user: &UserId) -> Held {

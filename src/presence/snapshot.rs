@@ -20,6 +20,8 @@ pub struct Part {
     pub more: bool,
     /// Why the snapshot comes.
     pub reason: SnapshotReason,
+    /// Others may be members who are not known here.
+    pub partial: bool,
 }
 
 impl Part {
@@ -34,6 +36,7 @@ impl Part {
             members: self.members.iter().map(|member| member.view()).collect::<Vec<MemberView>>(),
             more: self.more,
             reason: self.reason,
+            partial: self.partial,
         }
     }
 }

@@ -41,7 +41,8 @@ impl ChannelState {
         };
         let SnapshotPlace { seq, reason, .. } = place;
         let count = self.told_count() as u64;
-        let part = Part { seq, count, members, more: rest.is_some(), reason };
+        let (more, partial) = (rest.is_some(), self.is_partial());
+        let part = Part { seq, count, members, more, reason, partial };
         (part, rest.map(|rest| SnapshotPlace { rest, ..place }))
     }
 

@@ -22,6 +22,8 @@ pub struct Tally {
     pub count: usize,
     /// The newest of them first, at most [`MAX_RECENT`].
     pub recent: Vec<Arc<Member>>,
+    /// Others may be members who are not known here.
+    pub partial: bool,
 }
 
 impl Tally {
@@ -31,13 +33,14 @@ impl Tally {
         seq: u64,
         count: usize,
         newest: impl Iterator<Item = &'a Arc<Member>>,
+        partial: bool,
     ) -> Self {
         let mut bytes = 0;
         let fitting = newest.take(MAX_RECENT).take_while(|member| {
             bytes += named_bytes(member);
             bytes <= RECENT_BYTES
         });
-        Self { seq, count, recent: fitting.cloned().collect() }
+        Self { seq, count, recent: fitting.cloned().collect(), partial }
     }
 
     /// The `count` frame, with the newest members as far as they were asked for. Attributes take what
@@ -61,6 +64,7 @@ impl Tally {
             seq: self.seq,
             count: self.count as u64,
             recent: (recent.limit > 0).then(|| newest.iter().map(view).collect()),
+            partial: self.partial,
         }
     }
 

@@ -130,6 +130,7 @@ impl ChannelState {
     /// How many there are, and the newest of them. Agrees with the log only right after a tick.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        Tally::new(self.log.next_seq() - 1, self.order.len(), self.order.values().rev())
+        let newest = self.order.values().rev();
+        Tally::new(self.log.next_seq() - 1, self.order.len(), newest, self.partial)
     }
 }

@@ -21,6 +21,7 @@ use crate::connection::SocketRules;
 use crate::demo::Visitors;
 use crate::http::openapi::{Document, Terms};
 use crate::hub::Hub;
+use crate::redis;
 use crate::sse::Streams;
 use crate::web::state::Web;
 
@@ -55,6 +56,9 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     config.check()?;
     // First what is wrong whoever has the port: the files that flags name.
     let auth = Arc::new(Auth::new(&config.identity)?);
+    if let Some(redis) = redis::Address::of(&config.cluster)? {
+        redis::check(&redis, &config.cluster)?;
+    }
     let listener =
         listener::bind(config.listen).map_err(|error| listener::explain(config.listen, &error))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;

@@ -4,9 +4,10 @@ use dashmap::{DashMap, Entry};
 use herenow_protocol::{Attributes, ChannelName, ErrorCode, Refusal, UserId, UserStatus};
 use parking_lot::Mutex;
 
-use super::few::Few;
+use super::elsewhere::{Heard, Own};
+use super::entry::{User, with_elsewhere};
 use super::gone::Gone;
-use super::record::{Aways, Kept, Record};
+use super::record::{Kept, Record};
 use crate::now::Now;
 use crate::shrink::shrink;
 
@@ -24,67 +25,27 @@ pub struct Users {
     most_connections: usize,
 }
 
-/// Whoever merely is connected costs little more than its channels.
-#[derive(Debug, Default)]
-struct User {
-    /// The channels that it is in.
-    channels: Few<ChannelName>,
-    /// The numbers of its live connections.
-    connections: Few<u64>,
-    record: Option<Box<Record>>,
+/// What became of a user by one more connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connected {
+    /// It came online by it.
+    pub came: bool,
+    /// The connection counts as one that the user is away from, until it says something. It does if
+    /// the user is away: coming is no word, so a hidden page that connects anew changes nothing.
+    pub away: bool,
+    /// Its token tells another name than was known.
+    pub informed: bool,
 }
 
-/// Every connection of a user of its own has one of these.
-const _: () = assert!(size_of::<User>() <= 40);
-
-impl User {
-    /// Whether something else than heartbeats keeps the user online. Whoever is a member somewhere
-    /// has a source that keeps it so: a connection, a lease, or a connection in grace.
-    fn is_there(&self) -> bool {
-        !self.connections.is_empty() || !self.channels.is_empty()
-    }
-
-    /// What keeps the user online, but for heartbeats.
-    fn kept(&self) -> Kept {
-        if !self.is_there() {
-            return Kept::Not;
-        }
-        let all = (self.channels.len(), self.connections.len());
-        let away = self
-            .record
-            .as_ref()
-            .map(|record| record.aways())
-            .is_some_and(|aways| (aways.channels as usize, aways.connections as usize) == all);
-        if away { Kept::Away } else { Kept::Here }
-    }
-
-    fn is_online(&self, now: Now) -> bool {
-        self.is_there() || self.record.as_ref().is_some_and(|record| record.beats(now))
-    }
-
-    /// Whether the user is online, and whether it is away: what its watchers are told by themselves.
-    fn stands(&self, now: Now) -> (bool, bool) {
-        let away = self.record.as_ref().is_some_and(|record| record.is_away(self.kept(), now));
-        (self.is_online(now), away)
-    }
-
-    /// One channel more or less where the user is away, or one connection.
-    fn count_away(&mut self, now: Now, of: impl FnOnce(&mut Aways) -> &mut u32, away: bool) {
-        let record = self.keep(now);
-        let count = of(record.aways_mut());
-        *count = if away { *count + 1 } else { count.saturating_sub(1) };
-        // Most come back, and then cost no more than before.
-        record.tidy();
-    }
-
-    /// Who has no record has no name either: nothing is kept to say so.
-    fn inform(&mut self, info: &Attributes, now: Now) -> bool {
-        (self.record.is_some() || !info.is_empty()) && self.keep(now).inform(info)
-    }
-
-    fn keep(&mut self, now: Now) -> &mut Record {
-        self.record.get_or_insert_with(|| Box::new(Record::new(now)))
-    }
+/// Who looks at a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// The user itself.
+    Itself,
+    /// Others.
+    Others,
+    /// Others, while it is not known what the user set on other nodes.
+    Unheard,
 }
 
 impl Users {
@@ -96,14 +57,14 @@ impl Users {
     }
 
     /// Changes a user's entry, made if there is none. The result: whether it came online or went
-    /// by it, is away by it, or back.
+    /// by it, is away by it, or back: here, or on all nodes together.
     fn change(&self, user: &UserId, now: Now, act: impl FnOnce(&mut User)) -> bool {
         match self.here.entry(user.clone()) {
             Entry::Occupied(mut entry) => {
-                let before = entry.get().stands(now);
-                touch(entry.get_mut(), act);
-                let after = entry.get().stands(now);
-                if let (false, _) = after {
+                let before = entry.get().both(now);
+                entry.get_mut().touch(act);
+                let after = entry.get().both(now);
+                if let (None, _) = after {
                     let gone = std::mem::take(entry.get_mut());
                     self.go(entry.key(), gone, now);
                     entry.remove();
@@ -116,8 +77,8 @@ impl Users {
                 let record = known.map(|known| std::mem::replace(known, Record::new(now)));
                 drop(gone);
                 let mut entry = User { record: record.map(Box::new), ..User::default() };
-                touch(&mut entry, act);
-                let after = entry.is_online(now);
+                entry.touch(act);
+                let after = entry.stands(now).is_some();
                 if after {
                     self.gone.lock().take(user);
                     place.insert(entry);
@@ -141,11 +102,11 @@ impl Users {
     }
 
     /// Changes what is kept of the user, if anything is. `act` is told what else than heartbeats
-    /// keeps the user online.
+    /// keeps the user online here.
     fn with_record<T>(&self, user: &UserId, act: impl FnOnce(&mut Record, Kept) -> T) -> Option<T> {
         match self.here.entry(user.clone()) {
             Entry::Occupied(mut entry) => {
-                let kept = entry.get().kept();
+                let kept = entry.get().kept_here();
                 entry.get_mut().record.as_mut().map(|record| act(record, kept))
             }
             Entry::Vacant(_place) => {
@@ -193,9 +154,7 @@ impl Users {
     }
 
     /// The user has one more connection, with that number. `info` is what its token tells, if it
-    /// came with one. The result, unless the user has too many: that of the others; and whether the
-    /// connection counts as one that the user is away from, until it says something. It does if the
-    /// user is away: coming is no word, so a hidden page that connects anew changes nothing.
+    /// came with one.
     ///
     /// # Errors
     /// `unavailable`.
@@ -205,23 +164,23 @@ impl Users {
         number: u64,
         info: Option<&Attributes>,
         now: Now,
-    ) -> Result<(bool, bool), Refusal> {
-        let (mut room, mut away) = (Ok(()), false);
+    ) -> Result<Connected, Refusal> {
+        let (mut room, mut away, mut informed) = (Ok(()), false, false);
         let came = self.change(user, now, |entry| {
             room = check_connections(entry.connections.len(), self.most_connections);
             if room.is_err() {
                 return;
             }
-            (_, away) = entry.stands(now);
+            away = entry.stands(now).unwrap_or_default();
             entry.connections.add(number);
             if away {
                 entry.count_away(now, |aways| &mut aways.connections, true);
             }
             if let Some(info) = info {
-                entry.inform(info, now);
+                informed = entry.inform(info, now);
             }
         });
-        room.map(|()| (came, away))
+        room.map(|()| Connected { came, away, informed })
     }
 
     /// The user's token tells its name, avatar and the like. Whether that is new.
@@ -316,24 +275,70 @@ impl Users {
         self.with_record(user, |record, _| record.arm()).flatten()
     }
 
-    /// Whether the user is online.
+    /// Whether the user is online here.
     #[must_use]
     pub fn is_online(&self, user: &UserId, now: Now) -> bool {
         self.here.get(user).is_some_and(|entry| entry.is_online(now))
     }
 
-    /// The user's status, as the user sees it or as others do; `None`: nobody knows the user. From
-    /// the first time that somebody asks something is kept of it.
+    /// The user's status, as far as it is known; `None`: nobody knows the user. From the first time
+    /// that somebody asks something is kept of it.
     #[must_use]
-    pub fn status(&self, user: &UserId, as_itself: bool, now: Now) -> Option<UserStatus> {
-        let status = |record: &mut Record, kept| match as_itself {
-            true => record.as_itself(user, kept, now),
-            false => record.as_shown(user, kept, now),
+    pub fn status(&self, user: &UserId, view: View, now: Now) -> Option<UserStatus> {
+        let status = |record: &mut Record, kept| {
+            let kept = with_elsewhere(kept, record.elsewhere());
+            match view {
+                View::Itself => record.as_itself(user, kept, now),
+                View::Others => record.as_shown(user, kept, now),
+                View::Unheard => record.as_unheard(user, now),
+            }
         };
         if let Some(mut entry) = self.here.get_mut(user) {
             entry.keep(now);
         }
         self.with_record(user, status)
+    }
+
+    /// What this node has to say of the user to others; `None`: it does not know the user. From the
+    /// first time on something is kept of it.
+    #[must_use]
+    pub fn own(&self, user: &UserId, now: Now) -> Option<Own> {
+        if let Some(mut entry) = self.here.get_mut(user) {
+            let online = entry.stands_here(now);
+            return Some(entry.keep(now).own(online));
+        }
+        self.with_record(user, |record, _| record.own(None))
+    }
+
+    /// Other nodes have this of the user. Where nobody knows it nothing becomes known by hearing
+    /// nothing. The result: whether what it set is to be said again, since it was set without
+    /// knowing this.
+    pub fn hear(&self, user: &UserId, heard: Heard, now: Now) -> bool {
+        let nothing = heard == Heard::default();
+        if nothing && self.with_record(user, |_, _| ()).is_none() {
+            return false;
+        }
+        let mut again = false;
+        self.change(user, now, |entry| {
+            let here = entry.kept_here();
+            let record = entry.keep(now);
+            again = record.hear(user, heard, |elsewhere| with_elsewhere(here, elsewhere), now);
+        });
+        again
+    }
+
+    /// What is heard of a user of whom nothing new is heard.
+    #[must_use]
+    pub fn unchanged(&self, user: &UserId) -> Heard {
+        let online = self.with_record(user, |record, _| record.elsewhere()).flatten();
+        Heard { online, ..Heard::default() }
+    }
+
+    /// What other nodes have of the user is no longer heard: only what is known here counts.
+    pub fn forget_elsewhere(&self, user: &UserId, now: Now) {
+        if self.with_record(user, |record, _| record.elsewhere()).flatten().is_some() {
+            self.change(user, now, |entry| entry.keep(now).forget_elsewhere());
+        }
     }
 
     /// Number of users of whom anything is known.
@@ -385,18 +390,6 @@ impl Users {
     }
 }
 
-/// Lets `act` change the user. One that is back was last seen now, whatever was known before.
-fn touch(entry: &mut User, act: impl FnOnce(&mut User)) {
-    let there = entry.is_there();
-    act(entry);
-    if !there
-        && entry.is_there()
-        && let Some(record) = &mut entry.record
-    {
-        record.is_back();
-    }
-}
-
 fn check_connections(live: usize, most: usize) -> Result<(), Refusal> {
     if live < most {
         return Ok(());
@@ -405,5 +398,7 @@ fn check_connections(live: usize, most: usize) -> Result<(), Refusal> {
     Err(Refusal::field(ErrorCode::Unavailable, "user", rule))
 }
 
+#[cfg(test)]
+mod apart;
 #[cfg(test)]
 mod tests;

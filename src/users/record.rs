@@ -2,6 +2,7 @@
 
 use herenow_protocol::{Attributes, StatusPatch, UserId, UserStatus};
 
+use super::elsewhere::{Heard, Own, Settings};
 use crate::now::{NEVER, Now};
 
 /// What is kept of a user: of whoever set something, sends heartbeats, was asked about, or is gone.
@@ -24,12 +25,13 @@ const _: () = assert!(size_of::<Record>() <= 32);
 /// window that is hidden.
 #[derive(Debug)]
 struct Set {
-    busy: bool,
-    wait_time: Option<u32>,
-    text: Option<Box<str>>,
+    settings: Settings,
+    /// What was set while this node did not know what others had set: done again, over that.
+    blindly: Option<Box<StatusPatch>>,
     info: Attributes,
-    /// What others are shown while the user appears offline: what they saw last, less the user.
-    shown: Option<Box<UserStatus>>,
+    /// Whether other nodes have the user online, and then whether it is away on all of them. Known
+    /// only while somebody wants to know.
+    elsewhere: Option<bool>,
     /// The last heartbeat over HTTP.
     beat: Option<Heartbeat>,
     aways: Aways,
@@ -68,11 +70,10 @@ pub enum Kept {
 
 impl Set {
     const NOTHING: Self = Self {
-        busy: false,
-        wait_time: None,
-        text: None,
+        settings: Settings { busy: false, wait_time: None, text: None, shown: None },
+        blindly: None,
         info: Attributes::EMPTY,
-        shown: None,
+        elsewhere: None,
         beat: None,
         aways: Aways { channels: 0, connections: 0 },
         armed_ms: NEVER,
@@ -97,10 +98,10 @@ impl Record {
     /// Keeps no room for what is not set: the user is gone, or back.
     pub(super) fn tidy(&mut self) {
         let nothing = |set: &mut Box<Set>| {
-            let Set { busy, wait_time, text, info, shown, beat, aways, armed_ms } = &**set;
-            let (said, told) = (*busy || wait_time.is_some() || text.is_some(), shown.is_some());
+            let Set { settings, blindly, info, elsewhere, beat, aways, armed_ms } = &**set;
+            let said = *settings != Settings::default() || blindly.is_some() || !info.is_empty();
             let away = *aways != Aways::default();
-            !(said || told || away || !info.is_empty() || beat.is_some() || *armed_ms != NEVER)
+            !(said || away || elsewhere.is_some() || beat.is_some() || *armed_ms != NEVER)
         };
         self.set.take_if(nothing);
     }
@@ -180,18 +181,19 @@ impl Record {
         is_new
     }
 
-    /// Sets what is given; `kept`: what else than heartbeats keeps the user online.
-    pub fn patch(&mut self, user: &UserId, patch: StatusPatch, kept: Kept, now: Now) {
+    /// Sets what is given; `kept`: what else than heartbeats keeps the user online. Whether that
+    /// changes anything.
+    pub fn patch(&mut self, user: &UserId, patch: StatusPatch, kept: Kept, now: Now) -> bool {
         // What others saw until now is what they go on seeing, less what tells that the user is
         // there.
-        let hides = patch.invisible == Some(true) && self.get().shown.is_none();
+        let hides = patch.invisible == Some(true) && self.get().settings.shown.is_none();
         let shown = hides.then(|| {
             let seen = self.as_itself(user, kept, now);
             let gone = UserStatus { online: false, away: false, ..seen };
             Box::new(UserStatus { busy: false, wait_time: None, ..gone })
         });
-        let set = self.set();
-        let before = (set.busy, set.wait_time, set.text.clone(), set.shown.is_some());
+        let set = &mut self.set().settings;
+        let before = set.clone();
         if patch.invisible == Some(false) {
             set.shown = None;
         }
@@ -199,8 +201,96 @@ impl Record {
         set.busy = patch.busy.unwrap_or(set.busy);
         set.wait_time = patch.wait_time.unwrap_or(set.wait_time);
         set.text = patch.text.unwrap_or_else(|| set.text.take());
-        if before != (set.busy, set.wait_time, set.text.clone(), set.shown.is_some()) {
+        let changed = before != *set;
+        if changed {
             self.updated_at = now.unix_ms;
+        }
+        changed
+    }
+
+    /// As [`Record::patch`], where this node does not know what others have: what it turns out that
+    /// they have is patched too.
+    pub fn patch_blindly(&mut self, user: &UserId, patch: StatusPatch, kept: Kept, now: Now) {
+        let before = self.set().blindly.take().map(|before| *before).unwrap_or_default();
+        let both = StatusPatch {
+            busy: patch.busy.or(before.busy),
+            invisible: patch.invisible.or(before.invisible),
+            wait_time: patch.wait_time.or(before.wait_time),
+            text: patch.text.clone().or(before.text),
+        };
+        self.set().blindly = Some(Box::new(both));
+        self.patch(user, patch, kept, now);
+    }
+
+    /// Whether other nodes have the user online, and then whether it is away on all of them.
+    pub(super) fn elsewhere(&self) -> Option<bool> {
+        self.get().elsewhere
+    }
+
+    /// What other nodes have is no longer heard.
+    pub(super) fn forget_elsewhere(&mut self) {
+        if let Some(set) = &mut self.set {
+            set.elsewhere = None;
+        }
+        self.tidy();
+    }
+
+    /// Other nodes have this of the user, whom something beside them and heartbeats keeps here, or
+    /// not. The result: whether what it set is to be said again, since it was set without knowing
+    /// this.
+    pub(super) fn hear(
+        &mut self,
+        user: &UserId,
+        heard: Heard,
+        kept: impl FnOnce(Option<bool>) -> Kept,
+        now: Now,
+    ) -> bool {
+        let Heard { online, set, info, created_at, seen } = heard;
+        let untouched = self.updated_at == self.created_at;
+        self.created_at = created_at.unwrap_or(self.created_at);
+        if untouched {
+            self.updated_at = self.created_at;
+        }
+        self.seen(seen);
+        if self.get().elsewhere != online {
+            self.set().elsewhere = online;
+        }
+        if let Some(info) = info {
+            self.inform(&info);
+        }
+        let blindly = self.set.as_mut().and_then(|own| own.blindly.take());
+        let Some(set) = set else {
+            self.tidy();
+            return blindly.is_some();
+        };
+        let unreadable = || {
+            let shown = self.as_itself(user, Kept::Not, now);
+            UserStatus { online: false, away: false, invisible: false, ..shown }
+        };
+        let (settings, updated_at) = Settings::decode(&set, unreadable);
+        if self.get().settings != settings {
+            self.set().settings = settings;
+        }
+        self.updated_at = if updated_at > 0 { updated_at } else { self.created_at };
+        let again = blindly.is_some();
+        if let Some(patch) = blindly {
+            self.patch(user, *patch, kept(online), now);
+        }
+        self.tidy();
+        again
+    }
+
+    /// What this node has to say of the user to others. `online`: whether it is so here, and then
+    /// whether it is away.
+    pub(super) fn own(&self, online: Option<bool>) -> Own {
+        let Set { settings, info, beat, .. } = self.get();
+        let nothing = *settings == Settings::default() && self.updated_at == self.created_at;
+        Own {
+            online,
+            set: if nothing { Attributes::EMPTY } else { settings.encode(self.updated_at) },
+            info: info.clone(),
+            created_at: self.created_at,
+            seen: self.last_seen.max(beat.map_or(0, |beat| beat.at)),
         }
     }
 
@@ -208,7 +298,8 @@ impl Record {
     #[must_use]
     pub fn as_itself(&self, user: &UserId, kept: Kept, now: Now) -> UserStatus {
         let there = kept != Kept::Not;
-        let Set { busy, wait_time, text, info, shown, beat, .. } = self.get();
+        let Set { settings, info, beat, .. } = self.get();
+        let Settings { busy, wait_time, text, shown } = settings;
         let beating = beat.is_some_and(|beat| beat.ends_ms > now.mono_ms);
         // The last heartbeat counts even if its time is over and nobody has noticed yet.
         let seen = Some(self.last_seen).filter(|&at| at > 0).max(beat.map(|beat| beat.at));
@@ -242,10 +333,20 @@ impl Record {
     /// The status as others see it.
     #[must_use]
     pub fn as_shown(&self, user: &UserId, kept: Kept, now: Now) -> UserStatus {
-        match &self.get().shown {
+        match &self.get().settings.shown {
             Some(shown) => UserStatus::clone(shown),
             None => self.as_itself(user, kept, now),
         }
+    }
+
+    /// The status as others see it while it is not known whether the user wants to be invisible: it
+    /// was set on another node, perhaps. So nothing tells that it is there.
+    #[must_use]
+    pub fn as_unheard(&self, user: &UserId, now: Now) -> UserStatus {
+        let known = self.as_shown(user, Kept::Not, now);
+        let last_seen = Some(self.last_seen).filter(|&at| at > 0);
+        let last_seen = if known.online { last_seen } else { known.last_seen };
+        UserStatus { online: false, away: false, busy: false, wait_time: None, last_seen, ..known }
     }
 }
 

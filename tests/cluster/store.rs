@@ -52,7 +52,7 @@ pub(crate) struct Done {
     pub(crate) answer: Told,
     /// To whoever follows the channel, if anything changed: the users that did.
     pub(crate) published: Option<Told>,
-    /// To the nodes whose lost marks were ended.
+    /// To the nodes whose lost marks were ended, or that have live ones where kept fields changed.
     pub(crate) inbox: Vec<Inbox>,
 }
 
@@ -200,6 +200,9 @@ impl Store {
             if !changed {
                 return true;
             }
+            if keep_ms > 0 {
+                see(record, reason);
+            }
             let stays = stays(record, keep_ms);
             record.version = next;
             if stays && keep_ms > 0 {
@@ -296,6 +299,14 @@ impl Store {
     }
 }
 
+/// Whether the user was seen later than known.
+fn see(record: &mut Record, why: Option<Cause>) -> bool {
+    let Some(Cause::Lost(_, last_seen)) = why else { return false };
+    let later = last_seen > record.seen;
+    record.seen = record.seen.max(last_seen);
+    later
+}
+
 fn is_only_kept(record: &Record) -> bool {
     record.marks.is_empty() && record.leases.is_empty()
 }
@@ -303,6 +314,7 @@ fn is_only_kept(record: &Record) -> bool {
 fn stays(record: &Record, keep_ms: u64) -> bool {
     let says_something =
         record.attributes.is_some() || record.info.is_some() || record.audience.is_some();
+    let says_something = says_something || record.seen > 0;
     !is_only_kept(record) || (keep_ms > 0 && says_something)
 }
 
@@ -329,6 +341,7 @@ fn hear(
         },
         marks: BTreeMap::new(),
         leases: BTreeMap::new(),
+        seen: 0,
     });
     let takes = |(_, lease): &(Keeper, LeaseSay)| matches!(lease, LeaseSay::Take { .. });
     let live = matches!(said.mark, Some(MarkSay::Live { .. })) || said.leases.iter().any(takes);
@@ -345,10 +358,12 @@ fn hear(
         },
     });
     let nothing = Written { attributes: Attributes::EMPTY, ends: Vec::new() };
-    changed |= write(&mut record.attributes, attributes.as_ref(), forget.then_some(nothing), node);
+    let mut wrote =
+        write(&mut record.attributes, attributes.as_ref(), forget.then_some(nothing), node);
     let everyone = forget.then_some(Audience::EVERYONE);
     changed |= write(&mut record.audience, said.audience.as_ref(), everyone, node);
-    changed |= write(&mut record.info, said.info.as_ref(), None, node);
+    wrote |= write(&mut record.info, said.info.as_ref(), None, node);
+    changed |= wrote;
     changed |= set_mark(&mut record, said.mark, node, now);
     changed |= set_leases(&mut record, &said.leases, node, now);
 
@@ -360,6 +375,13 @@ fn hear(
             !ends
         });
         changed |= !ended.is_empty();
+    }
+    if say.keep_ms > 0 {
+        changed |= see(&mut record, said.why);
+        let lives = |(&other, mark): (&NodeId, &Mark)| {
+            (wrote && other != node && !is_lost(mark)).then_some(other)
+        };
+        ended.extend(record.marks.iter().filter_map(lives));
     }
     if !stays(&record, say.keep_ms) {
         return (None, was_there, ended);

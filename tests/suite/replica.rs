@@ -64,9 +64,17 @@ impl Replica {
     /// Applies a frame of this channel; others are none of its business.
     pub(crate) fn apply(&mut self, frame: &ServerFrame) {
         match frame {
-            ServerFrame::Snapshot { channel, epoch, seq, count, members, more, reason }
-                if channel.as_str() == self.channel =>
-            {
+            ServerFrame::Snapshot {
+                channel,
+                epoch,
+                seq,
+                count,
+                members,
+                more,
+                reason,
+                partial,
+            } if channel.as_str() == self.channel => {
+                assert!(!partial, "a broker that runs alone knows all");
                 self.level_begins(InForce::Events);
                 // Whoever was at count and is told a list hears why, or has asked anew.
                 assert!(self.counted.is_none() || *reason != SnapshotReason::Resync);
@@ -78,7 +86,7 @@ impl Replica {
                 self.level_begins(InForce::Events);
                 self.presence(*seq, *count, events);
             }
-            ServerFrame::Count { channel, seq, count, recent }
+            ServerFrame::Count { channel, seq, count, recent, partial: false }
                 if channel.as_str() == self.channel =>
             {
                 self.level_begins(InForce::Count);

@@ -172,13 +172,15 @@ fn a_channel_that_is_gone_is_told_as_an_empty_one() {
     for asked in [Level::Events, Level::Auto] {
         let (members, more, reason) = (Vec::new(), false, SnapshotReason::Resync);
         let channel = channel.clone();
-        let empty = ServerFrame::Snapshot { channel, epoch, seq, count, members, more, reason };
+        let partial = false;
+        let empty =
+            ServerFrame::Snapshot { channel, epoch, seq, count, members, more, reason, partial };
         assert_eq!(told(InForce::Events, asked), empty);
     }
     // Only those who asked for `auto` are told who came last.
     for (asked, recent) in [(Level::Auto, Some(Vec::new())), (Level::Count, None)] {
         let channel = channel.clone();
-        let empty = ServerFrame::Count { channel, seq, count, recent };
+        let empty = ServerFrame::Count { channel, seq, count, recent, partial: false };
         assert_eq!(told(InForce::Count, asked), empty);
     }
 }

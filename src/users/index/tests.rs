@@ -138,7 +138,8 @@ impl World {
                 // Coming is no word.
                 let was_away = known.is_away(now);
                 known.connections.insert(number, (at, was_away));
-                let (news, away) = self.users.connected(user, number, None, now).unwrap();
+                let Connected { came: news, away, .. } =
+                    self.users.connected(user, number, None, now).unwrap();
                 assert_eq!(away, was_away);
                 Some(news)
             }
@@ -212,7 +213,7 @@ impl World {
                 if known.is_there() {
                     known.created_at.get_or_insert(at);
                 }
-                let status = self.users.status(user, true, now);
+                let status = self.users.status(user, View::Itself, now);
                 assert_eq!(status.is_some(), known.created_at.is_some());
                 None
             }
@@ -278,7 +279,7 @@ impl World {
                 self.users.connections_after(&user, None, usize::MAX).into_iter().collect();
             let Some(known) = self.known.get(&user) else {
                 assert!(connections.is_empty(), "{user}");
-                assert!(self.users.status(&user, true, self.now).is_none(), "{user}");
+                assert!(self.users.status(&user, View::Itself, self.now).is_none(), "{user}");
                 continue;
             };
             assert_eq!(self.users.is_online(&user, self.now), known.is_online(self.now), "{user}");
@@ -294,7 +295,7 @@ impl World {
             let kept = self.users.with_record(&user, |_, _| ()).is_some();
             assert_eq!(kept, known.created_at.is_some(), "{user} costs a record, or has lost it");
             if kept {
-                let status = self.users.status(&user, true, self.now).unwrap();
+                let status = self.users.status(&user, View::Itself, self.now).unwrap();
                 assert_eq!(status.online, known.is_online(self.now), "{user}");
                 assert_eq!(status.away, known.is_away(self.now), "{user}");
                 assert_eq!(status.last_seen, known.last_seen(self.now), "{user}");
@@ -359,7 +360,7 @@ fn the_timer_of_whoever_was_forgotten_does_nothing() {
     assert_eq!(beat(0), Some((NEVER, 100)));
     users.stop_beating(&ada, at(0));
     users.record(&bob, at(0), |_, _| {});
-    assert!(users.status(&ada, true, at(0)).is_none(), "bob went later");
+    assert!(users.status(&ada, View::Itself, at(0)).is_none(), "bob went later");
     assert_eq!(beat(50), Some((NEVER, 150)));
     assert_eq!(users.expire_beat(&ada, 100, at(100)), (false, None), "it has another timer");
     assert_eq!(users.expire_beat(&ada, 150, at(150)), (true, None));

@@ -124,7 +124,7 @@ pub async fn here(
     };
     let mut all = BTreeMap::new();
     for channel in channels {
-        let here = listing.of(&web.desk, credential.caller(), &channel)?;
+        let here = listing.of(&web.desk, credential.caller(), &channel).await?;
         all.insert(channel, here);
     }
     if all.len() == 1
@@ -147,19 +147,20 @@ struct Listing {
 }
 
 impl Listing {
-    fn of(
+    async fn of(
         &mut self,
         desk: &Desk,
         caller: Caller<'_>,
         channel: &ChannelName,
     ) -> Result<Here, Refusal> {
         if !self.names {
-            return Ok(Here { occupancy: desk.count(caller, channel)?, uuids: None });
+            return Ok(Here { occupancy: desk.count(caller, channel).await?.is, uuids: None });
         }
         let (mut uuids, mut after) = (Vec::new(), None);
         loop {
             let wanted = self.limit.saturating_sub(uuids.len()).clamp(1, LIST_MAX) as u64;
-            let (occupancy, page) = desk.list(caller, channel, Some(wanted), after)?;
+            let list = desk.list(caller, channel, Some(wanted), after).await?;
+            let (occupancy, page) = list.is;
             for member in page.members.iter().take(self.limit - uuids.len()) {
                 self.bytes += member.bytes();
                 uuids.push(self.occupant(member));
@@ -191,12 +192,9 @@ pub async fn whereabouts(
     let (mut channels, mut bytes) = (Vec::new(), 0);
     let mut after: Option<ChannelName> = None;
     loop {
-        let (page, next) = web.desk.channels_of(
-            credential.caller(),
-            &user,
-            Some(LIST_MAX as u64),
-            after.as_ref(),
-        )?;
+        let most = Some(LIST_MAX as u64);
+        let known = web.desk.channels_of(credential.caller(), &user, most, after.as_ref()).await?;
+        let (page, next) = known.is;
         bytes += page.iter().map(|name| name.as_str().len()).sum::<usize>();
         channels.extend(page);
         after = next.filter(|_| bytes < HERE_NOW_BYTES);
@@ -222,7 +220,7 @@ pub async fn state(
     let caller = credential.caller();
     let Some(user) = rest.strip_suffix(DATA) else {
         let user = UserId::parse(&rest, "uuid")?;
-        return Ok(Json(read(&web.desk, caller, channels, &user)?));
+        return Ok(Json(read(&web.desk, caller, channels, &user).await?));
     };
     let (user, attributes) = (UserId::parse(user, "uuid")?, input::state(&query)?);
     caller.may_write(&user)?;
@@ -242,21 +240,21 @@ pub async fn state(
     Ok(Json(Answer::with(Payload::State(Attributes::from_map(&attributes)))))
 }
 
-fn read(
+async fn read(
     desk: &Desk,
     caller: Caller<'_>,
     channels: Vec<ChannelName>,
     user: &UserId,
 ) -> Result<Answer, Refusal> {
-    let of = |channel: &ChannelName| match desk.member(caller, channel, user) {
-        Ok(member) => Ok(member.attributes.clone()),
-        Err(refusal) if refusal.code == ErrorCode::NotFound => Ok(Attributes::EMPTY),
-        Err(refusal) => Err(refusal),
-    };
-    let mut all: BTreeMap<ChannelName, Attributes> = channels
-        .into_iter()
-        .map(|channel| of(&channel).map(|attributes| (channel, attributes)))
-        .collect::<Result<_, _>>()?;
+    let mut all = BTreeMap::new();
+    for channel in channels {
+        let attributes = match desk.member(caller, &channel, user).await {
+            Ok(member) => member.is.attributes.clone(),
+            Err(refusal) if refusal.code == ErrorCode::NotFound => Attributes::EMPTY,
+            Err(refusal) => return Err(refusal),
+        };
+        all.insert(channel, attributes);
+    }
     if all.len() == 1
         && let Some((channel, attributes)) = all.pop_first()
     {

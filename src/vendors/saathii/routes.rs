@@ -35,7 +35,7 @@ async fn own_status(
     State(web): State<Web>,
     Extension(credential): Extension<Credential>,
 ) -> Result<Json<OwnStatus>, Failure> {
-    own(&web, &credential)
+    own(&web, &credential).await
 }
 
 async fn set_status(
@@ -49,11 +49,11 @@ async fn set_status(
     if change.online == Some(true) {
         web.desk.heartbeat(caller, user, Heartbeat::default(), now)?;
     }
-    web.desk.set_status(caller, user, change.patch, now)?;
+    web.desk.change_status(caller, user, change.patch, now).await?;
     if change.online == Some(false) {
         web.desk.stop_heartbeat(caller, user)?;
     }
-    own(&web, &credential)
+    own(&web, &credential).await
 }
 
 async fn beat(
@@ -71,7 +71,7 @@ async fn one(
     Path(id): Path<String>,
 ) -> Result<Json<UserPresence>, Failure> {
     let (id, now) = (Id::in_path(&id)?, web.desk.now());
-    let status = web.desk.status(credential.caller(), &id.user()?, now)?;
+    let status = web.desk.status(credential.caller(), &id.user()?, now).await?.is;
     Ok(Json(UserPresence::new(id, &status, now)))
 }
 
@@ -82,16 +82,16 @@ async fn several(
 ) -> Result<Json<Vec<UserPresence>>, Failure> {
     let (ids, now) = (ids(&query)?, web.desk.now());
     let users = ids.into_iter().map(Id::user).collect::<Result<Vec<_>, _>>()?;
-    let statuses = web.desk.statuses(credential.caller(), users, now)?;
+    let statuses = web.desk.statuses(credential.caller(), users, now).await?.is;
     let shown = statuses.iter().filter_map(|status| {
         Some(UserPresence::new(Id::parse(status.user.as_str())?, status, now))
     });
     Ok(Json(shown.collect()))
 }
 
-fn own(web: &Web, credential: &Credential) -> Result<Json<OwnStatus>, Failure> {
+async fn own(web: &Web, credential: &Credential) -> Result<Json<OwnStatus>, Failure> {
     let ((id, user), now) = (asker(credential)?, web.desk.now());
-    let status = web.desk.own_status(credential.caller(), user, now)?;
+    let status = web.desk.own_status(credential.caller(), user, now).await?.is;
     Ok(Json(OwnStatus::new(id, &status, now)))
 }
 

@@ -52,7 +52,7 @@ pub async fn presence_settings(
     Extension(credential): Extension<Credential>,
 ) -> Result<Json<Value>, Failure> {
     let (rules, user, now) = (web.desk.rules(), asker(&credential)?, web.desk.now());
-    let status = web.desk.own_status(credential.caller(), user, now)?;
+    let status = web.desk.own_status(credential.caller(), user, now).await?.is;
     let since = status.updated_at.unwrap_or(now.unix_ms);
     let beat_ms = rules.heartbeat.interval_ms.min(SOCIAL_PLUS_BEAT_MS);
     Ok(Json(settings(rules.enabled && !status.invisible, since, beat_ms)))
@@ -66,11 +66,12 @@ pub async fn users(
     query: Query,
 ) -> Result<Json<Users>, Failure> {
     let (caller, now) = (credential.caller(), web.desk.now());
-    let users = user_ids(&query)?.into_iter().map(|user| {
-        let info = web.desk.status(caller, &user, now).map(|status| status.info);
-        User::new(&user, &info.unwrap_or_default())
-    });
-    Ok(Json(Users { users: users.collect(), files: [] }))
+    let mut users = Vec::new();
+    for user in user_ids(&query)? {
+        let info = web.desk.status(caller, &user, now).await.map(|status| status.is.info);
+        users.push(User::new(&user, &info.unwrap_or_default()));
+    }
+    Ok(Json(Users { users, files: [] }))
 }
 
 /// Whether the presence of the user is on.
@@ -78,7 +79,7 @@ pub async fn is_enabled(
     State(web): State<Web>,
     Extension(credential): Extension<Credential>,
 ) -> Result<Json<Enabled>, Failure> {
-    Ok(Json(Enabled { enabled: shows(&web, &credential)? }))
+    Ok(Json(Enabled { enabled: shows(&web, &credential).await? }))
 }
 
 /// Switches the presence of the user on or off: off, it appears offline to all others.
@@ -90,7 +91,7 @@ pub async fn enable(
     let enabled = enabled(&text_of(request, &web).await?)?;
     let (caller, user, now) = (credential.caller(), asker(&credential)?, web.desk.now());
     let patch = StatusPatch { invisible: Some(!enabled), ..StatusPatch::default() };
-    web.desk.set_status(caller, user, patch, now)?;
+    web.desk.change_status(caller, user, patch, now).await?;
     if !enabled {
         web.desk.stop_heartbeat(caller, user)?;
     }
@@ -102,7 +103,7 @@ pub async fn beat(
     State(web): State<Web>,
     Extension(credential): Extension<Credential>,
 ) -> Result<Json<Done>, Failure> {
-    if !shows(&web, &credential)? {
+    if !shows(&web, &credential).await? {
         let why =
             "the presence of this user is switched off: PUT {\"enabled\":true} switches it on";
         return Err(Refusal::new(ErrorCode::Forbidden, why).into());
@@ -121,7 +122,7 @@ pub async fn stop(
     Ok(Json(Done::SUCCESS))
 }
 
-fn shows(web: &Web, credential: &Credential) -> Result<bool, Refusal> {
-    let status = web.desk.own_status(credential.caller(), asker(credential)?, web.desk.now())?;
-    Ok(!status.invisible)
+async fn shows(web: &Web, credential: &Credential) -> Result<bool, Refusal> {
+    let (caller, user) = (credential.caller(), asker(credential)?);
+    Ok(!web.desk.is_invisible(caller, user, web.desk.now()).await?)
 }

@@ -23,22 +23,27 @@ pub async fn read(
 ) -> Result<Response, Failure> {
     match room(uri.path())? {
         Some((room, OfRoom::Count)) => {
-            let count = web.desk.count(credential.caller(), &room)?;
+            let count = web.desk.count(credential.caller(), &room).await?.is;
             Ok(Json(Count { count }).into_response())
         }
         Some((room, OfRoom::Viewers)) => {
-            Ok(Json(viewers(&web, &credential, &room)?).into_response())
+            Ok(Json(viewers(&web, &credential, &room).await?).into_response())
         }
         Some((_, OfRoom::Heartbeat)) | None => Err(Failure::no_such_path()),
     }
 }
 
 /// The newest members, as many as a list may have, over as many pages as it takes.
-fn viewers(web: &Web, credential: &Credential, room: &ChannelName) -> Result<Viewers, Refusal> {
+async fn viewers(
+    web: &Web,
+    credential: &Credential,
+    room: &ChannelName,
+) -> Result<Viewers, Refusal> {
     let (mut viewers, mut after) = (Vec::new(), None);
     loop {
         let limit = (SOCIAL_PLUS_VIEWERS - viewers.len()) as u64;
-        let (_, page) = web.desk.list(credential.caller(), room, Some(limit), after)?;
+        let list = web.desk.list(credential.caller(), room, Some(limit), after).await?;
+        let (_, page) = list.is;
         viewers.extend(page.members.iter().map(|member| Viewer::new(member)));
         after = page.next;
         if after.is_none() || viewers.len() >= SOCIAL_PLUS_VIEWERS {

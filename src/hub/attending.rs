@@ -1,0 +1,134 @@
+//! Whoever asks something of a channel once, and does not stay: the channel is followed for a while,
+//! so that the answer is the cluster's and not this node's.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use herenow_protocol::{ChannelName, UserId};
+use tokio::sync::oneshot;
+
+use super::door::At;
+use super::state::Hub;
+use crate::limits::{ATTEND_BATCH, LOAD_WAIT_MS, MAX_ATTENDED};
+
+impl Hub {
+    /// Has the channel followed for a while, and waits until all of it is known, a second at most.
+    /// Whether it may not be. At once for a node that runs alone: it knows all.
+    pub async fn attend(self: &Arc<Self>, name: &ChannelName) -> bool {
+        match self.engine() {
+            None => false,
+            Some(_) => self.attend_all(std::slice::from_ref(name)).await,
+        }
+    }
+
+    /// As [`Hub::attend`], of several channels together.
+    pub(super) async fn attend_all(self: &Arc<Self>, names: &[ChannelName]) -> bool {
+        let Some(engine) = self.engine() else { return false };
+        let ends = tokio::time::Instant::now() + Duration::from_millis(LOAD_WAIT_MS);
+        let mut partial = false;
+        for some in names.chunks(ATTEND_BATCH) {
+            let waits: Vec<_> = some.iter().filter_map(|name| self.begin_attending(name)).collect();
+            let all = async {
+                for wait in waits {
+                    // Whoever keeps the channel from becoming whole lets go, too.
+                    let _ = wait.await;
+                }
+            };
+            let _ = tokio::time::timeout_at(ends, all).await;
+            let whole = |name| self.look(name, |guarded| !guarded.is_partial()).unwrap_or(false);
+            partial |= !some.iter().all(whole);
+        }
+        partial || !engine.is_well()
+    }
+
+    /// What tells that all of the channel is known; `None`: it is, or will not be soon.
+    fn begin_attending(self: &Arc<Self>, name: &ChannelName) -> Option<oneshot::Receiver<()>> {
+        let now_ms = self.clock().now().mono_ms;
+        if self.attended.load(Ordering::Relaxed) >= MAX_ATTENDED && self.find(name).is_none() {
+            return None;
+        }
+        self.enter(At::Named(name), |door| door.attend(now_ms))
+    }
+
+    /// The first `most` channels by name behind `after` in which any node may have the user, and
+    /// whether there may be more: of this node's own, and of what the store says of the others.
+    pub(super) async fn may_have(
+        &self,
+        user: &UserId,
+        after: Option<&ChannelName>,
+        most: usize,
+    ) -> Hints {
+        let own = self.users.channels_after(user, after, most);
+        let Some(engine) = self.engine() else { return Hints::of_one(own, most) };
+        let others = engine.channels_of(user, after, most).await;
+        Hints::new(own, others, most)
+    }
+
+    /// The same of all channels whose names begin with `prefix`. `own` are this node's.
+    pub(super) async fn may_be(
+        &self,
+        prefix: &str,
+        own: Vec<ChannelName>,
+        after: Option<&ChannelName>,
+        most: usize,
+    ) -> Hints {
+        let Some(engine) = self.engine() else { return Hints::of_one(own, most) };
+        let others = engine.channels(prefix, after, most).await;
+        Hints::new(own, others, most)
+    }
+}
+
+/// Names of channels that are worth a look.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Hints {
+    /// By name.
+    pub(super) names: Vec<ChannelName>,
+    /// There may be more behind the last.
+    pub(super) more: bool,
+    /// The store did not answer.
+    pub(super) partial: bool,
+}
+
+impl Hints {
+    fn of_one(names: Vec<ChannelName>, most: usize) -> Self {
+        Self { more: names.len() >= most, names, partial: false }
+    }
+
+    /// Out of two lists by name, of which each is cut after `most`.
+    fn new(own: Vec<ChannelName>, others: Option<Vec<ChannelName>>, most: usize) -> Self {
+        let partial = others.is_none();
+        let lists = [own, others.unwrap_or_default()];
+        let more = lists.iter().any(|list| list.len() >= most);
+        let ends: Vec<_> =
+            lists.iter().filter(|list| list.len() >= most).filter_map(|list| list.last()).collect();
+        // Behind the end of a list that was cut, names may be missing.
+        let end = ends.into_iter().min().cloned();
+        let names: BTreeSet<_> = lists.into_iter().flatten().collect();
+        let names = names.into_iter().filter(|name| end.as_ref().is_none_or(|end| name <= end));
+        Self { names: names.collect(), more, partial }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<ChannelName> {
+        names.iter().map(|name| ChannelName::parse(name, "channel").unwrap()).collect()
+    }
+
+    #[test]
+    fn of_two_lists_nothing_is_passed_over() {
+        let hints = |own: &[&str], others: &[&str]| Hints::new(names(own), Some(names(others)), 3);
+        let all = hints(&["a", "c"], &["a", "b"]);
+        assert_eq!((all.names, all.more, all.partial), (names(&["a", "b", "c"]), false, false));
+        let cut = hints(&["a", "d", "e"], &["b", "f"]);
+        assert_eq!((cut.names, cut.more), (names(&["a", "b", "d", "e"]), true), "f comes later");
+        let both = hints(&["a", "b", "c"], &["x", "y", "z"]);
+        assert_eq!((both.names, both.more), (names(&["a", "b", "c"]), true));
+        let alone = Hints::new(names(&["a"]), None, 3);
+        assert_eq!((alone.names, alone.more, alone.partial), (names(&["a"]), false, true));
+    }
+}

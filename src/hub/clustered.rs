@@ -1,0 +1,164 @@
+//! A channel of a cluster: whether it is followed, and how much of what other nodes have is known.
+//!
+//! A channel is *followed* while somebody here looks at it: a subscriber, a follower of its own or of
+//! a pattern, and for a while whoever asked for it. Only then are other nodes' members in it. Whoever
+//! comes first waits until all of them are known, a second at most, and sees what is known then.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::oneshot;
+
+use crate::cluster::Replica;
+use crate::limits::{ATTENTION_MS, LOAD_WAIT_MS};
+use crate::presence::NodeId;
+
+/// What a channel of a cluster has beside its members.
+#[derive(Debug)]
+pub(super) struct Clustered {
+    /// What this node says of the channel and hears of it.
+    pub(super) replica: Replica,
+    knows: Knows,
+    /// Set if somebody asked lately.
+    attended: Option<Attended>,
+    /// Those who asked and wait until all is known. Bounded by the requests under way.
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+/// That somebody asked: counted among all channels for which somebody did.
+#[derive(Debug)]
+struct Attended {
+    /// Until when the channel is followed for it.
+    until_ms: u64,
+    total: Arc<AtomicUsize>,
+}
+
+/// What is known of the members that other nodes have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Knows {
+    /// Nothing: nobody here looks.
+    Nothing,
+    /// Nothing yet. Whoever looks waits until then, and is told nothing meanwhile.
+    Awaited { until_ms: u64 },
+    /// Perhaps not all.
+    Part,
+    /// All.
+    All,
+}
+
+impl Attended {
+    fn new(total: &Arc<AtomicUsize>) -> Self {
+        total.fetch_add(1, Ordering::Relaxed);
+        Self { until_ms: 0, total: Arc::clone(total) }
+    }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        self.total.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Clustered {
+    /// Of a channel that comes to be on the node `me`, in which records are kept so long after the last
+    /// mark went, in milliseconds.
+    pub(super) fn new(me: NodeId, keep_ms: u64) -> Self {
+        let replica = Replica::new(me, keep_ms);
+        Self { replica, knows: Knows::Nothing, attended: None, waiting: Vec::new() }
+    }
+
+    /// Whether the channel is followed.
+    pub(super) fn is_followed(&self) -> bool {
+        self.knows != Knows::Nothing
+    }
+
+    /// Whether all members are known.
+    pub(super) fn is_whole(&self) -> bool {
+        self.knows == Knows::All
+    }
+
+    /// Whether nobody is to be told anything just now.
+    pub(super) fn holds_back(&self) -> bool {
+        matches!(self.knows, Knows::Awaited { .. })
+    }
+
+    /// Whether somebody asked for the channel lately.
+    pub(super) fn is_attended(&self) -> bool {
+        self.attended.is_some()
+    }
+
+    /// Whether nothing would be lost with the channel.
+    pub(super) fn is_idle(&self) -> bool {
+        self.replica.is_settled() && !self.is_attended() && !self.holds_back()
+    }
+
+    /// From here on the channel is followed. Where the store is `well` all is known soon, so it is
+    /// worth waiting for.
+    pub(super) fn begin(&mut self, well: bool, now_ms: u64) {
+        let until_ms = now_ms + LOAD_WAIT_MS;
+        self.knows = if well { Knows::Awaited { until_ms } } else { Knows::Part };
+        if !well {
+            self.release();
+        }
+    }
+
+    /// From here on the channel is not followed.
+    pub(super) fn end(&mut self) {
+        self.knows = Knows::Nothing;
+        self.release();
+    }
+
+    /// All that other nodes have was taken in. Whether that is the first time, so that nobody was told
+    /// all before.
+    pub(super) fn complete(&mut self) -> bool {
+        let first = self.is_followed() && !self.is_whole();
+        if first {
+            self.knows = Knows::All;
+            self.release();
+        }
+        first
+    }
+
+    /// Somebody asks: the channel is followed for a while. `None`: all is known, or will not be soon.
+    /// `total` counts the channels for which somebody asked.
+    pub(super) fn attend(
+        &mut self,
+        total: &Arc<AtomicUsize>,
+        now_ms: u64,
+    ) -> Option<oneshot::Receiver<()>> {
+        let attended = self.attended.get_or_insert_with(|| Attended::new(total));
+        attended.until_ms = now_ms + ATTENTION_MS;
+        if matches!(self.knows, Knows::Part | Knows::All) {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.push(sender);
+        Some(receiver)
+    }
+
+    /// Ends what time ends. Whether those who waited see what is known from here on.
+    pub(super) fn expire(&mut self, now_ms: u64) -> bool {
+        self.attended.take_if(|attended| attended.until_ms <= now_ms);
+        let over = matches!(self.knows, Knows::Awaited { until_ms } if until_ms <= now_ms);
+        if over {
+            self.knows = Knows::Part;
+            self.release();
+        }
+        over
+    }
+
+    /// When [`Clustered::expire`] has something to do.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        let awaited = match self.knows {
+            Knows::Awaited { until_ms } => Some(until_ms),
+            _ => None,
+        };
+        let attended = self.attended.as_ref().map(|attended| attended.until_ms);
+        awaited.into_iter().chain(attended).min()
+    }
+
+    fn release(&mut self) {
+        // Whoever gave up is no longer there.
+        std::mem::take(&mut self.waiting).into_iter().for_each(|one| drop(one.send(())));
+    }
+}
