@@ -163,11 +163,11 @@ impl ClusterFlags {
 
 /// A prefix of names in Redis. Braces would choose the part of a Redis Cluster.
 fn prefix(text: &str) -> Result<String, String> {
-    let good = |c: char| c.is_ascii_alphanumeric() || "._-:/".contains(c);
+    let good = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
     if (1..=MAX_REDIS_PREFIX).contains(&text.len()) && text.chars().all(good) {
         return Ok(text.to_owned());
     }
-    Err(format!("must be 1 to {MAX_REDIS_PREFIX} of the characters a-z, A-Z, 0-9 and ._-:/"))
+    Err(format!("must be 1 to {MAX_REDIS_PREFIX} of the characters a-z, A-Z, 0-9 and ._-:"))
 }
 
 fn node_name(text: &str) -> Result<String, String> {
@@ -352,8 +352,8 @@ mod tests {
         assert!(error.contains("--redis-password-file") && error.contains("--redis-url"));
         let error = refused(|flags| flags.node_timeout = Duration::from_millis(10));
         assert!(error.contains("--node-timeout 10ms") && error.contains("1s"), "{error}");
-        assert_eq!(prefix("team/a:1"), Ok("team/a:1".to_owned()));
-        assert!(prefix("{a}").is_err() && prefix("").is_err());
+        assert_eq!(prefix("team:a-1"), Ok("team:a-1".to_owned()));
+        assert!(prefix("{a}").is_err() && prefix("a/b").is_err() && prefix("").is_err());
         assert!(node_name("a\nb").is_err() && node_name("rack 3").is_ok());
     }
 

@@ -632,6 +632,36 @@ pub const REDIS_PROBE: Duration = Duration::from_secs(1);
 /// It is connected anew if it did not for so long.
 pub const REDIS_PROBE_LOST: Duration = Duration::from_secs(3);
 
+/// Says that are in flight at the same time, each of another channel.
+pub const SAYS_IN_FLIGHT: usize = 64;
+
+/// After about so long what was not answered is said again.
+pub const SAY_AGAIN: Duration = Duration::from_millis(200);
+
+/// And what Redis refused: that is no matter of time.
+pub const SAY_REFUSED: Duration = Duration::from_secs(2);
+
+/// Channels that are loaded at the same time.
+pub const LOADS_AT_ONCE: usize = 8;
+
+/// Messages that are taken in before others get their turn.
+pub const HEARD_BATCH: usize = 64;
+
+/// While somebody follows channels by patterns: how often Redis is asked which there are.
+pub const NAMES_EVERY: Duration = Duration::from_secs(2);
+
+/// How long a node that shuts down has for saying the rest to the others.
+pub const FLUSH_TIME: Duration = Duration::from_secs(5);
+
+/// Records that Redis is asked for at once where a channel is loaded, and channels of a node.
+pub const LOAD_PAGE: usize = 256;
+
+/// Names of channels that Redis is asked for at once.
+pub const INDEX_PAGE: usize = 1_000;
+
+/// Topics that are listened to by one command.
+pub const SUBSCRIBE_BATCH: usize = 256;
+
 /// Bytes of what was published and is not yet read, in the whole broker, about. Above it what comes
 /// is dropped, and what this node follows is loaded anew.
 pub const HEARD_BYTES: usize = 64 * 1024 * 1024;
@@ -704,6 +734,12 @@ pub const DRAIN_BATCH: usize = 256;
 
 const _: () = assert!(OWN_PART_BYTES < WHOLE_BYTES);
 const _: () = assert!(RESULT_BYTES >= REPLIES_PAUSE_BYTES && LIST_DEFAULT <= LIST_MAX);
+
+// Many nodes.
+
+/// Most bytes of one text that is read from Redis: what a node is told of a channel, or a record of
+/// it. Whole, until it is read; there is one for each connection to Redis at most.
+pub const MAX_STORE_TEXT_BYTES: usize = 64 * 1024 * 1024;
 
 // Nodes of a cluster.
 

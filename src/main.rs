@@ -11,7 +11,7 @@ use herenow::Config;
 use herenow::auth::Secret;
 use herenow::auth::mint::TokenOrder;
 use herenow::clock::Clock;
-use herenow::config::LogFormat;
+use herenow::config::{ClusterFlags, LogFormat};
 use herenow::limits::MEMORY_DECAY_MS;
 use tikv_jemalloc_ctl::{Access, AsName};
 use tikv_jemallocator::Jemalloc;
@@ -43,6 +43,11 @@ enum CliCommand {
         #[command(flatten)]
         config: Box<Config>,
     },
+    /// Print the nodes that share a Redis: how each stands, its lease, members and channels
+    Nodes {
+        #[command(flatten)]
+        cluster: Box<ClusterFlags>,
+    },
     /// Print a token for development, signed with the secret of HS256 tokens
     Token {
         #[command(flatten)]
@@ -64,6 +69,7 @@ fn main() -> ExitCode {
     let done = match parse() {
         Ok(Cli { command: None, config }) => serve_with(config),
         Ok(Cli { command: Some(CliCommand::Serve { config }), .. }) => serve_with(*config),
+        Ok(Cli { command: Some(CliCommand::Nodes { cluster }), .. }) => nodes(*cluster),
         Ok(Cli { command: Some(CliCommand::Token { order }), .. }) => token(*order),
         Err(error) => return explain(&error),
     };
@@ -130,6 +136,13 @@ fn token(mut order: TokenOrder) -> Result<(), String> {
     order.tokens.take_secrets(secret);
     let token = order.mint(Clock::start().now())?;
     writeln!(std::io::stdout(), "{token}").map_err(|error| format!("standard output: {error}"))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn nodes(mut flags: ClusterFlags) -> Result<(), String> {
+    flags.take_secrets(secret);
+    let table = herenow::redis::list(&flags).await?;
+    write!(std::io::stdout(), "{table}").map_err(|error| format!("standard output: {error}"))
 }
 
 fn serve_with(mut config: Config) -> Result<(), String> {

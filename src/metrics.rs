@@ -10,6 +10,7 @@ use herenow_protocol::{ErrorCode, LeaveReason, LossReason};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 
@@ -153,6 +154,78 @@ impl Metrics {
         ] {
             registry.register(name, help, family.clone());
         }
+    }
+}
+
+/// The numbers of a node that shares its presence with others on Redis. Alone there are none.
+#[derive(Debug)]
+pub struct RedisMetrics {
+    /// 1 while it is connected to Redis.
+    pub connected: Gauge,
+    /// Connections to Redis that were made.
+    pub connections: Counter,
+    /// What Redis was asked, by how long it took.
+    pub commands: Histogram,
+    /// What was asked and not answered, or refused.
+    pub failures: Counter,
+    /// Other nodes that live.
+    pub nodes: Gauge,
+    /// Nodes that were judged dead.
+    pub deaths: Counter,
+    /// Channels that have something to say that was not said yet.
+    pub unsaid: Gauge,
+    /// Channels of which this node hears what others have.
+    pub followed: Gauge,
+    /// Loads of a whole channel.
+    pub loads: Counter,
+    /// Loads because something that was published was missed.
+    pub missed: Counter,
+    /// Texts and records in Redis that cannot be read.
+    pub strange: Counter,
+}
+
+impl Default for RedisMetrics {
+    fn default() -> Self {
+        // From half a millisecond to two seconds.
+        let commands = Histogram::new(exponential_buckets(0.0005, 4.0, 7));
+        Self {
+            commands,
+            connected: Gauge::default(),
+            connections: Counter::default(),
+            failures: Counter::default(),
+            nodes: Gauge::default(),
+            deaths: Counter::default(),
+            unsaid: Gauge::default(),
+            followed: Gauge::default(),
+            loads: Counter::default(),
+            missed: Counter::default(),
+            strange: Counter::default(),
+        }
+    }
+}
+
+impl RedisMetrics {
+    /// Puts all of it among what `registry` shows.
+    pub fn register(&self, registry: &mut Registry) {
+        for (name, help, gauge) in [
+            ("redis_connected", "1 while Redis is connected", &self.connected),
+            ("nodes", "Other nodes that live", &self.nodes),
+            ("channels_unsaid", "Channels with something that Redis was not told", &self.unsaid),
+            ("channels_followed", "Channels whose members elsewhere are heard", &self.followed),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        for (name, help, counter) in [
+            ("redis_connections", "Connections to Redis that were made", &self.connections),
+            ("redis_failures", "Commands to Redis without an answer, or refused", &self.failures),
+            ("node_deaths", "Other nodes that were taken for dead", &self.deaths),
+            ("channel_loads", "Channels that were loaded from Redis", &self.loads),
+            ("messages_missed", "Times that something published was missed", &self.missed),
+            ("redis_strange", "Texts in Redis that are not ours", &self.strange),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        registry.register("redis_command_seconds", "Commands to Redis", self.commands.clone());
     }
 }
 

@@ -8,17 +8,21 @@
 //! - [`say`](mod@say): what a node says of its own users, and what it is told.
 //! - [`order`]: what a node has all others do about a user.
 //! - [`life`]: the nodes themselves: what each says to stay alive, and what it is told.
+//! - [`name`]: what things are called in the store.
+//! - [`wire`]: the texts in which all of it is said.
 //! - [`peers`]: the nodes, as far as it matters to what is heard of them.
 //! - [`nodes`]: what one node knows of all nodes: leases, who is dead, and what is to be done.
 //! - [`replica`]: one channel: what it has to say of its own users, and what it hears.
 
 pub mod life;
+pub mod name;
 pub mod nodes;
 pub mod order;
 pub mod peers;
 pub mod record;
 pub mod replica;
 pub mod say;
+pub mod wire;
 
 pub use life::{NodeInfo, NodeSeen, Renew, Renewed};
 pub use nodes::Nodes;

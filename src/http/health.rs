@@ -13,22 +13,27 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::shapes::Health;
+use super::shapes::{ClusterHealth, Health};
 use crate::web::problem::Problem;
 use crate::web::state::Web;
 
 /// Alive: the process answers.
 pub async fn healthz() -> Json<Health> {
-    Json(Health { status: "ok" })
+    Json(Health { status: "ok", cluster: None })
 }
 
-/// Ready for new clients: not while it shuts down.
+/// Ready for new clients: not while it shuts down. One of many nodes is ready while Redis is away, too:
+/// it serves its own clients as ever, and says that it is alone.
 pub async fn readyz(State(web): State<Web>) -> Response {
     if web.desk.hub().is_draining() {
         let refusal = Refusal::new(ErrorCode::Unavailable, "the broker is shutting down");
         return Problem::from(Refusal { retry_after_ms: Some(5_000), ..refusal }).into_response();
     }
-    healthz().await.into_response()
+    let cluster = web.desk.hub().engine().map(|engine| ClusterHealth {
+        redis: if engine.is_well() { "ok" } else { "away" },
+        nodes: engine.others(),
+    });
+    Json(Health { status: "ok", cluster }).into_response()
 }
 
 /// Everything in numbers, as Prometheus reads it: in the OpenMetrics text format, or in the older one
@@ -51,6 +56,9 @@ pub async fn metrics(State(web): State<Web>, headers: HeaderMap) -> Response {
         ConstCounter::new(hub.connections_opened()),
     );
     hub.metrics().register(&mut registry);
+    if let Some(engine) = hub.engine() {
+        engine.register(&mut registry);
+    }
     let mut text = String::new();
     if encode(&mut text, &registry).is_err() {
         return Problem::from(Refusal::new(ErrorCode::Internal, "the metrics can't be written"))

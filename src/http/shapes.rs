@@ -141,4 +141,16 @@ pub struct Kicked {
 pub struct Health {
     /// `ok`.
     pub status: &'static str,
+    /// Where many nodes show one presence: how that stands. A node serves without Redis, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterHealth>,
+}
+
+/// How one of many nodes stands.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct ClusterHealth {
+    /// `ok`, or `away`: it does not answer, and what is said here may not be all.
+    pub redis: &'static str,
+    /// How many other nodes live.
+    pub nodes: usize,
 }

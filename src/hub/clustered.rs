@@ -159,6 +159,8 @@ impl Clustered {
 
     fn release(&mut self) {
         // Whoever gave up is no longer there.
-        std::mem::take(&mut self.waiting).into_iter().for_each(|one| drop(one.send(())));
+        for one in std::mem::take(&mut self.waiting) {
+            let _ = one.send(());
+        }
     }
 }

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use herenow_protocol::{ChannelName, UserId};
+use prometheus_client::registry::Registry;
 
 use super::channel::Channel;
 use crate::cluster::{Act, Peers};
@@ -41,6 +42,12 @@ pub trait Engine: fmt::Debug + Send + Sync {
 
     /// Whether the store answers. While it does not, what the hub knows may not be all.
     fn is_well(&self) -> bool;
+
+    /// How many other nodes live, as far as is known.
+    fn others(&self) -> usize;
+
+    /// Shows its numbers among all others.
+    fn register(&self, registry: &mut Registry);
 
     /// The channel has something to say to the other nodes: [`Hub::take_say`](super::Hub::take_say)
     /// is called for it soon. Called again and again until it was.

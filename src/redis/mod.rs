@@ -4,17 +4,43 @@
 //!
 //! - [`address`]: where Redis is, as flags say.
 //! - [`wire`]: one connection to it.
+//! - [`line`]: the connection by which a node asks, kept.
+//! - [`scripts`]: what Redis does at once and whole.
+//! - [`store`]: what is asked of it, typed.
+//! - [`queue`]: channels that wait.
+//! - [`ear`]: the connection by which it hears what is published.
 //! - [`orders`]: what a node has all others do about a user, and what they answer.
 //! - [`signed_out`]: who was signed out, for nodes that come later.
+//! - `joint`: what all loops between Redis and the hub share; and those loops:
+//! - `saying`: what changed here.
+//! - `obeying`: what other nodes order.
+//! - `following`: what others have of the channels that somebody looks at.
+//! - `living`: leases, the dead, data that were lost.
+//! - [`engine`]: what the hub wants of all this; its start and end.
 //! - [`start`]: whether all that is needed is there, said in one line before the broker listens.
+//! - [`list`](mod@list): what people are shown of all nodes.
 
 pub mod address;
+pub mod ear;
+pub mod engine;
+mod following;
+mod joint;
+pub mod line;
+pub mod list;
+mod living;
+mod obeying;
 pub mod orders;
+pub mod queue;
+mod saying;
+pub mod scripts;
 pub mod signed_out;
 pub mod start;
+pub mod store;
 pub mod wire;
 
 pub use address::Address;
+pub use engine::Node;
+pub use list::list;
 pub use orders::Orders;
 pub use start::check;
 pub use wire::Wire;

@@ -142,7 +142,7 @@ fn needed(prefix: &str) -> Vec<(Vec<String>, String)> {
 }
 
 /// Why there is no connection.
-fn explain_connect(address: &Address, error: &RedisError) -> String {
+pub(super) fn explain_connect(address: &Address, error: &RedisError) -> String {
     let why = error.to_string();
     let detail = error.detail().unwrap_or_default();
     let said = format!("{why} {detail}");
@@ -171,7 +171,12 @@ fn explain_connect(address: &Address, error: &RedisError) -> String {
 }
 
 /// Why a command was refused.
-fn explain_refusal(address: &Address, prefix: &str, what: &str, error: &RedisError) -> String {
+pub(super) fn explain_refusal(
+    address: &Address,
+    prefix: &str,
+    what: &str,
+    error: &RedisError,
+) -> String {
     let why = one_line(&error.to_string());
     let denied = error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm)
         || error.code() == Some("NOPERM")

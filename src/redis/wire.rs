@@ -5,12 +5,14 @@ use std::fmt;
 use redis::aio::{AsyncPushSender, ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, RedisFuture, RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, PushInfo, RedisFuture,
+    RedisResult, Value, cmd,
 };
 
 use super::address::Address;
+use crate::cluster::name::Group;
 use crate::limits::{REDIS_COMMAND, REDIS_CONNECT};
 
 /// A connection. Clones share it: commands of all go out one behind the other, and each ends within
@@ -93,6 +95,31 @@ impl Wire {
         }
     }
 
+    /// The run ids as they are now.
+    ///
+    /// # Errors
+    /// What Redis, or the network, says.
+    pub async fn runs(&mut self) -> RedisResult<Runs> {
+        let info = cmd("INFO").arg("server").to_owned();
+        let wire = match self {
+            Self::One(wire) => {
+                return Ok(Runs(vec![run_id(&wire.send_packed_command(&info).await?)]));
+            }
+            Self::Cluster(wire) => wire,
+        };
+        let of = |key: String| {
+            let route = Route::with_key(key, SlotAddr::Master);
+            let route = SingleNodeRoutingInfo::SpecificNode(route);
+            let (mut wire, info) = (wire.clone(), info.clone());
+            async move {
+                let answer = wire.route_command(info, RoutingInfo::SingleNode(route)).await;
+                answer.map(|answer| run_id(&answer))
+            }
+        };
+        let keys = Group::all().map(|group| group.to_string()).chain(["{nodes}".to_owned()]);
+        Ok(Runs(futures_util::future::try_join_all(keys.map(of)).await?))
+    }
+
     /// A command that any server of a cluster answers for itself.
     ///
     /// # Errors
@@ -106,6 +133,34 @@ impl Wire {
             }
         }
     }
+}
+
+/// The run ids of the processes that Redis consists of: one that was started anew has another, and may
+/// lack anything. One for all; or in a cluster one for each group of channels, and the last for what is
+/// known of nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runs(Vec<Box<str>>);
+
+impl Runs {
+    /// That of the process that has what is known of nodes.
+    #[must_use]
+    pub fn of_nodes(&self) -> &str {
+        self.0.last().map_or("", |id| id)
+    }
+
+    /// That of the process that has the group.
+    #[must_use]
+    pub fn of(&self, group: Group) -> &str {
+        let at = if self.0.len() > 1 { usize::from(group.number()) } else { 0 };
+        self.0.get(at).map_or("", |id| id)
+    }
+}
+
+/// The run id in what INFO says.
+fn run_id(info: &Value) -> Box<str> {
+    let text = String::from_redis_value_ref(info).unwrap_or_default();
+    let id = text.lines().find_map(|line| line.strip_prefix("run_id:"));
+    id.unwrap_or_default().trim().into()
 }
 
 /// Does it for each name, all at once: names of a cluster lie at different servers.

@@ -36,6 +36,8 @@ pub struct Broker {
     accepting: JoinHandle<()>,
     /// Ends when no request is under way, once it is told to stop.
     answered: mpsc::Receiver<Infallible>,
+    /// What joins it to other nodes, if there are any.
+    node: Option<redis::Node>,
 }
 
 /// Starts a broker on the current runtime; it listens when this returns.
@@ -56,8 +58,9 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     config.check()?;
     // First what is wrong whoever has the port: the files that flags name.
     let auth = Arc::new(Auth::new(&config.identity)?);
-    if let Some(redis) = redis::Address::of(&config.cluster)? {
-        redis::check(&redis, &config.cluster)?;
+    let redis = redis::Address::of(&config.cluster)?;
+    if let Some(redis) = &redis {
+        redis::check(redis, &config.cluster)?;
     }
     let listener =
         listener::bind(config.listen).map_err(|error| listener::explain(config.listen, &error))?;
@@ -66,6 +69,8 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     let hub = Hub::start(config, clock, chance, Arc::default(), Handle::current());
     let (open, terms) = (auth.is_open(), Terms::new(config, auth.is_open()));
     let desk = Desk::new(Arc::clone(&hub), auth, Rules::new(config));
+    let join = |redis| redis::Node::join(&config.cluster, redis, address.port(), &desk);
+    let node = redis.as_ref().map(join).transpose()?;
     let (stop, stopped) = watch::channel(false);
     let (web, rules) = (Web::new(config, desk, stopped.clone()), SocketRules::new(config));
     let limits = ConnectionLimits::new(config);
@@ -85,7 +90,7 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     let serving = Serving { routes, floods, hub: hub_too, times, head_bytes, stopped, under_way };
     let accepting = tokio::spawn(listener::accept(listener, limits, serving));
     let drain_timeout = config.drain_timeout;
-    Ok(Broker { address, hub, streams, drain_timeout, stop, accepting, answered })
+    Ok(Broker { address, hub, streams, drain_timeout, stop, accepting, answered, node })
 }
 
 impl Broker {
@@ -112,6 +117,7 @@ impl Broker {
     /// once, since a client can't end them.
     pub async fn stop(mut self) {
         let _ = self.stop.send(true);
+        self.node.iter().for_each(redis::Node::begin_draining);
         let _ = self.accepting.await;
         self.hub.drain().await;
         let gone = async {
@@ -124,6 +130,9 @@ impl Broker {
             tokio::join!(tokio::time::timeout(self.drain_timeout, gone), self.streams.end());
         if gone.is_err() {
             tracing::warn!(left = self.hub.connection_count(), "the drain timeout is over");
+        }
+        if let Some(node) = &self.node {
+            node.leave().await;
         }
     }
 }

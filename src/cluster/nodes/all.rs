@@ -378,7 +378,14 @@ impl Nodes {
         self.renew(counts, now_ms)
     }
 
-    /// Other nodes that live, as far as is known.
+    /// The other nodes that live, as far as is known.
+    #[must_use]
+    pub fn others(&self) -> BTreeSet<NodeId> {
+        let living = self.peers.iter().filter(|(_, peer)| peer.left_ms > 0);
+        living.map(|(&node, _)| node).collect()
+    }
+
+    /// How many they are.
     #[must_use]
     pub fn living(&self) -> usize {
         self.peers.values().filter(|peer| peer.left_ms > 0).count()

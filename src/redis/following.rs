@@ -1,0 +1,221 @@
+//! Hearing what others have of the channels that somebody here looks at.
+//!
+//! First a channel is listened to, then loaded: what is published meanwhile is told to it, and it puts
+//! both together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use herenow_protocol::ChannelName;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::ear::Heard;
+use super::joint::Joint;
+use super::line::{Failed, jittered};
+use crate::cluster::name::Group;
+use crate::cluster::wire::told;
+use crate::hub::{Channel, Hub};
+use crate::limits::{FOLLOW_BATCH, HEARD_BATCH, LOADS_AT_ONCE, NAMES_EVERY, SAY_AGAIN};
+
+impl Joint {
+    /// The channel is followed, and to be loaded. With its lock held.
+    pub(super) fn note_followed(&self, channel: &Arc<Channel>) {
+        let mut followed = self.followed.lock();
+        followed.insert(channel.name().clone(), Arc::clone(channel));
+        self.metrics.followed.set(followed.len() as i64);
+        drop(followed);
+        self.unloaded.push(channel);
+    }
+
+    /// The channel is not followed any longer. With its lock held.
+    pub(super) fn note_left(&self, name: &ChannelName) {
+        let mut followed = self.followed.lock();
+        if followed.remove(name).is_none() {
+            return;
+        }
+        self.metrics.followed.set(followed.len() as i64);
+        drop(followed);
+        self.left.lock().push(name.clone());
+        self.some_left.notify_one();
+    }
+
+    fn follows(&self, name: &ChannelName) -> bool {
+        self.followed.lock().contains_key(name)
+    }
+
+    /// Stops listening to what is left.
+    pub(super) async fn keep_leaving(self: Arc<Self>) {
+        loop {
+            self.some_left.notified().await;
+            let left = std::mem::take(&mut *self.left.lock());
+            for name in left {
+                if self.follows(&name) {
+                    continue;
+                }
+                self.ear.ignore(&self.store.names().topic(&name)).await;
+                // Somebody came back meanwhile, and may have found it listened to still.
+                let back = self.followed.lock().get(&name).cloned();
+                if let Some(channel) = back {
+                    self.unloaded.push(&channel);
+                }
+            }
+        }
+    }
+
+    /// Loads what is to be loaded, a few channels at a time.
+    pub(super) async fn keep_loading(self: Arc<Self>) {
+        let permits = Arc::new(tokio::sync::Semaphore::new(LOADS_AT_ONCE));
+        let mut joined = self.line.joined();
+        loop {
+            if joined.wait_for(Option::is_some).await.is_err() {
+                return;
+            }
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+            let channel = self.unloaded.next().await;
+            let Some(hub) = self.hub() else { return };
+            let joint = Arc::clone(&self);
+            tokio::spawn(async move {
+                joint.begin_load(&hub, &channel).await;
+                drop(permit);
+            });
+        }
+    }
+
+    async fn begin_load(&self, hub: &Arc<Hub>, channel: &Arc<Channel>) {
+        let name = channel.name();
+        let is_it = |known: &Arc<Channel>| Arc::ptr_eq(known, channel);
+        if !self.followed.lock().get(name).is_some_and(is_it) {
+            return;
+        }
+        let topic = self.store.names().topic(name);
+        hub.listening(channel);
+        // Not yet: it is loaded once there is a connection that hears.
+        let listens = self.ear.listen(&topic).await;
+        if !self.follows(name) {
+            self.ear.ignore(&topic).await;
+            return;
+        }
+        if !listens {
+            return;
+        }
+        self.metrics.loads.inc();
+        match self.load(hub, channel).await {
+            Ok(()) => {}
+            Err(failed) => {
+                tracing::debug!(channel = name.as_str(), ?failed, "a load failed");
+                hub.load_fails(channel);
+                self.unloaded.push_later(channel, jittered(SAY_AGAIN, &self.chance));
+            }
+        }
+    }
+
+    async fn load(&self, hub: &Arc<Hub>, channel: &Arc<Channel>) -> Result<(), Failed> {
+        let name = channel.name();
+        let head = self.store.load(name).await?;
+        self.era_seen(Group::of(name), head.era);
+        hub.load_begins(channel, (head.era, head.version, head.now));
+        let mut cursor = 0;
+        loop {
+            let page = self.store.page(name, cursor).await?;
+            for part in page.items.chunks(FOLLOW_BATCH) {
+                hub.load_part(channel, part);
+                self.nodes_seen(name, part.iter().map(|(_, record)| record));
+                tokio::task::yield_now().await;
+            }
+            cursor = page.next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        hub.load_ends(channel).await;
+        Ok(())
+    }
+
+    /// After anything that may have been missed all that is followed is loaded anew; and once a second
+    /// each channel is asked whether it wants to be.
+    pub(super) async fn keep_whole(self: Arc<Self>) {
+        let mut whole = self.ear.whole();
+        let mut turns = interval(Duration::from_secs(1));
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let gap = tokio::select! {
+                changed = whole.changed() => match changed {
+                    Ok(()) => *whole.borrow_and_update() > 0,
+                    Err(_) => return,
+                },
+                _ = turns.tick() => false,
+            };
+            let Some(hub) = self.hub() else { return };
+            let followed: Vec<_> = self.followed.lock().values().cloned().collect();
+            for some in followed.chunks(FOLLOW_BATCH) {
+                for channel in some {
+                    if gap || hub.wants_load(channel) {
+                        self.unloaded.push(channel);
+                    }
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Takes in what is published.
+    pub(super) async fn keep_hearing(self: Arc<Self>, mut heard: mpsc::Receiver<Heard>) {
+        let mut some = Vec::with_capacity(HEARD_BATCH);
+        while heard.recv_many(&mut some, HEARD_BATCH).await > 0 {
+            let Some(hub) = self.hub() else { return };
+            for heard in some.drain(..) {
+                self.hear(&hub, &heard);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn hear(self: &Arc<Self>, hub: &Arc<Hub>, heard: &Heard) {
+        let names = self.store.names();
+        if let Some(name) = names.channel_of_topic(&heard.topic) {
+            let text = String::from_utf8_lossy(&heard.text);
+            let Ok(told) = self.store.read(told::told(&text)) else { return };
+            self.era_seen(Group::of(&name), told.era);
+            let others = told.users.iter().filter_map(|user| user.record.as_ref());
+            self.nodes_seen(&name, others);
+            hub.published(&name, &told);
+            return;
+        }
+        let me = self.me();
+        if heard.topic == self.orders.topic() {
+            self.obey(me, &heard.text);
+        } else if heard.topic == self.orders.answers(me) {
+            self.orders.answered(&heard.text);
+        } else if heard.topic == names.inbox(me) {
+            let text = String::from_utf8_lossy(&heard.text);
+            if let Ok(inbox) = self.store.read(told::inbox(me, &text)) {
+                hub.told_apart(&inbox.channel, &inbox.told);
+            }
+        }
+    }
+
+    /// While somebody follows channels by patterns the hub is told which there are.
+    pub(super) async fn keep_meeting(self: Arc<Self>) {
+        let mut wanted = self.wants_names.subscribe();
+        loop {
+            if wanted.wait_for(|wanted| *wanted).await.is_err() {
+                return;
+            }
+            for group in Group::all() {
+                let mut after: Option<ChannelName> = None;
+                loop {
+                    let found = self.store.channels(group, "", after.as_ref(), FOLLOW_BATCH).await;
+                    let found = found.unwrap_or_default();
+                    let Some(hub) = self.hub() else { return };
+                    found.iter().for_each(|name| hub.meet(name));
+                    after = found.last().cloned();
+                    if found.len() < FOLLOW_BATCH {
+                        break;
+                    }
+                }
+            }
+            tokio::time::sleep(NAMES_EVERY).await;
+        }
+    }
+}

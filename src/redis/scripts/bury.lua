@@ -1,0 +1,46 @@
+-- Clears away what a dead node had of some users of a channel. ARGV[1]: the node; then as always; then
+-- who owns its leases from here on, why its live marks go, how long records are kept, and the users.
+
+local dead, by, why, keep = ARGV[1], ARGV[6], ARGV[7], tonumber(ARGV[8])
+local following = version + 1
+local users, kept, lost_until = {}, nil, nil
+
+local function bury(user, record)
+  local reason, changed = nil, false
+  local mark = record.m[dead]
+  if type(mark) == 'table' and mark.u > now then
+    lost_until = math.max(lost_until or 0, mark.u)
+  elseif mark then
+    record.m[dead] = nil
+    reason, changed = type(mark) == 'table' and mark.w or why, true
+  end
+  for _, lease in pairs(record.l) do
+    if lease.o == dead then
+      lease.o, changed = by, true
+    end
+  end
+  if not changed then return end
+  if keep > 0 then see(record, reason) end
+  local told_record = nil
+  if stays(record, keep) then
+    record.v = whole(following)
+    if keep > 0 then kept = is_only_kept(record) end
+    keep_record(user, record)
+    told_record = record
+  else
+    redis.call('HDEL', KEYS[1], user)
+  end
+  users[#users + 1] = { u = user, r = told_record, w = reason }
+end
+
+for index = 9, #ARGV do
+  local record = record_of(ARGV[index])
+  if record then bury(ARGV[index], record) end
+end
+local changed = #users > 0
+if changed then version = following end
+finish(kept, keep)
+local answer = told(era, version, changed, now, users)
+if changed then redis.call(ARGV[5], ARGV[4], cjson.encode(answer)) end
+answer.l = lost_until
+return cjson.encode(answer)

@@ -1,0 +1,188 @@
+-- A node says what it has of some users. ARGV[1]: the say; ARGV[6]: how inboxes' names begin.
+-- src/cluster/say.rs tells what is done, and in which order.
+
+local say = cjson.decode(ARGV[1])
+local node, keep = say.n, say.k or 0
+local following = version + 1
+
+-- Whether the stamp of `one` is larger than that of `other`.
+local function later(one, other)
+  if one.c ~= other.c then return one.c > other.c end
+  return one.n > other.n
+end
+
+-- What is said, as it is kept: moments are the store's own.
+local function kept_value(said)
+  local value = { t = said.t, j = said.j }
+  if said.e and next(said.e) ~= nil then
+    value.e = {}
+    for key, left in pairs(said.e) do value.e[key] = now + left end
+  end
+  return value
+end
+
+-- Whether the field was written. `forgotten`: what it becomes, whatever the base, if nothing is said.
+local function write(record, field, said, forgotten)
+  local known = record[field]
+  local base, value
+  if said then
+    base, value = said.b or 'a', kept_value(said)
+  elseif forgotten and known then
+    base, value = 'o', forgotten
+  else
+    return false
+  end
+  local over = (known and known.c or 0) + 1
+  value.c, value.n = over, node
+  if forgotten then
+    if base == 'a' and said.c > over then value.c = said.c end
+  elseif base == 'a' then
+    if known and not later(said, known) then return false end
+    value.c, value.n = said.c, said.n
+  elseif base == 'i' and known then
+    return false
+  end
+  record[field] = value
+  return true
+end
+
+local function is_lost(mark)
+  return type(mark) == 'table'
+end
+
+local function set_mark(record, said)
+  local there = record.m[node]
+  if said == nil then
+    record.m[node] = nil
+    return there ~= nil
+  end
+  local mark = said
+  if is_lost(said) then
+    mark = { u = now + said.f, w = said.w, a = said.a }
+    if is_lost(there) and math.abs(there.u - mark.u) < 1000 and there.w == mark.w
+      and (there.a or false) == (mark.a or false) then
+      return false
+    end
+  elseif there == said then
+    return false
+  end
+  record.m[node] = mark
+  return true
+end
+
+local function set_leases(record, said)
+  local changed = false
+  for keeper, lease in pairs(said or {}) do
+    local there = record.l[keeper]
+    if type(lease) == 'table' then
+      if not (lease.g and there and there.e >= now + lease.f) then
+        record.l[keeper] = { o = node, e = now + lease.f, a = lease.a }
+        changed = changed or not there or there.o ~= node
+          or (there.a or false) ~= (lease.a or false)
+      end
+    elseif there and (lease == 'e' or there.o == node) then
+      record.l[keeper] = nil
+      changed = true
+    end
+  end
+  return changed
+end
+
+local function takes_lease(said)
+  for _, lease in pairs(said or {}) do
+    if type(lease) == 'table' then return true end
+  end
+  return false
+end
+
+local function has_only_grace(record)
+  if next(record.m) == nil or next(record.l) ~= nil then return false end
+  for _, mark in pairs(record.m) do
+    if not is_lost(mark) then return false end
+  end
+  return true
+end
+
+local function place(record, said, was_there)
+  local before = was_there and record.p or nil
+  local held = { p = before }
+  if not write(held, 'p', said, nil) then return false end
+  record.p = held.p
+  local number = tonumber(record.p.t or '0')
+  if number == 0 then
+    if record.s and record.s.t then
+      number = last + 1
+    else
+      number = (math.floor(last / STEP) + 1) * STEP
+    end
+    record.p.t = whole(number)
+  end
+  if number > last then last = number end
+  return true
+end
+
+-- The record, if it stays; whether others need to know; and the nodes whose inbox is told.
+local function hear(user, said)
+  local record = record_of(user)
+  local was_there = record ~= nil
+  record = record or { v = '0', m = {}, l = {} }
+  local live = type(said.m) == 'string' or takes_lease(said.l)
+  local forget = said.f and live and has_only_grace(record)
+  local wrote = write(record, 'a', said.a, forget and { t = '{}' } or nil)
+  local changed = write(record, 's', said.s, forget and {} or nil)
+  wrote = write(record, 'i', said.i, nil) or wrote
+  changed = changed or wrote
+  changed = set_mark(record, said.m) or changed
+  changed = set_leases(record, said.l) or changed
+  local told_apart = {}
+  if live or said.g then
+    for other, mark in pairs(record.m) do
+      if other ~= node and is_lost(mark) then told_apart[#told_apart + 1] = other end
+    end
+    for _, other in ipairs(told_apart) do record.m[other] = nil end
+    changed = changed or #told_apart > 0
+  end
+  if keep > 0 then
+    changed = see(record, said.w) or changed
+    if wrote then
+      for other, mark in pairs(record.m) do
+        if other ~= node and not is_lost(mark) then told_apart[#told_apart + 1] = other end
+      end
+    end
+  end
+  if not stays(record, keep) then return nil, was_there, told_apart end
+  changed = place(record, said.p, was_there) or changed
+  return record, changed, told_apart
+end
+
+local users, changed_users, inboxes = {}, {}, {}
+local kept = nil
+for _, said in ipairs(say.u) do
+  local record, changed, told_apart = hear(said.u, said)
+  if record then
+    if changed then record.v = whole(following) end
+    keep_record(said.u, record)
+    if keep > 0 then kept = is_only_kept(record) end
+  else
+    redis.call('HDEL', KEYS[1], said.u)
+  end
+  local user = { u = said.u, r = record, w = said.w }
+  users[#users + 1] = user
+  if changed then changed_users[#changed_users + 1] = user end
+  for _, other in ipairs(told_apart) do
+    inboxes[other] = inboxes[other] or {}
+    table.insert(inboxes[other], user)
+  end
+end
+local changed = #changed_users > 0
+if changed then version = following end
+finish(kept, keep)
+if changed then
+  redis.call(ARGV[5], ARGV[4], cjson.encode(told(era, version, true, now, changed_users)))
+end
+for other, its_users in pairs(inboxes) do
+  local letter = told(era, version, changed, now, its_users)
+  letter.h = ARGV[3]
+  redis.call('PUBLISH', ARGV[6] .. other, cjson.encode(letter))
+end
+return cjson.encode(told(era, version, changed, now, users))
