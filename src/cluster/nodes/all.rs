@@ -339,10 +339,10 @@ impl Nodes {
         &mut self.burial
     }
 
-    /// A mark of a node that was judged dead was found in a channel. It is cleared away now if no
-    /// burial will come along.
+    /// A mark of a node that was judged dead was found in a channel. It is cleared away once the burial
+    /// is over, which may have passed there before that was said.
     pub fn stray(&mut self, dead: NodeId, channel: &herenow_protocol::ChannelName) {
-        if self.dead.contains(dead) && !self.peers.contains_key(&dead) && dead != self.me {
+        if self.dead.contains(dead) && dead != self.me {
             self.burial.stray(dead, channel);
         }
     }

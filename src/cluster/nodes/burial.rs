@@ -70,7 +70,7 @@ pub enum Claimed {
 pub struct Burial {
     /// The dead that are to be buried, each with the moment before which there is nothing to do.
     waiting: BTreeMap<NodeId, u64>,
-    /// Marks of dead nodes that nobody has in a list any longer.
+    /// Marks of dead nodes that are looked after once nobody has the node in a list any longer.
     strays: BTreeSet<(NodeId, ChannelName)>,
     work: Option<Work>,
     /// Nothing is done before: the store did not answer.
@@ -110,7 +110,7 @@ impl Burial {
         self.work.take_if(|work| !is_known(work.dead));
     }
 
-    /// A mark of a dead node that the store has forgotten was found in a channel.
+    /// A mark of a dead node was found in a channel.
     pub(super) fn stray(&mut self, dead: NodeId, channel: &ChannelName) {
         if self.strays.len() < MAX_STRAY_NODES {
             self.strays.insert((dead, channel.clone()));
@@ -126,7 +126,8 @@ impl Burial {
         if let Some(work) = &self.work {
             return work.step(now_ms);
         }
-        if let Some((dead, channel)) = self.strays.first() {
+        let is_over = |(dead, _): &&(NodeId, ChannelName)| !self.waiting.contains_key(dead);
+        if let Some((dead, channel)) = self.strays.iter().find(is_over) {
             return Step::Bury { dead: *dead, channels: vec![channel.clone()] };
         }
         let next = self.waiting.iter().min_by_key(|(_, from_ms)| **from_ms);

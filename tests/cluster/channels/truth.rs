@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use herenow::cluster::Mark;
 use herenow_protocol::UserId;
 
-use super::node::{CHANNELS, STORE_AHEAD_MS, channel};
+use super::node::{Node, CHANNELS, STORE_AHEAD_MS, channel};
 use super::observer::Told;
 use super::world::{Action, NODES, Place, USERS, World, user};
 
@@ -193,8 +193,16 @@ impl World {
             match &first {
                 None => first = Some((number, shown)),
                 Some((other, known)) if *known != shown => {
+                    let users = known.keys().chain(shown.keys());
+                    let differs = |user: &&UserId| known.get(*user) != shown.get(*user);
+                    let user = users.clone().filter(differs).last();
+                    let record = user.and_then(|user| one.replica.record(user));
+                    let peers = node.nodes.peers(at as u8);
+                    let ids = self.slots.iter().map(|it| it.node.as_ref().map(Node::id));
                     return Err(format!(
-                        "c{at}:\nnode {other} {known:#?}\nnode {number} {shown:#?}"
+                        "c{at}:\nnode {other} {known:#?}\nnode {number} {shown:#?}\n\
+                         {user:?} {record:?}\n{peers:?}\n{:?}",
+                        ids.collect::<Vec<_>>()
                     ));
                 }
                 Some(_) => {}
