@@ -6,7 +6,7 @@ use herenow::cluster::Mark;
 use herenow_protocol::UserId;
 
 use super::node::{Node, CHANNELS, STORE_AHEAD_MS, channel};
-use super::observer::Told;
+use super::observer::{Told, order};
 use super::world::{Action, NODES, Place, USERS, World, user};
 
 /// Ends of leases within so long from the moment of a look are not looked at.
@@ -170,6 +170,7 @@ impl World {
 
     fn check_channel(&mut self, at: usize) -> Result<(), String> {
         let (must, may) = self.truth.present(at, self.now_ms);
+        let mut all = None;
         let mut first: Option<(usize, BTreeMap<_, _>)> = None;
         for (number, slot) in self.slots.iter().enumerate() {
             let node = slot.node.as_ref().ok_or("a node is missing")?;
@@ -206,6 +207,21 @@ impl World {
                     ));
                 }
                 Some(_) => {}
+            }
+            let (list, sources) = (order(&one.state), one.state.connections());
+            let (wanted, connections) = all.get_or_insert_with(|| (list.clone(), sources));
+            // Where the store lost its data, two may have got one number.
+            let is_twice = |user: &UserId| {
+                let number = |user| one.replica.record(user).map(|it| it.place.value.number);
+                list.iter().any(|other| other != user && number(other) == number(user))
+            };
+            let once = |list: &[UserId]| {
+                list.iter().filter(|user| !is_twice(user)).cloned().collect::<Vec<_>>()
+            };
+            if once(wanted) != once(&list) || *connections != sources {
+                return Err(format!(
+                    "c{at}: {wanted:?} of {connections} connections, at node {number} {list:?} of {sources}"
+                ));
             }
         }
         let load = self.store.load(&channel(at), STORE_AHEAD_MS + self.now_ms);
