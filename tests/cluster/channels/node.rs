@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use herenow::cluster::nodes::burial::Claimed;
 use herenow::cluster::nodes::{Nodes, Order, Settings, Step};
-use herenow::cluster::{Buried, Heard, Mark, Record, Renew, Renewed, Replica, Say, Told};
+use herenow::cluster::{Buried, Heard, Record, Renew, Renewed, Replica, Say, Told};
 use herenow::now::Now;
 use herenow::presence::pending::Cause;
 use herenow::presence::{Bounds, ChannelState, Command, Keeper, NodeId, Source, Viewer};
@@ -384,11 +384,11 @@ impl Node {
     }
 
     fn meet<'a>(&mut self, at: usize, records: impl Iterator<Item = &'a Record>, now: Now) {
-        let live = |record: &'a Record| {
-            let live = record.marks.iter().filter(|(_, mark)| matches!(mark, Mark::Live { .. }));
-            live.map(|(&node, _)| node).chain(record.leases.values().map(|lease| lease.owner))
+        let owners = |record: &'a Record| {
+            let marked = record.marks.keys().copied();
+            marked.chain(record.leases.values().map(|lease| lease.owner))
         };
-        for node in records.flat_map(live) {
+        for node in records.flat_map(owners) {
             self.nodes.heard_of(node, now);
             self.nodes.stray(node, &channel(at));
         }

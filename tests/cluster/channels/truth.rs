@@ -240,7 +240,11 @@ impl World {
             None => stored.clone(),
         };
         if stored != shown {
-            return Err(format!("c{at}: shown are {shown:?}, in the store are {stored:?}"));
+            let nodes: Vec<_> = self.store.nodes(load.now).collect();
+            return Err(format!(
+                "c{at}: shown are {shown:?}, in the store are {:?}, nodes {nodes:?}",
+                load.records
+            ));
         }
         if !must.is_subset(&shown) || !shown.is_subset(&may) {
             return Err(format!("c{at}: shown are {shown:?}, there are {must:?}, perhaps {may:?}"));
