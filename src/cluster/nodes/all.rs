@@ -40,9 +40,10 @@ pub enum Order {
         /// When it was last heard, by the wall clock, about.
         last_seen: u64,
     },
-    /// The store holds other data than before: each group is to be asked which data it holds
-    /// ([`Nodes::data_seen`]), since groups in which nothing happens would not be heard of.
-    AskGroups,
+    /// The store holds other data than before, of that name: each group is to be asked which data it
+    /// holds ([`Nodes::data_seen`]), since groups in which nothing happens would not be heard of. Said
+    /// again until [`Nodes::asked_groups`].
+    AskGroups(u64),
 }
 
 /// Whether a node serves.
@@ -81,6 +82,8 @@ pub struct Nodes {
     /// Nodes that were heard of and are in no list yet, each with the moment when that was.
     strangers: BTreeMap<NodeId, Now>,
     burial: Burial,
+    /// The name of the data since which not all groups were asked.
+    asks_groups: Option<u64>,
     /// For each group who has said everything for the data that it holds now.
     said_all: BTreeMap<u8, Arc<BTreeSet<NodeId>>>,
 }
@@ -102,6 +105,7 @@ impl Nodes {
             dead: Dead::default(),
             strangers: BTreeMap::new(),
             burial: Burial::default(),
+            asks_groups: None,
             said_all: BTreeMap::new(),
         }
     }
@@ -168,8 +172,9 @@ impl Nodes {
         self.rhythm.answered();
         let mut orders = Vec::new();
         if self.unbroken.data().is_some_and(|before| before != data) {
-            orders.push(Order::AskGroups);
+            self.asks_groups = Some(data);
         }
+        orders.extend(self.asks_groups.map(Order::AskGroups));
         if self.era != Some(answer.era) {
             // Infos are told once, and what told them is gone.
             self.store_ms = 0;
@@ -216,7 +221,7 @@ impl Nodes {
         }
         // Somebody else forgot them, or the store did.
         for (node, peer) in before {
-            let heard = Now { unix_ms: peer.last_seen, ..now };
+            let heard = Now { mono_ms: 0, unix_ms: peer.last_seen };
             self.note_stranger(node, heard);
         }
     }
@@ -280,6 +285,11 @@ impl Nodes {
         lost
     }
 
+    /// All groups were asked since [`Order::AskGroups`] named those data, and answered.
+    pub fn asked_groups(&mut self, data: u64) {
+        self.asks_groups.take_if(|asks| *asks == data);
+    }
+
     /// The groups that lost data, each with the data that it holds now, each once: in all their
     /// channels what this node has is to be said again, and what is followed is to be loaded again.
     /// For each channel in which something is to be said [`Nodes::owes`] is called, and
@@ -339,10 +349,10 @@ impl Nodes {
         &mut self.burial
     }
 
-    /// A mark of a node that was judged dead was found in a channel. It is cleared away now if no
-    /// burial will come along.
+    /// A mark of a node that was judged dead was found in a channel. It is cleared away once the burial
+    /// is over, which may have passed there before that was said.
     pub fn stray(&mut self, dead: NodeId, channel: &herenow_protocol::ChannelName) {
-        if self.dead.contains(dead) && !self.peers.contains_key(&dead) && dead != self.me {
+        if self.dead.contains(dead) && dead != self.me {
             self.burial.stray(dead, channel);
         }
     }

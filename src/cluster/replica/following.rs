@@ -9,6 +9,7 @@ use super::hearing::News;
 use super::settling::Manner;
 use crate::cluster::peers::Peers;
 use crate::cluster::record::{Record, StoreMs};
+use crate::cluster::say::VERSIONS_PER_MS;
 use crate::now::Now;
 use crate::presence::pending::Cause;
 use crate::presence::{ChannelState, Command};
@@ -37,6 +38,8 @@ impl Replica {
     /// as they were known when it was asked for.
     pub fn load_begins(&mut self, data: (u64, u64, StoreMs), peers: &Peers, now: Now) {
         let (era, version, clock) = data;
+        // A channel that is not there has the version with which it would begin.
+        let version = if version == 0 { clock * VERSIONS_PER_MS } else { version };
         self.knows_data(era, clock, now);
         let Some(followed) = &mut self.followed else { return };
         followed.loads += 1;

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use herenow::cluster::life::fingerprint;
 use herenow::cluster::nodes::burial::Claimed;
 use herenow::cluster::nodes::{Nodes, Order, Settings, Step};
-use herenow::cluster::{Buried, Heard, Mark, Record, Renew, Renewed, Replica, Say, Told};
+use herenow::cluster::{Buried, Heard, Record, Renew, Renewed, Replica, Say, Told};
 use herenow::now::Now;
 use herenow::presence::pending::Cause;
 use herenow::presence::{Bounds, ChannelState, Command, Keeper, NodeId, Source, Viewer};
@@ -120,7 +119,7 @@ impl Node {
             hold_ms: HOLD_MS,
         };
         let new_channel = |_| {
-            let mut state = ChannelState::new(Epoch::new(1));
+            let mut state = ChannelState::new(Epoch::from_random(1));
             state.share();
             Channel {
                 state,
@@ -309,7 +308,7 @@ impl Node {
         now_ms: u64,
     ) {
         let now = self.now(now_ms);
-        let data = fingerprint(era, &run.to_string());
+        let data = era << 32 | run;
         let is_burial = self.burial.is_some_and(|(number, _)| number == asked);
         match answer {
             Answer::Renewed(answer) => {
@@ -385,11 +384,11 @@ impl Node {
     }
 
     fn meet<'a>(&mut self, at: usize, records: impl Iterator<Item = &'a Record>, now: Now) {
-        let live = |record: &'a Record| {
-            let live = record.marks.iter().filter(|(_, mark)| matches!(mark, Mark::Live { .. }));
-            live.map(|(&node, _)| node).chain(record.leases.values().map(|lease| lease.owner))
+        let owners = |record: &'a Record| {
+            let marked = record.marks.keys().copied();
+            marked.chain(record.leases.values().map(|lease| lease.owner))
         };
-        for node in records.flat_map(live) {
+        for node in records.flat_map(owners) {
             self.nodes.heard_of(node, now);
             self.nodes.stray(node, &channel(at));
         }

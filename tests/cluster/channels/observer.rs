@@ -18,24 +18,23 @@ pub(super) struct Told {
 pub(super) struct Observer(BTreeMap<UserId, String>);
 
 fn show(member: &Member) -> String {
-    format!("{} {} {} {}", member.attributes, member.info(), member.away, member.joined_at)
+    let (attributes, info) = (member.attributes.as_str(), member.info().as_str());
+    format!("{attributes} {info} {} {}", member.away, member.joined_at)
 }
 
-/// Everybody, with all of it, in the order of the list.
+/// Everybody, with all of it.
 pub(super) fn shown(state: &ChannelState) -> BTreeMap<UserId, String> {
     let list = state.members(1_000, None, Viewer::All).members;
-    let connections = state.connections();
-    list.iter()
-        .map(|member| {
-            let audience = member.audience();
-            let text = format!(
-                "{} number {} {audience:?} of {connections} connections",
-                show(member),
-                member.number
-            );
-            (member.user.clone(), text)
-        })
-        .collect()
+    let text = |member: &Member| {
+        format!("{} {:?}", show(member), member.audience())
+    };
+    list.iter().map(|member| (member.user.clone(), text(member))).collect()
+}
+
+/// In the order of the list.
+pub(super) fn order(state: &ChannelState) -> Vec<UserId> {
+    let list = state.members(1_000, None, Viewer::All).members;
+    list.iter().map(|member| member.user.clone()).collect()
 }
 
 impl Observer {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use herenow::cluster::Mark;
 use herenow_protocol::UserId;
 
-use super::node::{CHANNELS, STORE_AHEAD_MS, channel};
-use super::observer::Told;
+use super::node::{Node, CHANNELS, STORE_AHEAD_MS, channel};
+use super::observer::{Told, order};
 use super::world::{Action, NODES, Place, USERS, World, user};
 
 /// Ends of leases within so long from the moment of a look are not looked at.
@@ -170,6 +170,7 @@ impl World {
 
     fn check_channel(&mut self, at: usize) -> Result<(), String> {
         let (must, may) = self.truth.present(at, self.now_ms);
+        let mut all = None;
         let mut first: Option<(usize, BTreeMap<_, _>)> = None;
         for (number, slot) in self.slots.iter().enumerate() {
             let node = slot.node.as_ref().ok_or("a node is missing")?;
@@ -193,11 +194,34 @@ impl World {
             match &first {
                 None => first = Some((number, shown)),
                 Some((other, known)) if *known != shown => {
+                    let users = known.keys().chain(shown.keys());
+                    let differs = |user: &&UserId| known.get(*user) != shown.get(*user);
+                    let user = users.clone().filter(differs).last();
+                    let record = user.and_then(|user| one.replica.record(user));
+                    let peers = node.nodes.peers(at as u8);
+                    let ids = self.slots.iter().map(|it| it.node.as_ref().map(Node::id));
                     return Err(format!(
-                        "c{at}:\nnode {other} {known:#?}\nnode {number} {shown:#?}"
+                        "c{at}:\nnode {other} {known:#?}\nnode {number} {shown:#?}\n\
+                         {user:?} {record:?}\n{peers:?}\n{:?}",
+                        ids.collect::<Vec<_>>()
                     ));
                 }
                 Some(_) => {}
+            }
+            let (list, sources) = (order(&one.state), one.state.connections());
+            let (wanted, connections) = all.get_or_insert_with(|| (list.clone(), sources));
+            // Where the store lost its data, two may have got one number.
+            let is_twice = |user: &UserId| {
+                let number = |user| one.replica.record(user).map(|it| it.place.value.number);
+                list.iter().any(|other| other != user && number(other) == number(user))
+            };
+            let once = |list: &[UserId]| {
+                list.iter().filter(|user| !is_twice(user)).cloned().collect::<Vec<_>>()
+            };
+            if once(wanted) != once(&list) || *connections != sources {
+                return Err(format!(
+                    "c{at}: {wanted:?} of {connections} connections, at node {number} {list:?} of {sources}"
+                ));
             }
         }
         let load = self.store.load(&channel(at), STORE_AHEAD_MS + self.now_ms);
@@ -216,7 +240,11 @@ impl World {
             None => stored.clone(),
         };
         if stored != shown {
-            return Err(format!("c{at}: shown are {shown:?}, in the store are {stored:?}"));
+            let nodes: Vec<_> = self.store.nodes(load.now).collect();
+            return Err(format!(
+                "c{at}: shown are {shown:?}, in the store are {:?}, nodes {nodes:?}",
+                load.records
+            ));
         }
         if !must.is_subset(&shown) || !shown.is_subset(&may) {
             return Err(format!("c{at}: shown are {shown:?}, there are {must:?}, perhaps {may:?}"));

@@ -477,7 +477,8 @@ impl World {
             let Message::Asked(asked, ask) = message else { continue };
             let answer = self.answer(ask);
             if self.slots[number].process == process {
-                self.send(number, Message::Answered(asked, answer, (self.era_now(), self.run)));
+                let data = (self.era_now(), self.run);
+                self.send(number, Message::Answered(asked, answer, data));
             }
         }
     }
