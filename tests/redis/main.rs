@@ -1,3 +1,4 @@
+#![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
 //! What knows Redis, against a real one.
 
 mod scripts;

@@ -36,7 +36,7 @@ pub(super) enum Ask {
         channels: Vec<ChannelName>,
     },
     Forget(NodeId),
-    Groups,
+    Groups(u64),
     Say(usize, Say),
     /// The page behind that user.
     Load(usize, Option<UserId>),
@@ -50,7 +50,7 @@ pub(super) enum Answer {
     Listed(NodeId, Vec<ChannelName>),
     Buried(NodeId, Vec<(ChannelName, Buried)>),
     Forgotten(NodeId),
-    Groups,
+    Groups(u64),
     Said(usize, Told),
     Loaded(usize, Page),
 }
@@ -316,7 +316,8 @@ impl Node {
                     self.renewed(answer, data, new_id, now);
                 }
             }
-            Answer::Groups => {
+            Answer::Groups(asked) => {
+                self.nodes.asked_groups(asked);
                 (0..CHANNELS).for_each(|at| drop(self.nodes.data_seen(at as u8, data)));
                 self.say_again(now);
             }
@@ -425,7 +426,7 @@ impl Node {
         self.is_known = true;
         for order in self.nodes.renewed(answer, data, new_id, now) {
             match order {
-                Order::AskGroups => drop(self.ask(Ask::Groups)),
+                Order::AskGroups(data) => drop(self.ask(Ask::Groups(data))),
                 Order::Reborn(id) => {
                     self.reborn = true;
                     // Nothing is said before the new lease is taken.

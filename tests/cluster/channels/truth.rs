@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use herenow::cluster::Mark;
 use herenow_protocol::UserId;
 
-use super::node::{Node, CHANNELS, STORE_AHEAD_MS, channel};
+use super::node::{CHANNELS, Node, STORE_AHEAD_MS, channel};
 use super::observer::{Told, order};
 use super::world::{Action, NODES, Place, USERS, World, user};
 

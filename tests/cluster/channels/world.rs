@@ -500,7 +500,7 @@ impl World {
                 self.store.forget(dead);
                 Answer::Forgotten(dead)
             }
-            Ask::Groups => Answer::Groups,
+            Ask::Groups(data) => Answer::Groups(data),
             Ask::Say(at, say) => {
                 let done = self.store.say(&channel(at), &say, now);
                 if let Some(told) = done.published {
