@@ -47,6 +47,7 @@
  * @property {ReadonlyMap<string, Member>} members oldest first; at level `count` only the newest
  * @property {ReadonlyMap<string, Member>} missing those among them whom the history that ended knew and
  *   the new one does not know yet: after a restart everybody comes back one by one, and nobody has left
+ * @property {boolean} [partial] true: the broker's node does not know yet whom other nodes have
  * @property {string} [sight] whom we could see when the last snapshot came, as the broker names it
  * @property {{epoch: string, seq: number, sight?: string, members: Member[]} | null} parts of a snapshot
  *
@@ -92,8 +93,9 @@ export function resumed(replica) {
   return unchanged({ ...replica, live: true });
 }
 
-/** Whoever is still missing has gone. @param {Replica} replica @returns {Step} */
+/** Whoever is still missing has gone, unless the broker does not know. @param {Replica} replica @returns {Step} */
 export function settle(replica) {
+  if (replica.partial) return unchanged(replica);
   const { members, missing } = replica;
   const here = new Map([...members].filter(([user]) => !missing.has(user)));
   return { replica: { ...replica, members: here, missing: NOBODY }, changes: [...missing.values()].map(left) };
@@ -110,7 +112,7 @@ export function apply(replica, frame, sight) {
 }
 
 /** @param {Replica} replica @param {any} frame @param {string} [sight] @returns {Step} */
-function snapshot(replica, { epoch, seq, count, members: listed, more }, sight) {
+function snapshot(replica, { epoch, seq, count, members: listed, more, partial }, sight) {
   const { parts, members: known } = replica;
   const before = parts && parts.epoch === epoch && parts.seq === seq ? parts : { members: [], sight };
   const all = [...before.members, ...listed];
@@ -120,20 +122,22 @@ function snapshot(replica, { epoch, seq, count, members: listed, more }, sight) 
 
   // Of a member that is in two parts the later counts: it was made later.
   const here = new Map([...byUser(all)].reverse());
-  // Of another history that is to come: who is not in it yet may still be on the way.
-  const isOther = epoch !== (replica.epoch ?? epoch);
+  // Of another history that is to come, or as far as one node of a cluster knows: who is not in it yet
+  // may still be on the way, or be there all the same.
+  const mayMiss = partial || epoch !== (replica.epoch ?? epoch);
   const absent = [...known].filter(([user]) => !here.has(user));
-  const missing = new Map(absent.filter(([user]) => isOther || replica.missing.has(user)));
+  const missing = new Map(absent.filter(([user]) => mayMiss || (!replica.partial && replica.missing.has(user))));
   const changes = [
     ...absent.flatMap(([user, before]) => (missing.has(user) ? [] : left(before))),
     ...[...here].flatMap(([user, after]) => arrival(known.get(user), after)),
   ];
   return {
     replica: {
-      epoch, seq, sight: seen, told: count, level: 'events', live: true, members: new Map([...missing, ...here]), missing, parts: null,
+      epoch, seq, sight: seen, told: count, level: 'events', live: true, members: new Map([...missing, ...here]), missing, partial, parts: null,
     },
-    // What was known at level `count` was not the whole: nothing to compare with.
-    changes: replica.level === 'events' ? changes : [],
+    // What was known at level `count` was not the whole: nothing to compare with. Nor was what one node
+    // of a cluster knew: whoever is named now may have been there all the while.
+    changes: replica.level === 'events' ? changes.filter(({ event }) => !(replica.partial && event === 'join')) : [],
   };
 }
 

@@ -58,6 +58,30 @@ const snapshot = (seq, members, more = {}) => ({
 });
 /** @param {number} seq @param {number} count @param {...object} events */
 const presence = (seq, count, ...events) => ({ type: 'presence', channel: 'room', seq, count, events });
+
+describe('a node that does not know all yet', () => {
+  const known = fold([snapshot(3, [member('ada'), member('bob')])]).replica;
+  const partial = snapshot(9, [member('ada')], { epoch: 'e2', partial: true });
+
+  test('names some, and nobody has left', () => {
+    const { replica: now, changes } = fold([partial], known);
+    assert.deepEqual([...now.members.keys()].sort(), ['ada', 'bob']);
+    assert.deepEqual(changes, []);
+    assert.equal(replica.count(now), 2);
+    const step = replica.settle(now);
+    assert.deepEqual([step.replica.members.size, step.changes], [2, []], 'however long it takes');
+  });
+
+  test('and when it does, whoever is not there has gone, and nobody else came', () => {
+    const whole = snapshot(10, [member('cy'), member('ada')], { epoch: 'e2', reason: 'resync' });
+    const { replica: now, changes } = fold([partial, whole], known);
+    assert.deepEqual([...now.members.keys()].sort(), ['ada', 'cy']);
+    assert.deepEqual(changes.map(({ event, user }) => [event, user]), [['leave', 'bob']]);
+    assert.deepEqual([now.partial, replica.count(now)], [undefined, 2]);
+    assert.deepEqual(fold([presence(11, 3, { event: 'join', user: 'dee', attributes: {}, at: AT })], now)
+      .changes.map(({ event, user }) => [event, user]), [['join', 'dee']]);
+  });
+});
 /** @param {string} user @param {object} [attributes] */
 const join = (user, attributes = {}) => ({ event: 'join', user, attributes, at: AT + 1 });
 /** @param {replica.Change[]} changes */

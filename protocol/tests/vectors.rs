@@ -155,7 +155,7 @@ struct Replica {
 impl Replica {
     fn receive(&mut self, frame: ServerFrame) {
         match frame {
-            ServerFrame::Snapshot { epoch, seq, count, members, more, .. } => {
+            ServerFrame::Snapshot { epoch, seq, count, members, more, partial, .. } => {
                 let begun =
                     self.parts.take().filter(|(e, s, _)| (e, *s) == (&epoch.to_string(), seq));
                 let mut collected = begun.map(|(_, _, members)| members).unwrap_or_default();
@@ -163,9 +163,12 @@ impl Replica {
                 if more {
                     self.parts = Some((epoch.to_string(), seq, collected));
                 } else {
-                    self.state = State { seq, count, members: BTreeMap::new() };
-                    self.info.clear();
-                    self.away.clear();
+                    (self.state.seq, self.state.count) = (seq, count);
+                    if !partial {
+                        self.state.members.clear();
+                        self.info.clear();
+                        self.away.clear();
+                    }
                     for MemberView { user, info, attributes, away, .. } in collected {
                         self.put(&user, &attributes, Some(&info), Some(away));
                     }

@@ -8,7 +8,8 @@ use herenow_protocol::{Audience, ChannelName, ErrorCode, Lease, LeaveReason, Ref
 use super::desk::Desk;
 use super::rules::{check_between, check_joinable};
 use crate::auth::Caller;
-use crate::hub::{At, Guarded};
+use crate::cluster::Told;
+use crate::hub::{At, Door, Guarded};
 use crate::now::Now;
 use crate::presence::{Command, Keeper, Lasts, Member, Source, Viewer};
 
@@ -40,7 +41,7 @@ impl Desk {
     /// # Errors
     /// `forbidden`, `invalid_field` (ttlMs), `too_many_channels`, `channel_full`, `too_large`;
     /// `unauthenticated`: the user was signed out meanwhile.
-    pub fn lease(
+    pub async fn lease(
         &self,
         caller: Caller<'_>,
         channel: &ChannelName,
@@ -49,7 +50,7 @@ impl Desk {
         keeper: Keeper,
         now: Now,
     ) -> Result<Leased, Refusal> {
-        self.keep(caller, channel, user, |_| lease, keeper, now)
+        self.keep(caller, channel, user, |_| lease, keeper, now).await
     }
 
     /// As [`Desk::lease`], where what is asked for depends on whether the user is no member yet:
@@ -57,7 +58,7 @@ impl Desk {
     ///
     /// # Errors
     /// As [`Desk::lease`].
-    pub fn keep(
+    pub async fn keep(
         &self,
         caller: Caller<'_>,
         channel: &ChannelName,
@@ -71,8 +72,11 @@ impl Desk {
         let most_ms = self.rules().max_lease_ms;
         let usual_ms = self.rules().timeout_ms().min(most_ms);
         let source = Source::Lease(keeper);
+        // What another node has of the user: it is no new member then, and what it is stays.
+        let elsewhere = self.hub.look_up(channel, user).await;
+        let is_there = elsewhere.as_ref().is_some_and(Told::has_members);
         let (is_new, ttl_ms, member) = self.hub.enter(At::Named(channel), |door| {
-            let is_new = door.presence().member(user, Viewer::All).is_none();
+            let is_new = !is_there && door.presence().member(user, Viewer::All).is_none();
             let lease = lease_if(is_new);
             let ttl_ms = lease.ttl_ms.unwrap_or(usual_ms);
             check_between("ttlMs", ttl_ms, 1, most_ms)?;
@@ -95,6 +99,7 @@ impl Desk {
                 door.apply(Command::Leave { user, source, reason }, now)?;
                 return Err(refusal);
             }
+            elsewhere.iter().for_each(|told| door.learn(told));
             let member = door.presence().member(user, Viewer::All).cloned();
             Ok::<_, Refusal>((is_new, ttl_ms, member))
         })?;
@@ -107,9 +112,9 @@ impl Desk {
         Ok(Leased { member, is_new, heartbeat })
     }
 
-    /// Whether the keeper's lease keeps the user present.
-    #[must_use]
-    pub fn holds(&self, channel: &ChannelName, user: &UserId, keeper: Keeper) -> bool {
+    /// Whether the keeper's lease keeps the user present, whichever node it was taken at.
+    pub async fn holds(&self, channel: &ChannelName, user: &UserId, keeper: Keeper) -> bool {
+        self.hub.attend(channel).await;
         let source = Source::Lease(keeper);
         let held = |guarded: &Guarded| guarded.presence().leases(user).any(|one| one == source);
         self.hub.look(channel, held).unwrap_or(false)
@@ -129,9 +134,13 @@ impl Desk {
         now: Now,
     ) -> Result<(), Refusal> {
         caller.may_write(&user)?;
-        let source = Source::Lease(keeper);
-        let command = Command::Leave { user, source, reason: LeaveReason::Left };
-        self.hub.enter_existing(channel, |door| door.apply(command, now)).transpose()?;
+        let end = |door: &mut Door<'_>| door.end_lease(user, keeper, LeaveReason::Left, now);
+        if self.hub.engine().is_some() {
+            // Other nodes may have the channel, and this one not.
+            self.hub.enter(At::Named(channel), end);
+        } else {
+            self.hub.enter_existing(channel, end);
+        }
         Ok(())
     }
 }

@@ -37,6 +37,12 @@ pub struct Recording {
 }
 
 impl Desk {
+    /// Has the records that other nodes have be known here, as far as that takes a second at most: what
+    /// is read and written next is the cluster's.
+    pub async fn attend_records(&self) {
+        self.hub.attend(&ChannelName::of_records()).await;
+    }
+
     /// Writes the user's record. What is written is made by `write` out of the channel as it is at
     /// that moment, so that of several writers none overwrites what it did not see. The result: the
     /// record, and the channel, which whoever writes on a connection keeps.
@@ -66,7 +72,7 @@ impl Desk {
             };
             door.check_lease(user, source)?;
             let others: Vec<_> =
-                door.presence().held_by(user).filter(|&other| other != source).collect();
+                ended_here(door.presence(), user).filter(|&other| other != source).collect();
             let command = Command::Join {
                 user: user.clone(),
                 source,
@@ -106,11 +112,16 @@ impl Desk {
         caller.may_write(user)?;
         let ended = self.hub.enter_existing(&ChannelName::of_records(), |door| {
             check(door.presence())?;
-            let sources: Vec<_> = door.presence().held_by(user).collect();
+            let sources: Vec<_> = ended_here(door.presence(), user).collect();
             leave(door, user, sources, now).map_err(E::from)
         });
         ended.unwrap_or(Ok(()))
     }
+}
+
+/// What keeps the user's record and can be ended here. Not so a connection to another node.
+fn ended_here(records: &ChannelState, user: &UserId) -> impl Iterator<Item = Source> {
+    records.held_by(user).filter(|source| !matches!(source, Source::Node(_)))
 }
 
 fn leave(

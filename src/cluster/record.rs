@@ -110,6 +110,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether anything keeps the user present. Not so of what is merely kept of one that is gone.
+    #[must_use]
+    pub fn is_member(&self) -> bool {
+        !(self.leases.is_empty() && self.marks.is_empty())
+    }
+
     /// Whether something keeps the user present that is not merely in grace.
     #[must_use]
     pub fn is_live(&self) -> bool {

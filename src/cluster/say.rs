@@ -160,6 +160,14 @@ pub struct Told {
     pub users: Vec<UserTold>,
 }
 
+impl Told {
+    /// Whether one of the users is a member.
+    #[must_use]
+    pub fn has_members(&self) -> bool {
+        self.users.iter().any(|user| user.record.as_ref().is_some_and(Record::is_member))
+    }
+}
+
 /// What became of one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserTold {

@@ -59,14 +59,10 @@ pub async fn lease(
     JsonText(body): JsonText,
 ) -> Result<(StatusCode, Json<LeasedMember>), Problem> {
     let asked = if body.trim().is_empty() { Lease::default() } else { parse::lease(&body)? };
-    let leased = web.desk.lease(
-        credential.caller(),
-        &channel,
-        &user,
-        asked,
-        Keeper::Herenow,
-        web.desk.now(),
-    )?;
+    let leased = web
+        .desk
+        .lease(credential.caller(), &channel, &user, asked, Keeper::Herenow, web.desk.now())
+        .await?;
     let status = if leased.is_new { StatusCode::CREATED } else { StatusCode::OK };
     let (visible_to, heartbeat) = (leased.visible_to(), leased.heartbeat);
     let member = leased.member.view();

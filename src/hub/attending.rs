@@ -9,8 +9,10 @@ use std::time::Duration;
 use herenow_protocol::{ChannelName, UserId};
 use tokio::sync::oneshot;
 
+use super::channel::Guarded;
 use super::door::At;
 use super::state::Hub;
+use crate::cluster::Told;
 use crate::limits::{ATTEND_BATCH, LOAD_WAIT_MS, MAX_ATTENDED};
 
 impl Hub {
@@ -41,6 +43,19 @@ impl Hub {
             partial |= !some.iter().all(whole);
         }
         partial || !engine.is_well()
+    }
+
+    /// What the store has of one user in a channel of which this node does not know it: asked for where
+    /// an answer depends on it, and the rest of the channel does not matter. `None`: nothing is to be
+    /// learnt, or the store does not answer.
+    pub async fn look_up(self: &Arc<Self>, name: &ChannelName, user: &UserId) -> Option<Told> {
+        let engine = self.engine().filter(|engine| engine.is_well())?;
+        let known = |guarded: &Guarded| !guarded.is_partial() || guarded.has_own(user);
+        if self.look(name, known) == Some(true) {
+            return None;
+        }
+        let wait = Duration::from_millis(LOAD_WAIT_MS);
+        tokio::time::timeout(wait, engine.look_up(name, user)).await.ok()?
     }
 
     /// What tells that all of the channel is known; `None`: it is, or will not be soon.

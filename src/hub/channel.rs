@@ -33,7 +33,10 @@ pub struct Channel {
 impl Channel {
     /// An empty one. `clustered` where other nodes may have members in it.
     pub(super) fn new(name: ChannelName, epoch: Epoch, clustered: Option<Box<Clustered>>) -> Self {
-        let presence = ChannelState::new(epoch);
+        let mut presence = ChannelState::new(epoch);
+        if clustered.is_some() {
+            presence.share();
+        }
         let guarded = Guarded {
             presence,
             subscribers: Subscribers::default(),
@@ -408,6 +411,12 @@ impl Guarded {
     #[must_use]
     pub fn is_partial(&self) -> bool {
         self.clustered.as_ref().is_some_and(|clustered| !clustered.is_whole())
+    }
+
+    /// Whether this node itself keeps the user present.
+    pub(super) fn has_own(&self, user: &UserId) -> bool {
+        let own = self.presence.own(user);
+        own.is_some_and(|own| own.mark.is_some() || !own.leases.is_empty())
     }
 
     /// Whether other nodes' members are in it, or will be soon.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use herenow_protocol::{ChannelName, Epoch, ErrorCode, Refusal, UserId, UserStatus};
+use herenow_protocol::{ChannelName, Epoch, ErrorCode, LeaveReason, Refusal, UserId, UserStatus};
 use parking_lot::MutexGuard;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::oneshot;
@@ -17,12 +17,12 @@ use super::pace::Pace;
 use super::round::{Round, wake_followers};
 use super::state::Hub;
 use super::wanting::Tended;
-use crate::cluster::{Peers, Replica};
+use crate::cluster::{Peers, Replica, Told};
 use crate::delivery::Subscription;
 use crate::limits::STATUS_KEPT_MS;
 use crate::now::{NEVER, Now};
 use crate::presence::{
-    Asked, ChannelState, Command, Follow, Ring, Source, Standing, Touch, Viewer,
+    Asked, ChannelState, Command, Follow, Keeper, Ring, Source, Standing, Touch, Viewer,
 };
 use crate::users::View;
 
@@ -276,6 +276,25 @@ impl Door<'_> {
             "channel",
             format_args!("would be one more than the {limit} in which a user may have leases"),
         ))
+    }
+
+    /// Ends the lease of `keeper`, whichever node times it.
+    pub fn end_lease(&mut self, user: UserId, keeper: Keeper, reason: LeaveReason, now: Now) {
+        let source = Source::Lease(keeper);
+        if !self.presence().leases(&user).any(|lease| lease == source) {
+            self.guarded.consult(|replica, _| replica.ended_lease(&user, keeper));
+        }
+        let ended = self.apply(Command::Leave { user, source, reason }, now);
+        debug_assert!(ended.is_ok());
+    }
+
+    /// Takes in what the store told of users of whom something was done here just before.
+    pub fn learn(&mut self, told: &Told) {
+        let heard = self.hear(false, |replica, presence, peers, now| {
+            let heard = replica.told_apart(told, presence, peers, now);
+            (heard.commands, ())
+        });
+        debug_assert!(heard.is_some());
     }
 
     /// Adds a subscriber; the result is its slot among those who asked for the same level.

@@ -13,7 +13,7 @@ use herenow_protocol::{ChannelName, UserId};
 use prometheus_client::registry::Registry;
 
 use super::channel::Channel;
-use crate::cluster::{Act, Peers};
+use crate::cluster::{Act, Peers, Told};
 use crate::presence::NodeId;
 
 /// What an engine finds out, in a second at most; `None`: the store did not answer.
@@ -64,6 +64,11 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// [`Hub::meet`](super::Hub::meet) the name of each channel that has a member anywhere, and of
     /// each that begins.
     fn follow_names(&self, wanted: bool);
+
+    /// What the store has of one user in a channel: [`Told::users`] has that one.
+    fn look_up<'a>(&'a self, _channel: &'a ChannelName, _user: &'a UserId) -> Answering<'a, Told> {
+        Box::pin(std::future::ready(None))
+    }
 
     /// Has all other nodes do something about a user. Nobody waits for them.
     fn order(&self, user: &UserId, act: Act);

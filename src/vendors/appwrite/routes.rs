@@ -66,6 +66,7 @@ async fn upsert(
     request: Request,
 ) -> Result<Json<Presence>, Fault> {
     let fields = fields(&web, request).await?;
+    web.desk.attend_records().await;
     let (who, now) = (Who::of(&credential), web.desk.now());
     let (presence, _) = presences.upsert(&web.desk, &who, &id, fields, By::Request, now)?;
     Ok(Json(presence))
@@ -79,6 +80,7 @@ async fn update(
     request: Request,
 ) -> Result<Json<Presence>, Fault> {
     let fields = fields(&web, request).await?;
+    web.desk.attend_records().await;
     let who = Who::of(&credential);
     presences.update(&web.desk, &who, &id, fields, web.desk.now()).map(Json)
 }
@@ -94,6 +96,7 @@ async fn one(
     Extension(credential): Extension<Credential>,
     Path(id): Path<String>,
 ) -> Result<Json<Presence>, Fault> {
+    web.desk.attend_records().await;
     presences.get(&web.desk, &Who::of(&credential), &id).map(Json)
 }
 
@@ -103,6 +106,7 @@ async fn remove(
     Extension(credential): Extension<Credential>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Fault> {
+    web.desk.attend_records().await;
     presences.delete(&web.desk, &Who::of(&credential), &id, web.desk.now())?;
     // Without a content type: the libraries would read JSON out of nothing.
     Ok(StatusCode::NO_CONTENT)
@@ -127,6 +131,7 @@ async fn list(
     let query = Query::of(&uri);
     query.number("ttl", 0, MAX_TTL)?;
     let counts = !matches!(query.text("total").as_deref(), Some("false" | "0"));
+    web.desk.attend_records().await;
     let (total, page) = presences.list(&web.desk, &Who::of(&credential), listing).await?;
     Ok(Json(Page { total: if counts { total } else { 0 }, presences: page }))
 }

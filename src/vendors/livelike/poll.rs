@@ -93,7 +93,7 @@ async fn begin(
     }
     // From before this request's own join, so that it hears of that, and behind the rings' beginnings.
     let until = listening.last_stamp();
-    match stay(&web.desk, &credential, &channels, &staying) {
+    match stay(&web.desk, &credential, &channels, &staying).await {
         // There may be room later; heartbeats try again.
         Err(refusal) if is_for_now(&refusal) => {}
         stayed => stayed?,

@@ -44,7 +44,7 @@ impl Staying {
 ///
 /// # Errors
 /// `forbidden`, before anything is done; else those of a lease.
-pub fn stay(
+pub async fn stay(
     desk: &Desk,
     credential: &Credential,
     channels: &[ChannelName],
@@ -62,7 +62,7 @@ pub fn stay(
             let ttl_ms = Some(staying.time.as_millis() as u64);
             Lease { attributes, ttl_ms, ..Lease::default() }
         };
-        desk.keep(caller, channel, user, lease, LIVELIKE, desk.now())?;
+        desk.keep(caller, channel, user, lease, LIVELIKE, desk.now()).await?;
     }
     Ok(())
 }
@@ -80,7 +80,7 @@ pub async fn heartbeat(
 ) -> Result<Json<Answer>, Refused> {
     let Names { channels, .. } = Names::parse(&names, &query)?;
     let staying = Staying::of(&query, web.desk.rules().max_lease_ms)?;
-    stay(&web.desk, &credential, &channels, &staying)?;
+    stay(&web.desk, &credential, &channels, &staying).await?;
     Ok(Json(Answer::ok()))
 }
 
@@ -263,13 +263,23 @@ async fn read(
     Ok(Answer::with(Payload::States(all)))
 }
 
+/// Whether the user's leases of ours keep it in all of `channels`.
+async fn hold_all(desk: &Desk, channels: &[ChannelName], user: &UserId) -> bool {
+    for channel in channels {
+        if !desk.holds(channel, user, LIVELIKE).await {
+            return false;
+        }
+    }
+    true
+}
+
 /// Waits for joins that were sent before and may come later, on another connection.
 ///
 /// # Errors
 /// `not_joined`.
 async fn joined(desk: &Arc<Desk>, channels: &[ChannelName], user: &UserId) -> Result<(), Refusal> {
     let end_ms = desk.now().mono_ms + JOIN_WAIT.as_millis() as u64;
-    while !channels.iter().all(|channel| desk.holds(channel, user, LIVELIKE)) {
+    while !hold_all(desk, channels, user).await {
         if desk.now().mono_ms >= end_ms {
             let rule = "the user must join the channel before its attributes are set";
             return Err(Refusal::field(ErrorCode::NotJoined, "channel", rule));

@@ -64,6 +64,7 @@ pub async fn beat(
     let ttl_ms = SOCIAL_PLUS_ROOM_MS.min(web.desk.rules().max_lease_ms);
     let lease = Lease { ttl_ms: Some(ttl_ms), ..Lease::default() };
     let user = asker(&credential)?;
-    web.desk.lease(credential.caller(), &room, user, lease, SOCIAL_PLUS, web.desk.now())?;
+    let now = web.desk.now();
+    web.desk.lease(credential.caller(), &room, user, lease, SOCIAL_PLUS, now).await?;
     Ok(Json(Done::SUCCESS))
 }

@@ -425,7 +425,7 @@ impl Node {
         self.is_known = true;
         for order in self.nodes.renewed(answer, data, new_id, now) {
             match order {
-                Order::AskGroups => drop(self.ask(Ask::Groups)),
+                Order::AskGroups(_) => drop(self.ask(Ask::Groups)),
                 Order::Reborn(id) => {
                     self.reborn = true;
                     // Nothing is said before the new lease is taken.
