@@ -501,6 +501,7 @@ impl World {
                 Answer::Forgotten(dead)
             }
             Ask::Groups => Answer::Groups,
+            Ask::Mine(node) => Answer::Mine(self.store.channels_of(node)),
             Ask::Say(at, say) => {
                 let done = self.store.say(&channel(at), &say, now);
                 if let Some(told) = done.published {
