@@ -108,7 +108,7 @@ impl Replica {
     pub(super) fn forget_gone(&mut self) {
         let Some(followed) = &mut self.followed else { return };
         let last = followed.run.map_or(0, |(_, last)| last);
-        if followed.loading.is_some() || followed.gone.is_empty() {
+        if followed.may_be_loaded() || followed.gone.is_empty() {
             return;
         }
         for (_, user) in followed.gone.extract_if(.., |(version, _)| *version <= last) {
