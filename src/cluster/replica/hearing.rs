@@ -80,8 +80,8 @@ impl Replica {
             return None;
         }
         let first = known.heard.0 != at.0;
-        let anew = first && (known.heard.0 != 0 || (self.lost && self.followed.is_some()));
-        if first && known.heard.0 != 0 {
+        let anew = first && self.lost && (known.heard.0 != 0 || self.followed.is_some());
+        if first && self.lost && known.heard.0 != 0 {
             known.outlive();
         }
         let complete = self.followed.as_ref().map(|followed| &followed.peers);

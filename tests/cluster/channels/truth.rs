@@ -271,7 +271,7 @@ impl World {
                     && !one.as_ref().is_some_and(has)
                 {
                     return Err(format!(
-                        "{name} wrote {key}:{value} in c{at}: {one:?}, not {wanted:?}"
+                        "{name} wrote {key}:{value} in c{at}: {one:?}, not {wanted:?}: {:?}", node.channels[at].replica
                     ));
                 }
             }
