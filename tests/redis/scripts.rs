@@ -59,7 +59,7 @@ impl Both {
         tokio::spawn(async move { kept.keep().await });
         line.joined().wait_for(Option::is_some).await.unwrap();
         let (sender, published) = tokio::sync::mpsc::channel(10_000);
-        let heard = move |push: PushInfo| sender.send(push).map_err(|_| ());
+        let heard = move |push: PushInfo| sender.try_send(push).map_err(|_| ());
         let mut wire = Wire::connect(&address, Some(heard)).await.unwrap();
         let topics = channels().map(|channel| names.topic(&channel));
         let topics: Vec<_> = topics.chain(nodes().map(|node| names.inbox(node))).collect();

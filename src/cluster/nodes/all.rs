@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use herenow_protocol::ChannelName;
+
 use super::burial::Burial;
 use super::data::Data;
 use super::dead::Dead;
@@ -81,6 +83,8 @@ pub struct Nodes {
     dead: Dead,
     /// Nodes that were heard of and are in no list yet, each with the moment when that was.
     strangers: BTreeMap<NodeId, Now>,
+    /// Where something of theirs was found.
+    found: BTreeSet<(NodeId, ChannelName)>,
     burial: Burial,
     /// The name of the data since which not all groups were asked.
     asks_groups: Option<u64>,
@@ -104,6 +108,7 @@ impl Nodes {
             peers: BTreeMap::new(),
             dead: Dead::default(),
             strangers: BTreeMap::new(),
+            found: BTreeSet::new(),
             burial: Burial::default(),
             asks_groups: None,
             said_all: BTreeMap::new(),
@@ -213,7 +218,9 @@ impl Nodes {
             let known = before.remove(&seen.node);
             let info = seen.info.clone().or(known.map(|known| known.info)).unwrap_or_default();
             self.peers.insert(seen.node, Peer { info, last_seen, left_ms: seen.left_ms });
-            self.strangers.remove(&seen.node);
+            if self.strangers.remove(&seen.node).is_some() {
+                self.found.retain(|(node, _)| *node != seen.node);
+            }
             // Whoever is late will be dead soon: it is not left for later than need be.
             let late = (1..self.rhythm.interval_ms().cast_signed()).contains(&seen.left_ms);
             if late && !self.dead.contains(seen.node) {
@@ -254,6 +261,8 @@ impl Nodes {
         for (node, last_seen) in ended {
             if self.dead.add(node) {
                 orders.push(Order::Judged { node, last_seen: last_seen.min(now.unix_ms) });
+                let found = self.found.extract_if(.., |(found, _)| *found == node);
+                found.for_each(|(_, channel)| self.burial.stray(node, &channel));
             }
         }
     }
@@ -350,11 +359,13 @@ impl Nodes {
         &mut self.burial
     }
 
-    /// A mark of a node that was judged dead was found in a channel. It is cleared away once the burial
-    /// is over, which may have passed there before that was said.
-    pub fn stray(&mut self, dead: NodeId, channel: &herenow_protocol::ChannelName) {
-        if self.dead.contains(dead) && dead != self.me {
-            self.burial.stray(dead, channel);
+    /// A mark of a node was found in a channel. If it was judged dead, or will be, that is cleared away
+    /// once the burial is over, which may have passed there before that was said.
+    pub fn stray(&mut self, node: NodeId, channel: &ChannelName) {
+        if self.dead.contains(node) && node != self.me {
+            self.burial.stray(node, channel);
+        } else if self.strangers.contains_key(&node) && self.found.len() < MAX_STRAY_NODES {
+            self.found.insert((node, channel.clone()));
         }
     }
 

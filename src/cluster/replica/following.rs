@@ -19,8 +19,12 @@ impl Replica {
     /// From here on what is published is [`Replica::told`], without a gap; a load is to come. Also after
     /// a gap, such as a connection that broke: what is known stays until then.
     pub fn follow(&mut self) {
+        // Behind a gap versions may have begun anew: the store may have come back as an old copy.
+        self.generation += 1;
         let followed = self.followed.get_or_insert_default();
         (followed.run, followed.hole, followed.loading) = (None, true, None);
+        followed.gone.clear();
+        followed.present = 0;
     }
 
     /// Whether the channel is to be loaded (again) now: to be asked about once a second while it is

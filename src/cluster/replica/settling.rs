@@ -96,7 +96,7 @@ impl Replica {
             }
             // An older message may still tell of it.
             let told = followed.run.is_some_and(|(_, last)| known.heard.1 <= last);
-            if followed.loading.is_some() || !told {
+            if followed.may_be_loaded() || !told {
                 followed.gone.push((known.heard.1, user.clone()));
                 return;
             }

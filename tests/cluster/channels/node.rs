@@ -36,7 +36,9 @@ pub(super) enum Ask {
         channels: Vec<ChannelName>,
     },
     Forget(NodeId),
-    Groups(u64),
+    Groups,
+    /// The channels in which this node has something, as the store knows them.
+    Mine(NodeId),
     Say(usize, Say),
     /// The page behind that user.
     Load(usize, Option<UserId>),
@@ -50,7 +52,8 @@ pub(super) enum Answer {
     Listed(NodeId, Vec<ChannelName>),
     Buried(NodeId, Vec<(ChannelName, Buried)>),
     Forgotten(NodeId),
-    Groups(u64),
+    Groups,
+    Mine(Vec<ChannelName>),
     Said(usize, Told),
     Loaded(usize, Page),
 }
@@ -75,6 +78,8 @@ pub(super) struct Channel {
     load: Option<(u64, u64)>,
     /// For which data all is to be said again.
     owed: Option<u64>,
+    /// It is followed only until it was looked at.
+    visited: bool,
 }
 
 #[derive(Debug)]
@@ -84,6 +89,8 @@ pub(super) struct Node {
     pub(super) out: Vec<(u64, Ask)>,
     next: u64,
     renewal: Option<(u64, u64)>,
+    /// An old copy may have what this node has no more: it asks for it.
+    mine: Option<(u64, u64)>,
     burial: Option<(u64, u64)>,
     /// The lease was taken, so that something may be said.
     is_known: bool,
@@ -129,6 +136,7 @@ impl Node {
                 said: None,
                 load: None,
                 owed: None,
+                visited: false,
             }
         };
         Self {
@@ -137,6 +145,7 @@ impl Node {
             out: Vec::new(),
             next: 0,
             renewal: None,
+            mine: None,
             burial: None,
             is_known: false,
             draining: false,
@@ -235,10 +244,14 @@ impl Node {
             let renew = self.nodes.renew((0, 0), now.mono_ms);
             self.renewal = Some((self.ask(Ask::Renew(renew)), now.mono_ms));
         }
+        if self.mine.is_some_and(|(_, asked_ms)| now.mono_ms >= asked_ms + PATIENCE_MS) {
+            self.look_for_mine(now);
+        }
         self.bury(now);
         for at in 0..CHANNELS {
             self.apply(at, Command::Expire, now_ms);
             self.say_and_load(at, now);
+            self.end_visit(at, now_ms);
         }
         self.settle_debts();
         let all_said = self.channels.iter().all(|channel| channel.replica.has_said_all());
@@ -246,6 +259,24 @@ impl Node {
             self.left = true;
             let renew = self.nodes.leave((0, 0), now.mono_ms);
             self.ask(Ask::Renew(renew));
+        }
+    }
+
+    fn look_for_mine(&mut self, now: Now) {
+        let me = self.id();
+        self.mine = Some((self.ask(Ask::Mine(me)), now.mono_ms));
+    }
+
+    fn end_visit(&mut self, at: usize, now_ms: u64) {
+        let peers = self.nodes.peers(at as u8);
+        let channel = &mut self.channels[at];
+        let replica = &channel.replica;
+        let is_done = replica.is_whole() && !replica.wants_load(&peers) && channel.load.is_none();
+        if channel.visited && is_done && replica.has_said_all() {
+            channel.visited = false;
+            if !channel.wanted {
+                self.follow(at, false, now_ms);
+            }
         }
     }
 
@@ -316,8 +347,8 @@ impl Node {
                     self.renewed(answer, data, new_id, now);
                 }
             }
-            Answer::Groups(asked) => {
-                self.nodes.asked_groups(asked);
+            Answer::Groups => {
+                self.nodes.asked_groups(data);
                 (0..CHANNELS).for_each(|at| drop(self.nodes.data_seen(at as u8, data)));
                 self.say_again(now);
             }
@@ -338,6 +369,17 @@ impl Node {
                 self.say_again(now);
                 if self.channels[at].load.is_some_and(|(number, _)| number == asked) {
                     self.loaded(at, page, era, now);
+                }
+            }
+            Answer::Mine(channels) => {
+                if self.mine.take_if(|(number, _)| *number == asked).is_some() {
+                    for name in channels {
+                        let channel = &mut self.channels[number(&name)];
+                        channel.visited = true;
+                        if !channel.replica.is_followed() {
+                            channel.replica.follow();
+                        }
+                    }
                 }
             }
             _ if !is_burial => {}
@@ -426,7 +468,7 @@ impl Node {
         self.is_known = true;
         for order in self.nodes.renewed(answer, data, new_id, now) {
             match order {
-                Order::AskGroups(data) => drop(self.ask(Ask::Groups(data))),
+                Order::AskGroups(_) => drop(self.ask(Ask::Groups)),
                 Order::Reborn(id) => {
                     self.reborn = true;
                     // Nothing is said before the new lease is taken.
@@ -462,8 +504,12 @@ impl Node {
     }
 
     /// Everything of what was lost.
-    fn say_again(&mut self, _now: Now) {
-        for (group, data) in self.nodes.take_lost() {
+    fn say_again(&mut self, now: Now) {
+        let lost = self.nodes.take_lost();
+        if !lost.is_empty() {
+            self.look_for_mine(now);
+        }
+        for (group, data) in lost {
             let channel = &mut self.channels[usize::from(group)];
             if self.fault != Some(Fault::LossOverlooked) {
                 channel.replica.lost_data();

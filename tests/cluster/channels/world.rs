@@ -500,7 +500,8 @@ impl World {
                 self.store.forget(dead);
                 Answer::Forgotten(dead)
             }
-            Ask::Groups(data) => Answer::Groups(data),
+            Ask::Groups => Answer::Groups,
+            Ask::Mine(node) => Answer::Mine(self.store.channels_of(node)),
             Ask::Say(at, say) => {
                 let done = self.store.say(&channel(at), &say, now);
                 if let Some(told) = done.published {

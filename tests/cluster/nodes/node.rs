@@ -277,9 +277,7 @@ impl Node {
                 let since_ms = self.burial.take().map_or(now_ms, |(_, since_ms)| since_ms);
                 let burial = self.nodes.burial();
                 match answer {
-                    Answer::Claimed(dead, claimed) => {
-                        burial.claimed(dead, claimed, (since_ms, now_ms))
-                    }
+                    Answer::Claimed(dead, claimed) => burial.claimed(dead, claimed, (since_ms, now_ms)),
                     Answer::Listed(dead, channels) => burial.listed(dead, channels, 0),
                     Answer::Buried(dead, channels, lost_ms) => {
                         burial.buried(dead, &channels, lost_ms, now_ms);
