@@ -126,7 +126,9 @@ fn say_user(
     let again = has_own && known.round != round;
     let is_there = known.record.as_ref().is_some_and(|record| record.marks.contains_key(&me));
     let touch = &todo.touch;
-    let may_be_there = has_own || is_there || todo.tried;
+    // Whoever came and went at once, and whom others keep, may have written something.
+    let wrote = own.is_some() && (touch.wrote || touch.patched || touch.informed || touch.shown);
+    let may_be_there = has_own || is_there || todo.tried || wrote;
     if !may_be_there && touch.ended.is_empty() && !touch.ended_grace {
         return None;
     }
