@@ -78,6 +78,7 @@ mod letters;
 mod levels;
 mod lifecycle;
 mod liveness;
+mod many;
 mod metrics;
 mod model;
 mod online;
