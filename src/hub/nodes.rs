@@ -194,6 +194,13 @@ impl Hub {
         .await;
     }
 
+    /// This node shuts down, and its clients are gone: whoever had a connection here is said to be lost,
+    /// and kept for `hold_ms` for it to come back to another node.
+    pub async fn say_lost(self: &Arc<Self>, hold_ms: u64) {
+        let now = self.clock().now();
+        self.tell_replicas(|_| true, move |replica| replica.drain(now.mono_ms + hold_ms, now)).await;
+    }
+
     /// This node was taken for dead, and is `me` from here on ([`Engine::me`](super::Engine::me) says
     /// so already): it says everything anew.
     pub async fn reborn(self: &Arc<Self>, me: NodeId) {

@@ -277,8 +277,10 @@ impl Joint {
 
     /// Says the rest, and ends the lease.
     pub(super) async fn leave_nodes(&self) {
-        self.flush(FLUSH_TIME).await;
         let Some(hub) = self.hub() else { return };
+        let hold_ms = self.nodes.lock().hold_ms();
+        hub.say_lost(hold_ms).await;
+        self.flush(FLUSH_TIME).await;
         let renew = self.nodes.lock().leave(Self::counts(&hub), self.now().mono_ms);
         if let Err(failed) = self.store.renew(&renew).await {
             tracing::warn!(?failed, "the other nodes will find out late that this one is gone");

@@ -1,9 +1,9 @@
 //! What this node has of a user, held against what the store has of it. The one comparison heals
 //! whatever went wrong in between: answers that were lost, data that are gone, an old copy.
 
-use herenow_protocol::{Attributes, Audience, UserId};
+use herenow_protocol::{Attributes, Audience, LossReason, UserId};
 
-use super::channel::{Here, Replica};
+use super::channel::{Here, Leaving, Replica};
 use super::known::{Before, Clock, Ends, Known, difference, is_wider};
 use crate::cluster::record::{Mark, Record};
 use crate::limits::LOSS_SLACK_MS;
@@ -51,7 +51,8 @@ impl Replica {
         let has_own = own.as_ref().is_some_and(has_sources);
         let again = has_own && known.round != round;
         let untold = again || known.todo.is_some() || known.sent.is_some();
-        let sources = compare_sources(known, own.as_ref(), untold, (me, clock), manner.anew);
+        let mark = shown_mark(own.as_ref(), known.record.as_ref(), me, self.leaving);
+        let sources = compare_sources(known, (own.as_ref(), mark), untold, (me, clock), manner.anew);
         for &(keeper, end, _) in &sources.took {
             known.leases.retain(|&(other, _)| other != keeper);
             known.leases.push((keeper, end));
@@ -130,9 +131,28 @@ fn is_same(own: Option<OwnMark>, said: Option<Mark>) -> bool {
     }
 }
 
+/// What this node's connections are to others. Those of a node that shuts down are lost, or nothing
+/// where the user is elsewhere already.
+pub(super) fn shown_mark(
+    own: Option<&Own>,
+    record: Option<&Record>,
+    me: NodeId,
+    leaving: Option<Leaving>,
+) -> Option<OwnMark> {
+    let mark = own.and_then(|own| own.mark)?;
+    let (Some(Leaving { ends_ms, last_seen }), OwnMark::Live { away, .. }) = (leaving, mark) else {
+        return Some(mark);
+    };
+    let is_live = |(&node, mark): (&NodeId, &Mark)| node != me && matches!(mark, Mark::Live { .. });
+    if record.is_some_and(|record| record.marks.iter().any(is_live)) {
+        return None;
+    }
+    Some(OwnMark::Lost { ends_ms, away, reason: LossReason::Connection, last_seen })
+}
+
 fn compare_sources(
     known: &Known,
-    own: Option<&Own>,
+    (own, mark): (Option<&Own>, Option<OwnMark>),
     untold: bool,
     (me, clock): (NodeId, Clock),
     anew: bool,
@@ -143,7 +163,6 @@ fn compare_sources(
     }
     let record = known.record.as_ref();
     let said = record.and_then(|record| record.marks.get(&me)).copied();
-    let mark = own.and_then(|own| own.mark);
     if matches!(mark, Some(OwnMark::Lost { .. })) && said.is_none() {
         sources.ends_grace = true;
     } else {
