@@ -34,7 +34,14 @@ impl Replica {
             return None;
         }
         let (round, loss_round) = (self.round, self.loss_round);
-        let saying = Saying { me: self.me, now, round, loss_round, keeps: self.keep_ms > 0, leaving: self.leaving };
+        let saying = Saying {
+            me: self.me,
+            now,
+            round,
+            loss_round,
+            keeps: self.keep_ms > 0,
+            leaving: self.leaving,
+        };
         let (mut users, mut bytes) = (Vec::new(), 0);
         while users.len() < SAY_USERS && bytes < SAY_BYTES {
             let Some(user) = self.next_to_say() else { break };
@@ -73,7 +80,9 @@ impl Replica {
             (None, false) => return None,
         };
         let mut behind = self.users.range::<UserId, _>((from, Unbounded));
-        let next = behind.find(|(_, known)| known.own && known.round != round).map(|(user, _)| user.clone());
+        let next = behind
+            .find(|(_, known)| known.own && known.round != round)
+            .map(|(user, _)| user.clone());
         (self.again, self.again_from_start) = (next.clone(), false);
         next
     }
