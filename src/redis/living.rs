@@ -122,8 +122,10 @@ impl Joint {
                     hub.bury(node, Cause::Lost(LossReason::Node, last_seen)).await;
                     self.burial.notify_one();
                 }
-                Deed::Order(Order::AskGroups) => {
-                    self.ask_groups().await;
+                Deed::Order(Order::AskGroups(data)) => {
+                    if self.ask_groups().await {
+                        self.nodes.lock().asked_groups(data);
+                    }
                     self.tend_data(&hub).await;
                 }
                 Deed::Joined(joined) => {
@@ -142,14 +144,14 @@ impl Joint {
         }
     }
 
-    /// Asks every group which data it holds.
-    async fn ask_groups(&self) {
+    /// Asks every group which data it holds. Whether all have answered.
+    async fn ask_groups(&self) -> bool {
         let asked = Group::all().map(|group| async move { (group, self.store.era(group).await) });
+        let mut all = true;
         for (group, era) in futures_util::future::join_all(asked).await {
-            if let Ok(era) = era {
-                self.era_seen(group, era);
-            }
+            all &= era.is_ok_and(|era| self.era_seen(group, era).is_some());
         }
+        all
     }
 
     fn load_followed(&self, of: impl Fn(Group) -> bool) {
