@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "what starts a Redis is shared")]
 //! What knows Redis, against a real one.
 
+mod connections;
 mod scripts;
 mod server;
 mod start;

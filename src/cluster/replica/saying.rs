@@ -2,9 +2,9 @@
 
 use herenow_protocol::{Attributes, Audience, UserId};
 
-use super::channel::{Heard, Here, Replica};
+use super::channel::{Heard, Here, Leaving, Replica};
 use super::known::{Known, Sent, Todo};
-use super::settling::{has_sources, moves};
+use super::settling::{has_sources, moves, shown_mark};
 use crate::cluster::peers::Peers;
 use crate::cluster::record::{Place, Record, Stamp, Written};
 use crate::cluster::say::{Base, LeaseSay, MarkSay, Said, Say, Told, UserSay};
@@ -22,6 +22,7 @@ struct Saying {
     loss_round: u32,
     /// Records are kept: of whoever is not there something may be to be said, too.
     keeps: bool,
+    leaving: Option<Leaving>,
 }
 
 impl Replica {
@@ -33,7 +34,14 @@ impl Replica {
             return None;
         }
         let (round, loss_round) = (self.round, self.loss_round);
-        let saying = Saying { me: self.me, now, round, loss_round, keeps: self.keep_ms > 0 };
+        let saying = Saying {
+            me: self.me,
+            now,
+            round,
+            loss_round,
+            keeps: self.keep_ms > 0,
+            leaving: self.leaving,
+        };
         let (mut users, mut bytes) = (Vec::new(), 0);
         while users.len() < SAY_USERS && bytes < SAY_BYTES {
             let Some(user) = self.next_to_say() else { break };
@@ -124,13 +132,15 @@ fn say_user(
     own: Option<&Own>,
     saying: Saying,
 ) -> Option<(UserSay, Sent)> {
-    let Saying { me, now, round, loss_round, keeps } = saying;
+    let Saying { me, now, round, loss_round, keeps, leaving } = saying;
     let todo = known.todo.take().map(|todo| *todo).unwrap_or_default();
     let has_own = own.is_some_and(has_sources);
     let again = has_own && known.round != round;
     let is_there = known.record.as_ref().is_some_and(|record| record.marks.contains_key(&me));
     let touch = &todo.touch;
-    let says = keeps && *touch != Touch::default();
+    // Whoever came and went at once, and whom others keep, may have written something.
+    let wrote = own.is_some() && (touch.wrote || touch.patched || touch.informed || touch.shown);
+    let says = wrote || keeps && *touch != Touch::default();
     let may_be_there = has_own || is_there || todo.tried || says;
     if !may_be_there && touch.ended.is_empty() && !touch.ended_grace {
         return None;
@@ -164,7 +174,7 @@ fn say_user(
     });
     let said = UserSay {
         user: user.clone(),
-        mark: own.and_then(|own| own.mark).map(|mark| say_mark(mark, now)),
+        mark: shown_mark(own, known.record.as_ref(), me, leaving).map(|mark| say_mark(mark, now)),
         leases: ended.chain(taken).collect(),
         place: say_place(known, own, touch, me),
         fresh: touch.fresh,

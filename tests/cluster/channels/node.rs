@@ -19,6 +19,7 @@ pub(super) const STORE_AHEAD_MS: u64 = 1_700_000_000_000;
 pub(super) const HOLD_MS: u64 = 5_000;
 /// How long anything is waited for.
 const PATIENCE_MS: u64 = 1_000;
+const REST: Step = Step::Rest { until_ms: 0 };
 
 /// What is asked of the store.
 #[derive(Clone, Debug)]
@@ -92,6 +93,7 @@ pub(super) struct Node {
     /// An old copy may have what this node has no more: it asks for it.
     mine: Option<(u64, u64)>,
     burial: Option<(u64, u64)>,
+    burying: Step,
     /// The lease was taken, so that something may be said.
     is_known: bool,
     pub(super) draining: bool,
@@ -147,6 +149,7 @@ impl Node {
             renewal: None,
             mine: None,
             burial: None,
+            burying: REST,
             is_known: false,
             draining: false,
             left: false,
@@ -267,6 +270,15 @@ impl Node {
         self.mine = Some((self.ask(Ask::Mine(me)), now.mono_ms));
     }
 
+    /// The channel is followed until it was looked at.
+    fn visit(&mut self, at: usize) {
+        let channel = &mut self.channels[at];
+        channel.visited = true;
+        if !channel.replica.is_followed() {
+            channel.replica.follow();
+        }
+    }
+
     fn end_visit(&mut self, at: usize, now_ms: u64) {
         let peers = self.nodes.peers(at as u8);
         let channel = &mut self.channels[at];
@@ -315,11 +327,16 @@ impl Node {
         if self.burial.is_some_and(|(_, since_ms)| now_ms >= since_ms + PATIENCE_MS) {
             self.burial = None;
             self.nodes.burial().failed(now_ms);
+            // Leases may have been inherited unheard.
+            if let Step::Bury { channels, .. } = std::mem::replace(&mut self.burying, REST) {
+                channels.iter().for_each(|name| self.visit(number(name)));
+            }
         }
         if self.burial.is_some() {
             return;
         }
-        let ask = match self.nodes.burial().step(now_ms) {
+        self.burying = self.nodes.burial().step(now_ms);
+        let ask = match self.burying.clone() {
             Step::Rest { .. } => return,
             Step::Claim { dead, for_ms } => Ask::Claim { dead, by: self.id(), for_ms },
             Step::List { dead, .. } => Ask::List(dead),
@@ -373,13 +390,7 @@ impl Node {
             }
             Answer::Mine(channels) => {
                 if self.mine.take_if(|(number, _)| *number == asked).is_some() {
-                    for name in channels {
-                        let channel = &mut self.channels[number(&name)];
-                        channel.visited = true;
-                        if !channel.replica.is_followed() {
-                            channel.replica.follow();
-                        }
-                    }
+                    channels.iter().for_each(|name| self.visit(number(name)));
                 }
             }
             _ if !is_burial => {}

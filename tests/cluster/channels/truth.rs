@@ -245,7 +245,10 @@ impl World {
             ));
         }
         if !must.is_subset(&shown) || !shown.is_subset(&may) {
-            return Err(format!("c{at}: shown are {shown:?}, there are {must:?}, perhaps {may:?}"));
+            return Err(format!(
+                "c{at}: shown are {shown:?}, there are {must:?}, perhaps {may:?}: {:?}, nodes {ids:?}",
+                load.records
+            ));
         }
         Ok(())
     }

@@ -281,6 +281,7 @@ impl World {
                 if let Some(node) = slot.node.as_mut().filter(|_| ways != (false, false)) {
                     node.broken = true;
                 }
+                self.to_nodes.retain(|_, (number, ..)| *number != slot_number);
                 self.truth.node_trouble(slot_number, ms, now_ms);
             }
             Action::Crash(slot) => self.end_process(slot),
@@ -308,6 +309,7 @@ impl World {
                     }
                     // What the old process was asked is gone with it.
                     self.to_store.clear();
+                    self.to_nodes.clear();
                 }
             }
             Action::LoseAnswer(slot) => self.slots[slot].loses_answer = true,
