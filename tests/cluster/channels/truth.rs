@@ -245,8 +245,8 @@ impl World {
         }
         if !must.is_subset(&shown) || !shown.is_subset(&may) {
             return Err(format!(
-                "c{at}: shown are {shown:?}, there are {must:?}, perhaps {may:?}: {:?}, nodes {ids:?}",
-                load.records
+                "c{at}: shown are {shown:?}, there are {must:?}, perhaps {may:?}: {:?}, nodes {ids:?}, {:#?}",
+                load.records, self.slots.iter().map(|it| it.node.as_ref().map(|it| &it.channels[at].replica)).collect::<Vec<_>>()
             ));
         }
         Ok(())
