@@ -208,7 +208,8 @@ pub struct Inbox {
 }
 
 /// What became of a dead node's part in a channel. Its live marks go, and its lost marks whose time
-/// has come; whoever buries it owns its leases, ends and all.
+/// has come; whoever buries it owns its leases, ends and all. It is told in its inbox all the same: it
+/// may have come back to a store that lost its data, and live by the word of that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buried {
     /// The users that changed.

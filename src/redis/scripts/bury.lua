@@ -1,5 +1,6 @@
 -- Clears away what a dead node had of some users of a channel. ARGV[1]: the node; then as always; then
--- who owns its leases from here on, why its live marks go, how long records are kept, and the users.
+-- who owns its leases from here on, why its live marks go, how long records are kept, its inbox (it
+-- may live by another's word), and the users.
 
 local dead, by, why, keep = ARGV[1], ARGV[6], ARGV[7], tonumber(ARGV[8])
 local following = version + 1
@@ -33,7 +34,7 @@ local function bury(user, record)
   users[#users + 1] = { u = user, r = told_record, w = reason }
 end
 
-for index = 9, #ARGV do
+for index = 10, #ARGV do
   local record = record_of(ARGV[index])
   if record then bury(ARGV[index], record) end
 end
@@ -41,6 +42,11 @@ local changed = #users > 0
 if changed then version = following end
 finish(kept, keep)
 local answer = told(era, version, changed, now, users)
-if changed then redis.call(ARGV[5], ARGV[4], cjson.encode(answer)) end
+if changed then
+  redis.call(ARGV[5], ARGV[4], cjson.encode(answer))
+  answer.h = ARGV[3]
+  redis.call('PUBLISH', ARGV[9], cjson.encode(answer))
+  answer.h = nil
+end
 answer.l = lost_until
 return cjson.encode(answer)

@@ -542,6 +542,7 @@ impl World {
             let buried = self.store.bury(&name, (dead, by), why, 0, now);
             if buried.told.changed {
                 self.publish(number(&name), &buried.told);
+                self.tell(dead, number(&name), buried.told.clone());
             }
             all.push((name, buried));
         }
