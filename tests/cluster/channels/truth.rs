@@ -7,7 +7,7 @@ use herenow_protocol::UserId;
 
 use super::node::{Node, CHANNELS, STORE_AHEAD_MS, channel};
 use super::observer::{Told, order};
-use super::world::{Action, NODES, Place, USERS, World, user};
+use super::world::{Place, World, user};
 
 /// Ends of leases within so long from the moment of a look are not looked at.
 const EDGE_MS: u64 = 2_500;
@@ -203,10 +203,8 @@ impl World {
                     let ids = self.slots.iter().map(|it| it.node.as_ref().map(Node::id));
                     return Err(format!(
                         "c{at}:\nnode {other} {known:#?}\nnode {number} {shown:#?}\n\
-                         {user:?} {record:?}\n{peers:?}\n{:?}\n{:?}\n{:?}",
+                         {user:?} {record:?}\n{peers:?}\n{:?}",
                         ids.collect::<Vec<_>>(),
-                        self.slots[*other].node.as_ref().map(|node| &node.channels[at].replica),
-                        one.replica,
                     ));
                 }
                 Some(_) => {}
@@ -245,8 +243,8 @@ impl World {
         }
         if !must.is_subset(&shown) || !shown.is_subset(&may) {
             return Err(format!(
-                "c{at}: shown are {shown:?}, there are {must:?}, perhaps {may:?}: {:?}, nodes {ids:?}, {:#?}",
-                load.records, self.slots.iter().map(|it| it.node.as_ref().map(|it| &it.channels[at].replica)).collect::<Vec<_>>()
+                "c{at}: shown are {shown:?}, there are {must:?}, perhaps {may:?}: {:?}, nodes {ids:?}",
+                load.records
             ));
         }
         Ok(())
@@ -274,20 +272,11 @@ impl World {
                     && !one.as_ref().is_some_and(has)
                 {
                     return Err(format!(
-                        "{name} wrote {key}:{value} in c{at}: {one:?}, not {wanted:?}: {:?}", node.channels[at].replica
+                        "{name} wrote {key}:{value} in c{at}: {one:?}, not {wanted:?}"
                     ));
                 }
             }
         }
         Ok(())
-    }
-}
-
-const _: () = assert!(NODES > 2 && USERS > 2);
-
-impl Action {
-    /// Whether something fails.
-    pub(super) fn is_rest(self) -> bool {
-        matches!(self, Self::Rest)
     }
 }
