@@ -476,6 +476,7 @@ impl Node {
         }
         self.is_known = true;
         for order in self.nodes.renewed(answer, data, new_id, now) {
+            if std::env::var("TRACE").is_ok() { eprintln!("{} at {} {:?}", now.unix_ms - STORE_AHEAD_MS, self.nodes.me(), order); }
             match order {
                 Order::AskGroups(_) => drop(self.ask(Ask::Groups)),
                 Order::Reborn(id) => {
@@ -504,10 +505,15 @@ impl Node {
         for at in 0..CHANNELS {
             let peers = self.nodes.peers(at as u8);
             let channel = &mut self.channels[at];
+            let name = super::node::channel(at);
             let (mut from, cause) = (None, Cause::Lost(LossReason::Node, last_seen));
             loop {
                 let (replica, state) = (&mut channel.replica, &channel.state);
                 let part = replica.bury(node, cause, from.as_ref(), state, &peers, now);
+                // A burial that was done already may have been undone by an old copy.
+                if !part.commands.is_empty() && !self.nodes.is_listed(node) {
+                    self.nodes.stray(node, &name);
+                }
                 channel.hear(part.commands, now);
                 from = part.next;
                 if from.is_none() {
