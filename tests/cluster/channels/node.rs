@@ -476,7 +476,6 @@ impl Node {
         }
         self.is_known = true;
         for order in self.nodes.renewed(answer, data, new_id, now) {
-            if std::env::var("TRACE").is_ok() { eprintln!("{} at {} {:?}", now.unix_ms - STORE_AHEAD_MS, self.nodes.me(), order); }
             match order {
                 Order::AskGroups(_) => drop(self.ask(Ask::Groups)),
                 Order::Reborn(id) => {

@@ -268,7 +268,6 @@ impl World {
 
     fn trouble(&mut self, action: Action) {
         let now_ms = self.now_ms;
-        if std::env::var("TRACE").is_ok() { eprintln!("{now_ms} {action:?}"); }
         self.truth.trouble(now_ms);
         match action {
             Action::Pause(slot, ms) => {
@@ -533,7 +532,6 @@ impl World {
 
     fn answer(&mut self, ask: Ask) -> Answer {
         let now = STORE_AHEAD_MS + self.now_ms;
-        if std::env::var("TRACE").is_ok() && !matches!(ask, Ask::Renew(_)|Ask::Say(..)|Ask::Load(..)) { eprintln!("{} {:?}", self.now_ms, ask); }
         match ask {
             Ask::Renew(renew) => Answer::Renewed(self.store.renew(&renew, now)),
             Ask::Claim { dead, by, for_ms } => {
