@@ -95,7 +95,7 @@ impl Replica {
                 self.dirty.insert(user.user.clone());
             }
         }
-        self.hear_all(told, true, here)
+        self.hear_all(told, (true, false), here)
     }
 
     /// It is not known whether the store has done what is in flight: it is said again.
