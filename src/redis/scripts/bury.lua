@@ -22,16 +22,15 @@ local function bury(user, record)
   end
   if not changed then return end
   if keep > 0 then see(record, reason) end
-  local told_record = nil
+  local text = nil
   if stays(record, keep) then
     record.v = whole(following)
     if keep > 0 then kept = is_only_kept(record) end
-    keep_record(user, record)
-    told_record = record
+    text = write_record(user, record)
   else
-    redis.call('HDEL', KEYS[1], user)
+    remove_record(user)
   end
-  users[#users + 1] = { u = user, r = told_record, w = reason }
+  users[#users + 1] = told_user(user, text, reason)
 end
 
 for index = 10, #ARGV do
@@ -40,13 +39,10 @@ for index = 10, #ARGV do
 end
 local changed = #users > 0
 if changed then version = following end
-finish(kept, keep)
-local answer = told(era, version, changed, now, users)
+finish(changed, kept, keep)
 if changed then
-  redis.call(ARGV[5], ARGV[4], cjson.encode(answer))
-  answer.h = ARGV[3]
-  redis.call('PUBLISH', ARGV[9], cjson.encode(answer))
-  answer.h = nil
+  redis.call(ARGV[5], ARGV[4], told(era, version, changed, now, users))
+  local channel = ',"h":' .. cjson.encode(ARGV[3])
+  redis.call('PUBLISH', ARGV[9], told(era, version, changed, now, users, channel))
 end
-answer.l = lost_until
-return cjson.encode(answer)
+return told(era, version, changed, now, users, lost_until and ',"l":' .. whole(lost_until))
