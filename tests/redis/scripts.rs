@@ -157,7 +157,10 @@ impl Both {
         self.twin.begins_with(real.told.version);
         let twin = self.twin.bury(channel, (dead, by), why, keep_ms, real.told.now);
         assert_eq!(real, twin, "of {dead}");
-        self.published(channel, twin.told.changed.then_some(twin.told), Vec::new()).await;
+        let told = twin.told.changed.then_some(twin.told);
+        let letter = |told: &Told| Inbox { node: dead, channel: channel.clone(), told: told.clone() };
+        let inbox = told.iter().map(letter).collect();
+        self.published(channel, told, inbox).await;
     }
 
     async fn load(&mut self, channel: &ChannelName) -> Load {

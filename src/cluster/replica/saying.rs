@@ -166,7 +166,7 @@ fn say_user(
         user: user.clone(),
         mark: own.and_then(|own| own.mark).map(|mark| say_mark(mark, now)),
         leases: ended.chain(taken).collect(),
-        place: say_place(known, own, touch, me),
+        place: say_place(known, own, (touch, takes_leases), me),
         fresh: touch.fresh,
         ends_grace: touch.ended_grace,
         why: touch.why.filter(|_| !has_own),
@@ -227,7 +227,14 @@ fn say_attributes(
     Some(Said { base, value })
 }
 
-fn say_place(known: &Known, own: Option<&Own>, touch: &Touch, me: NodeId) -> Said<Place> {
+/// Where the user stands in lists. Its number is told only after a loss: in another life of the channel
+/// it may be somebody else's.
+fn say_place(
+    known: &Known,
+    own: Option<&Own>,
+    (touch, lost): (&Touch, bool),
+    me: NodeId,
+) -> Said<Place> {
     let joined_at = own.map_or(0, |own| own.member.joined_at);
     let anew = Place { joined_at, number: 0 };
     match known.place() {
@@ -235,8 +242,8 @@ fn say_place(known: &Known, own: Option<&Own>, touch: &Touch, me: NodeId) -> Sai
             let stamp = Stamp { counter: place.stamp.counter + 1, node: me };
             Said { base: Base::At(stamp), value: anew }
         }
-        Some(place) => Said { base: Base::At(place.stamp), value: place.value },
-        None => Said { base: Base::IfNone, value: anew },
+        Some(place) if lost => Said { base: Base::At(place.stamp), value: place.value },
+        _ => Said { base: Base::IfNone, value: anew },
     }
 }
 
