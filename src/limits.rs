@@ -576,6 +576,9 @@ pub const SAY_BYTES: usize = 64 * 1024;
 /// tells of it, unless it is gone.
 pub const LOSS_SLACK_MS: u64 = 1_000;
 
+/// Moments at which members of a shared channel got larger numbers, that it keeps apart: 24 bytes each.
+pub const LEAPS: usize = 32;
+
 /// Users of a channel that are looked at in one hold of its lock, where all of them are.
 pub const REPLICA_BATCH: usize = 256;
 

@@ -18,6 +18,8 @@ use serde::Serialize;
 pub struct Metrics {
     /// Members of all channels.
     pub members: Gauge,
+    /// Those of them who are so by other nodes of a cluster alone.
+    pub members_elsewhere: Gauge,
     /// Subscriptions to channels, and followers of one channel.
     pub subscribers: Gauge,
     /// Subscriptions to users' statuses.
@@ -74,6 +76,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             members: Gauge::default(),
+            members_elsewhere: Gauge::default(),
             subscribers: Gauge::default(),
             watchers: Gauge::default(),
             polls: Gauge::default(),
@@ -111,6 +114,11 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         for (name, help, gauge) in [
             ("members", "Members of all channels", &self.members),
+            (
+                "members_elsewhere",
+                "Members of all channels, by other nodes alone",
+                &self.members_elsewhere,
+            ),
             ("subscribers", "Subscriptions to channels, streams included", &self.subscribers),
             ("watchers", "Subscriptions to the status of a user", &self.watchers),
             ("polls", "Long polls of vendors' clients that are held", &self.polls),

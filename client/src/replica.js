@@ -21,7 +21,7 @@
 /**
  * Why: of a `leave` the first three, of a `timeout` the next three, of `updateAttributes` the last. A
  * newer broker may know others.
- * @typedef {'left' | 'closed' | 'kicked' | 'heartbeat' | 'connection' | 'lease' | 'expired' | (string & {})} Reason
+ * @typedef {'left' | 'closed' | 'kicked' | 'heartbeat' | 'connection' | 'lease' | 'node' | 'expired' | (string & {})} Reason
  */
 
 /**

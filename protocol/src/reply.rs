@@ -72,7 +72,7 @@ pub enum LossReason {
     Connection,
     /// The lease ran out.
     Lease,
-    /// The node of the broker that had it died.
+    /// The node of the cluster that had the connection is gone.
     Node,
 }
 

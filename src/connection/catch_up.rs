@@ -143,6 +143,9 @@ impl Client {
                 }
             },
             Owed::Part(place) => {
+                let leapt = presence.last_leap(place.rest).is_some_and(|seq| seq >= place.seq);
+                let missed = place.missed || leapt;
+                let place = SnapshotPlace { missed, ..place };
                 let place = if is_in_vain(place, presence, now) {
                     SnapshotPlace { renewed: true, ..presence.begin_snapshot(place.reason) }
                 } else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use herenow_protocol::reply::InForce;
-use herenow_protocol::{ChannelName, Epoch, Level, Refusal, UserId};
+use herenow_protocol::{ChannelName, Epoch, Level, LossReason, Refusal, UserId};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::clustered::Clustered;
@@ -166,16 +166,18 @@ impl Guarded {
         now: Now,
     ) -> Result<(), Refusal> {
         let Self { presence, stirred, changes, clustered, .. } = self;
+        let (held, mut own) = (presence.members_held(), 0);
+        let buries = matches!(&command, Command::Elsewhere(heard) if heard.is_of_dead());
         let applied = presence.apply(command, now, bounds, |transition| {
             let (user, stirs) = match transition {
                 Transition::Appeared { user, away } => {
                     metrics.joins.inc();
-                    metrics.members.inc();
+                    own += 1;
                     (user, users.appeared(user, channel, away, now))
                 }
                 Transition::Turned { user, away } => (user, users.turned(user, away, now)),
                 Transition::Vanished { user, cause, away, last_seen } => {
-                    metrics.members.dec();
+                    own -= 1;
                     match cause {
                         Cause::Left(reason) => metrics.leaves.inc(reason),
                         Cause::Lost(reason, _) => metrics.timeouts.inc(reason),
@@ -188,6 +190,14 @@ impl Guarded {
                 stirred.push(user.clone());
             }
         });
+        let came = presence.members_held() as i64 - held as i64;
+        metrics.members.inc_by(came);
+        if came != own {
+            metrics.members_elsewhere.inc_by(came - own);
+        }
+        if buries && came < 0 {
+            metrics.timeouts.inc(LossReason::Node);
+        }
         if let Some(clustered) = clustered {
             clustered.replica.note(presence);
         }

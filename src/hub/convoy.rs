@@ -53,6 +53,8 @@ struct Leg {
     next: Option<Rest>,
     /// Some viewers may see more than is in the parts for everyone.
     hides: bool,
+    /// Whoever began at this seq or before may lack a member that stands higher in the lists since.
+    leapt: Option<u64>,
     encoded: Encoded,
 }
 
@@ -172,7 +174,8 @@ impl Leg {
         let (part, next) = presence.snapshot_part(place, Viewer::Public, bytes);
         let hides = next.is_none() && presence.hides();
         let (epoch, next) = (presence.epoch(), next.map(|place| place.rest));
-        Self { part, epoch, next, hides, encoded: Encoded::new() }
+        let leapt = presence.last_leap(from);
+        Self { part, epoch, next, hides, leapt, encoded: Encoded::new() }
     }
 
     /// Bytes of JSON, about.
@@ -212,6 +215,14 @@ impl Rider {
         backlog: &Arc<Backlog>,
         metrics: &Metrics,
     ) -> bool {
+        if let Cursor::Within(place) = self.at
+            && leg.leapt.is_some_and(|seq| seq >= place.seq)
+        {
+            // A member is in no part of it any more: its own task has another snapshot follow.
+            let missed = SnapshotPlace { missed: true, ..place };
+            let _ = self.sub.go_on_alone(self.at, Cursor::Within(missed));
+            return false;
+        }
         let rest = match leg.next {
             Some(rest) => Some(rest),
             None if leg.hides => self.sees_more(channel).then_some(Rest::Own(u64::MAX)),

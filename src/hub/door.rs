@@ -265,7 +265,7 @@ impl Door<'_> {
         if self.presence().has_source(user, source) {
             return Ok(());
         }
-        let here = self.presence().member(user, Viewer::All).is_some();
+        let here = self.presence().is_own(user);
         let elsewhere = self.hub.users.channel_count(user).saturating_sub(usize::from(here));
         let limit = self.hub.max_channels_per_user;
         if elsewhere < limit {

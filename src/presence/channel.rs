@@ -333,6 +333,9 @@ impl ChannelState {
             let seen = self.pending.still_seen(user).cloned();
             self.place(user, place, seen.as_deref(), is.unwrap_or(&Audience::EVERYONE), now)
         };
+        if place.is_some() && number > before.number {
+            self.note_leap(before.number, number);
+        }
         let user = user.clone();
         let member = Arc::new(Member { user, attributes, away, joined_at, number, profile });
         self.list(Some(&before), Some(&member));

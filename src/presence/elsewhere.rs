@@ -96,3 +96,11 @@ pub struct ValueElsewhere {
     /// that changes alone is told to nobody.
     pub place: Option<(u64, u64)>,
 }
+
+impl Elsewhere {
+    /// Whether it is told because a node is gone.
+    #[must_use]
+    pub fn is_of_dead(&self) -> bool {
+        matches!(self.cause, Cause::Lost(LossReason::Node, _))
+    }
+}

@@ -15,7 +15,7 @@ use herenow_protocol::{Epoch, Level};
 use super::channel::ChannelState;
 use super::news::{Last, News};
 use super::ring::Ring;
-use super::snapshot::Part;
+use super::snapshot::{Part, Rest};
 use super::viewer::Viewer;
 use crate::limits::{COUNT_INTERVAL_MS, PART_BYTES};
 
@@ -148,6 +148,12 @@ impl Follow {
         // anew, with all of it.
         if let Stage::Sweep { mark, .. } | Stage::At(mark) = self.stage
             && !(mark.epoch == channel.epoch() && ring.reaches(mark.stamp))
+        {
+            self.stage = Stage::Begin { reason: SnapshotReason::Resync, told: None };
+        }
+        // A member stands higher in the lists now, and no step tells it.
+        if let Stage::Sweep { mark, below, .. } = self.stage
+            && channel.last_leap(Rest::Public(below)).is_some_and(|seq| seq >= mark.seq)
         {
             self.stage = Stage::Begin { reason: SnapshotReason::Resync, told: None };
         }

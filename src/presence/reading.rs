@@ -115,6 +115,12 @@ impl ChannelState {
         self.members.is_empty()
     }
 
+    /// Number of members, whoever may see them, and by whichever node they are here.
+    #[must_use]
+    pub fn members_held(&self) -> usize {
+        self.members.len()
+    }
+
     /// Live connections that keep members present that are visible to all.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -126,6 +132,12 @@ impl ChannelState {
     pub fn member(&self, user: &UserId, viewer: Viewer<'_>) -> Option<&Arc<Member>> {
         let member = self.members.get(user).map(|membership| &membership.member)?;
         viewer.sees(member).then_some(member)
+    }
+
+    /// Whether the user is a member by this node: by a connection to it, or a lease that it times.
+    #[must_use]
+    pub fn is_own(&self, user: &UserId) -> bool {
+        self.members.get(user).is_some_and(|membership| membership.holds.own_away().is_some())
     }
 
     /// Whether `source` keeps the user present.

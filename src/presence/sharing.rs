@@ -7,6 +7,7 @@ use super::command::Transition;
 use super::elsewhere::{Own, Touch};
 use super::holds::Hold;
 use super::pending::Cause;
+use super::snapshot::Rest;
 use super::source::{Keeper, OwnMark, Source};
 use crate::now::Now;
 
@@ -158,6 +159,23 @@ impl ChannelState {
         if let Some(shared) = &mut self.shared {
             shared.touch(user).placed = true;
         }
+    }
+
+    /// Notes that a member stands higher in the lists, without an event that tells all of it.
+    pub(super) fn note_leap(&mut self, from: u64, to: u64) {
+        let seq = self.log.next_seq() - 1;
+        if let Some(shared) = &mut self.shared {
+            shared.note_leap(seq, (from, to));
+        }
+    }
+
+    /// The last seq when a member got a larger number, past whoever reads a snapshot and has come to
+    /// `rest`. If the snapshot began at that seq or before, the member may not be in it: to be asked
+    /// before each part but the first.
+    #[must_use]
+    pub fn last_leap(&self, rest: Rest) -> Option<u64> {
+        let (Rest::Public(below) | Rest::Own(below)) = rest;
+        self.shared.as_ref()?.last_leap(below)
     }
 
     /// Notes that what merely grace keeps is to be ended, where it is other nodes that keep it.

@@ -61,6 +61,7 @@ mod counted;
 mod delivery;
 mod demo_viewers;
 mod drift;
+mod elsewhere;
 mod errors;
 mod events;
 mod events_slow;
