@@ -33,7 +33,10 @@ pub struct Channel {
 impl Channel {
     /// An empty one. `clustered` where other nodes may have members in it.
     pub(super) fn new(name: ChannelName, epoch: Epoch, clustered: Option<Box<Clustered>>) -> Self {
-        let presence = ChannelState::new(epoch);
+        let mut presence = ChannelState::new(epoch);
+        if clustered.is_some() {
+            presence.share();
+        }
         let guarded = Guarded {
             presence,
             subscribers: Subscribers::default(),

@@ -156,8 +156,8 @@ impl Joint {
         let mut nodes = self.nodes.lock();
         for node in seen {
             nodes.heard_of(node, now);
+            nodes.stray(node, channel);
             if peers.is_dead(node) {
-                nodes.stray(node, channel);
                 self.burial.notify_one();
             }
         }

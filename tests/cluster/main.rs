@@ -1,4 +1,6 @@
+#![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
 //! Many nodes on one store.
 
+mod channels;
 mod nodes;
 mod store;

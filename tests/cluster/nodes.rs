@@ -37,7 +37,7 @@ fn history() -> impl Strategy<Value = (u64, Vec<(u64, Action)>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whoever_lives_is_never_judged_and_whoever_is_dead_is_judged_and_buried(

@@ -1,5 +1,6 @@
 //! The store in plain Rust: what the scripts do inside Redis, as `cluster::say` and `cluster::life`
-//! document it. The simulator runs on it; `redis.rs` compares it with the real thing.
+//! document it. The simulator runs on it; `tests/redis/scripts.rs`
+//! compares it with the real thing.
 
 use std::collections::{BTreeMap, HashMap};
 

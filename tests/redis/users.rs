@@ -21,7 +21,7 @@ fn user(name: &str) -> UserId {
     UserId::parse(name, "user").unwrap()
 }
 
-fn address(redis: &Redis) -> Address {
+pub(crate) fn address(redis: &Redis) -> Address {
     let redis_url = Some(Secret::new(redis.url().as_bytes()));
     Address::of(&ClusterFlags { redis_url, ..ClusterFlags::default() }).unwrap().unwrap()
 }

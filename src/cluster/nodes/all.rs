@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use herenow_protocol::ChannelName;
+
 use super::burial::Burial;
 use super::data::Data;
 use super::dead::Dead;
@@ -40,9 +42,10 @@ pub enum Order {
         /// When it was last heard, by the wall clock, about.
         last_seen: u64,
     },
-    /// The store holds other data than before: each group is to be asked which data it holds
-    /// ([`Nodes::data_seen`]), since groups in which nothing happens would not be heard of.
-    AskGroups,
+    /// The store holds other data than before, of that name: each group is to be asked which data it
+    /// holds ([`Nodes::data_seen`]), since groups in which nothing happens would not be heard of. Said
+    /// again until [`Nodes::asked_groups`].
+    AskGroups(u64),
 }
 
 /// Whether a node serves.
@@ -80,7 +83,11 @@ pub struct Nodes {
     dead: Dead,
     /// Nodes that were heard of and are in no list yet, each with the moment when that was.
     strangers: BTreeMap<NodeId, Now>,
+    /// Where something of theirs was found.
+    found: BTreeSet<(NodeId, ChannelName)>,
     burial: Burial,
+    /// The name of the data since which not all groups were asked.
+    asks_groups: Option<u64>,
     /// For each group who has said everything for the data that it holds now.
     said_all: BTreeMap<u8, Arc<BTreeSet<NodeId>>>,
 }
@@ -101,7 +108,9 @@ impl Nodes {
             peers: BTreeMap::new(),
             dead: Dead::default(),
             strangers: BTreeMap::new(),
+            found: BTreeSet::new(),
             burial: Burial::default(),
+            asks_groups: None,
             said_all: BTreeMap::new(),
         }
     }
@@ -168,8 +177,9 @@ impl Nodes {
         self.rhythm.answered();
         let mut orders = Vec::new();
         if self.unbroken.data().is_some_and(|before| before != data) {
-            orders.push(Order::AskGroups);
+            self.asks_groups = Some(data);
         }
+        orders.extend(self.asks_groups.map(Order::AskGroups));
         if self.era != Some(answer.era) {
             // Infos are told once, and what told them is gone.
             self.store_ms = 0;
@@ -207,7 +217,9 @@ impl Nodes {
             let known = before.remove(&seen.node);
             let info = seen.info.clone().or(known.map(|known| known.info)).unwrap_or_default();
             self.peers.insert(seen.node, Peer { info, last_seen, left_ms: seen.left_ms });
-            self.strangers.remove(&seen.node);
+            if self.strangers.remove(&seen.node).is_some() {
+                self.found.retain(|(node, _)| *node != seen.node);
+            }
             // Whoever is late will be dead soon: it is not left for later than need be.
             let late = (1..self.rhythm.interval_ms().cast_signed()).contains(&seen.left_ms);
             if late && !self.dead.contains(seen.node) {
@@ -216,7 +228,7 @@ impl Nodes {
         }
         // Somebody else forgot them, or the store did.
         for (node, peer) in before {
-            let heard = Now { unix_ms: peer.last_seen, ..now };
+            let heard = Now { mono_ms: 0, unix_ms: peer.last_seen };
             self.note_stranger(node, heard);
         }
     }
@@ -248,6 +260,8 @@ impl Nodes {
         for (node, last_seen) in ended {
             if self.dead.add(node) {
                 orders.push(Order::Judged { node, last_seen: last_seen.min(now.unix_ms) });
+                let found = self.found.extract_if(.., |(found, _)| *found == node);
+                found.for_each(|(_, channel)| self.burial.stray(node, &channel));
             }
         }
     }
@@ -278,6 +292,11 @@ impl Nodes {
             self.rhythm.hurry();
         }
         lost
+    }
+
+    /// All groups were asked since [`Order::AskGroups`] named those data, and answered.
+    pub fn asked_groups(&mut self, data: u64) {
+        self.asks_groups.take_if(|asks| *asks == data);
     }
 
     /// The groups that lost data, each with the data that it holds now, each once: in all their
@@ -339,11 +358,13 @@ impl Nodes {
         &mut self.burial
     }
 
-    /// A mark of a node that was judged dead was found in a channel. It is cleared away now if no
-    /// burial will come along.
-    pub fn stray(&mut self, dead: NodeId, channel: &herenow_protocol::ChannelName) {
-        if self.dead.contains(dead) && !self.peers.contains_key(&dead) && dead != self.me {
-            self.burial.stray(dead, channel);
+    /// A mark of a node was found in a channel. If it was judged dead, or will be, that is cleared away
+    /// once the burial is over, which may have passed there before that was said.
+    pub fn stray(&mut self, node: NodeId, channel: &ChannelName) {
+        if self.dead.contains(node) && node != self.me {
+            self.burial.stray(node, channel);
+        } else if self.strangers.contains_key(&node) && self.found.len() < MAX_STRAY_NODES {
+            self.found.insert((node, channel.clone()));
         }
     }
 

@@ -5,7 +5,7 @@
 //! without harm, so a claim that runs out (its holder died as well) is all that is needed to go on
 //! elsewhere. Losses whose grace runs stay until it is over: then the burial comes again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use herenow_protocol::ChannelName;
 
@@ -70,8 +70,9 @@ pub enum Claimed {
 pub struct Burial {
     /// The dead that are to be buried, each with the moment before which there is nothing to do.
     waiting: BTreeMap<NodeId, u64>,
-    /// Marks of dead nodes that nobody has in a list any longer.
-    strays: BTreeSet<(NodeId, ChannelName)>,
+    /// Marks of dead nodes that are looked after once nobody has the node in a list any longer.
+    /// Each with the moment before which there is nothing to do.
+    strays: BTreeMap<(NodeId, ChannelName), u64>,
     work: Option<Work>,
     /// Nothing is done before: the store did not answer.
     rests_until_ms: u64,
@@ -110,10 +111,10 @@ impl Burial {
         self.work.take_if(|work| !is_known(work.dead));
     }
 
-    /// A mark of a dead node that the store has forgotten was found in a channel.
+    /// A mark of a dead node was found in a channel.
     pub(super) fn stray(&mut self, dead: NodeId, channel: &ChannelName) {
         if self.strays.len() < MAX_STRAY_NODES {
-            self.strays.insert((dead, channel.clone()));
+            self.strays.entry((dead, channel.clone())).or_insert(0);
         }
     }
 
@@ -126,15 +127,20 @@ impl Burial {
         if let Some(work) = &self.work {
             return work.step(now_ms);
         }
-        if let Some((dead, channel)) = self.strays.first() {
-            return Step::Bury { dead: *dead, channels: vec![channel.clone()] };
-        }
+        let strays = self.strays.iter().filter(|((dead, _), _)| !self.waiting.contains_key(dead));
+        let stray = strays.min_by_key(|(_, from_ms)| **from_ms);
         let next = self.waiting.iter().min_by_key(|(_, from_ms)| **from_ms);
-        match next {
-            Some((&dead, &from_ms)) if from_ms <= now_ms => {
+        match (stray, next) {
+            (Some(((dead, channel), &from_ms)), _) if from_ms <= now_ms => {
+                Step::Bury { dead: *dead, channels: vec![channel.clone()] }
+            }
+            (_, Some((&dead, &from_ms))) if from_ms <= now_ms => {
                 Step::Claim { dead, for_ms: BURIAL_CLAIM_MS }
             }
-            _ => Step::Rest { until_ms: next.map_or(NEVER, |(_, &from_ms)| from_ms) },
+            (stray, next) => {
+                let moments = stray.map(|it| *it.1).into_iter().chain(next.map(|it| *it.1));
+                Step::Rest { until_ms: moments.min().unwrap_or(NEVER) }
+            }
         }
     }
 
@@ -178,9 +184,13 @@ impl Burial {
         lost_ms: Option<u64>,
         now_ms: u64,
     ) {
-        channels.iter().for_each(|channel| {
-            self.strays.remove(&(dead, channel.clone()));
-        });
+        for channel in channels {
+            // What stays is looked after again when its time is over.
+            match (self.strays.get_mut(&(dead, channel.clone())), lost_ms) {
+                (Some(from_ms), Some(lost_ms)) => *from_ms = now_ms + lost_ms + BURIAL_REST_MS,
+                _ => drop(self.strays.remove(&(dead, channel.clone()))),
+            }
+        }
         if let Some(work) = self.work_on(dead) {
             work.channels.retain(|channel| !channels.contains(channel));
             work.lost_until_ms = work.lost_until_ms.max(lost_ms.map(|lost_ms| now_ms + lost_ms));

@@ -121,11 +121,11 @@ mod tests {
         let strange = Row { name: "\u{1b}[2J".to_owned(), version: String::new(), ..row(4, "", 1) };
         let shown = table(vec![row(1, "white:8080", 0), gone, draining, strange]);
         let wanted = "\
-node          name        state      lease  members  channels  version
-000000000004  [2J         serving    0.1 s    12000         7  ?
-000000000002  blue:8080   draining   4.1 s    12000         7  0.1.0
-000000000003  green:8080  gone        over        ?         ?  0.1.0
-000000000001  white:8080  dead        over    12000         7  0.1.0
+node          name        state     lease  members  channels  version
+000000000004  [2J         serving   0.1 s    12000         7  ?
+000000000002  blue:8080   draining  4.1 s    12000         7  0.1.0
+000000000003  green:8080  gone       over        ?         ?  0.1.0
+000000000001  white:8080  dead       over    12000         7  0.1.0
 ";
         assert_eq!(shown, wanted, "\n{shown}");
         assert_eq!(table(Vec::new()), "no nodes\n");

@@ -62,6 +62,14 @@ pub(super) struct Followed {
     pub(super) unsure: BTreeSet<NodeId>,
 }
 
+impl Followed {
+    /// Whether a load goes on or may have been asked for: what it brings may be older than what was told
+    /// meanwhile.
+    pub(super) fn may_be_loaded(&self) -> bool {
+        self.loading.is_some() || self.hole || !self.unsure.is_empty()
+    }
+}
+
 /// A load that goes on.
 #[derive(Debug)]
 pub(super) struct Loading {

@@ -9,6 +9,7 @@ use super::hearing::News;
 use super::settling::Manner;
 use crate::cluster::peers::Peers;
 use crate::cluster::record::{Record, StoreMs};
+use crate::cluster::say::VERSIONS_PER_MS;
 use crate::now::Now;
 use crate::presence::pending::Cause;
 use crate::presence::{ChannelState, Command};
@@ -18,8 +19,12 @@ impl Replica {
     /// From here on what is published is [`Replica::told`], without a gap; a load is to come. Also after
     /// a gap, such as a connection that broke: what is known stays until then.
     pub fn follow(&mut self) {
+        // Behind a gap versions may have begun anew: the store may have come back as an old copy.
+        self.generation += 1;
         let followed = self.followed.get_or_insert_default();
         (followed.run, followed.hole, followed.loading) = (None, true, None);
+        followed.gone.clear();
+        followed.present = 0;
     }
 
     /// Whether the channel is to be loaded (again) now: to be asked about once a second while it is
@@ -37,6 +42,8 @@ impl Replica {
     /// as they were known when it was asked for.
     pub fn load_begins(&mut self, data: (u64, u64, StoreMs), peers: &Peers, now: Now) {
         let (era, version, clock) = data;
+        // A channel that is not there has the version with which it would begin.
+        let version = if version == 0 { clock * VERSIONS_PER_MS } else { version };
         self.knows_data(era, clock, now);
         let Some(followed) = &mut self.followed else { return };
         followed.loads += 1;

@@ -80,8 +80,8 @@ impl Replica {
             return None;
         }
         let first = known.heard.0 != at.0;
-        let anew = first && (known.heard.0 != 0 || (self.lost && self.followed.is_some()));
-        if first && known.heard.0 != 0 {
+        let anew = first && self.lost && (known.heard.0 != 0 || self.followed.is_some());
+        if first && self.lost && known.heard.0 != 0 {
             known.outlive();
         }
         let complete = self.followed.as_ref().map(|followed| &followed.peers);
@@ -108,7 +108,7 @@ impl Replica {
     pub(super) fn forget_gone(&mut self) {
         let Some(followed) = &mut self.followed else { return };
         let last = followed.run.map_or(0, |(_, last)| last);
-        if followed.loading.is_some() || followed.gone.is_empty() {
+        if followed.may_be_loaded() || followed.gone.is_empty() {
             return;
         }
         for (_, user) in followed.gone.extract_if(.., |(version, _)| *version <= last) {

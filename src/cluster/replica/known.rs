@@ -120,6 +120,10 @@ pub(super) struct Known {
     pub(super) sent: Option<Box<Sent>>,
     /// The leases that are timed here, each with the end that the store knows.
     pub(super) leases: Vec<(Keeper, u64)>,
+    /// This node may have something that keeps the user present.
+    pub(super) own: bool,
+    /// The channel knows what keeps the user present on other nodes.
+    pub(super) told: bool,
     /// When all is said again, a new round begins: the last in which this was answered.
     pub(super) round: u32,
     /// The last load that named the user.
@@ -181,6 +185,7 @@ impl Known {
 
     /// Something more was done to the user.
     pub(super) fn touch(&mut self, touch: Touch, is_empty: bool, clock: Clock) {
+        self.own = true;
         let base = Before::of(self.attributes(), clock);
         let more = Todo { touch, base, tried: false };
         self.todo = Some(Box::new(match self.todo.take() {

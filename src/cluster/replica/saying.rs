@@ -63,19 +63,14 @@ impl Replica {
         if let Some(user) = self.dirty.shift_remove_index(0) {
             return Some(user);
         }
-        let (me, round) = (self.me, self.round);
+        let round = self.round;
         let from = match (&self.again, self.again_from_start) {
             (_, true) => Unbounded,
             (Some(user), false) => Excluded(user.clone()),
             (None, false) => return None,
         };
-        // Whoever has a mark of this node, or is not known to have one, may be its own.
-        let may_be_own = |known: &Known| {
-            let record = known.record.as_ref().or(known.old.as_deref());
-            known.round != round && record.is_none_or(|record| is_of(record, me))
-        };
         let mut behind = self.users.range::<UserId, _>((from, Unbounded));
-        let next = behind.find(|(_, known)| may_be_own(known)).map(|(user, _)| user.clone());
+        let next = behind.find(|(_, known)| known.own && known.round != round).map(|(user, _)| user.clone());
         (self.again, self.again_from_start) = (next.clone(), false);
         next
     }
@@ -118,10 +113,6 @@ impl Replica {
     }
 }
 
-fn is_of(record: &Record, me: NodeId) -> bool {
-    record.marks.contains_key(&me) || record.leases.values().any(|lease| lease.owner == me)
-}
-
 /// What is said of the user, and what is kept until it is answered; `None`: there is nothing.
 fn say_user(
     user: &UserId,
@@ -135,7 +126,9 @@ fn say_user(
     let again = has_own && known.round != round;
     let is_there = known.record.as_ref().is_some_and(|record| record.marks.contains_key(&me));
     let touch = &todo.touch;
-    let may_be_there = has_own || is_there || todo.tried;
+    // Whoever came and went at once, and whom others keep, may have written something.
+    let wrote = own.is_some() && (touch.wrote || touch.patched || touch.informed || touch.shown);
+    let may_be_there = has_own || is_there || todo.tried || wrote;
     if !may_be_there && touch.ended.is_empty() && !touch.ended_grace {
         return None;
     }

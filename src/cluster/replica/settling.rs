@@ -56,7 +56,8 @@ impl Replica {
             known.leases.retain(|&(other, _)| other != keeper);
             known.leases.push((keeper, end));
         }
-        let moved = manner.moved;
+        let moved = manner.moved || known.told != followed;
+        known.told = followed;
         let held = if followed { held_elsewhere(known, me, clock, here) } else { Vec::new() };
         let is_member = own.is_some() || !held.is_empty() || !sources.took.is_empty();
         let value = if is_member {
@@ -83,7 +84,8 @@ impl Replica {
 
     /// Forgets a user of whom there is nothing to know. `stays`: this node has it.
     pub(super) fn tidy(&mut self, user: &UserId, stays: bool) {
-        let Some(known) = self.users.get(user) else { return };
+        let Some(known) = self.users.get_mut(user) else { return };
+        known.own = stays;
         if known.todo.is_some() || known.sent.is_some() || stays {
             return;
         }
@@ -93,7 +95,7 @@ impl Replica {
             }
             // An older message may still tell of it.
             let told = followed.run.is_some_and(|(_, last)| known.heard.1 <= last);
-            if followed.loading.is_some() || !told {
+            if followed.may_be_loaded() || !told {
                 followed.gone.push((known.heard.1, user.clone()));
                 return;
             }

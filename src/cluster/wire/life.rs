@@ -124,6 +124,7 @@ mod tests {
     fn what_a_node_tells_is_read_as_it_was_written() {
         let info = NodeInfo {
             name: "web-1 \"ä\"".to_owned(),
+            version: "0.1.0".to_owned(),
             draining: true,
             said: [(0, 7), (63, u64::MAX)].into(),
         };

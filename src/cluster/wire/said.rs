@@ -35,6 +35,9 @@ struct UserText<'a> {
     p: Field<'static>,
     #[serde(skip_serializing_if = "is_false")]
     f: bool,
+    /// What merely grace keeps elsewhere ends.
+    #[serde(skip_serializing_if = "is_false")]
+    g: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     w: Option<Text<Cause>>,
 }
@@ -59,6 +62,9 @@ enum LeaseText {
         f: u64,
         #[serde(skip_serializing_if = "is_false")]
         a: bool,
+        /// It is said once more.
+        #[serde(skip_serializing_if = "is_false")]
+        g: bool,
     },
     /// `r`: it ran out; `e`: it was ended.
     Ended(char),
@@ -97,8 +103,8 @@ fn user(user: &UserSay) -> UserText<'_> {
     };
     let lease = |&(keeper, lease): &_| {
         let said = match lease {
-            LeaseSay::Take { for_ms, away, .. } => {
-                LeaseText::Take { f: for_ms.min(MAX_TIME_MS), a: away }
+            LeaseSay::Take { for_ms, away, again } => {
+                LeaseText::Take { f: for_ms.min(MAX_TIME_MS), a: away, g: again }
             }
             LeaseSay::RanOut => LeaseText::Ended('r'),
             LeaseSay::End => LeaseText::Ended('e'),
@@ -114,6 +120,7 @@ fn user(user: &UserSay) -> UserText<'_> {
         s: user.audience.as_ref().map(Field::of_said),
         p: Field::of_said(&user.place),
         f: user.fresh,
+        g: user.ends_grace,
         w: user.why.map(Text),
     }
 }

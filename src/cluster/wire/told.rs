@@ -287,6 +287,7 @@ mod tests {
         };
         let text = RecordText {
             v: Text(Large(record.version)),
+            x: (record.seen > 0).then_some(record.seen),
             a: record.attributes.as_ref().map(field),
             i: record.info.as_ref().map(field),
             s: record.audience.as_ref().map(field),
@@ -349,10 +350,20 @@ mod tests {
             stamped(place),
             btree_map(node(), mark, 0..3),
             btree_map(keeper, lease, 0..3),
+            0..1_u64 << 45,
         )
-            .prop_map(|(version, attributes, info, audience, place, marks, leases)| {
-                Record { version, attributes, info, audience, place, marks, leases }
-            })
+            .prop_map(
+                |(version, attributes, info, audience, place, marks, leases, seen)| Record {
+                    version,
+                    attributes,
+                    info,
+                    audience,
+                    place,
+                    marks,
+                    leases,
+                    seen,
+                },
+            )
     }
 
     proptest! {

@@ -5,7 +5,7 @@
 local now = clock()
 local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not ends then return { 0, 0 } end
-if tonumber(ends) > now then redis.call('ZADD', KEYS[1], whole(now), ARGV[1]) end
+redis.call('ZADD', KEYS[1], 0, ARGV[1])
 local field = 'buried:' .. ARGV[1]
 local by, lasts = string.match(redis.call('HGET', KEYS[2], field) or '', '^(%x+) (%d+)$')
 if by and by ~= ARGV[2] and tonumber(lasts) > now then return { 2, tonumber(lasts) - now } end

@@ -7,8 +7,8 @@ redis.call('HSETNX', KEYS[4], 'era', ARGV[7])
 local era = redis.call('HGET', KEYS[4], 'era')
 local renewed = tonumber(redis.call('HGET', KEYS[4], 'renewed') or '') or 0
 
--- Nobody renewed for a whole time-out: so the store stood still, and whoever lived then lives.
-if now - renewed >= timeout and timeout > 0 then
+-- Nobody renewed for half a time-out: so the store stood still, and whoever lived then lives.
+if now - renewed >= timeout / 2 and timeout > 0 then
   local asleep = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(renewed), whole(now))
   for _, other in ipairs(asleep) do
     redis.call('ZADD', KEYS[1], whole(now + timeout), other)

@@ -75,9 +75,10 @@ local function set_leases(record, said)
   for keeper, lease in pairs(said or {}) do
     local there = record.l[keeper]
     if type(lease) == 'table' then
-      record.l[keeper] = { o = node, e = now + lease.f, a = lease.a }
-      if not there or there.o ~= node or (there.a or false) ~= (lease.a or false) then
-        changed = true
+      if not (lease.g and there and there.e >= now + lease.f) then
+        record.l[keeper] = { o = node, e = now + lease.f, a = lease.a }
+        changed = changed or not there or there.o ~= node
+          or (there.a or false) ~= (lease.a or false)
       end
     elseif there and (lease == 'e' or there.o == node) then
       record.l[keeper] = nil
@@ -134,7 +135,7 @@ local function hear(user, said)
   changed = set_mark(record, said.m) or changed
   changed = set_leases(record, said.l) or changed
   local told_apart = {}
-  if live then
+  if live or said.g then
     for other, mark in pairs(record.m) do
       if other ~= node and is_lost(mark) then told_apart[#told_apart + 1] = other end
     end

@@ -27,7 +27,8 @@ pub(super) enum Ask {
     Forget(NodeId),
     Say(usize, Say),
     Look(usize),
-    Groups,
+    /// With the name of the data since which.
+    Groups(u64),
 }
 
 /// What it answers, with the run id of its process where that matters.
@@ -41,7 +42,7 @@ pub(super) enum Answer {
     /// And the era.
     Said(usize, u64, u64),
     Looked(usize, Load),
-    Groups(u64, u64),
+    Groups(u64, u64, u64),
 }
 
 /// What a node has in one channel, in which it has one user and one lease.
@@ -166,7 +167,8 @@ impl Node {
             if has.mark.flatten().is_some_and(|ends_ms| ends_ms <= now_ms) && !self.draining {
                 (has.mark, has.dirty) = (None, true);
             }
-            has.in_flight.take_if(|(_, since_ms)| now_ms >= *since_ms + PATIENCE_MS);
+            let late = has.in_flight.take_if(|(_, since_ms)| now_ms >= *since_ms + PATIENCE_MS);
+            has.dirty |= late.is_some();
             if has.dirty && has.in_flight.is_none() && self.is_known {
                 has.dirty = false;
                 let say = self.say(number, now_ms);
@@ -224,7 +226,7 @@ impl Node {
             fresh: false,
             why: None,
         };
-        let lease = LeaseSay::Take { for_ms: 3_600_000, away: false, again: false };
+        let lease = LeaseSay::Take { for_ms: 3_600_000, away: false };
         let mut users = vec![said(user(self.slot), mark, Vec::new())];
         if has.lease {
             users.push(said(leaser(self.slot), None, vec![(Keeper::Herenow, lease)]));
@@ -255,18 +257,19 @@ impl Node {
                 self.said(number, asked, data);
             }
             Answer::Looked(number, load) => self.looked(number, &load, now_ms),
-            Answer::Groups(era, run) => {
+            Answer::Groups(since, era, run) => {
+                self.nodes.asked_groups(since);
                 let data = self.data(None, era, run);
-                (0..CHANNELS).for_each(|number| drop(self.nodes.data_seen(group(number), data)));
+                for number in 0..CHANNELS {
+                    self.nodes.data_seen(group(number), data);
+                }
             }
             _ if !is_burial => {}
             answer => {
                 let since_ms = self.burial.take().map_or(now_ms, |(_, since_ms)| since_ms);
                 let burial = self.nodes.burial();
                 match answer {
-                    Answer::Claimed(dead, claimed) => {
-                        burial.claimed(dead, claimed, (since_ms, now_ms))
-                    }
+                    Answer::Claimed(dead, claimed) => burial.claimed(dead, claimed, (since_ms, now_ms)),
                     Answer::Listed(dead, channels) => burial.listed(dead, channels, 0),
                     Answer::Buried(dead, channels, lost_ms) => {
                         burial.buried(dead, &channels, lost_ms, now_ms);
@@ -300,6 +303,7 @@ impl Node {
         if self.fault == Some(Fault::JudgedTooSoon) {
             answer.nodes.iter_mut().for_each(|seen| seen.left_ms -= TIMEOUT_MS.cast_signed() / 2);
         }
+        let answered_ms = answer.now - STORE_AHEAD_MS;
         let hole_ms = now_ms - self.heard_ms;
         self.heard_ms = now_ms;
         if self.fault == Some(Fault::HoleOverlooked) && hole_ms > TIMEOUT_MS / 3 {
@@ -315,8 +319,10 @@ impl Node {
         let old = self.id();
         for order in self.nodes.renewed(answer, data, new_id, moment(now_ms - self.behind_ms)) {
             match order {
-                Order::AskGroups => drop(self.ask(Ask::Groups)),
-                Order::Judged { node, .. } => truth.judge(self.id(), node, now_ms)?,
+                Order::AskGroups(data) => {
+                    self.ask(Ask::Groups(data));
+                }
+                Order::Judged { node, .. } => truth.judge(self.id(), node, (answered_ms, now_ms))?,
                 Order::Reborn(_) => {
                     truth.reborn(old, self.trouble_ms, now_ms)?;
                     // Nothing is said before the new lease is taken.

@@ -13,8 +13,8 @@ const JUDGED_WITHIN_MS: u64 = TIMEOUT_MS + 1_000;
 /// What happened. Moments by one clock.
 #[derive(Debug, Default)]
 pub(super) struct Truth {
-    /// When the store last renewed each lease.
-    pub(super) renewed: BTreeMap<NodeId, u64>,
+    /// When the store renewed each lease.
+    renewed: BTreeMap<NodeId, BTreeSet<u64>>,
     /// Those that ended their leases by themselves.
     pub(super) left: BTreeSet<NodeId>,
     /// When the store last stood still for long or lost data.
@@ -37,34 +37,44 @@ pub(super) struct Witness<'a> {
 }
 
 impl Truth {
-    /// `by`, a process, judges `node`.
-    pub(super) fn judge(&mut self, by: NodeId, node: NodeId, now_ms: u64) -> Result<(), String> {
+    /// The store renewed a lease.
+    pub(super) fn renew(&mut self, node: NodeId, now_ms: u64) {
+        self.renewed.entry(node).or_default().insert(now_ms);
+    }
+
+    /// When it last did until then.
+    fn renewed_ms(&self, node: NodeId, until_ms: u64) -> Option<u64> {
+        self.renewed.get(&node)?.range(..=until_ms).next_back().copied()
+    }
+
+    /// `by`, a process, judges `node` by what the store answered at `answered_ms`.
+    pub(super) fn judge(
+        &mut self,
+        by: NodeId,
+        node: NodeId,
+        (answered_ms, now_ms): (u64, u64),
+    ) -> Result<(), String> {
         if !self.judged.insert((by, node)) {
             return Err(format!("{now_ms}: {by} judged {node} twice"));
         }
-        let silent_ms = now_ms - self.renewed.get(&node).copied().unwrap_or(0);
+        let silent_ms = answered_ms - self.renewed_ms(node, answered_ms).unwrap_or(0);
         if silent_ms < TIMEOUT_MS && !self.left.contains(&node) {
             return Err(format!("{now_ms}: {by} judged {node}, heard {silent_ms} ms ago"));
         }
         let after_ms = now_ms - self.store_trouble_ms;
         if self.store_trouble_ms > 0 && after_ms < TIMEOUT_MS {
-            return Err(format!(
-                "{now_ms}: {by} judged {node} {after_ms} ms after the store was back"
-            ));
+            return Err(format!("{now_ms}: {by} judged {node} {after_ms} ms after the store was back"));
         }
         Ok(())
     }
 
     /// `old` finds itself dead. `trouble_ms`: when something last kept it from its work.
-    pub(super) fn reborn(
-        &mut self,
-        old: NodeId,
-        trouble_ms: u64,
-        now_ms: u64,
-    ) -> Result<(), String> {
-        let renewed_ms = self.renewed.get(&old).copied().unwrap_or(0);
+    pub(super) fn reborn(&mut self, old: NodeId, trouble_ms: u64, now_ms: u64) -> Result<(), String> {
+        let renewed_ms = self.renewed_ms(old, now_ms).unwrap_or(0);
         let is_old = self.old_ms.is_some_and(|old_ms| old_ms + 2 * TIMEOUT_MS > now_ms);
-        if !is_old && (now_ms < renewed_ms + TIMEOUT_MS || trouble_ms < renewed_ms) {
+        // It came back to a store that knows nothing any more; the others do.
+        let was_judged = self.judged.iter().any(|&(_, node)| node == old);
+        if !is_old && !was_judged && (now_ms < renewed_ms + TIMEOUT_MS || trouble_ms < renewed_ms) {
             return Err(format!("{now_ms}: {old} died for nothing, renewed at {renewed_ms}"));
         }
         self.died(old);
@@ -79,8 +89,9 @@ impl Truth {
     /// Whether every death was noticed in time by everybody who could.
     pub(super) fn check_deaths(&mut self, all: &[Witness<'_>], now_ms: u64) -> Result<(), String> {
         let mut late = None;
-        self.deaths.retain(|&dead| {
-            let Some(&renewed_ms) = self.renewed.get(&dead) else { return false };
+        let mut deaths = std::mem::take(&mut self.deaths);
+        deaths.retain(|&dead| {
+            let Some(renewed_ms) = self.renewed_ms(dead, now_ms) else { return false };
             if now_ms <= renewed_ms + JUDGED_WITHIN_MS {
                 return true;
             }
@@ -91,6 +102,7 @@ impl Truth {
             late = late.or(unaware.map(|node| (node.id, dead)));
             false
         });
+        self.deaths = deaths;
         late.map_or(Ok(()), |(node, dead)| {
             Err(format!("{now_ms}: {node} does not know that {dead} is dead"))
         })

@@ -115,8 +115,7 @@ impl World {
             messages: 0,
             processes: vec![0; NODES],
             ids: 0,
-            /// For each channel whose lease was heard to be in the store.
-            leased: [[bool; NODES]; CHANNELS],
+            leased: [[false; NODES]; CHANNELS],
             random: fastrand::Rng::with_seed(seed),
             fault,
             truth: Truth::default(),
@@ -130,13 +129,9 @@ impl World {
             self.pass(wait_ms)?;
             self.act(action);
         }
-        self.truth.store_trouble_ms = self.truth.store_trouble_ms.min(self.now_ms);
-        self.frozen_until_ms = self.frozen_until_ms.min(self.now_ms);
-        self.down_until_ms = self.down_until_ms.min(self.now_ms);
-        for slot in &mut self.slots {
-            slot.paused_until_ms = slot.paused_until_ms.min(self.now_ms);
-            slot.cut_until_ms = slot.cut_until_ms.min(self.now_ms);
-        }
+        let of_slots = self.slots.iter().map(|slot| slot.paused_until_ms.max(slot.cut_until_ms));
+        let last_ms = of_slots.max().max(Some(self.frozen_until_ms.max(self.down_until_ms)));
+        self.pass(last_ms.unwrap_or(0).saturating_sub(self.now_ms))?;
         for _ in 0..5 {
             self.pass(QUIET_MS / 5)?;
             let all = (0..NODES).flat_map(|node| (0..CHANNELS).map(move |at| (node, at)));
@@ -176,7 +171,9 @@ impl World {
                     (has.mark, has.dirty) = (Some(Some(now_ms + ms)), true);
                 }
             }),
-            Action::Look(node, at) => self.with(node, |node| drop(node.ask(Ask::Look(at)))),
+            Action::Look(node, at) => self.with(node, |node| {
+                node.ask(Ask::Look(at));
+            }),
             Action::Pause(node, ms) => {
                 self.slots[node].paused_until_ms = now_ms + ms;
                 self.trouble(node, now_ms + ms);

@@ -29,7 +29,7 @@ impl World {
                 Answer::Said(number, told.era, run)
             }
             Ask::Look(number) => Answer::Looked(number, self.store.load(&channel(number), now)),
-            Ask::Groups => Answer::Groups(self.store.load(&channel(0), now).era, run),
+            Ask::Groups(since) => Answer::Groups(since, self.store.load(&channel(0), now).era, run),
         })
     }
 
@@ -45,7 +45,7 @@ impl World {
         if renew.timeout_ms == 0 {
             self.truth.left.insert(renew.node);
         } else if answer.alive {
-            self.truth.renewed.insert(renew.node, self.now_ms);
+            self.truth.renew(renew.node, self.now_ms);
         }
         answer
     }
