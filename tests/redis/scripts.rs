@@ -144,7 +144,8 @@ impl Both {
     async fn bury(&mut self, channel: &ChannelName, dead: NodeId, by: NodeId) {
         let why = cause(&mut self.rng).unwrap_or(Cause::Lost(LossReason::Connection, 5));
         let now = self.load(channel).await.now;
-        let users: Vec<_> = USERS.into_iter().map(user).collect();
+        let mut users: Vec<_> = USERS.into_iter().map(user).collect();
+        users.sort();
         let mut real = self.real.bury(channel, (dead, by), why, &users).await.unwrap();
         real.told = self.same_era(channel, real.told);
         let keep_ms = if channel.is_status() { STATUS_KEPT_MS } else { 0 };

@@ -21,16 +21,15 @@ local function bury(user, record)
   end
   if not changed then return end
   if keep > 0 then see(record, reason) end
-  local told_record = nil
+  local text = nil
   if stays(record, keep) then
     record.v = whole(following)
     if keep > 0 then kept = is_only_kept(record) end
-    keep_record(user, record)
-    told_record = record
+    text = write_record(user, record)
   else
-    redis.call('HDEL', KEYS[1], user)
+    remove_record(user)
   end
-  users[#users + 1] = { u = user, r = told_record, w = reason }
+  users[#users + 1] = told_user(user, text, reason)
 end
 
 for index = 9, #ARGV do
@@ -39,8 +38,6 @@ for index = 9, #ARGV do
 end
 local changed = #users > 0
 if changed then version = following end
-finish(kept, keep)
-local answer = told(era, version, changed, now, users)
-if changed then redis.call(ARGV[5], ARGV[4], cjson.encode(answer)) end
-answer.l = lost_until
-return cjson.encode(answer)
+finish(changed, kept, keep)
+if changed then redis.call(ARGV[5], ARGV[4], told(era, version, changed, now, users)) end
+return told(era, version, changed, now, users, lost_until and ',"l":' .. whole(lost_until))

@@ -3,11 +3,11 @@
 -- claim lasts.
 
 local now = clock()
-local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local ends = ask('ZSCORE', KEYS[1], ARGV[1])
 if not ends then return { 0, 0 } end
-redis.call('ZADD', KEYS[1], 0, ARGV[1])
+ask('ZADD', KEYS[1], 0, ARGV[1])
 local field = 'buried:' .. ARGV[1]
-local by, lasts = string.match(redis.call('HGET', KEYS[2], field) or '', '^(%x+) (%d+)$')
+local by, lasts = string.match(ask('HGET', KEYS[2], field) or '', '^(%x+) (%d+)$')
 if by and by ~= ARGV[2] and tonumber(lasts) > now then return { 2, tonumber(lasts) - now } end
-redis.call('HSET', KEYS[2], field, ARGV[2] .. ' ' .. whole(now + tonumber(ARGV[3])))
+ask('HSET', KEYS[2], field, ARGV[2] .. ' ' .. whole(now + tonumber(ARGV[3])))
 return { 1, 0 }

@@ -1,5 +1,5 @@
 -- What a load begins with. KEYS: the channel's head, and the era of its group; ARGV[1]: a new era.
 
 local era = era_of(KEYS[2], ARGV[1])
-local version = tonumber(redis.call('HGET', KEYS[1], 'version') or '') or 0
-return cjson.encode(told(era, version, false, clock(), {}))
+local version = tonumber(ask('HGET', KEYS[1], 'version') or '') or 0
+return told(era, version, false, clock(), {})

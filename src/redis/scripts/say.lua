@@ -70,13 +70,15 @@ local function set_mark(record, said)
   return true
 end
 
+-- Whether others need to know, and whether there is anything to write.
 local function set_leases(record, said)
-  local changed = false
+  local changed, moved = false, false
   for keeper, lease in pairs(said or {}) do
     local there = record.l[keeper]
     if type(lease) == 'table' then
       if not (lease.g and there and there.e >= now + lease.f) then
         record.l[keeper] = { o = node, e = now + lease.f, a = lease.a }
+        moved = true
         changed = changed or not there or there.o ~= node
           or (there.a or false) ~= (lease.a or false)
       end
@@ -85,7 +87,7 @@ local function set_leases(record, said)
       changed = true
     end
   end
-  return changed
+  return changed, moved or changed
 end
 
 local function takes_lease(said)
@@ -121,9 +123,9 @@ local function place(record, said, was_there)
   return true
 end
 
--- The record, if it stays; whether others need to know; and the nodes whose inbox is told.
-local function hear(user, said)
-  local record = record_of(user)
+-- What becomes of a record, or of none: it, if it stays; whether others need to know; whether there is
+-- anything to write; and the nodes whose inbox is told.
+local function hear(record, said)
   local was_there = record ~= nil
   record = record or { v = '0', m = {}, l = {} }
   local live = type(said.m) == 'string' or takes_lease(said.l)
@@ -133,7 +135,8 @@ local function hear(user, said)
   wrote = write(record, 'i', said.i, nil) or wrote
   changed = changed or wrote
   changed = set_mark(record, said.m) or changed
-  changed = set_leases(record, said.l) or changed
+  local told_leases, moved = set_leases(record, said.l)
+  changed = changed or told_leases
   local told_apart = {}
   if live or said.g then
     for other, mark in pairs(record.m) do
@@ -150,23 +153,25 @@ local function hear(user, said)
       end
     end
   end
-  if not stays(record, keep) then return nil, was_there, told_apart end
+  if not stays(record, keep) then return nil, was_there, true, told_apart end
   changed = place(record, said.p, was_there) or changed
-  return record, changed, told_apart
+  return record, changed, changed or moved, told_apart
 end
 
 local users, changed_users, inboxes = {}, {}, {}
 local kept = nil
 for _, said in ipairs(say.u) do
-  local record, changed, told_apart = hear(said.u, said)
+  local before, text = record_of(said.u)
+  local record, changed, moved, told_apart = hear(before, said)
   if record then
-    if changed then record.v = whole(following) end
-    keep_record(said.u, record)
     if keep > 0 then kept = is_only_kept(record) end
+    if changed then record.v = whole(following) end
+    if moved then text = write_record(said.u, record) end
   else
-    redis.call('HDEL', KEYS[1], said.u)
+    if text then remove_record(said.u) end
+    text = nil
   end
-  local user = { u = said.u, r = record, w = said.w }
+  local user = told_user(said.u, text, said.w)
   users[#users + 1] = user
   if changed then changed_users[#changed_users + 1] = user end
   for _, other in ipairs(told_apart) do
@@ -176,13 +181,14 @@ for _, said in ipairs(say.u) do
 end
 local changed = #changed_users > 0
 if changed then version = following end
-finish(kept, keep)
+finish(changed, kept, keep)
+local answer = told(era, version, changed, now, users)
 if changed then
-  redis.call(ARGV[5], ARGV[4], cjson.encode(told(era, version, true, now, changed_users)))
+  local all = #changed_users == #users and answer
+  redis.call(ARGV[5], ARGV[4], all or told(era, version, true, now, changed_users))
 end
 for other, its_users in pairs(inboxes) do
-  local letter = told(era, version, changed, now, its_users)
-  letter.h = ARGV[3]
-  redis.call('PUBLISH', ARGV[6] .. other, cjson.encode(letter))
+  local channel = ',"h":' .. cjson.encode(ARGV[3])
+  redis.call('PUBLISH', ARGV[6] .. other, told(era, version, changed, now, its_users, channel))
 end
-return cjson.encode(told(era, version, changed, now, users))
+return answer
