@@ -389,6 +389,11 @@ impl Guarded {
         self.clustered.as_deref().is_none_or(knows)
     }
 
+    /// Whether all of this node's own was said to other nodes, and answered.
+    pub(super) fn has_said_all(&self) -> bool {
+        self.clustered.as_ref().is_none_or(|it| it.replica.has_said_all())
+    }
+
     /// When the user was last seen, as far as the store told; 0: it did not.
     pub(super) fn seen(&self, user: &UserId) -> u64 {
         let record = self.clustered.as_ref().and_then(|it| it.replica.record(user));

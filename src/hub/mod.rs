@@ -57,7 +57,7 @@ mod wanting;
 
 pub use channel::{Channel, Guarded};
 pub use door::{At, Door};
-pub use engine::{Answering, Engine, Kicked};
+pub use engine::{Answering, Engine, Kicked, Kicking};
 pub use follow::{Follower, Told, What};
 pub use reading::Seen;
 pub use state::Hub;

@@ -89,19 +89,15 @@ impl Door<'_> {
         let peers = self.hub.engine()?.peers(self.channel().name());
         let (commands, result) =
             self.guarded().consult(|replica, presence| act(replica, presence, &peers, now))?;
-        let seen = self.guarded().seen(user);
-        let heard = |command| match command {
-            Command::Elsewhere(elsewhere) => Some(heard_of(*elsewhere, seen)),
-            _ => None,
-        };
-        let mut heard: Vec<_> = commands.into_iter().filter_map(heard).collect();
-        if heard.is_empty() && self.guarded().hears(user) {
-            // Nothing new: what was set without knowing that holds.
-            heard.push(self.hub.users.unchanged(user));
-        }
-        for heard in heard {
-            let again = self.hub.users.hear(user, heard, now);
+        let (seen, settled) = (self.guarded().seen(user), self.guarded().has_said_all());
+        for command in commands {
+            let Command::Elsewhere(elsewhere) = command else { continue };
+            let again = self.hub.users.hear(user, heard_of(*elsewhere, seen), now);
             self.say_own(user, Touch { wrote: again, ..Touch::default() });
+        }
+        if settled && self.guarded().hears(user) {
+            // What was set without knowing what others had is said, and holds.
+            self.hub.users.settle(user);
         }
         self.tell_status();
         self.guarded().stirred.push(user.clone());

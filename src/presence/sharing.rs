@@ -109,6 +109,11 @@ impl ChannelState {
         let before = shared.status.replace(Box::new(own));
         let before = before.map(|before| before.mark);
         let now = shared.status.as_ref().map(|own| own.mark);
+        // Why it went is no news by itself.
+        let why = touch
+            .why
+            .filter(|_| before != now || touch != Touch { why: touch.why, ..Touch::default() });
+        let touch = Touch { why, ..touch };
         if before != now || touch != Touch::default() {
             shared.touch(&user).why = touch.why;
             self.note(&user, touch);

@@ -327,18 +327,9 @@ impl Users {
         again
     }
 
-    /// What is heard of a user of whom nothing new is heard.
-    #[must_use]
-    pub fn unchanged(&self, user: &UserId) -> Heard {
-        let online = self.with_record(user, |record, _| record.elsewhere()).flatten();
-        Heard { online, ..Heard::default() }
-    }
-
-    /// What other nodes have of the user is no longer heard: only what is known here counts.
-    pub fn forget_elsewhere(&self, user: &UserId, now: Now) {
-        if self.with_record(user, |record, _| record.elsewhere()).flatten().is_some() {
-            self.change(user, now, |entry| entry.keep(now).forget_elsewhere());
-        }
+    /// What was set without knowing what others had set holds: they know it by now.
+    pub fn settle(&self, user: &UserId) {
+        self.with_record(user, |record, _| record.settle());
     }
 
     /// Number of users of whom anything is known.

@@ -227,12 +227,11 @@ impl Record {
         self.get().elsewhere
     }
 
-    /// What other nodes have is no longer heard.
-    pub(super) fn forget_elsewhere(&mut self) {
-        if let Some(set) = &mut self.set {
-            set.elsewhere = None;
+    /// What was set without knowing what others had set holds.
+    pub(super) fn settle(&mut self) {
+        if self.set.as_mut().and_then(|own| own.blindly.take()).is_some() {
+            self.tidy();
         }
-        self.tidy();
     }
 
     /// Other nodes have this of the user, whom something beside them and heartbeats keeps here, or
@@ -258,11 +257,11 @@ impl Record {
         if let Some(info) = info {
             self.inform(&info);
         }
-        let blindly = self.set.as_mut().and_then(|own| own.blindly.take());
         let Some(set) = set else {
             self.tidy();
-            return blindly.is_some();
+            return false;
         };
+        let blindly = self.set.as_mut().and_then(|own| own.blindly.take());
         let unreadable = || {
             let shown = self.as_itself(user, Kept::Not, now);
             UserStatus { online: false, away: false, invisible: false, ..shown }

@@ -1,6 +1,6 @@
 //! What is said of this node's own users, and what becomes of it.
 
-use herenow_protocol::{Audience, UserId};
+use herenow_protocol::{Attributes, Audience, UserId};
 
 use super::channel::{Heard, Here, Replica};
 use super::known::{Known, Sent, Todo};
@@ -20,6 +20,8 @@ struct Saying {
     round: u32,
     /// All leases are said again, since data were lost.
     loss_round: u32,
+    /// Records are kept: of whoever is not there something may be to be said, too.
+    keeps: bool,
 }
 
 impl Replica {
@@ -31,7 +33,7 @@ impl Replica {
             return None;
         }
         let (round, loss_round) = (self.round, self.loss_round);
-        let saying = Saying { me: self.me, now, round, loss_round };
+        let saying = Saying { me: self.me, now, round, loss_round, keeps: self.keep_ms > 0 };
         let (mut users, mut bytes) = (Vec::new(), 0);
         while users.len() < SAY_USERS && bytes < SAY_BYTES {
             let Some(user) = self.next_to_say() else { break };
@@ -120,7 +122,7 @@ fn say_user(
     own: Option<&Own>,
     saying: Saying,
 ) -> Option<(UserSay, Sent)> {
-    let Saying { me, now, round, loss_round } = saying;
+    let Saying { me, now, round, loss_round, keeps } = saying;
     let todo = known.todo.take().map(|todo| *todo).unwrap_or_default();
     let has_own = own.is_some_and(has_sources);
     let again = has_own && known.round != round;
@@ -128,7 +130,8 @@ fn say_user(
     let touch = &todo.touch;
     // Whoever came and went at once, and whom others keep, may have written something.
     let wrote = own.is_some() && (touch.wrote || touch.patched || touch.informed || touch.shown);
-    let may_be_there = has_own || is_there || todo.tried || wrote;
+    let says = wrote || keeps && *touch != Touch::default();
+    let may_be_there = has_own || is_there || todo.tried || says;
     if !may_be_there && touch.ended.is_empty() && !touch.ended_grace {
         return None;
     }
@@ -145,10 +148,14 @@ fn say_user(
         (keeper, LeaseSay::Take { for_ms: left(end, now).max(1), away, again: takes_leases })
     });
     let attributes = own.and_then(|own| say_attributes(known, own, touch, again, saying));
-    let informed = own.filter(|_| touch.informed || again);
-    let info = informed.and_then(|own| {
-        let base = base(known.info().map(|it| it.stamp), known, touch.informed, Base::Over, me)?;
-        Some(Said { base, value: own.member.info().clone() })
+    let info = own.and_then(|own| {
+        let (stamp, value) = (known.info().map(|it| it.stamp), own.member.info());
+        let base = match touch.informed || again {
+            true => base(stamp, known, touch.informed, Base::Over, me),
+            false => None,
+        };
+        let base = base.or(seed(stamp, value, saying))?;
+        Some(Said { base, value: value.clone() })
     });
     let audience = own.filter(|_| touch.shown || again).and_then(|own| {
         // What others said of it must not be passed over: who may see it is asked first.
@@ -195,6 +202,11 @@ fn base(
     }
 }
 
+/// Where records are kept, what is remembered here of an earlier time is better than nothing.
+fn seed(known: Option<Stamp>, value: &Attributes, saying: Saying) -> Option<Base> {
+    (saying.keeps && known.is_none() && !value.is_empty()).then_some(Base::IfNone)
+}
+
 fn say_attributes(
     known: &Known,
     own: &Own,
@@ -203,12 +215,13 @@ fn say_attributes(
     saying: Saying,
 ) -> Option<Said<Written>> {
     let written = touch.wrote || touch.patched;
-    if !written && !again {
-        return None;
-    }
     let unknown = if touch.wrote { Base::Over } else { Base::IfNone };
     let stamp = known.attributes().map(|it| it.stamp);
-    let base = base(stamp, known, written, unknown, saying.me)?;
+    let base = match written || again {
+        true => base(stamp, known, written, unknown, saying.me),
+        false => None,
+    };
+    let base = base.or(seed(stamp, &own.member.attributes, saying))?;
     let ends = own.ends.iter().map(|(key, end)| (key.clone(), left(*end, saying.now)));
     let value = Written { attributes: own.member.attributes.clone(), ends: ends.collect() };
     Some(Said { base, value })

@@ -59,7 +59,8 @@ impl Replica {
         let moved = manner.moved || known.told != followed;
         known.told = followed;
         let held = if followed { held_elsewhere(known, me, clock, here) } else { Vec::new() };
-        let is_member = own.is_some() || !held.is_empty() || !sources.took.is_empty();
+        let keeps = self.keep_ms > 0 && known.record.is_some();
+        let is_member = own.is_some() || !held.is_empty() || !sources.took.is_empty() || keeps;
         let value = if is_member {
             take_value(known, own.as_ref(), untold, clock, here)
         } else {
