@@ -22,6 +22,7 @@ use crate::cluster::{Act, Nodes, Peers, Told};
 use crate::config::ClusterFlags;
 use crate::hub::engine::Kicking;
 use crate::hub::{Answering, Channel, Engine, Kicked};
+use crate::limits::MAX_DEEDS;
 use crate::metrics::RedisMetrics;
 use crate::presence::NodeId;
 
@@ -64,7 +65,7 @@ impl Node {
             hold_ms: flags.drain_hold.as_millis() as u64,
         };
         let me = NodeId::new(chance.number());
-        let (deeds, to_do) = mpsc::unbounded_channel();
+        let (deeds, to_do) = mpsc::channel(MAX_DEEDS);
         let joint = Arc::new(Joint {
             hub: Arc::downgrade(hub),
             desk: Arc::downgrade(desk),
@@ -99,7 +100,7 @@ impl Node {
     }
 
     /// All loops. Each ends when the hub is gone.
-    fn run(&self, heard: mpsc::Receiver<super::ear::Heard>, to_do: mpsc::UnboundedReceiver<Deed>) {
+    fn run(&self, heard: mpsc::Receiver<super::ear::Heard>, to_do: mpsc::Receiver<Deed>) {
         let joint = || Arc::clone(&self.0);
         let line = Arc::clone(&self.0.line);
         tokio::spawn(async move { line.keep().await });

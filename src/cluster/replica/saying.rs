@@ -72,7 +72,9 @@ impl Replica {
             (None, false) => return None,
         };
         let mut behind = self.users.range::<UserId, _>((from, Unbounded));
-        let next = behind.find(|(_, known)| known.own && known.round != round).map(|(user, _)| user.clone());
+        let next = behind
+            .find(|(_, known)| known.own && known.round != round)
+            .map(|(user, _)| user.clone());
         (self.again, self.again_from_start) = (next.clone(), false);
         next
     }

@@ -21,9 +21,17 @@ use super::world::{CHANNELS, STORE_AHEAD_MS, TIMEOUT_MS};
 #[derive(Clone, Debug)]
 pub(super) enum Ask {
     Renew(Renew),
-    Claim { dead: NodeId, by: NodeId, for_ms: u64 },
+    Claim {
+        dead: NodeId,
+        by: NodeId,
+        for_ms: u64,
+    },
     List(NodeId),
-    Bury { dead: NodeId, by: NodeId, channels: Vec<ChannelName> },
+    Bury {
+        dead: NodeId,
+        by: NodeId,
+        channels: Vec<ChannelName>,
+    },
     Forget(NodeId),
     Say(usize, Say),
     Look(usize),
@@ -224,9 +232,10 @@ impl Node {
             audience: None,
             place: Said { base: Base::IfNone, value: Place { joined_at: 0, number: 0 } },
             fresh: false,
+            ends_grace: false,
             why: None,
         };
-        let lease = LeaseSay::Take { for_ms: 3_600_000, away: false };
+        let lease = LeaseSay::Take { for_ms: 3_600_000, away: false, again: false };
         let mut users = vec![said(user(self.slot), mark, Vec::new())];
         if has.lease {
             users.push(said(leaser(self.slot), None, vec![(Keeper::Herenow, lease)]));
@@ -269,7 +278,9 @@ impl Node {
                 let since_ms = self.burial.take().map_or(now_ms, |(_, since_ms)| since_ms);
                 let burial = self.nodes.burial();
                 match answer {
-                    Answer::Claimed(dead, claimed) => burial.claimed(dead, claimed, (since_ms, now_ms)),
+                    Answer::Claimed(dead, claimed) => {
+                        burial.claimed(dead, claimed, (since_ms, now_ms))
+                    }
                     Answer::Listed(dead, channels) => burial.listed(dead, channels, 0),
                     Answer::Buried(dead, channels, lost_ms) => {
                         burial.buried(dead, &channels, lost_ms, now_ms);
@@ -322,7 +333,9 @@ impl Node {
                 Order::AskGroups(data) => {
                     self.ask(Ask::Groups(data));
                 }
-                Order::Judged { node, .. } => truth.judge(self.id(), node, (answered_ms, now_ms))?,
+                Order::Judged { node, .. } => {
+                    truth.judge(self.id(), node, (answered_ms, now_ms))?
+                }
                 Order::Reborn(_) => {
                     truth.reborn(old, self.trouble_ms, now_ms)?;
                     // Nothing is said before the new lease is taken.
