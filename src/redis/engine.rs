@@ -19,7 +19,7 @@ use crate::actions::Desk;
 use crate::chance::Chance;
 use crate::cluster::name::{Group, Names};
 use crate::cluster::nodes::Settings;
-use crate::cluster::{Act, Nodes, Peers};
+use crate::cluster::{Act, Nodes, Peers, Told};
 use crate::config::ClusterFlags;
 use crate::hub::engine::Kicking;
 use crate::hub::{Answering, Channel, Engine, Kicked};
@@ -189,6 +189,10 @@ impl Engine for Node {
 
     fn follow_names(&self, wanted: bool) {
         self.0.wants_names.send_if_modified(|wants| std::mem::replace(wants, wanted) != wanted);
+    }
+
+    fn look_up<'a>(&'a self, channel: &'a ChannelName, user: &'a UserId) -> Answering<'a, Told> {
+        Box::pin(async move { self.0.store.look_up(channel, user).await.ok() })
     }
 
     fn order(&self, user: &UserId, act: Act) {
