@@ -9,6 +9,7 @@ use herenow::cluster::{Act, Peers, Told};
 use herenow::hub::{Answering, Channel, Engine, Hub, Kicked, Kicking};
 use herenow::presence::NodeId;
 use herenow_protocol::{ChannelName, UserId};
+use prometheus_client::registry::Registry;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::store::Store;
@@ -178,6 +179,12 @@ impl Engine for Node {
     }
 
     fn follow_names(&self, _: bool) {}
+
+    fn others(&self) -> usize {
+        self.bus.others(self.me).len()
+    }
+
+    fn register(&self, _: &mut Registry) {}
 
     fn order(&self, user: &UserId, act: Act) {
         for node in self.bus.others(self.me) {
