@@ -231,7 +231,7 @@ impl Engine for Node {
 }
 
 impl Joint {
-    async fn give(&self, user: &UserId, act: Act) {
+    pub(super) async fn give(&self, user: &UserId, act: Act) {
         let me = self.me();
         let given = self
             .line

@@ -2,7 +2,6 @@
 //! Many nodes on one store.
 
 mod bus;
-mod channels;
 mod nodes;
 mod store;
 mod users;
