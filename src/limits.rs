@@ -604,6 +604,9 @@ pub const RECONNECT_SPREAD: Duration = Duration::from_secs(5);
 
 // Many nodes.
 
+/// What is to be done about other nodes, and waits: a few for each node that dies.
+pub const MAX_DEEDS: usize = 10_000;
+
 /// What `--node-timeout` may be: shorter than a pause of a machine that is busy, and every pause is a
 /// death; longer, and nobody notices one.
 pub const NODE_TIMEOUT: RangeInclusive<Duration> =

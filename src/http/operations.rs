@@ -65,7 +65,7 @@ pub const OPERATIONS: &[Operation] = &[
         "listChannels",
         || routing::get(channels::list),
         "The channels that somebody is in, by name. For back ends.",
-        &[(200, "One page of them.", json_of::<ChannelList>())],
+        &[(200, "One page of them.", json_of::<Answered<ChannelList>>())],
     )
     .parameters(&[PREFIX, LIMIT, AFTER_CHANNEL]),
     operation(
@@ -74,7 +74,7 @@ pub const OPERATIONS: &[Operation] = &[
         "readChannel",
         || routing::get(channels::read),
         "A channel in numbers. Any name is a channel: one that nobody is in has zeros.",
-        &[(200, "The numbers.", json_of::<ChannelView>())],
+        &[(200, "The numbers.", json_of::<Answered<ChannelView>>())],
     ),
     operation(
         "get",
@@ -82,7 +82,7 @@ pub const OPERATIONS: &[Operation] = &[
         "countMembers",
         || routing::get(channels::count),
         "How many are in a channel: exactly, whatever a list shows.",
-        &[(200, "The count.", json_of::<CountView>())],
+        &[(200, "The count.", json_of::<Answered<CountView>>())],
     ),
     operation(
         "get",
@@ -90,7 +90,7 @@ pub const OPERATIONS: &[Operation] = &[
         "listMembers",
         || routing::get(members::list),
         "Who is in a channel, newest first, as far as the caller may see.",
-        &[(200, "One page of them.", json_of::<MemberList>())],
+        &[(200, "One page of them.", json_of::<Answered<MemberList>>())],
     )
     .parameters(&[LIMIT, AFTER_MEMBER]),
     operation(
@@ -99,7 +99,7 @@ pub const OPERATIONS: &[Operation] = &[
         "readMember",
         || routing::get(members::read),
         "One member. Who is absent and whom the caller may not see are answered alike.",
-        &[(200, "The member.", json_of::<OneMember>())],
+        &[(200, "The member.", json_of::<Answered<OneMember>>())],
     )
     .refuses(&[404]),
     operation(
@@ -138,7 +138,7 @@ pub const OPERATIONS: &[Operation] = &[
         "listUserChannels",
         || routing::get(channels::of_user),
         "Where a user is, by the name of the channel, as far as the caller may see.",
-        &[(200, "One page of the channels.", json_of::<UserChannels>())],
+        &[(200, "One page of the channels.", json_of::<Answered<UserChannels>>())],
     )
     .parameters(&[LIMIT, AFTER_CHANNEL]),
     operation(

@@ -2,6 +2,7 @@
 //! so that the answer is the cluster's and not this node's.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -28,7 +29,7 @@ impl Hub {
     /// As [`Hub::attend`], of several channels together.
     pub(super) async fn attend_all(self: &Arc<Self>, names: &[ChannelName]) -> bool {
         let Some(engine) = self.engine() else { return false };
-        let ends = tokio::time::Instant::now() + Duration::from_millis(LOAD_WAIT_MS);
+        let mut over = pin!(tokio::time::sleep(Duration::from_millis(LOAD_WAIT_MS)));
         let mut partial = false;
         for some in names.chunks(ATTEND_BATCH) {
             let waits: Vec<_> = some.iter().filter_map(|name| self.begin_attending(name)).collect();
@@ -38,7 +39,10 @@ impl Hub {
                     let _ = wait.await;
                 }
             };
-            let _ = tokio::time::timeout_at(ends, all).await;
+            tokio::select! {
+                () = all => {}
+                () = &mut over => {}
+            }
             let whole = |name| self.look(name, |guarded| !guarded.is_partial()).unwrap_or(false);
             partial |= !some.iter().all(whole);
         }

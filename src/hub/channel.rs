@@ -374,7 +374,10 @@ impl Guarded {
     /// Whether there is something to tell.
     pub(super) fn has_news(&self) -> bool {
         let any = self.presence.has_news() || !self.waiting.is_empty() || self.pacer.rings();
-        any && !self.holds_back()
+        match &self.clustered {
+            None => any,
+            Some(clustered) => (any || clustered.begins_anew()) && !clustered.holds_back(),
+        }
     }
 
     /// Whether whoever looks waits, since all that other nodes have is about to come.
@@ -455,11 +458,18 @@ impl Guarded {
         }
     }
 
-    /// All that other nodes have is known. Those who were told less, or nothing yet, are told.
-    pub(super) fn complete(&mut self, stamp: u64) {
-        if self.clustered.as_mut().is_some_and(|clustered| clustered.complete()) {
+    /// All that other nodes have is known. Those who were told less, or nothing yet, are told at the
+    /// next tick.
+    pub(super) fn complete(&mut self) {
+        self.clustered.iter_mut().for_each(|clustered| clustered.complete());
+    }
+
+    /// At a tick: has everybody begin anew, if that is due. Between two ticks somebody may be in the
+    /// midst of a snapshot, whose parts are to agree.
+    pub(super) fn begin_anew_if_due(&mut self, stamps: &AtomicU64) {
+        if self.clustered.as_mut().is_some_and(|clustered| clustered.take_anew()) {
             self.presence.set_partial(false);
-            self.begin_unheard(stamp);
+            self.begin_unheard(stamps.fetch_add(1, Ordering::Relaxed) + 1);
         }
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Clustered {
     /// What this node says of the channel and hears of it.
     pub(super) replica: Replica,
     knows: Knows,
+    /// Everybody who looks is to begin anew.
+    anew: bool,
     /// Set if somebody asked lately.
     attended: Option<Attended>,
     /// Those who asked and wait until all is known. Bounded by the requests under way.
@@ -64,7 +66,7 @@ impl Clustered {
     /// mark went, in milliseconds.
     pub(super) fn new(me: NodeId, keep_ms: u64) -> Self {
         let replica = Replica::new(me, keep_ms);
-        Self { replica, knows: Knows::Nothing, attended: None, waiting: Vec::new() }
+        Self { replica, knows: Knows::Nothing, anew: false, attended: None, waiting: Vec::new() }
     }
 
     /// Whether the channel is followed.
@@ -104,19 +106,27 @@ impl Clustered {
 
     /// From here on the channel is not followed.
     pub(super) fn end(&mut self) {
-        self.knows = Knows::Nothing;
+        (self.knows, self.anew) = (Knows::Nothing, false);
         self.release();
     }
 
-    /// All that other nodes have was taken in. Whether that is the first time, so that nobody was told
-    /// all before.
-    pub(super) fn complete(&mut self) -> bool {
-        let first = self.is_followed() && !self.is_whole();
-        if first {
-            self.knows = Knows::All;
+    /// All that other nodes have was taken in. If that is the first time, everybody who looks was told
+    /// less before, or nothing, and begins anew.
+    pub(super) fn complete(&mut self) {
+        if self.is_followed() && !self.is_whole() {
+            (self.knows, self.anew) = (Knows::All, true);
             self.release();
         }
-        first
+    }
+
+    /// Whether everybody who looks is to begin anew at the next tick.
+    pub(super) fn begins_anew(&self) -> bool {
+        self.anew
+    }
+
+    /// The same, once.
+    pub(super) fn take_anew(&mut self) -> bool {
+        std::mem::take(&mut self.anew)
     }
 
     /// Somebody asks: the channel is followed for a while. `None`: all is known, or will not be soon.

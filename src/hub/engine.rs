@@ -66,9 +66,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
     fn follow_names(&self, wanted: bool);
 
     /// What the store has of one user in a channel: [`Told::users`] has that one.
-    fn look_up<'a>(&'a self, _channel: &'a ChannelName, _user: &'a UserId) -> Answering<'a, Told> {
-        Box::pin(std::future::ready(None))
-    }
+    fn look_up<'a>(&'a self, channel: &'a ChannelName, user: &'a UserId) -> Answering<'a, Told>;
 
     /// Has all other nodes do something about a user. Nobody waits for them.
     fn order(&self, user: &UserId, act: Act);

@@ -57,6 +57,7 @@ impl Round {
             return None;
         }
         metrics.ticks.inc();
+        guarded.begin_anew_if_due(stamps);
         let before = guarded.standing();
         let told = guarded.tick(channel.name(), now, bounds, stamps, metrics);
         let standing = guarded.standing();

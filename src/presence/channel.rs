@@ -148,7 +148,7 @@ impl ChannelState {
                 if let Some(ends_ms) = ends_ms {
                     self.look_no_later_than(&user, ends_ms);
                 }
-                self.note(&user, touch);
+                self.note(&user, &touch);
             }
             Command::SetAway { user, source, away } => {
                 self.by_own(&user, now, &mut told, |channel| {
@@ -160,13 +160,13 @@ impl ChannelState {
             Command::Inform { user, info } => {
                 let change = Change { info: Some(info), ..Change::default() };
                 if self.change_member(&user, change, Cause::Own, now) {
-                    self.note(&user, Touch { informed: true, ..Touch::default() });
+                    self.note(&user, &Touch { informed: true, ..Touch::default() });
                 }
             }
             Command::SetAttributes { user, source, attributes, merge, ttl_ms } => {
                 let ends = ttl_ms.map(|ttl_ms| now.mono_ms + ttl_ms);
                 self.set_attributes(&user, source, &attributes, merge, ends, now, bounds)?;
-                self.note(&user, Touch { wrote: !merge, patched: merge, ..Touch::default() });
+                self.note(&user, &Touch { wrote: !merge, patched: merge, ..Touch::default() });
             }
             Command::Expire => self.expire(now, told),
             Command::SetStatus(status) => self.set_status(*status),

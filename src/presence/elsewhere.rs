@@ -83,11 +83,14 @@ pub struct HeldElsewhere {
     pub ends: Option<(u64, LossReason, u64)>,
 }
 
+/// Keys of attributes that vanish by themselves, each with its moment.
+pub type KeyEnds = Vec<(Box<str>, u64)>;
+
 /// What a member is, as far as it is to be taken from elsewhere; `None`: as it is here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValueElsewhere {
     /// The attributes, and the keys of them that vanish by themselves, each with its moment.
-    pub attributes: Option<(Attributes, Vec<(Box<str>, u64)>)>,
+    pub attributes: Option<(Attributes, KeyEnds)>,
     /// Name, avatar and the like.
     pub info: Option<Attributes>,
     /// Who may see it.

@@ -116,7 +116,7 @@ impl ChannelState {
         let touch = Touch { why, ..touch };
         if before != now || touch != Touch::default() {
             shared.touch(&user).why = touch.why;
-            self.note(&user, touch);
+            self.note(&user, &touch);
         }
     }
 
@@ -149,7 +149,7 @@ impl ChannelState {
     }
 
     /// Notes more of what an own command did.
-    pub(super) fn note(&mut self, user: &UserId, more: Touch) {
+    pub(super) fn note(&mut self, user: &UserId, more: &Touch) {
         let Some(shared) = &mut self.shared else { return };
         let touch = shared.touch(user);
         touch.wrote |= more.wrote;

@@ -42,7 +42,7 @@ pub(super) struct Joint {
     pub(super) orders: Orders,
     pub(super) nodes: Mutex<Nodes>,
     /// What takes long, for whoever does it. Few: some for each node that dies, and each connection.
-    pub(super) deeds: mpsc::UnboundedSender<Deed>,
+    pub(super) deeds: mpsc::Sender<Deed>,
     /// Whether the node has a lease: without it nothing may be said.
     pub(super) leased: watch::Sender<bool>,
     /// Something about nodes is to be done sooner than was planned.
@@ -167,7 +167,9 @@ impl Joint {
     /// Has it done, behind all that is to be done before it.
     pub(super) fn do_later(&self, deed: Deed) {
         // Nobody does anything any longer once the hub is gone.
-        let _ = self.deeds.send(deed);
+        if let Err(lost) = self.deeds.try_send(deed) {
+            tracing::error!(%lost, "too much to do about other nodes");
+        }
     }
 
     /// How many says may be in flight.

@@ -105,7 +105,7 @@ impl Joint {
     }
 
     /// Does what takes long, in order.
-    pub(super) async fn keep_doing(self: Arc<Self>, mut deeds: mpsc::UnboundedReceiver<Deed>) {
+    pub(super) async fn keep_doing(self: Arc<Self>, mut deeds: mpsc::Receiver<Deed>) {
         let mut number = 0;
         while let Some(deed) = deeds.recv().await {
             let Some(hub) = self.hub() else { return };
@@ -122,8 +122,10 @@ impl Joint {
                     hub.bury(node, Cause::Lost(LossReason::Node, last_seen)).await;
                     self.burial.notify_one();
                 }
-                Deed::Order(Order::AskGroups) => {
-                    self.ask_groups().await;
+                Deed::Order(Order::AskGroups(data)) => {
+                    if self.ask_groups().await {
+                        self.nodes.lock().asked_groups(data);
+                    }
                     self.tend_data(&hub).await;
                 }
                 Deed::Joined(joined) => {
@@ -142,14 +144,17 @@ impl Joint {
         }
     }
 
-    /// Asks every group which data it holds.
-    async fn ask_groups(&self) {
+    /// Asks every group which data it holds. Whether all answered.
+    async fn ask_groups(&self) -> bool {
         let asked = Group::all().map(|group| async move { (group, self.store.era(group).await) });
+        let mut answered = true;
         for (group, era) in futures_util::future::join_all(asked).await {
-            if let Ok(era) = era {
-                self.era_seen(group, era);
+            match era {
+                Ok(era) => drop(self.era_seen(group, era)),
+                Err(_) => answered = false,
             }
         }
+        answered
     }
 
     fn load_followed(&self, of: impl Fn(Group) -> bool) {

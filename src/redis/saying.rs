@@ -167,7 +167,7 @@ impl Joint {
     /// Waits until nothing is left to say, for so long at most.
     pub(super) async fn flush(&self, most: Duration) {
         let said = async {
-            while !self.unsaid.is_empty() || self.says.available_permits() < self.permits() {
+            while !self.unsaid.is_empty() || self.says.available_permits() < PERMITS {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -175,9 +175,7 @@ impl Joint {
             tracing::warn!(channels = self.unsaid.len(), "not all was said to the other nodes");
         }
     }
-
-    /// How many permits there are while nothing is in flight: the loop itself holds one.
-    fn permits(&self) -> usize {
-        crate::limits::SAYS_IN_FLIGHT - 1
-    }
 }
+
+/// How many permits there are while nothing is in flight: the loop itself holds one.
+const PERMITS: usize = crate::limits::SAYS_IN_FLIGHT - 1;

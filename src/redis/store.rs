@@ -12,7 +12,7 @@ use crate::chance::Chance;
 use crate::cluster::name::{Group, Names, entry, read_entry};
 use crate::cluster::nodes::burial::Claimed;
 use crate::cluster::wire::{Read, Strange, life, said, told};
-use crate::cluster::{Buried, Load, Record, Renew, Renewed, Say, Told};
+use crate::cluster::{Buried, Load, Record, Renew, Renewed, Say, Told, UserTold};
 use crate::limits::{INDEX_PAGE, LOAD_PAGE, STATUS_KEPT_MS};
 use crate::metrics::RedisMetrics;
 use crate::presence::NodeId;
@@ -172,6 +172,22 @@ impl Store {
         let fields = flat.chunks_exact(2).map(|pair| (&*pair[0], &*pair[1]));
         let items = self.read(Ok(told::page(fields)))?;
         Ok(Page { items, next })
+    }
+
+    /// One user of a channel, as if it were told.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub async fn look_up(&self, channel: &ChannelName, user: &UserId) -> Result<Told, Failed> {
+        let mut get = cmd("HGET");
+        get.arg(self.names.records(channel)).arg(user.as_str());
+        let text: Option<Vec<u8>> = self.ask(get).await?;
+        let fields = text.iter().map(|text| (user.as_str().as_bytes(), text.as_slice()));
+        let record = self.read(Ok(told::page(fields)))?.pop().map(|(_, record)| record);
+        // Behind the record: it is never newer than the version that is told with it.
+        let Load { era, version, now, .. } = self.load(channel).await?;
+        let users = vec![UserTold { user: user.clone(), record, why: None }];
+        Ok(Told { era, version, changed: false, now, users })
     }
 
     // Nodes.

@@ -10,7 +10,7 @@ use herenow::hub::{Answering, Channel, Engine, Hub, Kicked, Kicking};
 use herenow::presence::NodeId;
 use herenow_protocol::{ChannelName, UserId};
 use prometheus_client::registry::Registry;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Sender, channel};
 
 use super::store::Store;
 
@@ -33,7 +33,7 @@ pub(crate) struct Node {
     /// The store does not answer this node, and tells it nothing.
     pub(crate) cut: AtomicBool,
     followed: Mutex<BTreeSet<ChannelName>>,
-    tasks: UnboundedSender<Task>,
+    tasks: Sender<Task>,
 }
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Bus {
 
     /// Joins a broker that nobody has asked for anything yet.
     pub(crate) fn join(self: &Arc<Self>, number: u64, hub: &Arc<Hub>) -> Arc<Node> {
-        let (tasks, mut to_do) = unbounded_channel();
+        let (tasks, mut to_do) = channel(100_000);
         let (hub_of, followed) = (OnceLock::new(), Mutex::default());
         let (me, bus) = (NodeId::new(number), Arc::clone(self));
         let node = Node { me, bus, hub: hub_of, cut: AtomicBool::new(false), followed, tasks };
@@ -167,11 +167,11 @@ impl Engine for Node {
     }
 
     fn has_to_say(&self, channel: &Arc<Channel>) {
-        let _ = self.tasks.send(Task::Say(Arc::clone(channel)));
+        let _ = self.tasks.try_send(Task::Say(Arc::clone(channel)));
     }
 
     fn follow(&self, channel: &Arc<Channel>) {
-        let _ = self.tasks.send(Task::Load(Arc::clone(channel)));
+        let _ = self.tasks.try_send(Task::Load(Arc::clone(channel)));
     }
 
     fn unfollow(&self, channel: &ChannelName) {
@@ -188,7 +188,7 @@ impl Engine for Node {
 
     fn order(&self, user: &UserId, act: Act) {
         for node in self.bus.others(self.me) {
-            let _ = node.tasks.send(Task::Order(user.clone(), act));
+            let _ = node.tasks.try_send(Task::Order(user.clone(), act));
         }
     }
 

@@ -321,6 +321,7 @@ fn stays(record: &Record, keep_ms: u64) -> bool {
 
 /// What a say makes of one record: the record, if it stays; whether others need to know; and the
 /// nodes whose lost marks were ended.
+#[expect(clippy::too_many_lines, reason = "in the order of the documentation")]
 fn hear(
     old: Option<Record>,
     said: &UserSay,

@@ -121,6 +121,13 @@ impl Presence {
         Some(self.log.iter().skip(first).flat_map(|frame| frame.bytes()).collect())
     }
 
+    /// What was not told is known from here on, and nobody goes on from what was told.
+    fn begin_unheard(&mut self) {
+        (self.told, self.told_whispers) = (self.values, self.whispers);
+        self.log.clear();
+        self.next_seq += 1;
+    }
+
     pub(crate) fn next_seq(&self) -> u8 {
         self.next_seq
     }
@@ -153,6 +160,10 @@ pub(crate) struct Guarded {
     waiting: Vec<Arc<Subscription>>,
     running: bool,
     dead: bool,
+    /// What other nodes have is about to come: nobody is told anything.
+    holds_back: bool,
+    /// It has come, and the next tick has everybody begin anew.
+    anew: bool,
 }
 
 impl Channel {
@@ -173,7 +184,15 @@ impl Channel {
         let (slots, waiting) = (Vec::new(), Vec::new());
         Self {
             name,
-            guarded: Mutex::new(Guarded { presence, slots, waiting, running: false, dead: false }),
+            guarded: Mutex::new(Guarded {
+                presence,
+                slots,
+                waiting,
+                running: false,
+                dead: false,
+                holds_back: false,
+                anew: false,
+            }),
         }
     }
 
@@ -209,7 +228,21 @@ impl Guarded {
     }
 
     fn has_news(&self) -> bool {
-        self.presence.has_news() || !self.waiting.is_empty()
+        let any = self.presence.has_news() || !self.waiting.is_empty() || self.anew;
+        any && !self.holds_back
+    }
+
+    /// All that other nodes have is known.
+    fn complete(&mut self) {
+        (self.holds_back, self.anew) = (false, true);
+    }
+
+    fn begin_unheard(&mut self, mutant: Mutant) {
+        self.anew = false;
+        self.presence.begin_unheard();
+        if mutant != Mutant::ForgetsWhoWasToldLess {
+            self.waiting.extend(self.slots.iter().flatten().cloned());
+        }
     }
 
     fn start_flusher(&mut self, mutant: Mutant) -> bool {
@@ -349,6 +382,21 @@ impl Hub {
         result
     }
 
+    /// Other nodes may have members of the channel: it waits until they are known.
+    pub(crate) fn hold_back(self: &Arc<Self>, name: usize) {
+        self.enter(name, |_, guarded| guarded.holds_back = true);
+    }
+
+    /// They are known.
+    pub(crate) fn complete(self: &Arc<Self>, name: usize) {
+        if self.mutant == Mutant::OpensWithoutSettling {
+            let channel = self.find(name).expect("a channel");
+            channel.lock().complete();
+            return;
+        }
+        self.enter(name, |_, guarded| guarded.complete());
+    }
+
     fn settle(self: &Arc<Self>, channel: &Arc<Channel>, mut guarded: MutexGuard<'_, Guarded>) {
         let unheard = guarded.is_vain();
         if !unheard && guarded.start_flusher(self.mutant) {
@@ -392,6 +440,8 @@ fn flush(hub: &Arc<Hub>, channel: &Arc<Channel>) {
 
 struct Round {
     tick: Tick,
+    /// After the tick.
+    next_seq: u8,
     waiting: Vec<Arc<Subscription>>,
 }
 
@@ -406,9 +456,13 @@ impl Round {
             guarded.flusher_ended();
             return None;
         }
+        if guarded.anew {
+            guarded.begin_unheard(mutant);
+        }
         let tick = guarded.presence.tick();
+        let next_seq = guarded.presence.next_seq();
         let waiting = std::mem::take(&mut guarded.waiting);
-        Some(Self { tick, waiting })
+        Some(Self { tick, next_seq, waiting })
     }
 
     fn tell_aside(&self, channel: &Channel) {
@@ -430,13 +484,14 @@ impl Round {
         let stands = |sub: &Arc<Subscription>| (Arc::clone(sub), sub.stands());
         let all: Vec<_> = self.waiting.iter().map(stands).collect();
         let lead = all.iter().find_map(|(_, stands)| stands.place());
+        let wants = |stands: Cursor| stands == Cursor::Want || self.is_far(stands);
         let is_with = |stands: Cursor| match lead {
             Some(_) => stands.place().is_some(),
-            None => stands == Cursor::Want,
+            None => wants(stands),
         };
         let (mut riders, later): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|(_, stands)| is_with(*stands));
-        let later = later.into_iter().filter(|(_, stands)| *stands == Cursor::Want);
+        let later = later.into_iter().filter(|(_, stands)| wants(*stands));
         channel.lock().waiting.extend(later.map(|(sub, _)| sub));
         let mut place = Some(lead.unwrap_or_else(|| channel.lock().presence.begin_snapshot()));
         while let Some(at) = place.filter(|_| !riders.is_empty()) {
@@ -462,6 +517,12 @@ impl Round {
                 return;
             }
         }
+    }
+
+    /// Whether somebody lacks frames that are gone, and not just those of this tick.
+    fn is_far(&self, stands: Cursor) -> bool {
+        let first = self.tick.frame.as_ref().map(|(seq, _)| *seq);
+        matches!(stands, Cursor::Next(seq) if seq != self.next_seq && Some(seq) != first)
     }
 
     fn pass(self, channel: &Channel) {

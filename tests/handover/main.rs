@@ -98,6 +98,10 @@ enum Mutant {
     /// Whoever had the last part together with others is not told what the ticks between the parts
     /// told.
     ArrivesAtAnOldTick,
+    /// Once all is known that other nodes have, nobody looks whether somebody waited for that.
+    OpensWithoutSettling,
+    /// Those who were told less before are not told the rest.
+    ForgetsWhoWasToldLess,
     /// A task that let others have their turn does not come back to what it has read.
     ForgetsWhatIsKept,
 }
@@ -574,6 +578,73 @@ fn two_rides(mutant: Mutant) {
     });
 }
 
+/// What other nodes have comes to be known. Meanwhile somebody subscribes, and a member changes.
+fn a_subscribe_and_what_others_have(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, AMPLE));
+    rest(&hub, &mut [&mut writer, &mut reader]);
+    hub.hold_back(0);
+    hub.allow_flushers(2);
+    let subscribe = loom::thread::spawn(move || {
+        reader.receive(&[Request::Subscribe(0, None)]);
+        reader
+    });
+    change(&mut writer, 0);
+    hub.complete(0);
+    let mut reader = subscribe.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
+/// The same for somebody who was told before what was known then, over a socket with room for a message
+/// and a half.
+fn a_sweep_and_what_others_have(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let mut writer = writer(&hub, 0);
+    let reader = choked_reader(&hub, &mut writer, 1);
+    hub.allow_flushers(2);
+    let sweep = loom::thread::spawn(move || {
+        reader.poll();
+        reader.outlet.transport().read(3);
+        reader.poll();
+        reader
+    });
+    change(&mut writer, 0);
+    hub.complete(0);
+    let mut reader = sweep.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
+/// It comes to be known between the parts of a snapshot.
+fn a_ride_and_what_others_have(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    hub.tell_by_parts();
+    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, AMPLE));
+    rest(&hub, &mut [&mut writer, &mut reader]);
+    hub.allow_flushers(2);
+    let reading = loom::thread::spawn(move || {
+        reader.receive(&[Request::Subscribe(0, None)]);
+        reader
+    });
+    hub.complete(0);
+    let mut reader = reading.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
+/// And while somebody is told all parts in one go.
+fn a_whole_ride_and_what_others_have(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, AMPLE));
+    rest(&hub, &mut [&mut writer, &mut reader]);
+    hub.allow_flushers(2);
+    let reading = loom::thread::spawn(move || {
+        reader.receive(&[Request::Subscribe(0, None)]);
+        reader
+    });
+    hub.complete(0);
+    let mut reader = reading.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
 /// Every scenario, with as many preemptions as a few seconds allow.
 macro_rules! holds {
     ($($scenario:ident: $preemptions:literal,)*) => {
@@ -608,6 +679,10 @@ holds! {
     a_ride_and_an_aside: 4,
     a_ride_an_unsubscribe_and_a_subscribe: 4,
     two_rides: 4,
+    a_subscribe_and_what_others_have: 4,
+    a_sweep_and_what_others_have: 4,
+    a_ride_and_what_others_have: 4,
+    a_whole_ride_and_what_others_have: 4,
 }
 
 /// Every mutant, with a scenario that finds it and what it finds.
@@ -665,5 +740,9 @@ is_found! {
     what_is_kept_while_others_have_their_turn: ForgetsWhatIsKept in a_subscribe_behind_a_turn_of_others,
         "a request was read and forgotten";
     ticks_between_two_parts: ArrivesAtAnOldTick in a_ride_and_ticks,
+        "a subscriber was left behind";
+    a_channel_that_opens_unseen: OpensWithoutSettling in a_subscribe_and_what_others_have,
+        "a flusher ended while something was owed";
+    who_was_told_less: ForgetsWhoWasToldLess in a_ride_and_what_others_have,
         "a subscriber was left behind";
 }

@@ -1,3 +1,6 @@
+#![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
+#![expect(clippy::disallowed_methods, reason = "tests wait for what is real")]
+#![allow(dead_code, reason = "what starts a Redis is shared")]
 //! What knows Redis, against a real one.
 
 mod connections;

@@ -24,7 +24,7 @@ use herenow::redis::line::{Failed, Line};
 use herenow::redis::{Wire, store::Store};
 use herenow_protocol::{Attributes, Audience, ChannelName, LeaveReason, LossReason, UserId};
 use redis::{PushInfo, PushKind, Value};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
 use super::server::Redis;
@@ -40,7 +40,7 @@ struct Both {
     real: Store,
     twin: Twin,
     metrics: Arc<RedisMetrics>,
-    published: UnboundedReceiver<PushInfo>,
+    published: Receiver<PushInfo>,
     /// Of each group, and of what is known of nodes, since the last loss.
     eras: BTreeMap<Option<Group>, u64>,
     rng: Rng,
@@ -58,8 +58,8 @@ impl Both {
         let kept = Arc::clone(&line);
         tokio::spawn(async move { kept.keep().await });
         line.joined().wait_for(Option::is_some).await.unwrap();
-        let (sender, published) = tokio::sync::mpsc::unbounded_channel();
-        let heard = move |push: PushInfo| sender.send(push).map_err(|_| ());
+        let (sender, published) = tokio::sync::mpsc::channel(10_000);
+        let heard = move |push: PushInfo| sender.try_send(push).map_err(|_| ());
         let mut wire = Wire::connect(&address, Some(heard)).await.unwrap();
         let topics = channels().map(|channel| names.topic(&channel));
         let topics: Vec<_> = topics.chain(nodes().map(|node| names.inbox(node))).collect();

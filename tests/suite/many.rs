@@ -157,6 +157,28 @@ fn ada_room() -> &'static herenow_protocol::ChannelName {
     &ROOM
 }
 
+/// A balancer sends each page to another node.
+#[tokio::test]
+async fn any_node_goes_on_with_a_list_that_another_began() {
+    let (_twin, a, b) = two(true);
+    let mut clients = Vec::new();
+    for (n, broker) in [&a, &b, &b, &a, &b].into_iter().enumerate() {
+        let mut client = broker.connect(&format!("user-{n}")).await;
+        client.ok("join room").await;
+        clients.push(client);
+    }
+    let (mut page, mut found) = (String::new(), Vec::new());
+    for broker in [&b, &a, &b, &a] {
+        let list = get(broker, &format!("/v1/channels/room/members?limit=2{page}")).await;
+        found.extend(list["members"].as_array().unwrap().iter().map(|one| one["user"].clone()));
+        match list["next"].as_u64() {
+            Some(next) => page = format!("&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(found, ["user-4", "user-3", "user-2", "user-1", "user-0"]);
+}
+
 /// A second is what anybody waits. Then it sees what is known, and the rest as soon as that is there.
 #[tokio::test]
 async fn where_the_store_is_slow_a_second_is_waited_and_the_rest_comes_later() {

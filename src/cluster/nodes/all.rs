@@ -168,6 +168,7 @@ impl Nodes {
     /// The renewal was answered. `data` names what the store holds of nodes, by the answer's era and
     /// the server's run id ([`fingerprint`](crate::cluster::life::fingerprint)). `new_id` is the id
     /// under which this node goes on, should it have been taken for dead: one that nobody ever had.
+    #[expect(clippy::needless_pass_by_value, reason = "an answer is heard once")]
     pub fn renewed(&mut self, answer: Renewed, data: u64, new_id: NodeId, now: Now) -> Vec<Order> {
         // A late answer to what was given up tells nothing that the next will not.
         if !self.rhythm.is_in_flight() {

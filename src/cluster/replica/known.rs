@@ -196,7 +196,7 @@ impl Known {
 }
 
 /// The one that was written later; of equal ones the first.
-fn newer<'a, T>(fields: [Option<&'a Stamped<T>>; 2]) -> Option<&'a Stamped<T>> {
+fn newer<T>(fields: [Option<&Stamped<T>>; 2]) -> Option<&Stamped<T>> {
     match fields {
         [Some(a), Some(b)] if b.stamp > a.stamp => Some(b),
         [a, b] => a.or(b),

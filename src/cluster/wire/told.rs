@@ -370,7 +370,7 @@ mod tests {
         #[test]
         fn a_record_is_read_as_it_was_written(written in records()) {
             let text = text_of(&written);
-            prop_assert_eq!(record(&text).unwrap(), written.clone());
+            prop_assert_eq!(&record(&text).unwrap(), &written);
             let read = page([("ada".as_bytes(), text.as_bytes())]);
             let ada = UserId::parse("ada", "user").unwrap();
             prop_assert_eq!(read.value, vec![(ada, written)]);

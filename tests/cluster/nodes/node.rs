@@ -232,9 +232,10 @@ impl Node {
             audience: None,
             place: Said { base: Base::IfNone, value: Place { joined_at: 0, number: 0 } },
             fresh: false,
+            ends_grace: false,
             why: None,
         };
-        let lease = LeaseSay::Take { for_ms: 3_600_000, away: false };
+        let lease = LeaseSay::Take { for_ms: 3_600_000, away: false, again: false };
         let mut users = vec![said(user(self.slot), mark, Vec::new())];
         if has.lease {
             users.push(said(leaser(self.slot), None, vec![(Keeper::Herenow, lease)]));

@@ -231,10 +231,10 @@ impl World {
     }
 
     fn with(&mut self, slot: usize, act: impl FnOnce(&mut Node)) {
-        if let Some(node) = &mut self.slots[slot].node {
-            if !node.draining {
-                act(node);
-            }
+        if let Some(node) = &mut self.slots[slot].node
+            && !node.draining
+        {
+            act(node);
         }
     }
 

@@ -12,7 +12,8 @@ use herenow::presence::NodeId;
 use herenow_protocol::{ChannelName, UserId};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 
 use crate::broker::Broker;
@@ -36,7 +37,7 @@ pub(crate) struct Node {
     answers: watch::Receiver<bool>,
     /// Whether it takes the store for gone while that does not answer.
     notices: bool,
-    orders: UnboundedSender<Order>,
+    orders: Sender<Order>,
     followed: Mutex<BTreeSet<ChannelName>>,
     follows_names: Mutex<bool>,
 }
@@ -57,7 +58,7 @@ impl Twin {
 
     /// A broker more. `notices`: it finds out that the store stands still.
     pub(crate) fn join(self: &Arc<Self>, broker: &Broker, notices: bool) {
-        let (orders, ordered) = unbounded_channel();
+        let (orders, ordered) = channel(100_000);
         let mut nodes = self.nodes.lock();
         let node = Arc::new(Node {
             me: NodeId::new(nodes.len() as u64 + 1),
@@ -107,11 +108,13 @@ impl Twin {
 
 impl Node {
     fn queue(&self, order: Order) {
-        let _ = self.orders.send(order);
+        // A broker may outlive its engine, at the end of a test.
+        let full = matches!(self.orders.try_send(order), Err(TrySendError::Full(_)));
+        assert!(!full, "more than a test has to say");
     }
 }
 
-async fn run(node: Arc<Node>, hub: Arc<Hub>, mut ordered: UnboundedReceiver<Order>) {
+async fn run(node: Arc<Node>, hub: Arc<Hub>, mut ordered: Receiver<Order>) {
     while let Some(order) = ordered.recv().await {
         let mut answers = node.answers.clone();
         if answers.wait_for(|answers| *answers).await.is_err() {
