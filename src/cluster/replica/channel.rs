@@ -79,6 +79,11 @@ impl Followed {
     pub(super) fn may_be_loaded(&self) -> bool {
         self.loading.is_some() || self.hole || !self.unsure.is_empty()
     }
+
+    /// Whether all was told up to that version: whoever is not known was not there then.
+    pub(super) fn has_told(&self, version: u64) -> bool {
+        !self.may_be_loaded() && self.run.is_some_and(|(_, last)| version <= last)
+    }
 }
 
 /// A load that goes on.

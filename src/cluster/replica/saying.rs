@@ -81,7 +81,7 @@ impl Replica {
         };
         let mut behind = self.users.range::<UserId, _>((from, Unbounded));
         let next = behind
-            .find(|(_, known)| known.own && known.round != round)
+            .find(|(_, known)| known.own && known.round != round && known.sent.is_none())
             .map(|(user, _)| user.clone());
         (self.again, self.again_from_start) = (next.clone(), false);
         next
@@ -107,7 +107,7 @@ impl Replica {
                 self.dirty.insert(user.user.clone());
             }
         }
-        self.hear_all(told, true, here)
+        self.hear_all(told, (true, false), here)
     }
 
     /// It is not known whether the store has done what is in flight: it is said again.
