@@ -92,9 +92,9 @@ fn text(answer: Result<Value, RedisError>) -> Result<String, RedisError> {
 fn needed(prefix: &str) -> Vec<(Vec<String>, String)> {
     let key = |kind: &str| format!("{prefix}:{{g00}}:start:{kind}");
     let (hash, zset, set, string) = (key("h"), key("z"), key("s"), key("t"));
-    let script = "redis.call('HSET', KEYS[1], 'a', '1') redis.call('PEXPIRE', KEYS[1], 1000) \
+    let script = "redis.call('HSET', KEYS[1], 'a', '1') redis.call('HGET', KEYS[1], 'a') \
                   redis.call('TIME') redis.call(ARGV[1], KEYS[2], '') \
-                  return redis.call('HGET', KEYS[1], 'a')";
+                  return redis.call('DEL', KEYS[1])";
     let lines = [
         format!("HSET {hash} a 1"),
         format!("HINCRBY {hash} n 1"),
@@ -107,6 +107,8 @@ fn needed(prefix: &str) -> Vec<(Vec<String>, String)> {
         format!("ZADD {zset} 1 a"),
         format!("ZSCORE {zset} a"),
         format!("ZRANGE {zset} 0 -1 WITHSCORES"),
+        format!("ZCARD {zset}"),
+        format!("ZRANGEBYSCORE {zset} 0 1"),
         format!("ZRANGEBYLEX {zset} - + LIMIT 0 1"),
         format!("ZREM {zset} a"),
         format!("ZSCAN {zset} 0"),
@@ -119,6 +121,8 @@ fn needed(prefix: &str) -> Vec<(Vec<String>, String)> {
         format!("SET {string} 1 NX PX 1000"),
         format!("GET {string}"),
         format!("PEXPIRE {string} 1000"),
+        format!("PEXPIREAT {string} 9000000000000"),
+        format!("PERSIST {string}"),
         format!("EXISTS {string}"),
         format!("DEL {hash} {zset} {set} {string}"),
         "TIME".to_owned(),
