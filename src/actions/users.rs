@@ -162,7 +162,7 @@ impl Desk {
     ) -> Result<Known<u64>, Refusal> {
         caller.may_operate(KeyRight::Kick)?;
         let act = Act::Kick { at: now.unix_ms, keeps_leases };
-        let here = self.begin_obeying(user.clone(), act, now);
+        let here = self.begin_kicking(user.clone(), (now.unix_ms, keeps_leases), now);
         let hub = Arc::clone(&self.hub);
         let kick = tokio::spawn(async move {
             let elsewhere = async {
@@ -175,28 +175,36 @@ impl Desk {
         kick.await.map_err(|_| Refusal::new(ErrorCode::Internal, "the kick failed"))
     }
 
-    /// Does on this node what another one ordered. The result: how many connections were closed.
+    /// Does on this node what another one ordered. The result: how many connections were closed by a
+    /// kick.
     pub async fn obey(&self, user: UserId, act: Act, now: Now) -> u64 {
-        self.begin_obeying(user, act, now).await
+        match act {
+            Act::Kick { at, keeps_leases } => {
+                self.begin_kicking(user, (at, keeps_leases), now).await
+            }
+            Act::SignOut { at } => {
+                self.catch_up_sign_outs(vec![(at, user)], now).await;
+                0
+            }
+            Act::StopBeating => {
+                self.hub.stop_heartbeat_here(&user);
+                0
+            }
+        }
     }
 
-    fn begin_obeying(
+    /// `at`: tokens from before that second are refused.
+    fn begin_kicking(
         &self,
         user: UserId,
-        act: Act,
+        (at, keeps_leases): (u64, bool),
         now: Now,
     ) -> impl Future<Output = u64> + Send + 'static {
-        if let Act::Kick { at, .. } = act {
-            // First: whoever is let in by an earlier token at this moment looks again once it is in,
-            // and so either finds this, or is among those who are ended below.
-            self.auth().sign_out(&user, at, now);
-        }
+        // First: whoever is let in by an earlier token at this moment looks again once it is in, and
+        // so either finds this, or is among those who are ended below.
+        self.auth().sign_out(&user, at, now);
         let hub = Arc::clone(&self.hub);
         async move {
-            let Act::Kick { keeps_leases, .. } = act else {
-                hub.stop_heartbeat_here(&user);
-                return 0;
-            };
             let closed = hub.kick(&user, now).await;
             if !keeps_leases {
                 hub.end_leases(&user, now).await;

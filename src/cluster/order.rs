@@ -33,6 +33,13 @@ pub enum Act {
         /// Whether its leases stay.
         keeps_leases: bool,
     },
+    /// It was signed out while nobody could be told: ends connections by tokens from before. Nobody
+    /// is answered.
+    #[serde(rename_all = "camelCase")]
+    SignOut {
+        /// When, by the wall clock.
+        at: u64,
+    },
     /// Heartbeats over HTTP keep it online no longer: they were stopped, or another node was told
     /// that the user is away, later than any that came here. Nobody is answered.
     StopBeating,
@@ -102,7 +109,9 @@ mod tests {
     #[test]
     fn what_is_ordered_is_what_is_done() {
         let user = UserId::parse("ada \"{}\" ü", "user").unwrap();
-        for act in [Act::Kick { at: 1_795_000_000_000, keeps_leases: true }, Act::StopBeating] {
+        const NOON: u64 = 1_795_000_000_000;
+        let kick = Act::Kick { at: NOON, keeps_leases: true };
+        for act in [kick, Act::SignOut { at: NOON }, Act::StopBeating] {
             let order = Order { from: NodeId::new(7), number: u64::MAX, user: user.clone(), act };
             assert_eq!(Order::decode(order.encode().as_bytes()), Some(order));
         }

@@ -23,6 +23,7 @@ use crate::cluster::{Act, Nodes, Peers, Told};
 use crate::config::ClusterFlags;
 use crate::hub::engine::Kicking;
 use crate::hub::{Answering, Channel, Engine, Kicked};
+use crate::limits::MAX_DEEDS;
 use crate::metrics::RedisMetrics;
 use crate::presence::NodeId;
 
@@ -75,7 +76,7 @@ impl Node {
             hold_ms: flags.drain_hold.as_millis() as u64,
         };
         let me = NodeId::new(chance.number());
-        let (deeds, to_do) = mpsc::unbounded_channel();
+        let (deeds, to_do) = mpsc::channel(MAX_DEEDS);
         let joint = Arc::new(Joint {
             hub: Arc::downgrade(hub),
             desk: Arc::downgrade(desk),
@@ -110,7 +111,8 @@ impl Node {
         Ok(node)
     }
 
-    fn run(&self, heard: mpsc::Receiver<super::ear::Heard>, to_do: mpsc::UnboundedReceiver<Deed>) {
+    /// All loops. Each ends when the hub is gone.
+    fn run(&self, heard: mpsc::Receiver<super::ear::Heard>, to_do: mpsc::Receiver<Deed>) {
         let joint = || Arc::clone(&self.0);
         let line = Arc::clone(&self.0.line);
         self.spawn(async move { line.keep().await });
@@ -235,7 +237,7 @@ impl Engine for Node {
 }
 
 impl Joint {
-    async fn give(&self, user: &UserId, act: Act) {
+    pub(super) async fn give(&self, user: &UserId, act: Act) {
         let me = self.me();
         let given = self
             .line

@@ -105,7 +105,7 @@ impl Joint {
     }
 
     /// Does what takes long, in order.
-    pub(super) async fn keep_doing(self: Arc<Self>, mut deeds: mpsc::UnboundedReceiver<Deed>) {
+    pub(super) async fn keep_doing(self: Arc<Self>, mut deeds: mpsc::Receiver<Deed>) {
         let mut number = 0;
         while let Some(deed) = deeds.recv().await {
             let Some(hub) = self.hub() else { return };
@@ -144,14 +144,17 @@ impl Joint {
         }
     }
 
-    /// Asks every group which data it holds. Whether all have answered.
+    /// Asks every group which data it holds. Whether all answered.
     async fn ask_groups(&self) -> bool {
         let asked = Group::all().map(|group| async move { (group, self.store.era(group).await) });
-        let mut all = true;
+        let mut answered = true;
         for (group, era) in futures_util::future::join_all(asked).await {
-            all &= era.is_ok_and(|era| self.era_seen(group, era).is_some());
+            match era {
+                Ok(era) => drop(self.era_seen(group, era)),
+                Err(_) => answered = false,
+            }
         }
-        all
+        answered
     }
 
     fn load_followed(&self, of: impl Fn(Group) -> bool) {

@@ -124,7 +124,7 @@ impl Orders {
         Order::decode(text).filter(|order| order.from != me)
     }
 
-    /// Answers an order that was done here. One about heartbeats is not answered.
+    /// Answers a kick that was done here. Other orders are not answered.
     ///
     /// # Errors
     /// What Redis, or the network, says.
@@ -135,7 +135,7 @@ impl Orders {
         order: &Order,
         closed: u64,
     ) -> RedisResult<()> {
-        if order.act == Act::StopBeating {
+        if !matches!(order.act, Act::Kick { .. }) {
             return Ok(());
         }
         let obeyed = Obeyed { by: me, number: order.number, closed };
