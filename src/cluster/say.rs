@@ -20,8 +20,9 @@
 //! 5. Without a mark and a lease the record goes, value and all. Where records are kept, one with
 //!    attributes, info, an audience or `seen` stays instead.
 //!
-//! Versions: a channel that comes to be begins with the store's clock times [`VERSIONS_PER_MS`], so
-//! each later life of a channel has larger ones. Whatever is told of a channel that does not exist
+//! Versions: a channel that comes to be begins with the store's clock in microseconds
+//! ([`VERSIONS_PER_MS`]), so each later life of a channel has larger ones: also one in the same
+//! millisecond, such as behind an outage, when what was said meanwhile is done all at once. Whatever is told of a channel that does not exist
 //! names the version with which it would begin.
 //!
 //! Numbers in lists: a channel that comes to be begins with the store's clock in seconds times
@@ -38,7 +39,8 @@ use crate::presence::{Keeper, NodeId};
 /// while each time.
 pub const SAME_END_MS: u64 = 1_000;
 
-/// Versions for each millisecond of the store's clock: more than a store can do.
+/// Versions for each millisecond of the store's clock, one for each microsecond: more than a store can
+/// do.
 pub const VERSIONS_PER_MS: u64 = 1_000;
 
 /// What one node says of some of a channel's users: for each all that it has of them. Times are told
@@ -208,7 +210,8 @@ pub struct Inbox {
 }
 
 /// What became of a dead node's part in a channel. Its live marks go, and its lost marks whose time
-/// has come; whoever buries it owns its leases, ends and all.
+/// has come; whoever buries it owns its leases, ends and all. It is told in its inbox all the same: it
+/// may have come back to a store that lost its data, and live by the word of that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buried {
     /// The users that changed.

@@ -117,7 +117,7 @@ impl Store {
         call.arg(dead.to_string()).arg(self.new_era()).arg(channel.as_str());
         call.arg(self.names.topic(channel)).arg(self.publish).arg(me.to_string());
         let keep_ms = if channel.is_status() { STATUS_KEPT_MS } else { 0 };
-        call.arg(said::cause(why)).arg(keep_ms);
+        call.arg(said::cause(why)).arg(keep_ms).arg(self.names.inbox(dead));
         for user in users {
             call.arg(user.as_str());
         }

@@ -119,3 +119,15 @@ fn all_nodes_show_the_same_and_tell_nothing_false() {
     }
     println!("{histories} histories of {steps} steps, from HERENOW_SEED={first}");
 }
+
+/// Each mistake is found by some history, and most by one of the first.
+#[test]
+#[expect(clippy::print_stdout, reason = "cargo shows it when the test fails")]
+fn each_planted_fault_is_found() {
+    let finds = |fault, seed| run(seed, &history(seed), Some(fault)).is_err();
+    let found = |fault| (0..20_000).find(|&seed| finds(fault, seed));
+    let all: Vec<_> = faults::ALL.into_iter().map(|fault| (fault, found(fault))).collect();
+    println!("found by the history of that number: {all:?}");
+    let missed: Vec<_> = all.iter().filter(|(_, found)| found.is_none()).collect();
+    assert!(missed.is_empty(), "{missed:?}");
+}

@@ -26,6 +26,10 @@ pub(crate) struct Store {
     claims: BTreeMap<NodeId, (NodeId, StoreMs)>,
     /// When any node last renewed.
     renewed: StoreMs,
+    /// The version with which the last channel began.
+    begun: u64,
+    /// With which the next one begins, if that is known.
+    begins: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,6 +70,8 @@ impl Store {
             nodes: BTreeMap::new(),
             claims: BTreeMap::new(),
             renewed: 0,
+            begun: 0,
+            begins: None,
         }
     }
 
@@ -84,14 +90,25 @@ impl Store {
         *self = copy;
     }
 
+    /// A channel that comes to be next begins with that version: the clock of the real store is finer.
+    pub(crate) fn begins_with(&mut self, version: u64) {
+        self.begins = Some(version);
+    }
+
     /// Takes out the channel as it is at `now`, or as it would begin.
     fn take(&mut self, channel: &ChannelName, now: StoreMs) -> Channel {
         let there = self.channels.remove(channel);
-        there.filter(|there| there.expires.is_none_or(|ends| now < ends)).unwrap_or(Channel {
-            version: now * VERSIONS_PER_MS,
-            last: now / 1_000 * NUMBER_STEP,
-            records: BTreeMap::new(),
-            expires: None,
+        let there = there.filter(|there| there.expires.is_none_or(|ends| now < ends));
+        let given = self.begins.take();
+        there.unwrap_or_else(|| {
+            // No two scripts are done in the same microsecond.
+            self.begun = given.unwrap_or((now * VERSIONS_PER_MS).max(self.begun + 10));
+            Channel {
+                version: self.begun,
+                last: now / 1_000 * NUMBER_STEP,
+                records: BTreeMap::new(),
+                expires: None,
+            }
         })
     }
 

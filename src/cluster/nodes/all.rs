@@ -358,6 +358,12 @@ impl Nodes {
         &mut self.burial
     }
 
+    /// Whether the store knows the node: should it be dead, its burial goes wherever it had something.
+    #[must_use]
+    pub fn is_listed(&self, node: NodeId) -> bool {
+        self.peers.contains_key(&node)
+    }
+
     /// A mark of a node was found in a channel. If it was judged dead, or will be, that is cleared away
     /// once the burial is over, which may have passed there before that was said.
     pub fn stray(&mut self, node: NodeId, channel: &ChannelName) {

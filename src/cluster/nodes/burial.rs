@@ -108,13 +108,21 @@ impl Burial {
     /// Only those are still known to the store.
     pub(super) fn keep(&mut self, is_known: impl Fn(NodeId) -> bool) {
         self.waiting.retain(|&dead, _| is_known(dead));
+        // Whom the store still knows is buried whole, and claimed first: it may live by another's word.
+        for (&(dead, _), from_ms) in &mut self.strays {
+            *from_ms = match *from_ms {
+                _ if is_known(dead) => NEVER,
+                NEVER => 0,
+                from_ms => from_ms,
+            };
+        }
         self.work.take_if(|work| !is_known(work.dead));
     }
 
     /// A mark of a dead node was found in a channel.
     pub(super) fn stray(&mut self, dead: NodeId, channel: &ChannelName) {
         if self.strays.len() < MAX_STRAY_NODES {
-            self.strays.entry((dead, channel.clone())).or_insert(0);
+            self.strays.entry((dead, channel.clone())).or_insert(NEVER);
         }
     }
 
@@ -127,8 +135,7 @@ impl Burial {
         if let Some(work) = &self.work {
             return work.step(now_ms);
         }
-        let strays = self.strays.iter().filter(|((dead, _), _)| !self.waiting.contains_key(dead));
-        let stray = strays.min_by_key(|(_, from_ms)| **from_ms);
+        let stray = self.strays.iter().min_by_key(|(_, from_ms)| **from_ms);
         let next = self.waiting.iter().min_by_key(|(_, from_ms)| **from_ms);
         match (stray, next) {
             (Some(((dead, channel), &from_ms)), _) if from_ms <= now_ms => {

@@ -79,6 +79,11 @@ impl Followed {
     pub(super) fn may_be_loaded(&self) -> bool {
         self.loading.is_some() || self.hole || !self.unsure.is_empty()
     }
+
+    /// Whether all was told up to that version: whoever is not known was not there then.
+    pub(super) fn has_told(&self, version: u64) -> bool {
+        !self.may_be_loaded() && self.run.is_some_and(|(_, last)| version <= last)
+    }
 }
 
 /// A load that goes on.
@@ -125,6 +130,8 @@ pub struct Part {
     pub commands: Vec<Command>,
     /// Where to go on; `None`: that is all.
     pub next: Option<UserId>,
+    /// At a burial: whether the store was last heard to have something of the node here.
+    pub found: bool,
 }
 
 impl Replica {

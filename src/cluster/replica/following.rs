@@ -67,7 +67,7 @@ impl Replica {
         for (user, record) in records {
             // It is as it was at some moment since the load began.
             let version = record.version.max(begun);
-            let news = News { record: Some(record.clone()), version, why: None, answers: false };
+            let news = News { record: Some(record.clone()), version, why: None, answers: false, is_next: true };
             commands.extend(self.hear(user, news, here));
             if let Some(known) = self.users.get_mut(user) {
                 known.named = load;
@@ -93,7 +93,7 @@ impl Replica {
         for user in batch {
             let Some(known) = self.users.get(&user) else { continue };
             if known.named != load && known.heard <= (self.generation, begun) && known.is_there() {
-                let news = News { record: None, version: begun, why: None, answers: false };
+                let news = News { record: None, version: begun, why: None, answers: false, is_next: true };
                 commands.extend(self.hear(&user, news, here));
             }
             let old = self.users.get(&user).and_then(|known| known.old.as_deref());
@@ -134,7 +134,7 @@ impl Replica {
         for user in batch {
             commands.extend(self.settle(&user, here, Manner { cause, moved: true, anew: false }));
         }
-        Part { commands, next }
+        Part { commands, next, found: false }
     }
 }
 

@@ -21,16 +21,19 @@ pub(super) struct News {
     pub(super) why: Option<Cause>,
     /// It is an answer: what is older than what is known is held against it all the same.
     pub(super) answers: bool,
+    /// It is of a load, or follows what was published before.
+    pub(super) is_next: bool,
 }
 
 impl Replica {
     /// The store published this to those who follow the channel.
     pub fn told(&mut self, told: &Told, state: &ChannelState, peers: &Peers, now: Now) -> Heard {
         self.knows_data(told.era, told.now, now);
+        let is_next = self.followed.as_ref().is_some_and(|it| !it.has_told(told.version));
         if let Some(followed) = &mut self.followed {
             followed.follow_on(told.version);
         }
-        self.hear_all(told, false, Here { state, peers, now })
+        self.hear_all(told, (false, is_next), Here { state, peers, now })
     }
 
     /// The store told this apart from what it published: in this node's inbox, or as the answer to a
@@ -43,14 +46,19 @@ impl Replica {
         now: Now,
     ) -> Heard {
         self.knows_data(told.era, told.now, now);
-        self.hear_all(told, false, Here { state, peers, now })
+        self.hear_all(told, (false, false), Here { state, peers, now })
     }
 
-    pub(super) fn hear_all(&mut self, told: &Told, answers: bool, here: Here<'_>) -> Heard {
+    pub(super) fn hear_all(
+        &mut self,
+        told: &Told,
+        (answers, is_next): (bool, bool),
+        here: Here<'_>,
+    ) -> Heard {
         let mut commands = Vec::new();
         for user in &told.users {
             let (record, version) = (user.record.clone(), told.version);
-            let news = News { record, version, why: user.why, answers };
+            let news = News { record, version, why: user.why, answers, is_next };
             commands.extend(self.hear(&user.user, news, here));
         }
         self.forget_gone();
@@ -63,8 +71,10 @@ impl Replica {
         let (me, round, at) = (self.me, self.round, (self.generation, news.version));
         let mine = |record: &Record| record.leases.values().any(|lease| lease.owner == me);
         let is_mine = news.record.as_ref().is_some_and(mine);
-        let concerns = self.followed.is_some() || is_mine || self.users.contains_key(user);
-        if !concerns {
+        // Who went is forgotten: what comes late by another way must not bring it back.
+        let is_news = |it: &Followed| news.is_next || !it.has_told(news.version);
+        let concerns = self.followed.as_ref().map_or(is_mine, is_news);
+        if !concerns && !self.users.contains_key(user) {
             return None;
         }
         let known = self.users.entry(user.clone());
@@ -134,9 +144,10 @@ impl Replica {
     ) -> Part {
         let (batch, next) = self.batch(from);
         let here = Here { state, peers, now };
-        let mut commands = Vec::new();
+        let (mut commands, mut found) = (Vec::new(), false);
         for user in batch {
             let Some(known) = self.users.get(&user) else { continue };
+            found |= known.record.as_ref().is_some_and(|record| record.is_of(node));
             let marked =
                 |record: &Record| matches!(record.marks.get(&node), Some(Mark::Live { .. }));
             if known.record.as_ref().is_some_and(marked) || known.old.as_deref().is_some_and(marked)
@@ -145,7 +156,7 @@ impl Replica {
                 commands.extend(self.settle(&user, here, manner));
             }
         }
-        Part { commands, next }
+        Part { commands, next, found }
     }
 }
 

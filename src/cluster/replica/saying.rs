@@ -81,7 +81,7 @@ impl Replica {
         };
         let mut behind = self.users.range::<UserId, _>((from, Unbounded));
         let next = behind
-            .find(|(_, known)| known.own && known.round != round)
+            .find(|(_, known)| known.own && known.round != round && known.sent.is_none())
             .map(|(user, _)| user.clone());
         (self.again, self.again_from_start) = (next.clone(), false);
         next
@@ -107,7 +107,7 @@ impl Replica {
                 self.dirty.insert(user.user.clone());
             }
         }
-        self.hear_all(told, true, here)
+        self.hear_all(told, (true, false), here)
     }
 
     /// It is not known whether the store has done what is in flight: it is said again.
@@ -176,7 +176,7 @@ fn say_user(
         user: user.clone(),
         mark: shown_mark(own, known.record.as_ref(), me, leaving).map(|mark| say_mark(mark, now)),
         leases: ended.chain(taken).collect(),
-        place: say_place(known, own, touch, me),
+        place: say_place(known, own, (touch, takes_leases), me),
         fresh: touch.fresh,
         ends_grace: touch.ended_grace,
         why: touch.why.filter(|_| !has_own),
@@ -237,7 +237,14 @@ fn say_attributes(
     Some(Said { base, value })
 }
 
-fn say_place(known: &Known, own: Option<&Own>, touch: &Touch, me: NodeId) -> Said<Place> {
+/// Where the user stands in lists. Its number is told only after a loss: in another life of the channel
+/// it may be somebody else's.
+fn say_place(
+    known: &Known,
+    own: Option<&Own>,
+    (touch, lost): (&Touch, bool),
+    me: NodeId,
+) -> Said<Place> {
     let joined_at = own.map_or(0, |own| own.member.joined_at);
     let anew = Place { joined_at, number: 0 };
     match known.place() {
@@ -245,8 +252,8 @@ fn say_place(known: &Known, own: Option<&Own>, touch: &Touch, me: NodeId) -> Sai
             let stamp = Stamp { counter: place.stamp.counter + 1, node: me };
             Said { base: Base::At(stamp), value: anew }
         }
-        Some(place) => Said { base: Base::At(place.stamp), value: place.value },
-        None => Said { base: Base::IfNone, value: anew },
+        Some(place) if lost => Said { base: Base::At(place.stamp), value: place.value },
+        _ => Said { base: Base::IfNone, value: anew },
     }
 }
 

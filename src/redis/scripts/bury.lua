@@ -1,5 +1,6 @@
 -- Clears away what a dead node had of some users of a channel. ARGV[1]: the node; then as always; then
--- who owns its leases from here on, why its live marks go, how long records are kept, and the users.
+-- who owns its leases from here on, why its live marks go, how long records are kept, its inbox (it
+-- may live by another's word), and the users.
 
 local dead, by, why, keep = ARGV[1], ARGV[6], ARGV[7], tonumber(ARGV[8])
 local following = version + 1
@@ -32,12 +33,16 @@ local function bury(user, record)
   users[#users + 1] = told_user(user, text, reason)
 end
 
-for index = 9, #ARGV do
+for index = 10, #ARGV do
   local record = record_of(ARGV[index])
   if record then bury(ARGV[index], record) end
 end
 local changed = #users > 0
 if changed then version = following end
 finish(changed, kept, keep)
-if changed then redis.call(ARGV[5], ARGV[4], told(era, version, changed, now, users)) end
+if changed then
+  redis.call(ARGV[5], ARGV[4], told(era, version, changed, now, users))
+  local channel = ',"h":' .. cjson.encode(ARGV[3])
+  redis.call('PUBLISH', ARGV[9], told(era, version, changed, now, users, channel))
+end
 return told(era, version, changed, now, users, lost_until and ',"l":' .. whole(lost_until))

@@ -8,7 +8,7 @@ local head = ask('HMGET', KEYS[2], 'version', 'last')
 local version, last = tonumber(head[1] or ''), tonumber(head[2] or '')
 local begins = not (version and last)
 if begins then
-  version, last = now * 1000, math.floor(now / 1000) * STEP
+  version, last = finest_clock(), math.floor(now / 1000) * STEP
   -- Before anything is written: whether the index is ours.
   ask('ZCARD', KEYS[3])
 end

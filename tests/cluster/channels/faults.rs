@@ -5,30 +5,53 @@
 pub(super) enum Fault {
     /// A gap in what was heard is overlooked: nothing is loaded again after it.
     GapOverlooked,
-    /// After a connection broke, what was in flight is not said again.
-    SaysNotAllAgain,
-    /// What was not answered is taken for said.
-    ForgetsUnanswered,
+    /// A node that was taken for dead goes on saying things under its old name.
+    NameKept,
     /// Data were lost, and nobody cares.
     LossOverlooked,
+    /// Another era is taken for the same.
+    EraIgnored,
     /// A node tells that it has said everything before it has.
     SaidTooSoon,
-    /// The store takes the larger counter, and of equal ones the last.
-    EqualStampsWritten,
-    /// The store forgets the value with the mark of whoever wrote it.
-    ValueGoesWithItsMark,
-    /// The store's versions stand still.
+    /// What is published now and then has the version of what was published before.
     VersionsStand,
-    /// A live source leaves the graces of others.
-    GracesStay,
-    /// Leases of a dead node are buried with it.
+    /// Nothing is published of those who went.
+    GoneNotPublished,
+    /// The leases of a dead node are buried with it.
     LeasesBuried,
     /// A lease that ran out at one node ends although another renewed it.
     RanOutEndsAll,
-    /// Nothing is published of those who went.
-    GoneNotPublished,
-    /// A write that did not know what was there is refused.
-    OverIsIfNone,
-    /// A lease that is said again takes it from whoever renewed it since.
+    /// After a loss a lease is taken from whoever renewed it since.
     LeaseSaidAgainWins,
+    /// Nobody says that a user is away.
+    AwayNotSaid,
+    /// A load leaves out somebody.
+    LoadSkips,
+    /// What is published before the load is done is not listened to.
+    DeafWhileLoading,
+    /// Whoever is a little late is taken for dead.
+    JudgedTooSoon,
+    /// What a dead node had stays where it was heard.
+    DeadStay,
+    /// What is written is said as if nobody else wrote.
+    StampsStand,
 }
+
+pub(super) const ALL: [Fault; 16] = [
+    Fault::GapOverlooked,
+    Fault::NameKept,
+    Fault::LossOverlooked,
+    Fault::EraIgnored,
+    Fault::SaidTooSoon,
+    Fault::VersionsStand,
+    Fault::GoneNotPublished,
+    Fault::LeasesBuried,
+    Fault::RanOutEndsAll,
+    Fault::LeaseSaidAgainWins,
+    Fault::AwayNotSaid,
+    Fault::LoadSkips,
+    Fault::DeafWhileLoading,
+    Fault::JudgedTooSoon,
+    Fault::DeadStay,
+    Fault::StampsStand,
+];

@@ -217,9 +217,7 @@ impl Node {
     fn reconnect(&mut self) {
         self.broken = false;
         for channel in &mut self.channels {
-            if self.fault != Some(Fault::SaysNotAllAgain) {
-                channel.replica.say_all();
-            }
+            channel.replica.say_all();
             if channel.said.take().is_some() {
                 channel.replica.unanswered();
             }
@@ -298,12 +296,6 @@ impl Node {
         let channel = &mut self.channels[at];
         if channel.said.take_if(is_late).is_some() {
             channel.replica.unanswered();
-            if self.fault == Some(Fault::ForgetsUnanswered) {
-                while channel.replica.say(&channel.state, now).is_some() {
-                    channel.replica.unanswered();
-                    break;
-                }
-            }
         }
         if channel.load.take_if(is_late).is_some() {
             channel.replica.load_fails();
@@ -423,6 +415,9 @@ impl Node {
         let peers = self.nodes.peers(at as u8);
         let channel = &mut self.channels[at];
         let (replica, state) = (&mut channel.replica, &channel.state);
+        if self.fault == Some(Fault::DeafWhileLoading) && published && !replica.is_whole() {
+            return;
+        }
         let heard = if published {
             replica.told(told, state, &peers, now)
         } else {
@@ -475,7 +470,10 @@ impl Node {
         }
     }
 
-    fn renewed(&mut self, answer: Renewed, data: u64, new_id: NodeId, now: Now) {
+    fn renewed(&mut self, mut answer: Renewed, data: u64, new_id: NodeId, now: Now) {
+        if self.fault == Some(Fault::JudgedTooSoon) {
+            answer.nodes.iter_mut().for_each(|seen| seen.left_ms -= TIMEOUT_MS.cast_signed() * 3 / 4);
+        }
         self.is_known = true;
         for order in self.nodes.renewed(answer, data, new_id, now) {
             match order {
@@ -488,7 +486,9 @@ impl Node {
                         if channel.said.take().is_some() {
                             channel.replica.unanswered();
                         }
-                        channel.replica.reborn(id);
+                        if self.fault != Some(Fault::NameKept) {
+                            channel.replica.reborn(id);
+                        }
                     }
                 }
                 Order::Judged { node, last_seen } => self.end_dead(node, last_seen, now),
@@ -498,13 +498,21 @@ impl Node {
     }
 
     fn end_dead(&mut self, node: NodeId, last_seen: u64, now: Now) {
+        if self.fault == Some(Fault::DeadStay) {
+            return;
+        }
         for at in 0..CHANNELS {
             let peers = self.nodes.peers(at as u8);
             let channel = &mut self.channels[at];
-            let (mut from, cause) = (None, Cause::Lost(LossReason::Connection, last_seen));
+            let name = super::node::channel(at);
+            let (mut from, cause) = (None, Cause::Lost(LossReason::Node, last_seen));
             loop {
                 let (replica, state) = (&mut channel.replica, &channel.state);
                 let part = replica.bury(node, cause, from.as_ref(), state, &peers, now);
+                // A burial that was done already may have been undone by an old copy.
+                if part.found && !self.nodes.is_listed(node) {
+                    self.nodes.stray(node, &name);
+                }
                 channel.hear(part.commands, now);
                 from = part.next;
                 if from.is_none() {

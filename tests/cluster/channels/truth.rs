@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use herenow::cluster::Mark;
 use herenow_protocol::UserId;
 
-use super::node::{CHANNELS, Node, STORE_AHEAD_MS, channel};
+use super::node::{Node, CHANNELS, STORE_AHEAD_MS, channel};
 use super::observer::{Told, order};
-use super::world::{Action, NODES, Place, USERS, World, user};
+use super::world::{Place, World, user};
 
 /// Ends of leases within so long from the moment of a look are not looked at.
 const EDGE_MS: u64 = 2_500;
@@ -203,10 +203,8 @@ impl World {
                     let ids = self.slots.iter().map(|it| it.node.as_ref().map(Node::id));
                     return Err(format!(
                         "c{at}:\nnode {other} {known:#?}\nnode {number} {shown:#?}\n\
-                         {user:?} {record:?}\n{peers:?}\n{:?}\n{:?}\n{:?}",
+                         {user:?} {record:?}\n{peers:?}\n{:?}",
                         ids.collect::<Vec<_>>(),
-                        self.slots[*other].node.as_ref().map(|node| &node.channels[at].replica),
-                        one.replica,
                     ));
                 }
                 Some(_) => {}
@@ -214,8 +212,7 @@ impl World {
             let (list, sources) = (order(&one.state), one.state.connections());
             let (wanted, connections) = all.get_or_insert_with(|| (list.clone(), sources));
             // Where the store lost its data, two may have got one number.
-            let once =
-                |list: &[UserId]| if self.truth.ever_lost { Vec::new() } else { list.to_vec() };
+            let once = |list: &[UserId]| if self.truth.ever_lost { Vec::new() } else { list.to_vec() };
             if once(wanted) != once(&list) || *connections != sources {
                 return Err(format!(
                     "c{at}: {wanted:?} of {connections} connections, at node {number} {list:?} of {sources}"
@@ -275,21 +272,11 @@ impl World {
                     && !one.as_ref().is_some_and(has)
                 {
                     return Err(format!(
-                        "{name} wrote {key}:{value} in c{at}: {one:?}, not {wanted:?}: {:?}",
-                        node.channels[at].replica
+                        "{name} wrote {key}:{value} in c{at}: {one:?}, not {wanted:?}"
                     ));
                 }
             }
         }
         Ok(())
-    }
-}
-
-const _: () = assert!(NODES > 2 && USERS > 2);
-
-impl Action {
-    /// Whether something fails.
-    pub(super) fn is_rest(self) -> bool {
-        matches!(self, Self::Rest)
     }
 }

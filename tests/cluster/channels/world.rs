@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use herenow::cluster::{Inbox, Told};
+use herenow::cluster::{Base, Inbox, LeaseSay, MarkSay, Said, Told, UserSay};
 use herenow::presence::pending::Cause;
 use herenow::presence::{Command, Lasts, NodeId, Source};
 use herenow_protocol::{Audience, ChannelName, LeaveReason, LossReason, UserId};
@@ -485,7 +485,48 @@ impl World {
         }
     }
 
+    /// Mistakes in what a node says.
+    fn misunderstand(&self, user: &mut UserSay) {
+        match self.fault {
+            Some(Fault::RanOutEndsAll) => {
+                for (_, lease) in user.leases.iter_mut().filter(|it| it.1 == LeaseSay::RanOut) {
+                    *lease = LeaseSay::End;
+                }
+            }
+            Some(Fault::LeaseSaidAgainWins) => {
+                for (_, lease) in &mut user.leases {
+                    if let LeaseSay::Take { again, .. } = lease {
+                        *again = false;
+                    }
+                }
+            }
+            Some(Fault::AwayNotSaid) => {
+                if let Some(MarkSay::Live { away, .. }) = &mut user.mark {
+                    *away = false;
+                }
+            }
+            Some(Fault::StampsStand) => {
+                if let Some(Said { base: Base::At(stamp), .. }) = &mut user.attributes {
+                    stamp.counter = 1;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Mistakes in what the store tells.
+    fn garble(&self, told: &mut Told) {
+        match self.fault {
+            Some(Fault::VersionsStand) => told.version &= !1,
+            Some(Fault::EraIgnored) => told.era = 1,
+            _ => {}
+        }
+    }
+
     fn era_now(&mut self) -> u64 {
+        if self.fault == Some(Fault::EraIgnored) {
+            return 1;
+        }
         self.store.load(&channel(0), STORE_AHEAD_MS + self.now_ms).era
     }
 
@@ -504,9 +545,15 @@ impl World {
             }
             Ask::Groups => Answer::Groups,
             Ask::Mine(node) => Answer::Mine(self.store.channels_of(node)),
-            Ask::Say(at, say) => {
-                let done = self.store.say(&channel(at), &say, now);
-                if let Some(told) = done.published {
+            Ask::Say(at, mut say) => {
+                say.users.iter_mut().for_each(|user| self.misunderstand(user));
+                let mut done = self.store.say(&channel(at), &say, now);
+                self.garble(&mut done.answer);
+                if let Some(mut told) = done.published {
+                    self.garble(&mut told);
+                    if self.fault == Some(Fault::GoneNotPublished) {
+                        told.users.retain(|user| user.record.is_some());
+                    }
                     self.publish(at, &told);
                 }
                 for Inbox { node, channel, told } in done.inbox {
@@ -515,9 +562,15 @@ impl World {
                 Answer::Said(at, done.answer)
             }
             Ask::Load(at, behind) => {
-                let load = self.store.load(&channel(at), now);
+                let mut load = self.store.load(&channel(at), now);
+                if self.fault == Some(Fault::EraIgnored) {
+                    load.era = 1;
+                }
                 let first = behind.is_none();
                 let mut records = load.records;
+                if self.fault == Some(Fault::LoadSkips) {
+                    records.pop();
+                }
                 records.sort_by(|a, b| a.0.cmp(&b.0));
                 records.retain(|(user, _)| behind.as_ref().is_none_or(|behind| user > behind));
                 let more = records.len() > PAGE;
@@ -539,9 +592,14 @@ impl World {
         let mut all = Vec::new();
         for name in channels {
             let why = Cause::Lost(LossReason::Connection, 0);
-            let buried = self.store.bury(&name, (dead, by), why, 0, now);
+            let mut buried = self.store.bury(&name, (dead, by), why, 0, now);
+            self.garble(&mut buried.told);
+            if self.fault == Some(Fault::LeasesBuried) {
+                self.store.drop_leases(&name, by);
+            }
             if buried.told.changed {
                 self.publish(number(&name), &buried.told);
+                self.tell(dead, number(&name), buried.told.clone());
             }
             all.push((name, buried));
         }
@@ -553,6 +611,10 @@ impl World {
             let node = self.slots[number].node.as_ref();
             if node.is_some_and(|node| node.channels[at].replica.is_followed()) {
                 self.send(number, Message::Published(at, told.clone()));
+                // A message may come twice: that changes nothing.
+                if self.random.u8(..) < 8 {
+                    self.send(number, Message::Published(at, told.clone()));
+                }
             }
         }
     }
