@@ -92,6 +92,11 @@ need_nginx() {
   PATH=$PATH:/usr/sbin command -v nginx >/dev/null || RUNLEVEL=1 debian_package nginx-light
 }
 
+# The tests start their own; the package's must not run beside it.
+need_redis() {
+  command -v redis-server >/dev/null || RUNLEVEL=1 debian_package redis-server
+}
+
 # The packages that a folder's lock file names, unless they are there.
 npm_packages() {
   local installed=$1/node_modules/.installed
@@ -188,4 +193,10 @@ js_tests() {
   npm_packages tests/vendors
   node --test --test-concurrency=2 client/test/*.test.js tests/browser/*.test.mjs \
     tests/vendors/*.test.mjs
+}
+
+# Many nodes on a Redis of their own.
+node_tests() {
+  npm_packages client
+  node --test --test-concurrency=2 tests/nodes/*.test.mjs
 }

@@ -638,6 +638,9 @@ pub const REDIS_PROBE_LOST: Duration = Duration::from_secs(3);
 /// Says that are in flight at the same time, each of another channel.
 pub const SAYS_IN_FLIGHT: usize = 64;
 
+/// How often renewals of leases in a channel are said, in milliseconds.
+pub const RENEWALS_EVERY_MS: u64 = 1_000;
+
 /// After about so long what was not answered is said again.
 pub const SAY_AGAIN: Duration = Duration::from_millis(200);
 

@@ -6,7 +6,7 @@ import { connect } from '../src/index.js';
 import { startBroker, startWire } from './rig.js';
 import './seed.js';
 
-export { startBroker, startWire };
+export { WebSocket, startBroker, startWire };
 
 /** A broker, a wire to it, and clients, all of which end with the tests of the file. */
 export async function stage() {

@@ -20,6 +20,7 @@ export async function startBroker({ port = 0, flags = [], env = {} } = {}) {
   });
   return {
     ...addresses(await listening(child)),
+    pid: /** @type {number} */ (child.pid),
     /** @param {NodeJS.Signals} signal */
     async stop(signal = 'SIGTERM') {
       if (child.exitCode !== null || child.signalCode !== null) return;

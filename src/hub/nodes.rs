@@ -26,6 +26,14 @@ impl Hub {
         self.enter_living(channel, |door| door.guarded().consult(say)).flatten().flatten()
     }
 
+    /// Whether the channel has something to say that others wait for. Renewals of leases are not.
+    #[must_use]
+    pub fn is_pressing(&self, channel: &Arc<Channel>) -> bool {
+        let guarded = channel.look();
+        let presence = guarded.presence();
+        guarded.clustered.as_ref().is_none_or(|clustered| clustered.replica.is_pressing(presence))
+    }
+
     /// What became of a say that was in flight: the store's answer, or nobody knows (`None`).
     pub fn said(self: &Arc<Self>, channel: &Arc<Channel>, told: Option<&Told>) {
         match told {
@@ -192,6 +200,14 @@ impl Hub {
             false => replica.say_all(),
         })
         .await;
+    }
+
+    /// This node shuts down, and its clients are gone: whoever had a connection here is said to be lost,
+    /// and kept for `hold_ms` for it to come back to another node.
+    pub async fn say_lost(self: &Arc<Self>, hold_ms: u64) {
+        let now = self.clock().now();
+        self.tell_replicas(|_| true, move |replica| replica.drain(now.mono_ms + hold_ms, now))
+            .await;
     }
 
     /// This node was taken for dead, and is `me` from here on ([`Engine::me`](super::Engine::me) says

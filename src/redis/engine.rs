@@ -6,6 +6,7 @@ use std::sync::Arc;
 use herenow_protocol::{ChannelName, UserId};
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
 
 use super::address::Address;
 use super::ear::Ear;
@@ -25,9 +26,19 @@ use crate::hub::{Answering, Channel, Engine, Kicked};
 use crate::metrics::RedisMetrics;
 use crate::presence::NodeId;
 
-/// A node among others, by Redis.
+/// A node among others, by Redis. Its loops run as long as anybody has it, and the hub does.
 #[derive(Clone, Debug)]
-pub struct Node(Arc<Joint>);
+pub struct Node(Arc<Joint>, Arc<Running>);
+
+/// The loops.
+#[derive(Debug, Default)]
+struct Running(parking_lot::Mutex<Vec<AbortHandle>>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.lock().iter().for_each(AbortHandle::abort);
+    }
+}
 
 impl Node {
     /// Joins the hub to all that use the same prefix on that Redis, and starts what has to run for
@@ -83,6 +94,7 @@ impl Node {
             burial: tokio::sync::Notify::new(),
             leased: watch::channel(false).0,
             unsaid: Queue::new(clock),
+            renewals: parking_lot::Mutex::default(),
             says: Joint::says(),
             owed: parking_lot::Mutex::new(Owed::default()),
             noted: parking_lot::Mutex::default(),
@@ -92,32 +104,35 @@ impl Node {
             some_left: tokio::sync::Notify::new(),
             wants_names: watch::channel(false).0,
         });
-        hub.join(Arc::new(Self(Arc::clone(&joint))));
-        let node = Self(joint);
+        let node = Self(joint, Arc::default());
+        hub.join(Arc::new(node.clone()));
         node.run(heard, to_do);
         Ok(node)
     }
 
-    /// All loops. Each ends when the hub is gone.
     fn run(&self, heard: mpsc::Receiver<super::ear::Heard>, to_do: mpsc::UnboundedReceiver<Deed>) {
         let joint = || Arc::clone(&self.0);
         let line = Arc::clone(&self.0.line);
-        tokio::spawn(async move { line.keep().await });
+        self.spawn(async move { line.keep().await });
         let ears = joint();
-        tokio::spawn(async move {
+        self.spawn(async move {
             ears.listen_always().await;
             ears.ear.keep().await;
         });
-        tokio::spawn(joint().keep_living());
-        tokio::spawn(joint().keep_doing(to_do));
-        tokio::spawn(joint().keep_burying());
-        tokio::spawn(joint().keep_saying());
-        tokio::spawn(joint().keep_leaving());
-        tokio::spawn(joint().keep_loading());
-        tokio::spawn(joint().keep_whole());
-        tokio::spawn(joint().keep_hearing(heard));
-        tokio::spawn(joint().keep_meeting());
-        tokio::spawn(joint().keep_signed_out());
+        self.spawn(joint().keep_living());
+        self.spawn(joint().keep_doing(to_do));
+        self.spawn(joint().keep_burying());
+        self.spawn(joint().keep_saying());
+        self.spawn(joint().keep_leaving());
+        self.spawn(joint().keep_loading());
+        self.spawn(joint().keep_whole());
+        self.spawn(joint().keep_hearing(heard));
+        self.spawn(joint().keep_meeting());
+        self.spawn(joint().keep_signed_out());
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.1.0.lock().push(tokio::spawn(work).abort_handle());
     }
 
     /// The other nodes are told that this one shuts down.

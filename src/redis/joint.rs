@@ -52,6 +52,8 @@ pub(super) struct Joint {
 
     /// Channels that have something to say.
     pub(super) unsaid: Queue,
+    /// Channels in which nothing but leases was renewed, and when that is said.
+    pub(super) renewals: Mutex<HashMap<usize, u64>>,
     /// One permit for each say that may be in flight.
     pub(super) says: Arc<Semaphore>,
     /// The channels in which everything is being said again for data that Redis holds now.
@@ -126,8 +128,7 @@ impl Joint {
     /// An answer named the era of the data of a group. Nothing is made of it while it is not known
     /// which process answered.
     pub(super) fn era_seen(&self, group: Group, era: u64) -> Option<u64> {
-        let joined = self.line.joined();
-        let data = joined.borrow().as_ref().map(|it| fingerprint(era, it.runs.of(group)))?;
+        let data = fingerprint(era, self.line.joined_now()?.runs.of(group));
         if self.nodes.lock().data_seen(group.number(), data) {
             self.soon.notify_one();
             self.do_later(Deed::Lost);

@@ -97,6 +97,12 @@ impl Line {
         self.joined.subscribe()
     }
 
+    /// The connection that there is now.
+    #[must_use]
+    pub fn joined_now(&self) -> Option<Joined> {
+        self.joined.borrow().clone()
+    }
+
     /// Whether Redis is connected and answered lately.
     #[must_use]
     pub fn is_well(&self) -> bool {

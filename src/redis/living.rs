@@ -84,7 +84,7 @@ impl Joint {
         let patience = Duration::from_millis(patience_ms);
         let answer = timeout(patience, self.store.renew(&renew)).await;
         let answer = answer.unwrap_or(Err(Failed::Unknown));
-        let joined = self.line.joined().borrow().clone();
+        let joined = self.line.joined_now();
         let now = self.now();
         let new_id = NodeId::new(self.chance.number());
         let mut nodes = self.nodes.lock();
@@ -122,8 +122,10 @@ impl Joint {
                     hub.bury(node, Cause::Lost(LossReason::Node, last_seen)).await;
                     self.burial.notify_one();
                 }
-                Deed::Order(Order::AskGroups) => {
-                    self.ask_groups().await;
+                Deed::Order(Order::AskGroups(data)) => {
+                    if self.ask_groups().await {
+                        self.nodes.lock().asked_groups(data);
+                    }
                     self.tend_data(&hub).await;
                 }
                 Deed::Joined(joined) => {
@@ -142,14 +144,14 @@ impl Joint {
         }
     }
 
-    /// Asks every group which data it holds.
-    async fn ask_groups(&self) {
+    /// Asks every group which data it holds. Whether all have answered.
+    async fn ask_groups(&self) -> bool {
         let asked = Group::all().map(|group| async move { (group, self.store.era(group).await) });
+        let mut all = true;
         for (group, era) in futures_util::future::join_all(asked).await {
-            if let Ok(era) = era {
-                self.era_seen(group, era);
-            }
+            all &= era.is_ok_and(|era| self.era_seen(group, era).is_some());
         }
+        all
     }
 
     fn load_followed(&self, of: impl Fn(Group) -> bool) {
@@ -256,6 +258,10 @@ impl Joint {
             let users: Vec<_> = its.map(|(user, _)| user).collect();
             for some in users.chunks(SAY_USERS) {
                 let buried = self.store.bury(channel, (dead, me), why, some).await?;
+                if !channel.is_status() {
+                    let gone: Vec<_> = some.iter().collect();
+                    self.store.note_places(channel, dead, false, &gone, false).await?;
+                }
                 let left = buried.lost_until.map(|until| until.saturating_sub(buried.told.now));
                 lost_ms = lost_ms.max(left);
                 self.era_seen(Group::of(channel), buried.told.era);
@@ -277,8 +283,10 @@ impl Joint {
 
     /// Says the rest, and ends the lease.
     pub(super) async fn leave_nodes(&self) {
-        self.flush(FLUSH_TIME).await;
         let Some(hub) = self.hub() else { return };
+        let hold_ms = self.nodes.lock().hold_ms();
+        hub.say_lost(hold_ms).await;
+        self.flush(FLUSH_TIME).await;
         let renew = self.nodes.lock().leave(Self::counts(&hub), self.now().mono_ms);
         if let Err(failed) = self.store.renew(&renew).await {
             tracing::warn!(?failed, "the other nodes will find out late that this one is gone");

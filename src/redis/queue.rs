@@ -1,6 +1,6 @@
 //! Channels that wait for something to be done about them: each at most once.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ struct Inner {
     ready: VecDeque<Arc<Channel>>,
     /// Those whose turn is not before a moment, in milliseconds of the broker's clock.
     later: BTreeMap<(u64, usize), Arc<Channel>>,
+    /// Those among them that wait so long only as long as nothing new comes, and until when.
+    resting: HashMap<usize, u64>,
 }
 
 fn place(channel: &Arc<Channel>) -> usize {
@@ -43,8 +45,23 @@ impl Queue {
     /// Has the channel wait, unless it does. Takes no lock but its own.
     pub fn push(&self, channel: &Arc<Channel>) {
         let mut inner = self.inner.lock();
-        if inner.known.insert(place(channel)) {
+        let rested = inner.resting.remove(&place(channel));
+        if let Some(due_ms) = rested {
+            inner.later.remove(&(due_ms, place(channel)));
+        }
+        if rested.is_some() || inner.known.insert(place(channel)) {
             inner.ready.push_back(Arc::clone(channel));
+            drop(inner);
+            self.woken.notify_one();
+        }
+    }
+
+    /// Has the channel wait until that moment, by the broker's clock, or until [`Queue::push`].
+    pub fn rest(&self, channel: &Arc<Channel>, due_ms: u64) {
+        let mut inner = self.inner.lock();
+        if inner.known.insert(place(channel)) {
+            inner.later.insert((due_ms, place(channel)), Arc::clone(channel));
+            inner.resting.insert(place(channel), due_ms);
             drop(inner);
             self.woken.notify_one();
         }
@@ -106,6 +123,7 @@ impl Queue {
         match channel {
             Some(channel) => {
                 inner.known.remove(&place(&channel));
+                inner.resting.remove(&place(&channel));
                 Ok(channel)
             }
             None => Err(due.map(|due_ms| due_ms - now_ms)),

@@ -11,7 +11,7 @@ use super::line::jittered;
 use crate::cluster::name::Group;
 use crate::cluster::{Say, Told, UserSay};
 use crate::hub::{Channel, Hub};
-use crate::limits::{SAY_AGAIN, SAY_REFUSED};
+use crate::limits::{RENEWALS_EVERY_MS, SAY_AGAIN, SAY_REFUSED};
 
 impl Joint {
     /// The channel has something to say. With its lock held.
@@ -50,7 +50,25 @@ impl Joint {
         }
     }
 
+    /// Renewals of leases go together, once a second: they are no news to anybody. Whether they wait.
+    fn rests(&self, hub: &Arc<Hub>, channel: &Arc<Channel>) -> bool {
+        let place = Arc::as_ptr(channel) as usize;
+        let now_ms = self.now().mono_ms;
+        let mut renewals = self.renewals.lock();
+        let due_ms = *renewals.entry(place).or_insert(now_ms + RENEWALS_EVERY_MS);
+        if due_ms <= now_ms || hub.is_draining() || hub.is_pressing(channel) {
+            renewals.remove(&place);
+            return false;
+        }
+        drop(renewals);
+        self.unsaid.rest(channel, due_ms);
+        true
+    }
+
     async fn say(&self, hub: &Arc<Hub>, channel: &Arc<Channel>) {
+        if self.rests(hub, channel) {
+            return;
+        }
         let Some(say) = hub.take_say(channel) else {
             self.settled(channel);
             return;

@@ -1,5 +1,6 @@
 //! What knows Redis, against a real one.
 
+mod connections;
 mod scripts;
 mod server;
 mod start;

@@ -38,6 +38,17 @@ pub struct Replica {
     pub(super) followed: Option<Followed>,
     /// Data were lost, and not all nodes have said all of theirs again since.
     pub(super) lost: bool,
+    /// The node shuts down.
+    pub(super) leaving: Option<Leaving>,
+}
+
+/// What becomes of the connections of a node that shuts down.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaving {
+    /// Until when whoever had one is kept for it to come back elsewhere.
+    pub(super) ends_ms: u64,
+    /// When it was last heard, by the wall clock.
+    pub(super) last_seen: u64,
 }
 
 /// What is known of a channel that is followed.
@@ -143,6 +154,7 @@ impl Replica {
             clock: Clock::default(),
             followed: None,
             lost: false,
+            leaving: None,
         }
     }
 
@@ -231,6 +243,13 @@ impl Replica {
     /// id is among the dead of [`Peers`] from then on.
     pub fn reborn(&mut self, me: NodeId) {
         self.me = me;
+        self.say_all();
+    }
+
+    /// The node shuts down, and its clients are gone: whoever had a connection here is said to be lost,
+    /// and is kept until `ends_ms`, unless it is elsewhere already.
+    pub fn drain(&mut self, ends_ms: u64, now: Now) {
+        self.leaving = Some(Leaving { ends_ms, last_seen: now.unix_ms });
         self.say_all();
     }
 

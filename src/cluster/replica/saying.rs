@@ -2,9 +2,9 @@
 
 use herenow_protocol::{Attributes, Audience, UserId};
 
-use super::channel::{Heard, Here, Replica};
+use super::channel::{Heard, Here, Leaving, Replica};
 use super::known::{Known, Sent, Todo};
-use super::settling::{has_sources, moves};
+use super::settling::{has_sources, moves, shown_mark};
 use crate::cluster::peers::Peers;
 use crate::cluster::record::{Place, Record, Stamp, Written};
 use crate::cluster::say::{Base, LeaseSay, MarkSay, Said, Say, Told, UserSay};
@@ -22,6 +22,7 @@ struct Saying {
     loss_round: u32,
     /// Records are kept: of whoever is not there something may be to be said, too.
     keeps: bool,
+    leaving: Option<Leaving>,
 }
 
 impl Replica {
@@ -33,7 +34,14 @@ impl Replica {
             return None;
         }
         let (round, loss_round) = (self.round, self.loss_round);
-        let saying = Saying { me: self.me, now, round, loss_round, keeps: self.keep_ms > 0 };
+        let saying = Saying {
+            me: self.me,
+            now,
+            round,
+            loss_round,
+            keeps: self.keep_ms > 0,
+            leaving: self.leaving,
+        };
         let (mut users, mut bytes) = (Vec::new(), 0);
         while users.len() < SAY_USERS && bytes < SAY_BYTES {
             let Some(user) = self.next_to_say() else { break };
@@ -72,7 +80,9 @@ impl Replica {
             (None, false) => return None,
         };
         let mut behind = self.users.range::<UserId, _>((from, Unbounded));
-        let next = behind.find(|(_, known)| known.own && known.round != round && known.sent.is_none()).map(|(user, _)| user.clone());
+        let next = behind
+            .find(|(_, known)| known.own && known.round != round && known.sent.is_none())
+            .map(|(user, _)| user.clone());
         (self.again, self.again_from_start) = (next.clone(), false);
         next
     }
@@ -122,7 +132,7 @@ fn say_user(
     own: Option<&Own>,
     saying: Saying,
 ) -> Option<(UserSay, Sent)> {
-    let Saying { me, now, round, loss_round, keeps } = saying;
+    let Saying { me, now, round, loss_round, keeps, leaving } = saying;
     let todo = known.todo.take().map(|todo| *todo).unwrap_or_default();
     let has_own = own.is_some_and(has_sources);
     let again = has_own && known.round != round;
@@ -164,7 +174,7 @@ fn say_user(
     });
     let said = UserSay {
         user: user.clone(),
-        mark: own.and_then(|own| own.mark).map(|mark| say_mark(mark, now)),
+        mark: shown_mark(own, known.record.as_ref(), me, leaving).map(|mark| say_mark(mark, now)),
         leases: ended.chain(taken).collect(),
         place: say_place(known, own, (touch, takes_leases), me),
         fresh: touch.fresh,

@@ -1,15 +1,16 @@
 //! What this node has of a user, held against what the store has of it. The one comparison heals
 //! whatever went wrong in between: answers that were lost, data that are gone, an old copy.
 
-use herenow_protocol::{Attributes, Audience, UserId};
+use herenow_protocol::{Attributes, Audience, LossReason, UserId};
 
-use super::channel::{Here, Replica};
-use super::known::{Before, Clock, Ends, Known, difference, is_wider};
-use crate::cluster::record::{Mark, Record};
-use crate::limits::LOSS_SLACK_MS;
+use super::channel::{Here, Leaving, Replica};
+use super::known::{Before, Clock, Ends, Known, Todo, difference, is_wider};
+use crate::cluster::record::{LeaseMark, Mark, Record};
+use crate::limits::{LOSS_SLACK_MS, SAY_USERS};
 use crate::presence::pending::Cause;
 use crate::presence::{
-    Command, Elsewhere, HeldElsewhere, Keeper, NodeId, Own, OwnMark, Source, ValueElsewhere,
+    ChannelState, Command, Elsewhere, HeldElsewhere, Keeper, NodeId, Own, OwnMark, Source, Touch,
+    ValueElsewhere,
 };
 
 /// How what was heard is to be taken.
@@ -51,7 +52,9 @@ impl Replica {
         let has_own = own.as_ref().is_some_and(has_sources);
         let again = has_own && known.round != round;
         let untold = again || known.todo.is_some() || known.sent.is_some();
-        let sources = compare_sources(known, own.as_ref(), untold, (me, clock), manner.anew);
+        let mark = shown_mark(own.as_ref(), known.record.as_ref(), me, self.leaving);
+        let sources =
+            compare_sources(known, (own.as_ref(), mark), untold, (me, clock), manner.anew);
         for &(keeper, end, _) in &sources.took {
             known.leases.retain(|&(other, _)| other != keeper);
             known.leases.push((keeper, end));
@@ -81,6 +84,33 @@ impl Replica {
         let (user, cause) = (user.clone(), manner.cause);
         let elsewhere = Elsewhere { user, held, took, gave, ends_grace, value, cause };
         is_news.then(|| Command::Elsewhere(Box::new(elsewhere)))
+    }
+
+    /// Whether anything is to be said that is news to others: more than that leases end later.
+    #[must_use]
+    pub fn is_pressing(&self, state: &ChannelState) -> bool {
+        self.again.is_some()
+            || self.again_from_start
+            || self.dirty.len() > SAY_USERS
+            || self.dirty.iter().any(|user| self.is_news(user, state))
+    }
+
+    fn is_news(&self, user: &UserId, state: &ChannelState) -> bool {
+        let Some(known) = self.users.get(user) else { return true };
+        let is_touched = |todo: &Todo| todo.tried || todo.touch != Touch::default();
+        let Some(record) = &known.record else { return true };
+        if known.round != self.round || known.todo.as_ref().is_some_and(|todo| is_touched(todo)) {
+            return true;
+        }
+        let Some(own) = state.own(user) else { return true };
+        let mine = |(_, lease): &(&Keeper, &LeaseMark)| lease.owner == self.me;
+        let is_said = |&(keeper, _, away): &(Keeper, u64, bool)| {
+            let said = record.leases.get(&keeper);
+            said.is_some_and(|lease| lease.owner == self.me && lease.away == away)
+        };
+        !is_same(own.mark, record.marks.get(&self.me).copied())
+            || !own.leases.iter().all(is_said)
+            || record.leases.iter().filter(mine).count() != own.leases.len()
     }
 
     /// Forgets a user of whom there is nothing to know. `stays`: this node has it.
@@ -130,9 +160,28 @@ fn is_same(own: Option<OwnMark>, said: Option<Mark>) -> bool {
     }
 }
 
+/// What this node's connections are to others. Those of a node that shuts down are lost, or nothing
+/// where the user is elsewhere already.
+pub(super) fn shown_mark(
+    own: Option<&Own>,
+    record: Option<&Record>,
+    me: NodeId,
+    leaving: Option<Leaving>,
+) -> Option<OwnMark> {
+    let mark = own.and_then(|own| own.mark)?;
+    let (Some(Leaving { ends_ms, last_seen }), OwnMark::Live { away, .. }) = (leaving, mark) else {
+        return Some(mark);
+    };
+    let is_live = |(&node, mark): (&NodeId, &Mark)| node != me && matches!(mark, Mark::Live { .. });
+    if record.is_some_and(|record| record.marks.iter().any(is_live)) {
+        return None;
+    }
+    Some(OwnMark::Lost { ends_ms, away, reason: LossReason::Connection, last_seen })
+}
+
 fn compare_sources(
     known: &Known,
-    own: Option<&Own>,
+    (own, mark): (Option<&Own>, Option<OwnMark>),
     untold: bool,
     (me, clock): (NodeId, Clock),
     anew: bool,
@@ -143,7 +192,6 @@ fn compare_sources(
     }
     let record = known.record.as_ref();
     let said = record.and_then(|record| record.marks.get(&me)).copied();
-    let mark = own.and_then(|own| own.mark);
     if matches!(mark, Some(OwnMark::Lost { .. })) && said.is_none() {
         sources.ends_grace = true;
     } else {

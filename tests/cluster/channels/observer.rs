@@ -25,9 +25,7 @@ fn show(member: &Member) -> String {
 /// Everybody, with all of it.
 pub(super) fn shown(state: &ChannelState) -> BTreeMap<UserId, String> {
     let list = state.members(1_000, None, Viewer::All).members;
-    let text = |member: &Member| {
-        format!("{} {:?}", show(member), member.audience())
-    };
+    let text = |member: &Member| format!("{} {:?}", show(member), member.audience());
     list.iter().map(|member| (member.user.clone(), text(member))).collect()
 }
 

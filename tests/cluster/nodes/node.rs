@@ -21,9 +21,17 @@ use super::world::{CHANNELS, STORE_AHEAD_MS, TIMEOUT_MS};
 #[derive(Clone, Debug)]
 pub(super) enum Ask {
     Renew(Renew),
-    Claim { dead: NodeId, by: NodeId, for_ms: u64 },
+    Claim {
+        dead: NodeId,
+        by: NodeId,
+        for_ms: u64,
+    },
     List(NodeId),
-    Bury { dead: NodeId, by: NodeId, channels: Vec<ChannelName> },
+    Bury {
+        dead: NodeId,
+        by: NodeId,
+        channels: Vec<ChannelName>,
+    },
     Forget(NodeId),
     Say(usize, Say),
     Look(usize),
@@ -269,7 +277,9 @@ impl Node {
                 let since_ms = self.burial.take().map_or(now_ms, |(_, since_ms)| since_ms);
                 let burial = self.nodes.burial();
                 match answer {
-                    Answer::Claimed(dead, claimed) => burial.claimed(dead, claimed, (since_ms, now_ms)),
+                    Answer::Claimed(dead, claimed) => {
+                        burial.claimed(dead, claimed, (since_ms, now_ms))
+                    }
                     Answer::Listed(dead, channels) => burial.listed(dead, channels, 0),
                     Answer::Buried(dead, channels, lost_ms) => {
                         burial.buried(dead, &channels, lost_ms, now_ms);
@@ -322,7 +332,9 @@ impl Node {
                 Order::AskGroups(data) => {
                     self.ask(Ask::Groups(data));
                 }
-                Order::Judged { node, .. } => truth.judge(self.id(), node, (answered_ms, now_ms))?,
+                Order::Judged { node, .. } => {
+                    truth.judge(self.id(), node, (answered_ms, now_ms))?
+                }
                 Order::Reborn(_) => {
                     truth.reborn(old, self.trouble_ms, now_ms)?;
                     // Nothing is said before the new lease is taken.

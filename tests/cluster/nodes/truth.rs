@@ -63,13 +63,20 @@ impl Truth {
         }
         let after_ms = now_ms - self.store_trouble_ms;
         if self.store_trouble_ms > 0 && after_ms < TIMEOUT_MS {
-            return Err(format!("{now_ms}: {by} judged {node} {after_ms} ms after the store was back"));
+            return Err(format!(
+                "{now_ms}: {by} judged {node} {after_ms} ms after the store was back"
+            ));
         }
         Ok(())
     }
 
     /// `old` finds itself dead. `trouble_ms`: when something last kept it from its work.
-    pub(super) fn reborn(&mut self, old: NodeId, trouble_ms: u64, now_ms: u64) -> Result<(), String> {
+    pub(super) fn reborn(
+        &mut self,
+        old: NodeId,
+        trouble_ms: u64,
+        now_ms: u64,
+    ) -> Result<(), String> {
         let renewed_ms = self.renewed_ms(old, now_ms).unwrap_or(0);
         let is_old = self.old_ms.is_some_and(|old_ms| old_ms + 2 * TIMEOUT_MS > now_ms);
         // It came back to a store that knows nothing any more; the others do.

@@ -16,7 +16,8 @@ impl World {
 
     pub(super) fn check_deaths(&mut self) -> Result<(), String> {
         let nodes: Vec<_> = self.slots.iter().filter_map(|slot| slot.node.as_ref()).collect();
-        let looks: Vec<_> = nodes.iter().map(|node| |dead| node.nodes.peers(0).is_dead(dead)).collect();
+        let looks: Vec<_> =
+            nodes.iter().map(|node| |dead| node.nodes.peers(0).is_dead(dead)).collect();
         let witnesses: Vec<_> = nodes
             .iter()
             .zip(&looks)
@@ -36,14 +37,18 @@ impl World {
                 continue;
             }
             let lives = |node: NodeId| self.store.nodes(now).any(|known| known == (node, true));
-            let complete = |other: &&Node| node.takes_for_complete(at, other.id()) && lives(other.id());
+            let complete =
+                |other: &&Node| node.takes_for_complete(at, other.id()) && lives(other.id());
             for other in self.living().filter(complete) {
                 let has = other.has[at];
                 let record = load.records.iter().find(|(name, _)| *name == user(other.slot));
                 let mark = record.and_then(|(_, record)| record.marks.get(&other.id()));
                 if has.mark == Some(None) && has.is_settled() && mark.is_none() {
                     let (by, other) = (node.id(), other.id());
-                    return Err(format!("{}: {by} misses nothing of {other}, wrongly", self.now_ms));
+                    return Err(format!(
+                        "{}: {by} misses nothing of {other}, wrongly",
+                        self.now_ms
+                    ));
                 }
             }
         }
@@ -79,7 +84,9 @@ impl World {
             marks.extend(record.marks.iter().map(|(&node, mark)| (name.clone(), node, live(mark))));
             let lease = record.leases.get(&Keeper::Herenow).map(|lease| lease.owner);
             if lease.is_some_and(|owner| !living.contains(&owner)) {
-                return Err(format!("in the end nobody times the lease of {name} in {at}: {lease:?}"));
+                return Err(format!(
+                    "in the end nobody times the lease of {name} in {at}: {lease:?}"
+                ));
             }
             lease.is_some().then(|| leases.insert(name.clone()));
         }

@@ -1,0 +1,78 @@
+/** A node dies without a word. Its members time out once, at every observer, and nobody else does. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../../client/test/broker.js';
+import { allEqual, get } from './answers.mjs';
+import { LONG, some, startCluster } from './cluster.mjs';
+import { Line, Observer } from './line.mjs';
+
+const [MEMBERS, NODE_TIMEOUT_MS, GHOSTS_MS] = LONG ? [10_000, 6_000, 60_000] : [1_000, 2_000, 10_000];
+const CHANNELS = ['room-0', 'room-1', 'room-2', 'room-3'];
+
+test('a node that is killed: one timeout of each of its members, of nobody else, and no ghosts', async () => {
+  const cluster = await startCluster(3, { flags: ['--node-timeout', `${NODE_TIMEOUT_MS}ms`] });
+  try {
+    const { nodes, redis } = cluster;
+    const [dies, ...others] = nodes;
+    const names = (/** @type {string} */ kind, /** @type {number} */ count) => Array.from({ length: count }, (_, n) => `${kind}-${n}`);
+    const doomed = names('doomed', MEMBERS);
+    const join = async (/** @type {import('./cluster.mjs').Node} */ node, /** @type {string} */ user, /** @type {number} */ index) => {
+      const line = await Line.open(node, user);
+      await line.request({ type: 'join', channel: CHANNELS[index % CHANNELS.length], attributes: { index }, graceMs: 10_000 });
+      return line;
+    };
+    await some(doomed.map((user, index) => ({ user, index })), ({ user, index }) => join(dies, user, index));
+    await some(names('alive', 100).map((user, index) => ({ user, index })), ({ user, index }) => join(others[index % 2], user, index));
+    // Of the doomed, some are on a living node too; and some have a lease that was taken at the node.
+    const saved = doomed.slice(0, 20);
+    await some(saved.map((user, index) => ({ user, index })), ({ user, index }) => join(others[index % 2], user, index));
+    const leased = names('leased', 20);
+    await some(leased, async (user) => {
+      const answer = await fetch(`${dies.http}/v1/channels/room-0/members/${user}`, {
+        method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ ttlMs: 3_000_000 }),
+      });
+      assert.equal(answer.status, 201);
+    });
+    const observers = await Promise.all(others.flatMap((node) => CHANNELS.map(async (channel) => (
+      { node, observer: await Observer.open(node, channel) }
+    ))));
+    const of = { channels: CHANNELS, users: ['doomed-0', 'doomed-77', 'alive-3', 'leased-4'], limit: 500 };
+    await allEqual(nodes, observers, of);
+
+    const died = performance.now();
+    await dies.stop('SIGKILL');
+    const gone = MEMBERS - saved.length;
+    const timeouts = () => observers.map(({ observer }) => observer.comings(died).length).reduce((sum, one) => sum + one, 0);
+    const due = NODE_TIMEOUT_MS + 3_000;
+    await until('all are told', () => timeouts() >= gone * others.length, due * 3).catch(() => {});
+    await sleep(1_000);
+    for (const node of others) {
+      const told = observers.filter((each) => each.node === node).flatMap(({ observer }) => observer.comings(died));
+      const lines = told.map(({ event, user, reason }) => `${event} ${user} ${reason}`).sort();
+      assert.deepEqual(lines, doomed.slice(saved.length).map((user) => `timeout ${user} node`).sort());
+      const last = Math.max(...told.map(({ at }) => at - died));
+      assert.ok(last <= due, `the last was told after ${Math.round(last)} ms`);
+    }
+    await allEqual(others, observers, of);
+    const { members } = await get(others[0], '/v1/channels/room-0/members?limit=1000');
+    assert.equal(members.filter((/** @type {any} */ { user }) => user.startsWith('leased')).length, leased.length, 'leases live on');
+
+    // What names the dead node is gone from Redis.
+    await sleep(Math.max(0, died + GHOSTS_MS - performance.now()));
+    const info = JSON.parse(JSON.stringify((await redis.ask('hgetall', 'herenow:node-info')).trim().split('\n')));
+    assert.equal(info.length, 2 * others.length, `nodes: ${info}`);
+    const keys = (await redis.keys('herenow:*'));
+    const ofNodes = keys.filter((key) => key.startsWith('herenow:n:'));
+    assert.ok(ofNodes.length <= others.length, `keys of nodes: ${ofNodes}`);
+    for (const key of keys.filter((each) => /^herenow:\{g\d\d\}:c:/.test(each) && !each.includes('$user'))) {
+      const users = (await redis.ask('hkeys', key)).trim().split('\n');
+      const ghosts = users.filter((user) => user.startsWith('doomed') && !saved.includes(user));
+      assert.deepEqual(ghosts, [], `ghosts in ${key}`);
+    }
+    assert.deepEqual(observers.flatMap(({ observer }) => observer.complaints), []);
+  } finally {
+    await cluster.stop();
+  }
+});

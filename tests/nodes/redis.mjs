@@ -1,0 +1,89 @@
+/** A Redis of our own, which can stop, die, and come back empty or as it was a while ago. */
+
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** A port that was free a moment ago. @returns {Promise<number>} */
+export async function freePort() {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = /** @type {net.AddressInfo} */ (server.address());
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+export async function startRedis() {
+  const port = await freePort();
+  const folder = await mkdtemp(join(tmpdir(), 'herenow-redis-'));
+  const [dump, kept] = [join(folder, 'dump.rdb'), join(folder, 'kept')];
+  /** @type {import('node:child_process').ChildProcess} */
+  let child;
+
+  /** What `redis-cli` prints. @param {string[]} words */
+  const ask = async (...words) => (await run('redis-cli', ['-p', String(port), ...words], { maxBuffer: 1 << 28 })).stdout;
+
+  async function begin() {
+    child = spawn('redis-server', [
+      '--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no',
+    ], { stdio: 'ignore' });
+    child.once('error', (error) => { throw error; });
+    for (let tries = 0; !(await ask('ping').catch(() => '')).startsWith('PONG'); tries++) {
+      if (tries > 200) throw new Error('Redis does not answer');
+      await sleep(25);
+    }
+  }
+
+  async function end() {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  }
+
+  await begin();
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}`,
+    ask,
+    get pid() { return /** @type {number} */ (child.pid); },
+    /** It stands still: connections stay, and nothing comes. */
+    pause: () => child.kill('SIGSTOP'),
+    resume: () => child.kill('SIGCONT'),
+    /** Keeps a copy of all that it has now. */
+    async keep() {
+      await ask('save');
+      await copyFile(dump, kept);
+    },
+    kill: end,
+    /** After `kill`: it is there again, with nothing, or with what was kept. @param {'empty' | 'kept'} how */
+    async comeBack(how) {
+      await rm(dump, { force: true });
+      if (how === 'kept') await copyFile(kept, dump);
+      await begin();
+    },
+    /** All keys in order. @param {string} [pattern] */
+    async keys(pattern = '*') {
+      return (await ask('--scan', '--pattern', pattern)).split('\n').filter(Boolean).sort();
+    },
+    /** How often each command was done since it began. @returns {Promise<Record<string, number>>} */
+    async commands() {
+      const lines = (await ask('info', 'commandstats')).matchAll(/^cmdstat_(\S+?):calls=(\d+)/gm);
+      return Object.fromEntries([...lines].map(([, name, calls]) => [name, Number(calls)]));
+    },
+    async stop() {
+      await end();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** @typedef {Awaited<ReturnType<typeof startRedis>>} Redis */
