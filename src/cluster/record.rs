@@ -110,6 +110,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether the node has a mark or a lease in it.
+    #[must_use]
+    pub fn is_of(&self, node: NodeId) -> bool {
+        self.marks.contains_key(&node) || self.leases.values().any(|lease| lease.owner == node)
+    }
+
     /// Whether anything keeps the user present. Not so of what is merely kept of one that is gone.
     #[must_use]
     pub fn is_member(&self) -> bool {

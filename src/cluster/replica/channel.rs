@@ -130,6 +130,8 @@ pub struct Part {
     pub commands: Vec<Command>,
     /// Where to go on; `None`: that is all.
     pub next: Option<UserId>,
+    /// At a burial: whether the store was last heard to have something of the node here.
+    pub found: bool,
 }
 
 impl Replica {

@@ -141,7 +141,7 @@ impl Replica {
         for user in batch {
             commands.extend(self.settle(&user, here, Manner { cause, moved: true, anew: false }));
         }
-        Part { commands, next }
+        Part { commands, next, found: false }
     }
 }
 

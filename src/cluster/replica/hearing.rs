@@ -144,9 +144,10 @@ impl Replica {
     ) -> Part {
         let (batch, next) = self.batch(from);
         let here = Here { state, peers, now };
-        let mut commands = Vec::new();
+        let (mut commands, mut found) = (Vec::new(), false);
         for user in batch {
             let Some(known) = self.users.get(&user) else { continue };
+            found |= known.record.as_ref().is_some_and(|record| record.is_of(node));
             let marked =
                 |record: &Record| matches!(record.marks.get(&node), Some(Mark::Live { .. }));
             if known.record.as_ref().is_some_and(marked) || known.old.as_deref().is_some_and(marked)
@@ -155,7 +156,7 @@ impl Replica {
                 commands.extend(self.settle(&user, here, manner));
             }
         }
-        Part { commands, next }
+        Part { commands, next, found }
     }
 }
 

@@ -289,11 +289,14 @@ fn take_answer(
     });
     known.leases.extend(leases);
     let (Some(record), Some(_)) = (record, own) else { return false };
-    let told = record.attributes.as_ref();
+    let (told, fresh) = (record.attributes.as_ref(), todo.touch.fresh);
     let accepted = |base: Base, value| {
         let Some(told) = told else { return false };
         let ours = match base {
-            Base::At(said) => told.stamp.node == me && told.stamp.counter >= said.counter,
+            // Where what was there is forgotten, the counter may be larger.
+            Base::At(said) => {
+                told.stamp == said || (fresh && told.stamp.node == me && told.stamp > said)
+            }
             Base::Over => told.stamp.node == me,
             Base::IfNone => false,
         };

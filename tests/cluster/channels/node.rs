@@ -510,7 +510,7 @@ impl Node {
                 let (replica, state) = (&mut channel.replica, &channel.state);
                 let part = replica.bury(node, cause, from.as_ref(), state, &peers, now);
                 // A burial that was done already may have been undone by an old copy.
-                if !part.commands.is_empty() && !self.nodes.is_listed(node) {
+                if part.found && !self.nodes.is_listed(node) {
                     self.nodes.stray(node, &name);
                 }
                 channel.hear(part.commands, now);
