@@ -24,6 +24,8 @@ pub struct Client {
     pub(super) retime: bool,
     /// A subscription resumed: its missed frames are to follow its `ok`.
     pub(super) resumed: bool,
+    /// The last command walked over all places: others have their turn before the next one.
+    pub(super) heavy: bool,
     /// Whose turn it is to be caught up, among the places.
     pub(super) turn: u16,
     /// What the client may still ask for of snapshots. Boxed, since it is whole until a large one was
@@ -77,6 +79,7 @@ impl Client {
             places: Places::default(),
             retime: true,
             resumed: false,
+            heavy: false,
             turn: 0,
             snapshots: None,
             warned: false,

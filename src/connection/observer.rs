@@ -122,6 +122,7 @@ impl Client {
             users.iter().map(|user| ChannelName::of_status(user, &own)).collect();
         names.sort();
         names.dedup();
+        self.heavy = true;
         self.places.check_watches(&names, self.rules.max_watches)?;
         names.iter().for_each(|name| self.watch_one(sending, name));
         Ok(Done::Quiet(None))

@@ -60,7 +60,7 @@ impl Client {
         }
         let before = sending.access().cloned();
         sending.set_access(identity.access.clone());
-        (self.warned, self.retime) = (false, true);
+        (self.warned, self.retime, self.heavy) = (false, true, true);
         let (channels, users) = self.give_back(sending, now);
         self.count_away(now);
         if let (Some(before), Some(access)) = (before, identity.access) {

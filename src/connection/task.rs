@@ -101,7 +101,8 @@ struct Task<D: Dialect, G: Send + Unpin + 'static> {
     dialect: D,
     /// Taken at the end.
     guard: Option<G>,
-    /// Not even what came behind the handshake was looked at yet.
+    /// What is kept was not looked at yet: it came behind the handshake, or behind a command after which
+    /// others have their turn.
     fresh: bool,
     /// Too many replies are unread: no more is read until the client has taken some.
     paused: bool,
@@ -157,7 +158,8 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
 
     /// Looks at everything that may have happened, once.
     fn step(&mut self, cx: &mut Context<'_>, now: Now) -> Result<AfterStep, End> {
-        if std::mem::take(&mut self.fresh) {
+        if self.fresh && !self.paused {
+            self.fresh = false;
             self.receive(&mut [], now)?;
         }
         let mut sending = self.client.outlet.lock();
@@ -194,8 +196,11 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         }
         // What has come is read before anybody is judged by it: after a stall of the broker the
         // heartbeats of the time lie in the sockets.
-        if !self.paused && matches!(self.read(cx, now)?, AfterStep::Again) {
-            return Ok(AfterStep::Again);
+        if !self.paused {
+            match self.read(cx, now)? {
+                AfterStep::Wait => {}
+                step => return Ok(step),
+            }
         }
         if D::TELLS && !self.paused && self.tell(cx, now)? {
             return Ok(AfterStep::Yield);
@@ -238,6 +243,9 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
 
     /// Reads what has come, into the thread's buffer, and acts on it.
     fn read(&mut self, cx: &mut Context<'_>, now: Now) -> Result<AfterStep, End> {
+        if self.fresh {
+            return Ok(AfterStep::Yield);
+        }
         thread_local! {
             static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
         }
@@ -246,7 +254,7 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
                 Poll::Pending => Ok(AfterStep::Wait),
                 Poll::Ready(Ok(length)) if length > 0 => {
                     self.receive(&mut buffer[..length], now)?;
-                    Ok(AfterStep::Again)
+                    Ok(if self.fresh { AfterStep::Yield } else { AfterStep::Again })
                 }
                 Poll::Ready(_) => Err(End::Lost),
             }
@@ -259,12 +267,19 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         let outlet = Arc::clone(&self.client.outlet);
         let mut sending = outlet.lock();
         let mut end = None;
-        let Self { decoder, client, dialect, bucket, paused, .. } = self;
+        let Self { decoder, client, dialect, bucket, paused, fresh, .. } = self;
         let limit = client.rules.message_bytes;
         let decoded = decoder.feed(input, limit, now.mono_ms, |incoming| {
             let charge = bucket.charge(client.rules.rate, now.mono_ms);
             match take(client, dialect, &mut sending, incoming, charge, now) {
-                Ok(()) => pause_if_unread(client, &mut sending, paused),
+                Ok(()) => {
+                    let heavy = std::mem::take(&mut client.heavy);
+                    *fresh |= heavy;
+                    match pause_if_unread(client, &mut sending, paused) {
+                        AfterFrame::More if heavy => AfterFrame::Pause,
+                        after => after,
+                    }
+                }
                 Err(why) => {
                     end = Some(why);
                     AfterFrame::Stop

@@ -15,6 +15,7 @@
 //! - no frame was cut by another;
 //! - nothing came after the `ok` of an unsubscribe, nothing before that of a subscribe;
 //! - every subscriber is at the head: no wake-up was lost;
+//! - no request that was read waits;
 //! - no flusher ended while something was owed;
 //! - a channel was removed if and only if it was empty.
 //!
@@ -97,6 +98,8 @@ enum Mutant {
     /// Whoever had the last part together with others is not told what the ticks between the parts
     /// told.
     ArrivesAtAnOldTick,
+    /// A task that let others have their turn does not come back to what it has read.
+    ForgetsWhatIsKept,
 }
 
 /// Room for one message and a half: every other message is cut.
@@ -114,7 +117,7 @@ fn explore(preemptions: usize, mutant: Mutant, scenario: fn(Mutant)) {
 
 /// A connection whose socket has its first event.
 fn connect(hub: &Arc<Hub>, room: usize) -> Task {
-    let task = Task::new(hub, room);
+    let mut task = Task::new(hub, room);
     task.outlet.transport().read(0);
     task.poll();
     task
@@ -123,12 +126,12 @@ fn connect(hub: &Arc<Hub>, room: usize) -> Task {
 /// A connection that only changes the channel that it joined.
 fn writer(hub: &Arc<Hub>, channel: usize) -> Task {
     let mut writer = connect(hub, AMPLE);
-    writer.receive(&[Request::Apply(channel, Command::Join)]);
+    writer.read(&[Request::Apply(channel, Command::Join)]);
     writer
 }
 
 fn change(writer: &mut Task, channel: usize) {
-    writer.receive(&[Request::Apply(channel, Command::SetAttributes)]);
+    writer.read(&[Request::Apply(channel, Command::SetAttributes)]);
 }
 
 /// Follows what is recorded until nothing is: the end of a scenario, and of its preparations.
@@ -160,6 +163,7 @@ fn judge(hub: &Arc<Hub>, tasks: &mut [&mut Task]) {
         }
     }
     for task in tasks {
+        assert!(!task.has_kept_requests(), "a request was read and forgotten");
         let known = replicas(&task.outlet.transport().take_read());
         let mut subscribed = [false; 2];
         for place in &task.places {
@@ -191,7 +195,7 @@ fn judge(hub: &Arc<Hub>, tasks: &mut [&mut Task]) {
 /// read.
 fn choked_reader(hub: &Arc<Hub>, writer: &mut Task, frames: usize) -> Task {
     let mut reader = connect(hub, TIGHT);
-    reader.receive(&[Request::Subscribe(0, None)]);
+    reader.read(&[Request::Subscribe(0, None)]);
     rest(hub, &mut [writer, &mut reader]);
     for _ in 0..frames {
         change(writer, 0);
@@ -205,7 +209,7 @@ fn choked_reader(hub: &Arc<Hub>, writer: &mut Task, frames: usize) -> Task {
 fn a_sweep_and_a_pass(mutant: Mutant) {
     let hub = Hub::new(mutant);
     let mut writer = writer(&hub, 0);
-    let reader = choked_reader(&hub, &mut writer, 2);
+    let mut reader = choked_reader(&hub, &mut writer, 2);
     hub.allow_flushers(2);
     let sweep = loom::thread::spawn(move || {
         reader.poll();
@@ -224,7 +228,7 @@ fn a_sweep_and_a_pass(mutant: Mutant) {
 fn a_sweep_that_fell_off_the_log(mutant: Mutant) {
     let hub = Hub::new(mutant);
     let mut writer = writer(&hub, 0);
-    let reader = choked_reader(&hub, &mut writer, 4);
+    let mut reader = choked_reader(&hub, &mut writer, 4);
     hub.allow_flushers(2);
     let sweep = loom::thread::spawn(move || {
         reader.poll();
@@ -245,7 +249,7 @@ fn a_subscribe_and_a_tick(mutant: Mutant) {
     rest(&hub, &mut [&mut writer, &mut reader]);
     hub.allow_flushers(2);
     let subscribe = loom::thread::spawn(move || {
-        reader.receive(&[Request::Subscribe(0, None)]);
+        reader.read(&[Request::Subscribe(0, None)]);
         reader.outlet.transport().read(2);
         reader.poll();
         reader
@@ -263,7 +267,7 @@ fn a_roomy_subscribe_and_a_tick(mutant: Mutant) {
     rest(&hub, &mut [&mut writer, &mut reader]);
     hub.allow_flushers(2);
     let subscribe = loom::thread::spawn(move || {
-        reader.receive(&[Request::Subscribe(0, None)]);
+        reader.read(&[Request::Subscribe(0, None)]);
         reader
     });
     change(&mut writer, 0);
@@ -282,7 +286,7 @@ fn a_resume_and_a_tick(mutant: Mutant) {
     hub.allow_flushers(2);
     let resume = loom::thread::spawn(move || {
         let since = Since { epoch: 0, seq: 1, values: [0, 1], whispers: 0 };
-        reader.receive(&[Request::Subscribe(0, Some(since))]);
+        reader.read(&[Request::Subscribe(0, Some(since))]);
         reader.outlet.transport().read(3);
         reader.poll();
         reader
@@ -290,6 +294,26 @@ fn a_resume_and_a_tick(mutant: Mutant) {
     change(&mut writer, 0);
     change(&mut writer, 0);
     let mut reader = resume.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
+/// Someone subscribes in the same write behind a command after which others have their turn, while a
+/// change is applied, ticked and passed.
+fn a_subscribe_behind_a_turn_of_others(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, TIGHT));
+    rest(&hub, &mut [&mut writer, &mut reader]);
+    hub.allow_flushers(2);
+    let subscribe = loom::thread::spawn(move || {
+        reader.read(&[Request::Renew, Request::Subscribe(0, None)]);
+        reader.run();
+        reader.outlet.transport().read(2);
+        reader.run();
+        reader
+    });
+    change(&mut writer, 0);
+    change(&mut writer, 0);
+    let mut reader = subscribe.join().unwrap();
     judge(&hub, &mut [&mut writer, &mut reader]);
 }
 
@@ -304,7 +328,7 @@ fn a_choked_subscribe_and_a_tick(mutant: Mutant) {
     let subscribe = loom::thread::spawn(move || {
         // Room for half of the ok, which may not have it.
         reader.outlet.transport().read(1);
-        reader.receive(&[Request::Subscribe(1, None)]);
+        reader.read(&[Request::Subscribe(1, None)]);
         reader.outlet.transport().read(3);
         reader.poll();
         reader
@@ -318,11 +342,11 @@ fn a_choked_subscribe_and_a_tick(mutant: Mutant) {
 fn an_unsubscribe_and_a_pass(mutant: Mutant) {
     let hub = Hub::new(mutant);
     let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, TIGHT));
-    reader.receive(&[Request::Subscribe(0, None)]);
+    reader.read(&[Request::Subscribe(0, None)]);
     rest(&hub, &mut [&mut writer, &mut reader]);
     hub.allow_flushers(2);
     let unsubscribe = loom::thread::spawn(move || {
-        reader.receive(&[Request::Unsubscribe(0)]);
+        reader.read(&[Request::Unsubscribe(0)]);
         reader.outlet.transport().read(2);
         reader.poll();
         reader
@@ -337,11 +361,11 @@ fn an_unsubscribe_and_a_pass(mutant: Mutant) {
 fn an_unsubscribe_a_subscribe_and_a_pass(mutant: Mutant) {
     let hub = Hub::new(mutant);
     let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, TIGHT));
-    reader.receive(&[Request::Subscribe(0, None)]);
+    reader.read(&[Request::Subscribe(0, None)]);
     rest(&hub, &mut [&mut writer, &mut reader]);
     hub.allow_flushers(2);
     let unsubscribe = loom::thread::spawn(move || {
-        reader.receive(&[Request::Unsubscribe(0), Request::Subscribe(0, None)]);
+        reader.read(&[Request::Unsubscribe(0), Request::Subscribe(0, None)]);
         reader.outlet.transport().read(3);
         reader.poll();
         reader
@@ -358,7 +382,7 @@ fn two_changes(mutant: Mutant) {
     let hub = Hub::new(mutant);
     let (mut one, mut other) = (writer(&hub, 0), writer(&hub, 0));
     let mut reader = connect(&hub, AMPLE);
-    reader.receive(&[Request::Subscribe(0, None)]);
+    reader.read(&[Request::Subscribe(0, None)]);
     rest(&hub, &mut [&mut one, &mut other, &mut reader]);
     hub.allow_flushers(2);
     let second = loom::thread::spawn(move || {
@@ -375,7 +399,7 @@ fn two_channels(mutant: Mutant) {
     let hub = Hub::new(mutant);
     let (mut first, mut second) = (writer(&hub, 0), writer(&hub, 1));
     let mut reader = connect(&hub, TIGHT);
-    reader.receive(&[Request::Subscribe(0, None), Request::Subscribe(1, None)]);
+    reader.read(&[Request::Subscribe(0, None), Request::Subscribe(1, None)]);
     rest(&hub, &mut [&mut first, &mut second, &mut reader]);
     // The flushers of two channels, and the reader's task; the changes are there when they begin.
     hub.allow_flushers(2);
@@ -395,14 +419,14 @@ fn two_channels(mutant: Mutant) {
 fn the_last_goes_and_another_comes(mutant: Mutant) {
     let hub = Hub::new(mutant);
     let (mut last, mut next) = (connect(&hub, AMPLE), connect(&hub, AMPLE));
-    last.receive(&[Request::Subscribe(0, None)]);
+    last.read(&[Request::Subscribe(0, None)]);
     rest(&hub, &mut [&mut last, &mut next]);
     hub.allow_flushers(2);
     let goes = loom::thread::spawn(move || {
-        last.receive(&[Request::Unsubscribe(0)]);
+        last.read(&[Request::Unsubscribe(0)]);
         last
     });
-    next.receive(&[Request::Subscribe(0, None)]);
+    next.read(&[Request::Subscribe(0, None)]);
     let mut last = goes.join().unwrap();
     judge(&hub, &mut [&mut last, &mut next]);
 }
@@ -415,26 +439,26 @@ fn the_last_leaves_and_another_joins(mutant: Mutant) {
     rest(&hub, &mut [&mut last, &mut next]);
     hub.allow_flushers(2);
     let leaves = loom::thread::spawn(move || {
-        last.receive(&[Request::Apply(0, Command::Leave)]);
+        last.read(&[Request::Apply(0, Command::Leave)]);
         last
     });
-    next.receive(&[Request::Apply(0, Command::Join), Request::Subscribe(0, None)]);
+    next.read(&[Request::Apply(0, Command::Join), Request::Subscribe(0, None)]);
     let mut last = leaves.join().unwrap();
     let mut observer = connect(&hub, AMPLE);
-    observer.receive(&[Request::Subscribe(0, None)]);
+    observer.read(&[Request::Subscribe(0, None)]);
     judge(&hub, &mut [&mut last, &mut next, &mut observer]);
 }
 
 /// What only those are told who see more than everyone.
 fn whisper(writer: &mut Task, channel: usize) {
-    writer.receive(&[Request::Apply(channel, Command::Whisper)]);
+    writer.read(&[Request::Apply(channel, Command::Whisper)]);
 }
 
 /// A choked subscriber sweeps while somebody whom not everyone sees changes, and then somebody else.
 fn a_sweep_and_an_aside(mutant: Mutant) {
     let hub = Hub::new(mutant);
     let mut writer = writer(&hub, 0);
-    let reader = choked_reader(&hub, &mut writer, 2);
+    let mut reader = choked_reader(&hub, &mut writer, 2);
     hub.allow_flushers(2);
     let sweep = loom::thread::spawn(move || {
         reader.poll();
@@ -455,7 +479,7 @@ fn a_subscribe_and_an_aside(mutant: Mutant) {
     rest(&hub, &mut [&mut writer, &mut reader]);
     hub.allow_flushers(2);
     let subscribe = loom::thread::spawn(move || {
-        reader.receive(&[Request::Subscribe(0, None)]);
+        reader.read(&[Request::Subscribe(0, None)]);
         reader.outlet.transport().read(2);
         reader.poll();
         reader
@@ -474,7 +498,7 @@ fn a_resume_and_an_aside(mutant: Mutant) {
     hub.allow_flushers(2);
     let resume = loom::thread::spawn(move || {
         let since = Since { epoch: 0, seq: 1, values: [0, 1], whispers: 0 };
-        reader.receive(&[Request::Subscribe(0, Some(since))]);
+        reader.read(&[Request::Subscribe(0, Some(since))]);
         reader.outlet.transport().read(3);
         reader.poll();
         reader
@@ -502,7 +526,7 @@ fn a_ride_and_an_aside(mutant: Mutant) {
 
 fn a_ride(mutant: Mutant, room: usize, acts: [fn(&mut Task, usize); 2]) {
     let subscribe = |mut reader: Task| {
-        reader.receive(&[Request::Subscribe(0, None)]);
+        reader.read(&[Request::Subscribe(0, None)]);
         reader.outlet.transport().read(2);
         reader.poll();
         reader
@@ -513,8 +537,8 @@ fn a_ride(mutant: Mutant, room: usize, acts: [fn(&mut Task, usize); 2]) {
 /// Somebody who is told a snapshot part by part thinks better of it, and better again.
 fn a_ride_an_unsubscribe_and_a_subscribe(mutant: Mutant) {
     let waver = |mut reader: Task| {
-        reader.receive(&[Request::Subscribe(0, None)]);
-        reader.receive(&[Request::Unsubscribe(0), Request::Subscribe(0, None)]);
+        reader.read(&[Request::Subscribe(0, None)]);
+        reader.read(&[Request::Unsubscribe(0), Request::Subscribe(0, None)]);
         reader
     };
     by_parts(mutant, AMPLE, waver, |writer| change(writer, 0));
@@ -541,11 +565,11 @@ fn by_parts(
 /// Two come to a snapshot one after the other: the second waits until the first has it whole.
 fn two_rides(mutant: Mutant) {
     let subscribe = |mut other: Task| {
-        other.receive(&[Request::Subscribe(0, None)]);
+        other.read(&[Request::Subscribe(0, None)]);
         other
     };
     by_parts(mutant, AMPLE, subscribe, |one| {
-        one.receive(&[Request::Subscribe(0, None)]);
+        one.read(&[Request::Subscribe(0, None)]);
         change(one, 0);
     });
 }
@@ -568,6 +592,7 @@ holds! {
     a_subscribe_and_a_tick: 4,
     a_roomy_subscribe_and_a_tick: 4,
     a_resume_and_a_tick: 4,
+    a_subscribe_behind_a_turn_of_others: 4,
     a_choked_subscribe_and_a_tick: 4,
     an_unsubscribe_and_a_pass: 5,
     an_unsubscribe_a_subscribe_and_a_pass: 4,
@@ -637,6 +662,8 @@ is_found! {
         "a subscriber was left behind";
     an_aside_between_two_parts: ArrivesWithoutWhatItMissed in a_ride_and_an_aside,
         "a replica differs from the truth";
+    what_is_kept_while_others_have_their_turn: ForgetsWhatIsKept in a_subscribe_behind_a_turn_of_others,
+        "a request was read and forgotten";
     ticks_between_two_parts: ArrivesAtAnOldTick in a_ride_and_ticks,
         "a subscriber was left behind";
 }

@@ -1,6 +1,7 @@
 //! `src/connection/task.rs`, `command.rs` and `catch_up.rs`, reduced.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::Mutant;
@@ -18,6 +19,8 @@ pub(crate) enum Request {
     Apply(usize, Command),
     Subscribe(usize, Option<Since>),
     Unsubscribe(usize),
+    /// Walks over all places, so that others have their turn before the next one: `auth`, `watch`.
+    Renew,
 }
 
 pub(crate) struct Place {
@@ -31,7 +34,11 @@ pub(crate) struct Task {
     pub(crate) outlet: Arc<Outlet>,
     pub(crate) places: Vec<Place>,
     resumed: bool,
+    heavy: bool,
     turn: Cell<usize>,
+    /// What was read and not looked at yet.
+    kept: VecDeque<Request>,
+    fresh: bool,
 }
 
 enum Step {
@@ -54,12 +61,15 @@ impl Task {
             outlet,
             places: Vec::new(),
             resumed: false,
+            heavy: false,
             turn: Cell::new(0),
+            kept: VecDeque::new(),
+            fresh: false,
         }
     }
 
     /// What the executor does. A task may be polled without having been woken, too.
-    pub(crate) fn poll(&self) {
+    pub(crate) fn poll(&mut self) {
         self.outlet.take_woken();
         loop {
             match self.step() {
@@ -70,7 +80,10 @@ impl Task {
         }
     }
 
-    fn step(&self) -> Step {
+    fn step(&mut self) -> Step {
+        if std::mem::take(&mut self.fresh) {
+            self.receive(&[]);
+        }
         let flow = self.outlet.register();
         if flow == Flow::Choked && self.outlet.transport().poll_write_ready() {
             return match self.catch_up() {
@@ -78,23 +91,51 @@ impl Task {
                 CaughtUp::ForNow => Step::Again,
             };
         }
-        Step::Wait
+        if self.fresh { self.let_others() } else { Step::Wait }
     }
 
-    /// One read: all requests and their replies under one hold of the lock, then another look.
-    pub(crate) fn receive(&mut self, requests: &[Request]) {
+    fn let_others(&self) -> Step {
+        if self.hub.mutant == Mutant::ForgetsWhatIsKept { Step::Wait } else { Step::Yield }
+    }
+
+    /// One read and the look that follows it.
+    pub(crate) fn read(&mut self, requests: &[Request]) {
+        self.receive(requests);
+        if !self.fresh {
+            self.poll();
+        } else if matches!(self.let_others(), Step::Yield) {
+            self.outlet.wake_by_ref();
+        }
+    }
+
+    /// What the executor does if the task was woken.
+    pub(crate) fn run(&mut self) {
+        if self.outlet.take_woken() {
+            self.poll();
+        }
+    }
+
+    /// All requests and their replies under one hold of the lock, up to one after which others have
+    /// their turn.
+    fn receive(&mut self, requests: &[Request]) {
         let outlet = Arc::clone(&self.outlet);
         let mut sending = outlet.lock();
-        for &request in requests {
+        self.kept.extend(requests);
+        while !self.fresh
+            && let Some(request) = self.kept.pop_front()
+        {
             self.act(&mut sending, request);
+            self.fresh = std::mem::take(&mut self.heavy);
         }
         if std::mem::take(&mut self.resumed) {
             sending.hold_passes();
         } else {
             sending.flush_replies();
         }
-        drop(sending);
-        self.poll();
+    }
+
+    pub(crate) fn has_kept_requests(&self) -> bool {
+        !self.kept.is_empty()
     }
 
     fn act(&mut self, sending: &mut Sending<'_>, request: Request) {
@@ -116,6 +157,7 @@ impl Task {
                 self.unsubscribe(sending, channel);
                 sending.reply(Message::Unsubscribed { channel });
             }
+            Request::Renew => self.heavy = true,
         }
     }
 

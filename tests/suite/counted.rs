@@ -9,7 +9,10 @@ use herenow::hub::At;
 use herenow::limits::{EXPIRY_BATCH, LOGS_BYTES, PLACES_BATCH};
 use herenow::now::Now;
 use herenow::presence::{Bounds, ChannelState, Command, Lasts, Source};
-use herenow_protocol::{AttributeMap, ChannelName, Epoch, Event, LeaveReason, LossReason, UserId};
+use herenow_protocol::reply::Answer;
+use herenow_protocol::{
+    AttributeMap, ChannelName, Epoch, Event, FrameId, LeaveReason, LossReason, ServerFrame, UserId,
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -368,5 +371,26 @@ async fn leases_are_renewed_by_requests_that_waited_out_a_stall() {
     process.signal("CONT");
     for socket in waiting {
         assert_eq!(status(socket).await, "200", "its lease had ended");
+    }
+}
+
+/// Whoever has much walked over again and again in one go keeps nobody from their turn: what another
+/// client asks meanwhile is answered before the last of it is done.
+#[tokio::test]
+async fn others_have_their_turn_between_commands_that_walk_over_much() {
+    let broker = Broker::start();
+    let mut greedy = broker.connect("greedy").await;
+    let mut other = broker.connect("other").await;
+    let users: Vec<_> = (0..40).map(|n| format!("user-{n}")).collect();
+    let watch = |id: usize| json!({"type": "watch", "id": id, "users": users});
+    let last = json!({"type": "join", "channel": "room", "id": "last"});
+    greedy.send_all((0..60).map(watch).chain([last])).await;
+    let count = other.request(json!({"type": "getCount", "channel": "room"})).await;
+    let ServerFrame::Result { answer: Answer::Count { count, .. }, .. } = count else {
+        panic!("{count:?}")
+    };
+    assert_eq!(count, 0, "it waited for all of somebody else's commands");
+    while !matches!(greedy.next().await, ServerFrame::Ok { id: FrameId::Text(id), .. } if &*id == "last")
+    {
     }
 }
