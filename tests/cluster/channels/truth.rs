@@ -94,6 +94,8 @@ impl Truth {
         let often = last_ms.is_some_and(|last_ms| last_ms + 5_000 > now_ms);
         if ms > 900 || often {
             self.troubled.insert(slot);
+            // Whoever comes back knows numbers of another life of the channel.
+            self.ever_lost = true;
             if self.lost {
                 self.leases.values_mut().for_each(|lease| lease.sure = false);
             }
