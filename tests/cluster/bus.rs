@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use herenow::cluster::{Act, Peers, Told};
+use herenow::cluster::{Act, Peers, Told, UserTold};
 use herenow::hub::{Answering, Channel, Engine, Hub, Kicked, Kicking};
 use herenow::presence::NodeId;
 use herenow_protocol::{ChannelName, UserId};
@@ -179,6 +179,15 @@ impl Engine for Node {
     }
 
     fn follow_names(&self, _: bool) {}
+
+    fn look_up<'a>(&'a self, channel: &'a ChannelName, user: &'a UserId) -> Answering<'a, Told> {
+        let load = self.bus.store.lock().unwrap().load(channel, self.bus.now());
+        let record = load.records.into_iter().find(|(of, _)| of == user).map(|(_, record)| record);
+        let users = vec![UserTold { user: user.clone(), record, why: None }];
+        let (era, version, now) = (load.era, load.version, load.now);
+        let told = Told { era, version, changed: false, now, users };
+        Box::pin(async { (!self.is_cut()).then_some(told) })
+    }
 
     fn others(&self) -> usize {
         self.bus.others(self.me).len()

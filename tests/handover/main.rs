@@ -586,7 +586,7 @@ fn a_subscribe_and_what_others_have(mutant: Mutant) {
     hub.hold_back(0);
     hub.allow_flushers(2);
     let subscribe = loom::thread::spawn(move || {
-        reader.receive(&[Request::Subscribe(0, None)]);
+        reader.read(&[Request::Subscribe(0, None)]);
         reader
     });
     change(&mut writer, 0);
@@ -600,7 +600,7 @@ fn a_subscribe_and_what_others_have(mutant: Mutant) {
 fn a_sweep_and_what_others_have(mutant: Mutant) {
     let hub = Hub::new(mutant);
     let mut writer = writer(&hub, 0);
-    let reader = choked_reader(&hub, &mut writer, 1);
+    let mut reader = choked_reader(&hub, &mut writer, 1);
     hub.allow_flushers(2);
     let sweep = loom::thread::spawn(move || {
         reader.poll();
@@ -622,7 +622,7 @@ fn a_ride_and_what_others_have(mutant: Mutant) {
     rest(&hub, &mut [&mut writer, &mut reader]);
     hub.allow_flushers(2);
     let reading = loom::thread::spawn(move || {
-        reader.receive(&[Request::Subscribe(0, None)]);
+        reader.read(&[Request::Subscribe(0, None)]);
         reader
     });
     hub.complete(0);
@@ -637,7 +637,7 @@ fn a_whole_ride_and_what_others_have(mutant: Mutant) {
     rest(&hub, &mut [&mut writer, &mut reader]);
     hub.allow_flushers(2);
     let reading = loom::thread::spawn(move || {
-        reader.receive(&[Request::Subscribe(0, None)]);
+        reader.read(&[Request::Subscribe(0, None)]);
         reader
     });
     hub.complete(0);

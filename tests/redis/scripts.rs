@@ -158,7 +158,8 @@ impl Both {
         let twin = self.twin.bury(channel, (dead, by), why, keep_ms, real.told.now);
         assert_eq!(real, twin, "of {dead}");
         let told = twin.told.changed.then_some(twin.told);
-        let letter = |told: &Told| Inbox { node: dead, channel: channel.clone(), told: told.clone() };
+        let letter =
+            |told: &Told| Inbox { node: dead, channel: channel.clone(), told: told.clone() };
         let inbox = told.iter().map(letter).collect();
         self.published(channel, told, inbox).await;
     }
