@@ -43,6 +43,10 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Whether the store answers. While it does not, what the hub knows may not be all.
     fn is_well(&self) -> bool;
 
+    /// A number that all nodes know, and no client; `None`: the store did not tell it yet. Another
+    /// one after the store lost its data.
+    fn shared_key(&self) -> Option<u64>;
+
     /// How many other nodes live, as far as is known.
     fn others(&self) -> usize;
 

@@ -8,7 +8,7 @@ use herenow_protocol::{ChannelName, UserId};
 use super::channel::Guarded;
 use super::state::Hub;
 use crate::auth::Credential;
-use crate::chance::{seal, unseal};
+use crate::chance::Key;
 use crate::limits::{MAX_PASSED_OVER, RESULT_BYTES, USER_BATCH};
 use crate::now::Now;
 use crate::presence::lists::NUMBER_STEP;
@@ -65,9 +65,10 @@ impl Hub {
         after: Option<u64>,
         viewer: Viewer<'_>,
     ) -> (usize, Page) {
+        let key = self.key_of_cursors();
         let read = |guarded: &Guarded| {
             let (presence, first) = (guarded.presence(), guarded.presence().first_number());
-            let after = after.map(|cursor| number_at(cursor, first));
+            let after = after.map(|cursor| number_at(cursor, first, key));
             (presence.count(), presence.members(limit, after, viewer), first)
         };
         let nobody = || (0, Page { members: Vec::new(), next: None }, 0);
@@ -83,8 +84,14 @@ impl Hub {
             page.members.truncate(fitting);
             page.next = page.members.last().map(|member| member.number);
         }
-        page.next = page.next.map(|number| cursor_of(number, first));
+        page.next = page.next.map(|number| cursor_of(number, first, key));
         (count, page)
+    }
+
+    /// What one node sealed, the others must be able to read: the next page may be asked of any.
+    fn key_of_cursors(&self) -> Key {
+        let shared = self.engine().and_then(|engine| engine.shared_key());
+        shared.map_or(Key::Process, Key::Shared)
     }
 
     /// The member, as with [`Hub::member`], and when the user was last heard there, by the wall
@@ -235,17 +242,17 @@ const SEALED_BITS: u32 = 52;
 /// A member's number as the cursor of a list. Those visible to all are counted from the beginning
 /// of the channel's history, `first`; any other number would tell how many are hidden, so it is
 /// sealed.
-fn cursor_of(number: u64, first: u64) -> u64 {
+fn cursor_of(number: u64, first: u64, key: Key) -> u64 {
     if number > first && number.is_multiple_of(NUMBER_STEP) {
         return number - first;
     }
-    1 << SEALED_BITS | seal(number, SEALED_BITS, 0)
+    1 << SEALED_BITS | key.seal(number, SEALED_BITS, 0)
 }
 
 /// The number of which [`cursor_of`] made `cursor`. Any other cursor is somewhere too.
-fn number_at(cursor: u64, first: u64) -> u64 {
+fn number_at(cursor: u64, first: u64, key: Key) -> u64 {
     match cursor.checked_sub(1 << SEALED_BITS) {
-        Some(sealed) if sealed < 1 << SEALED_BITS => unseal(sealed, SEALED_BITS, 0),
+        Some(sealed) if sealed < 1 << SEALED_BITS => key.unseal(sealed, SEALED_BITS, 0),
         _ => cursor.saturating_add(first),
     }
 }
@@ -259,13 +266,17 @@ mod tests {
         let first = 5 * NUMBER_STEP;
         for number in [1, NUMBER_STEP, first, first + 1, first + NUMBER_STEP, first + (9 << 20) + 8]
         {
-            let cursor = cursor_of(number, first);
-            assert_eq!(number_at(cursor, first), number);
+            let cursor = cursor_of(number, first, Key::Process);
+            assert_eq!(number_at(cursor, first, Key::Process), number);
             assert!(cursor < 1 << 53);
         }
-        assert_eq!(cursor_of(first + NUMBER_STEP, first), NUMBER_STEP, "as in a new channel");
-        let near = [cursor_of(7, 0), cursor_of(8, 0)];
+        assert_eq!(
+            cursor_of(first + NUMBER_STEP, first, Key::Process),
+            NUMBER_STEP,
+            "as in a new channel"
+        );
+        let near = [cursor_of(7, 0, Key::Process), cursor_of(8, 0, Key::Process)];
         assert!(near[0].abs_diff(near[1]) > 1, "{near:?}");
-        assert_eq!(number_at(u64::MAX, first), u64::MAX);
+        assert_eq!(number_at(u64::MAX, first, Key::Process), u64::MAX);
     }
 }

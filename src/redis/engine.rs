@@ -165,6 +165,10 @@ impl Engine for Node {
         self.0.peers(channel)
     }
 
+    fn shared_key(&self) -> Option<u64> {
+        self.0.nodes.lock().shared_key()
+    }
+
     fn is_well(&self) -> bool {
         self.0.line.is_well()
     }

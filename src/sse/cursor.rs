@@ -4,7 +4,7 @@ use std::fmt;
 
 use herenow_protocol::{Epoch, Sight};
 
-use crate::chance::{seal, unseal};
+use crate::chance::Key;
 use crate::presence::follow::Mark;
 
 /// A stamp counts the ticks of other channels too, and those that tell of members whom the reader
@@ -30,7 +30,7 @@ impl Cursor {
         let mut part = || parts.next();
         let epoch = Epoch::from_text(part()?);
         let (seq, sealed) = (part()?.parse().ok()?, u64::from_str_radix(part()?, 16).ok()?);
-        let stamp = unseal(sealed, STAMP_BITS, seq);
+        let stamp = Key::Process.unseal(sealed, STAMP_BITS, seq);
         let fits = Sight::from_text(part()?) == Some(sight) && part().is_none();
         fits.then_some(Mark { epoch, seq, stamp })
     }
@@ -39,7 +39,7 @@ impl Cursor {
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { mark: Mark { epoch, seq, stamp }, sight } = self;
-        write!(f, "{epoch}.{seq}.{:x}.{sight}", seal(*stamp, STAMP_BITS, *seq))
+        write!(f, "{epoch}.{seq}.{:x}.{sight}", Key::Process.seal(*stamp, STAMP_BITS, *seq))
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Nodes {
     /// The era that the last answer told, and what the store's clock showed.
     era: Option<u64>,
     store_ms: StoreMs,
+    /// The era, and kept when the node begins again.
+    shared_key: Option<u64>,
     /// Those in the last list, but for this one.
     peers: BTreeMap<NodeId, Peer>,
     dead: Dead,
@@ -104,6 +106,7 @@ impl Nodes {
             settings,
             data: Data::default(),
             era: None,
+            shared_key: None,
             store_ms: 0,
             peers: BTreeMap::new(),
             dead: Dead::default(),
@@ -119,6 +122,12 @@ impl Nodes {
     #[must_use]
     pub fn me(&self) -> NodeId {
         self.me
+    }
+
+    /// A number that all nodes know, and no client: the era that the last answer told.
+    #[must_use]
+    pub fn shared_key(&self) -> Option<u64> {
+        self.shared_key
     }
 
     // Renewing.
@@ -187,6 +196,7 @@ impl Nodes {
         }
         let may_judge = self.unbroken.heard((asked_ms, now.mono_ms), answer.now, data);
         (self.era, self.store_ms) = (Some(answer.era), answer.now);
+        self.shared_key = self.era;
         if !answer.alive && self.service != Service::Left {
             orders.push(self.begin_again(new_id, now.mono_ms));
         }
