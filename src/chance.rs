@@ -130,5 +130,5 @@ mod tests {
         assert_ne!(seal(Key::Shared(8)), seal(Key::Shared(7)));
     }
 
-    const SEALED: u64 = 0;
+    const SEALED: u64 = 1_951_827_507_295_595;
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use herenow_protocol::reply::{Answer, InForce, LevelReason};
 use herenow_protocol::{ChannelName, ServerFrame, Sight};
 
+use super::parked::Parked;
 use super::place::Places;
-use super::query::Parked;
 use super::rules::SocketRules;
 use crate::actions::{Desk, Known};
 use crate::auth::Caller;

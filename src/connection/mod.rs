@@ -6,6 +6,7 @@
 //! - [`patience`], [`liveness`]: how long silence is borne; pings.
 //! - [`rules`]: what holds for every WebSocket.
 //! - [`place`]: the channels that the connection joined or subscribed.
+//! - `parked`: a query whose answer is not known yet.
 //! - [`client`]: what its requests act on and with.
 //! - [`dialect`]: what the texts mean: our own protocol, or a vendor's.
 //! - [`arrival`]: whose it is, from the beginning or from a word of its client on.
@@ -32,6 +33,7 @@ pub mod ending;
 pub mod liveness;
 mod member;
 mod observer;
+mod parked;
 pub mod patience;
 pub mod place;
 mod query;

@@ -4,8 +4,7 @@
 //! to be fetched first, which takes a second at most: meanwhile the query is *parked*, and what the
 //! client sent behind it waits, so that answers come in the order of the questions.
 
-use std::fmt;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -13,6 +12,7 @@ use herenow_protocol::reply::Answer;
 use herenow_protocol::{ChannelName, ErrorCode, FrameId, Refusal, StatusPatch, UserId};
 
 use super::client::{Client, Done};
+use super::parked::{Answering, Parked};
 use crate::actions::{Desk, Known};
 use crate::auth::{Access, Caller};
 use crate::delivery::{Outlet, Sending};
@@ -32,21 +32,6 @@ struct Asking {
     desk: Arc<Desk>,
     outlet: Arc<Outlet>,
     access: Option<Arc<Access>>,
-}
-
-type Answering = Pin<Box<dyn Future<Output = Result<Known<Answer>, Refusal>> + Send>>;
-
-/// A query whose answer is not known yet.
-pub(super) struct Parked {
-    /// Of the frame that asked.
-    id: Option<FrameId>,
-    answering: Answering,
-}
-
-impl fmt::Debug for Parked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parked").field("id", &self.id).finish_non_exhaustive()
-    }
 }
 
 impl Asking {

@@ -59,6 +59,9 @@ impl ChannelState {
                 info: info.unwrap_or_default(),
                 visible_to: visible_to.unwrap_or_default(),
             };
+            // A place that is chosen here would be said to the others as one of our own.
+            let next = || (now.unix_ms, self.next_number(&profile.visible_to));
+            let place = Some(place.unwrap_or_else(next));
             self.insert(&user, holds, attributes.unwrap_or_default(), profile, place, now);
         }
         let Some(membership) = self.members.get_mut(&user) else { return };

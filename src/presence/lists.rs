@@ -93,7 +93,7 @@ impl ChannelState {
 
     /// The number of the next join. Members that not everyone may see are numbered in the gaps
     /// between the others, whose numbers so do not count them.
-    fn next_number(&self, visible_to: &Audience) -> u64 {
+    pub(super) fn next_number(&self, visible_to: &Audience) -> u64 {
         let gap = self.last_number / NUMBER_STEP * NUMBER_STEP;
         if self.shared.is_some() {
             // Behind all that are known, until the store has given one.

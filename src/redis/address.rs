@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
 use crate::auth::Secret;
 use crate::config::ClusterFlags;
@@ -56,6 +56,11 @@ impl Address {
         Ok(Some(address))
     }
 
+    /// Whether the connection is encrypted.
+    pub(super) fn is_tls(&self) -> bool {
+        self.servers.iter().any(|server| matches!(server.addr(), ConnectionAddr::TcpTls { .. }))
+    }
+
     /// What stands in a url. Further servers may leave out what the first says.
     fn parse(text: &str) -> Result<Self, String> {
         let (text, query) = text.split_once('?').unwrap_or((text, ""));
@@ -93,6 +98,9 @@ fn parse_server(text: &str) -> Result<ConnectionInfo, String> {
         return Err("nothing may stand behind \"#\"; in a password it is %23".to_owned());
     }
     let info = redis::parse_redis_url(text).ok_or_else(|| no_url(text))?;
+    if info.host_str().is_none_or(str::is_empty) {
+        return Err(no_url(text));
+    }
     let info = info.into_connection_info().map_err(|error| {
         let why = error.to_string();
         format!("{}: {}", shown(text), why.split(" - ").next().unwrap_or_default().to_lowercase())
@@ -159,7 +167,7 @@ mod tests {
             assert!(three.cluster && three.to_string() == "a:1,b:2,c:3", "{three}");
             let password = |server: &ConnectionInfo| {
                 server.redis_settings().password() == Some("pw")
-                    && matches!(server.addr(), redis::ConnectionAddr::TcpTls { .. })
+                    && matches!(server.addr(), ConnectionAddr::TcpTls { .. })
             };
             assert!(three.servers.iter().all(password));
         }

@@ -296,7 +296,10 @@ impl Ear {
                 now_ms.saturating_sub(probe.heard_ms.load(Ordering::Relaxed)) > lost_ms
             };
             if self.inlet.probes.iter().any(deaf) {
-                tracing::warn!(address = %self.address, "what is published on Redis is not heard");
+                tracing::warn!(
+                    address = self.address.to_string(),
+                    "what is published on Redis is not heard"
+                );
                 return;
             }
             self.probe(&wire);

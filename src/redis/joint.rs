@@ -168,7 +168,7 @@ impl Joint {
     pub(super) fn do_later(&self, deed: Deed) {
         // Nobody does anything any longer once the hub is gone.
         if let Err(lost) = self.deeds.try_send(deed) {
-            tracing::error!(%lost, "too much to do about other nodes");
+            tracing::error!(?lost, "too much to do about other nodes");
         }
     }
 

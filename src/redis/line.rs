@@ -169,16 +169,23 @@ impl Line {
                 Ok((wire, runs, id)) => {
                     number += 1;
                     if std::mem::take(&mut complained) {
-                        tracing::info!(address = %self.address, "Redis is back");
+                        tracing::info!(address = self.address.to_string(), "Redis is back");
                     }
                     (before, back_off) = (id, *REDIS_BACK_OFF.start());
                     self.watch_over(wire, number, runs).await;
-                    tracing::warn!(address = %self.address, "the connection to Redis is lost");
+                    tracing::warn!(
+                        address = self.address.to_string(),
+                        "the connection to Redis is lost"
+                    );
                     complained = true;
                 }
                 Err(error) if !std::mem::replace(&mut complained, true) => {
                     let why = error.to_string();
-                    tracing::warn!(address = %self.address, why, "can't connect to Redis");
+                    tracing::warn!(
+                        address = self.address.to_string(),
+                        why,
+                        "can't connect to Redis"
+                    );
                 }
                 Err(_) => {}
             }

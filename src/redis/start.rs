@@ -164,13 +164,16 @@ pub(super) fn explain_connect(address: &Address, error: &RedisError) -> String {
     if error.kind() == ErrorKind::RESP3NotSupported || said.contains("unknown command 'HELLO'") {
         return format!("--redis-url: {address} is older than version {OLDEST}.0");
     }
-    let hint = if said.contains("ertificate") || said.contains("TLS") || said.contains("corrupt") {
+    let is_late = error.is_timeout();
+    let hints = ["ertificate", "TLS", "corrupt"];
+    // A server without TLS may wait for the end of what it takes for a command.
+    let hint = if hints.iter().any(|hint| said.contains(hint)) || (is_late && address.is_tls()) {
         "; TLS is asked for by rediss://, and certificates are those that this machine trusts, or \
          those in the file that SSL_CERT_FILE names"
     } else {
         ""
     };
-    let why = if error.is_timeout() { "no answer in time".to_owned() } else { one_line(&why) };
+    let why = if is_late { "no answer in time".to_owned() } else { one_line(&why) };
     format!("--redis-url: can't connect to {address}: {why}{hint}")
 }
 

@@ -83,7 +83,10 @@ impl Store {
     fn complain(&self, strange: &Strange, count: usize) {
         let before = self.metrics.strange.inc_by(count as u64);
         if before == 0 {
-            tracing::warn!(what = %strange, "something in Redis is not ours; more is only counted");
+            tracing::warn!(
+                what = strange.to_string(),
+                "something in Redis is not ours; more is only counted"
+            );
         }
     }
 

@@ -46,3 +46,15 @@ proptest! {
         World::new(seed, None).run(&history).map_err(TestCaseError::fail)?;
     }
 }
+
+/// A loss that is over by the time at which it can be said.
+#[test]
+fn a_loss_that_ends_while_it_is_said_leaves_nothing() {
+    let history = [
+        (0, Action::Join(0, 1)),
+        (0, Action::Pause(0, 4_151)),
+        (1_351, Action::Lose(0, 1, 2_801)),
+        (2_826, Action::Join(0, 0)),
+    ];
+    World::new(0, None).run(&history).unwrap();
+}

@@ -15,6 +15,7 @@ use herenow::hub::What;
 use herenow::presence::News;
 use herenow_protocol::reply::{Answer, MemberView, SnapshotReason};
 use herenow_protocol::{Event, Level, ServerFrame};
+use serde_json::json;
 
 use crate::broker::{Broker, until};
 use crate::client::Client;
@@ -36,6 +37,10 @@ fn names(members: &[MemberView]) -> BTreeSet<String> {
 
 fn set(users: &[&str]) -> BTreeSet<String> {
     users.iter().map(ToString::to_string).collect()
+}
+
+async fn look(client: &mut Client) {
+    client.ok(json!({"type": "subscribe", "channel": "room"})).await;
 }
 
 /// The next snapshot: whom it names, why it comes, and whether it is partial.
@@ -84,7 +89,7 @@ async fn whoever_looks_on_one_node_sees_who_comes_and_goes_on_the_other() {
     let mut ada = b.connect("ada").await;
     ada.ok("join room mood=happy").await;
     let mut looker = a.connect("looker").await;
-    looker.ok("subscribe room").await;
+    look(&mut looker).await;
     let (members, reason, partial) = snapshot(&mut looker).await;
     assert_eq!((members, reason, partial), (set(&["ada"]), SnapshotReason::Subscribed, false));
 
@@ -189,7 +194,7 @@ async fn where_the_store_is_slow_a_second_is_waited_and_the_rest_comes_later() {
     until("both are in the store", || twin.count("room") == 2).await;
     twin.answers(false);
     let mut looker = a.connect("looker").await;
-    looker.ok("subscribe room").await;
+    look(&mut looker).await;
     let (members, reason, partial) = snapshot(&mut looker).await;
     assert_eq!((members, reason, partial), (set(&["ada"]), SnapshotReason::Subscribed, true));
     // Everything of this node goes on.
@@ -227,12 +232,12 @@ async fn where_the_store_is_gone_what_is_known_comes_at_once() {
     ada.ok("join room").await;
     bob.ok("join room").await;
     let mut before = a.connect("before").await;
-    before.ok("subscribe room").await;
+    look(&mut before).await;
     assert_eq!(snapshot(&mut before).await.0, set(&["ada", "bob"]));
     twin.answers(false);
     // Those who looked already see whom they saw, and so does whoever comes to look now.
     let mut later = a.connect("later").await;
-    later.ok("subscribe room").await;
+    look(&mut later).await;
     let (members, _, partial) = snapshot(&mut later).await;
     assert_eq!((members, partial), (set(&["ada", "bob"]), false));
     assert_eq!(get(&a, "/v1/channels/room/count").await["partial"], true, "it may be old");
@@ -287,7 +292,7 @@ async fn a_lease_is_taken_here_renewed_there_and_ended_anywhere() {
     assert_eq!(answer.status, 200, "it is no new member: {}", answer.body);
     assert_eq!(answer.body["attributes"]["mood"], "happy", "{}", answer.body);
     let mut looker = a.connect("looker").await;
-    looker.ok("subscribe room").await;
+    look(&mut looker).await;
     assert_eq!(snapshot(&mut looker).await.0, set(&["phone"]));
     let ended = ask(a.address(), "DELETE", path, &[], "").await;
     assert_eq!(ended.status, 204, "{}", ended.body);

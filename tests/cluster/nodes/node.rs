@@ -6,9 +6,7 @@ use std::ops::Range;
 use herenow::cluster::life::fingerprint;
 use herenow::cluster::nodes::burial::Claimed;
 use herenow::cluster::nodes::{Nodes, Order, Settings, Step};
-use herenow::cluster::{
-    Base, LeaseSay, Load, Mark, MarkSay, Place, Renew, Renewed, Said, Say, UserSay,
-};
+use herenow::cluster::{Base, LeaseSay, Load, MarkSay, Place, Renew, Renewed, Said, Say, UserSay};
 use herenow::now::Now;
 use herenow::presence::{Keeper, NodeId};
 use herenow_protocol::{ChannelName, LossReason, UserId};
@@ -379,11 +377,11 @@ impl Node {
     }
 
     fn looked(&mut self, number: usize, load: &Load, now_ms: u64) {
+        // Lost ones, too: the node may have said that after it was buried.
         let marks = load.records.iter().flat_map(|(_, record)| &record.marks);
-        let live = marks.filter(|(_, mark)| matches!(mark, Mark::Live { .. }));
         let owners = load.records.iter().flat_map(|(_, record)| record.leases.values());
         let nodes: BTreeSet<_> =
-            live.map(|(&node, _)| node).chain(owners.map(|lease| lease.owner)).collect();
+            marks.map(|(&node, _)| node).chain(owners.map(|lease| lease.owner)).collect();
         for node in nodes {
             self.nodes.heard_of(node, moment(now_ms));
             if self.fault != Some(Fault::StraysStay) {

@@ -31,9 +31,13 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
 
 /// Parts that may know only some of what stands below them: the part, and what it may know beside
 /// itself. The first that a file's path begins with holds for it.
-const NARROW: [(&str, &[&str]); 22] = [
+const NARROW: [(&str, &[&str]); 23] = [
     ("protocol/src/", &[]),
     ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits.rs"]),
+    (
+        "src/cluster/",
+        &["protocol/src/", "src/now.rs", "src/limits.rs", "src/presence/", "src/users/"],
+    ),
     ("src/users/", &["protocol/src/", "src/now.rs", "src/limits.rs", "src/shrink.rs"]),
     (
         "src/auth/",
