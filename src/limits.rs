@@ -668,6 +668,9 @@ pub const LOAD_PAGE: usize = 256;
 /// Names of channels that Redis is asked for at once.
 pub const INDEX_PAGE: usize = 1_000;
 
+/// Topics that are begun or ended to be listened to at the same time, each by a command of its own.
+pub const SUBSCRIBE_TURNS: usize = 64;
+
 /// Topics that are listened to by one command.
 pub const SUBSCRIBE_BATCH: usize = 256;
 

@@ -85,11 +85,15 @@ impl Hub {
     }
 
     /// From here on what the store publishes of the channel is told to [`Hub::published`], without a
-    /// gap. Also after one.
-    pub fn listening(self: &Arc<Self>, channel: &Arc<Channel>) {
-        self.enter_followed(channel, |door| {
-            door.guarded().consult(|replica, _| replica.follow());
-        });
+    /// gap. Also after one. A load is to come, by the number that this returns; what any other brings
+    /// counts no longer. `None`: the channel is not followed.
+    #[must_use]
+    pub fn listening(self: &Arc<Self>, channel: &Arc<Channel>) -> Option<u32> {
+        let asked = |replica: &mut Replica, _: &ChannelState| {
+            replica.follow();
+            replica.load_asked()
+        };
+        self.enter_followed(channel, |door| door.guarded().consult(asked)).flatten().flatten()
     }
 
     /// Whether a channel that is followed is to be loaded (again) now: asked once a second.
@@ -104,31 +108,41 @@ impl Hub {
 
     /// A load of the channel begins, of data of that era, at that version, when the store's clock
     /// showed that. Its parts follow, and its end.
-    pub fn load_begins(self: &Arc<Self>, channel: &Arc<Channel>, data: (u64, u64, StoreMs)) {
+    pub fn load_begins(
+        self: &Arc<Self>,
+        channel: &Arc<Channel>,
+        load: u32,
+        data: (u64, u64, StoreMs),
+    ) {
         self.enter_followed(channel, |door| {
             door.hear(true, |replica, _, peers, now| {
-                (Vec::new(), replica.load_begins(data, peers, now))
+                (Vec::new(), replica.load_begins(load, data, peers, now))
             });
         });
     }
 
     /// A part of a load: about as many users as one hold of the channel's lock should take.
-    pub fn load_part(self: &Arc<Self>, channel: &Arc<Channel>, records: &[(UserId, Record)]) {
+    pub fn load_part(
+        self: &Arc<Self>,
+        channel: &Arc<Channel>,
+        load: u32,
+        records: &[(UserId, Record)],
+    ) {
         self.enter_followed(channel, |door| {
             let unheard = door.guarded().is_partial();
             door.hear(unheard, |replica, presence, peers, now| {
-                (replica.load_part(records, presence, peers, now), ())
+                (replica.load_part(load, records, presence, peers, now), ())
             });
         });
     }
 
     /// All parts of a load have come.
-    pub async fn load_ends(self: &Arc<Self>, channel: &Arc<Channel>) {
+    pub async fn load_ends(self: &Arc<Self>, channel: &Arc<Channel>, load: u32) {
         loop {
             let ended = self.enter_followed(channel, |door| {
                 let unheard = door.guarded().is_partial();
                 let ended = door.hear(unheard, |replica, presence, peers, now| {
-                    let loaded = replica.load_ends(presence, peers, now);
+                    let loaded = replica.load_ends(load, presence, peers, now);
                     let whole = loaded.done && replica.is_whole();
                     (loaded.commands, (loaded.done, whole, loaded.load_again))
                 })?;
@@ -146,9 +160,9 @@ impl Hub {
     }
 
     /// A load failed. Another one is to come.
-    pub fn load_fails(self: &Arc<Self>, channel: &Arc<Channel>) {
+    pub fn load_fails(self: &Arc<Self>, channel: &Arc<Channel>, load: u32) {
         self.enter_followed(channel, |door| {
-            door.guarded().consult(|replica, _| replica.load_fails());
+            door.guarded().consult(|replica, _| replica.load_fails(load));
         });
     }
 

@@ -18,11 +18,12 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::address::Address;
 use super::line::jittered;
 use super::wire::Wire;
-use crate::chance::Chance;
+use crate::chance::{Chance, keyed_hash};
 use crate::clock::Clock;
 use crate::cluster::name::Group;
 use crate::limits::{
     HEARD_BYTES, HEARD_MESSAGES, REDIS_BACK_OFF, REDIS_PROBE, REDIS_PROBE_LOST, SUBSCRIBE_BATCH,
+    SUBSCRIBE_TURNS,
 };
 use crate::metrics::RedisMetrics;
 
@@ -144,6 +145,9 @@ pub struct Ear {
     wire: Mutex<Option<Wire>>,
     /// Topics that are no channel's.
     plain: Mutex<Vec<String>>,
+    /// Of one topic one command at a time is under way: whoever finds it among those that are listened
+    /// to may rely on that. By a hash of the topic.
+    turns: [tokio::sync::Mutex<()>; SUBSCRIBE_TURNS],
 }
 
 impl fmt::Debug for Ear {
@@ -184,7 +188,8 @@ impl Ear {
             broken: Notify::new(),
         });
         let (wire, plain) = (Mutex::new(None), Mutex::default());
-        (Self { address, chance, inlet, wire, plain }, heard)
+        let turns = std::array::from_fn(|_| tokio::sync::Mutex::default());
+        (Self { address, chance, inlet, wire, plain, turns }, heard)
     }
 
     /// 0 while nothing is heard; another number after each time at which something may have been
@@ -212,6 +217,7 @@ impl Ear {
     /// Listens to a channel's topic. Whether it does now; otherwise it will once there is a
     /// connection, and `whole` changes then.
     pub async fn listen(&self, topic: &str) -> bool {
+        let _turn = self.turn(topic).await;
         let is_new = self.inlet.topics.lock().insert(topic.to_owned());
         let Some(mut wire) = self.wire.lock().clone() else { return false };
         if !is_new && *self.inlet.whole.borrow() > 0 {
@@ -227,6 +233,7 @@ impl Ear {
 
     /// Listens to a channel's topic no longer.
     pub async fn ignore(&self, topic: &str) {
+        let _turn = self.turn(topic).await;
         if !self.inlet.topics.lock().remove(topic) {
             return;
         }
@@ -234,6 +241,10 @@ impl Ear {
         if wire.unsubscribe(&[topic.to_owned()], true).await.is_err() {
             self.inlet.broken.notify_one();
         }
+    }
+
+    async fn turn(&self, topic: &str) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turns[keyed_hash(topic) as usize % SUBSCRIBE_TURNS].lock().await
     }
 
     /// Connects, looks after the connection, and connects anew, for ever.

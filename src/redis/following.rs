@@ -36,6 +36,11 @@ impl Joint {
         }
         self.metrics.followed.set(followed.len() as i64);
         drop(followed);
+        self.leave(name);
+    }
+
+    /// Has [`Joint::keep_leaving`] stop listening to it, unless it is followed by then: nobody else does.
+    fn leave(&self, name: &ChannelName) {
         self.left.lock().push(name.clone());
         self.some_left.notify_one();
     }
@@ -89,37 +94,37 @@ impl Joint {
             return;
         }
         let topic = self.store.names().topic(name);
-        hub.listening(channel);
+        let Some(load) = hub.listening(channel) else { return };
         // Not yet: it is loaded once there is a connection that hears.
         let listens = self.ear.listen(&topic).await;
         if !self.follows(name) {
-            self.ear.ignore(&topic).await;
-            return;
+            return self.leave(name);
         }
         if !listens {
+            hub.load_fails(channel, load);
             return;
         }
         self.metrics.loads.inc();
-        match self.load(hub, channel).await {
+        match self.load(hub, channel, load).await {
             Ok(()) => {}
             Err(failed) => {
                 tracing::debug!(channel = name.as_str(), ?failed, "a load failed");
-                hub.load_fails(channel);
+                hub.load_fails(channel, load);
                 self.unloaded.push_later(channel, jittered(SAY_AGAIN, &self.chance));
             }
         }
     }
 
-    async fn load(&self, hub: &Arc<Hub>, channel: &Arc<Channel>) -> Result<(), Failed> {
+    async fn load(&self, hub: &Arc<Hub>, channel: &Arc<Channel>, load: u32) -> Result<(), Failed> {
         let name = channel.name();
         let head = self.store.load(name).await?;
         self.era_seen(Group::of(name), head.era);
-        hub.load_begins(channel, (head.era, head.version, head.now));
+        hub.load_begins(channel, load, (head.era, head.version, head.now));
         let mut cursor = 0;
         loop {
             let page = self.store.page(name, cursor).await?;
             for part in page.items.chunks(FOLLOW_BATCH) {
-                hub.load_part(channel, part);
+                hub.load_part(channel, load, part);
                 self.nodes_seen(name, part.iter().map(|(_, record)| record));
                 tokio::task::yield_now().await;
             }
@@ -128,7 +133,7 @@ impl Joint {
                 break;
             }
         }
-        hub.load_ends(channel).await;
+        hub.load_ends(channel, load).await;
         Ok(())
     }
 

@@ -141,15 +141,15 @@ impl Node {
     }
 
     async fn load(&self, hub: &Arc<Hub>, channel: &Arc<Channel>) {
+        let Some(number) = hub.listening(channel) else { return };
         if self.is_cut() {
-            return hub.load_fails(channel);
+            return hub.load_fails(channel, number);
         }
-        hub.listening(channel);
         self.followed.lock().unwrap().insert(channel.name().clone());
         let load = self.bus.store.lock().unwrap().load(channel.name(), self.bus.now());
-        hub.load_begins(channel, (load.era, load.version, load.now));
-        hub.load_part(channel, &load.records);
-        hub.load_ends(channel).await;
+        hub.load_begins(channel, number, (load.era, load.version, load.now));
+        hub.load_part(channel, number, &load.records);
+        hub.load_ends(channel, number).await;
     }
 }
 

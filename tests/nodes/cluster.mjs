@@ -1,10 +1,10 @@
-/** Some nodes on one Redis, each with a wire of its own to it. */
+/** Some nodes on one Redis, each with a wire of its own to it; or on a Redis Cluster, which has them connect by themselves. */
 
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startBroker } from '../../client/test/broker.js';
 import { startProxy } from './proxy.mjs';
-import { startRedis } from './redis.mjs';
+import { startMasters, startRedis } from './redis.mjs';
 
 /** The long ones are run by `scripts/nodes`. */
 export const LONG = process.env.HERENOW_LONG === '1';
@@ -16,15 +16,17 @@ const FLAGS = [
 
 /**
  * @param {number} count how many nodes
- * @param {{flags?: string[], alone?: boolean, env?: Record<string, string>}} [options] `alone`: without Redis, to compare with
+ * @param {{flags?: string[], alone?: boolean, masters?: number, env?: Record<string, string>}} [options] `alone`: without Redis, to compare with; `masters`: so many of a Redis Cluster
  */
-export async function startCluster(count, { flags = [], alone = false, env = {} } = {}) {
-  const redis = alone ? null : await startRedis();
+export async function startCluster(count, { flags = [], alone = false, masters: many = 0, env = {} } = {}) {
+  const redis = alone || many ? null : await startRedis();
+  const masters = many ? await startMasters(many) : null;
 
   /** @param {number} index @param {number} [port] */
   async function startNode(index, port = 0) {
     const proxy = redis && await startProxy(redis.port);
-    const own = proxy ? ['--redis-url', proxy.url, '--node-name', `node-${index}`] : [];
+    const url = proxy?.url ?? masters?.url;
+    const own = url ? ['--redis-url', url, '--node-name', `node-${index}`] : [];
     const broker = await startBroker({ port, flags: [...FLAGS, ...own, ...flags], env });
     return {
       ...broker,
@@ -45,6 +47,7 @@ export async function startCluster(count, { flags = [], alone = false, env = {} 
   const nodes = [];
   const cluster = {
     redis: /** @type {import('./redis.mjs').Redis} */ (redis),
+    masters: /** @type {import('./redis.mjs').Masters} */ (masters),
     nodes,
     /** Ends one as an operator does, and starts another in its place, at its address. @param {number} index */
     async replace(index) {
@@ -56,6 +59,7 @@ export async function startCluster(count, { flags = [], alone = false, env = {} 
     async stop() {
       await Promise.all(nodes.map((node) => node.stop('SIGKILL').catch(() => {})));
       await redis?.stop();
+      await masters?.stop();
     },
   };
   try {

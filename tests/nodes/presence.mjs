@@ -26,10 +26,12 @@ export async function populate(nodes, each) {
   const observers = await Promise.all(nodes.flatMap((node) => CHANNELS.map(async (channel) => (
     { node, observer: await Observer.open(node, channel) }
   ))));
-  const users = ['steady-0-0', 'steady-1-1', ...leased, 'local-0-0', 'local-1-1'];
+  const users = ['steady-0-0', 'steady-1-1', ...leased, 'local-1-0-0', 'local-1-1-1'];
   const equal = (/** @type {number} */ withinMs) => allEqual(nodes, observers, { channels: CHANNELS, users, limit: 100 }, withinMs);
   await equal(5_000);
   return {
+    /** How often `liveOn` was called: who stays from one time must not come again the next. */
+    times: 0,
     members,
     leased,
     observers,
@@ -56,12 +58,13 @@ export async function populate(nodes, each) {
  * @param {Awaited<ReturnType<typeof populate>>} people @param {Node[]} nodes @param {number} ms
  * @returns {Promise<number[]>} after how many milliseconds each change was told
  */
-export async function liveOn({ observers }, nodes, ms) {
+export async function liveOn(people, nodes, ms) {
+  const time = ++people.times;
   const end = performance.now() + ms;
   /** @type {number[]} */
   const took = [];
   await Promise.all(nodes.map(async (node) => {
-    const near = observers.find((each) => each.node === node && each.observer.channel === 'room');
+    const near = people.observers.find((each) => each.node === node && each.observer.channel === 'room');
     if (!near) throw new Error('nobody observes');
     const { told } = near.observer;
     const heard = async (/** @type {string} */ event, /** @type {string} */ user, /** @type {() => Promise<any>} */ act) => {
@@ -74,7 +77,7 @@ export async function liveOn({ observers }, nodes, ms) {
       took.push(performance.now() - begun);
     };
     for (let n = 0; performance.now() < end; n++) {
-      const user = `local-${node.index}-${n}`;
+      const user = `local-${time}-${node.index}-${n}`;
       const line = await Line.open(node, user);
       await heard('join', user, () => line.request({ type: 'join', channel: 'room' }));
       await heard('updateAttributes', user, () => line.request({ type: 'setAttributes', channel: 'room', attributes: { n } }));

@@ -21,7 +21,8 @@ export async function freePort() {
   return port;
 }
 
-export async function startRedis() {
+/** @param {string[]} [flags] */
+export async function startRedis(flags = []) {
   const port = await freePort();
   const folder = await mkdtemp(join(tmpdir(), 'herenow-redis-'));
   const [dump, kept] = [join(folder, 'dump.rdb'), join(folder, 'kept')];
@@ -33,7 +34,7 @@ export async function startRedis() {
 
   async function begin() {
     child = spawn('redis-server', [
-      '--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no',
+      '--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no', ...flags,
     ], { stdio: 'ignore' });
     child.once('error', (error) => { throw error; });
     for (let tries = 0; !(await ask('ping').catch(() => '')).startsWith('PONG'); tries++) {
@@ -87,3 +88,44 @@ export async function startRedis() {
 }
 
 /** @typedef {Awaited<ReturnType<typeof startRedis>>} Redis */
+
+const SLOTS = 16_384;
+
+/** A Redis Cluster: masters without replicas, each with its part of the slots. @param {number} count */
+export async function startMasters(count) {
+  /** @type {Array<Redis & { bus: number }>} */
+  const masters = [];
+  const stop = async () => { await Promise.all(masters.map((master) => master.stop())); };
+  const first = (/** @type {number} */ n) => Math.floor((SLOTS * n) / count);
+
+  /** All know all, and each slot has its master. */
+  async function whole() {
+    for (let tries = 0; ; tries++) {
+      const said = await Promise.all(masters.map(({ ask }) => ask('cluster', 'info')));
+      const isWhole = (/** @type {string} */ info) => ['cluster_state:ok', `cluster_known_nodes:${count}\r`, `cluster_slots_ok:${SLOTS}\r`].every((line) => info.includes(line));
+      if (said.every(isWhole)) return;
+      if (tries > 400) throw new Error(`the masters do not come together:\n${said.join('\n')}`);
+      await sleep(25);
+    }
+  }
+
+  try {
+    for (let n = 0; n < count; n++) {
+      const bus = await freePort();
+      // While one is gone, the others go on.
+      const flags = ['--cluster-enabled', 'yes', '--cluster-port', String(bus), '--cluster-node-timeout', '2000', '--cluster-require-full-coverage', 'no'];
+      masters.push({ ...await startRedis(flags), bus });
+    }
+    const [{ ask }, ...others] = masters;
+    await Promise.all(masters.map((master, n) => master.ask('cluster', 'addslotsrange', String(first(n)), String(first(n + 1) - 1))));
+    await Promise.all(masters.map((master, n) => master.ask('cluster', 'set-config-epoch', String(n + 1))));
+    for (const { port, bus } of others) await ask('cluster', 'meet', '127.0.0.1', String(port), String(bus));
+    await whole();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { masters, url: `redis://127.0.0.1:${masters[0].port}?cluster=true`, whole, stop };
+}
+
+/** @typedef {Awaited<ReturnType<typeof startMasters>>} Masters */

@@ -36,6 +36,8 @@ pub struct Replica {
     pub(super) generation: u32,
     pub(super) clock: Clock,
     pub(super) followed: Option<Followed>,
+    /// Loads are numbered, for as long as the channel is there: an old one may end late.
+    pub(super) loads: u32,
     /// Data were lost, and not all nodes have said all of theirs again since.
     pub(super) lost: bool,
     /// The node shuts down.
@@ -57,8 +59,6 @@ pub(super) struct Followed {
     /// All members are known.
     pub(super) whole: bool,
     pub(super) loading: Option<Loading>,
-    /// Loads are numbered.
-    pub(super) loads: u32,
     /// From the first to the last version of those that were told without a gap.
     pub(super) run: Option<(u64, u64)>,
     /// Something was missed.
@@ -89,8 +89,9 @@ impl Followed {
 /// A load that goes on.
 #[derive(Debug)]
 pub(super) struct Loading {
-    /// The channel's version when it began.
-    pub(super) version: u64,
+    pub(super) number: u32,
+    /// The channel's version when it began; `None`: it was asked for.
+    pub(super) version: Option<u64>,
     /// Whom it did not name is looked for behind this user.
     pub(super) swept: Option<UserId>,
 }
@@ -153,6 +154,7 @@ impl Replica {
             generation: 1,
             clock: Clock::default(),
             followed: None,
+            loads: 0,
             lost: false,
             leaving: None,
         }

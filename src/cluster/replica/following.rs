@@ -37,31 +37,44 @@ impl Replica {
         followed.loading.is_none() && (followed.hole || is_sure)
     }
 
-    /// A load begins, of data of that era, when the channel had that version and the store's clock showed
+    /// A load is asked for, from here on the only one: whatever an earlier one still brings is older than
+    /// what may have been missed since, and counts for nothing. Its number; `None`: the channel is not
+    /// followed.
+    pub fn load_asked(&mut self) -> Option<u32> {
+        let followed = self.followed.as_mut()?;
+        self.loads += 1;
+        followed.loading = Some(Loading { number: self.loads, version: None, swept: None });
+        Some(self.loads)
+    }
+
+    /// The load of that number begins, of data of that era, when the channel had that version and the store's clock showed
     /// that (as in [`Load`](crate::cluster::Load)). Its parts follow, and [`Replica::load_ends`]. `peers`:
     /// as they were known when it was asked for.
-    pub fn load_begins(&mut self, data: (u64, u64, StoreMs), peers: &Peers, now: Now) {
+    pub fn load_begins(&mut self, load: u32, data: (u64, u64, StoreMs), peers: &Peers, now: Now) {
+        if self.loading(load).is_none() {
+            return;
+        }
         let (era, version, clock) = data;
         // A channel that is not there has the version with which it would begin.
         let version = if version == 0 { clock * VERSIONS_PER_MS } else { version };
         self.knows_data(era, clock, now);
         let Some(followed) = &mut self.followed else { return };
-        followed.loads += 1;
         followed.hole = false;
         followed.unsure.clear();
         followed.peers = peers.clone();
-        followed.loading = Some(Loading { version, swept: None });
+        followed.loading = Some(Loading { number: load, version: Some(version), swept: None });
     }
 
     /// A part of the load. Some users may come twice.
     pub fn load_part(
         &mut self,
+        load: u32,
         records: &[(UserId, Record)],
         state: &ChannelState,
         peers: &Peers,
         now: Now,
     ) -> Vec<Command> {
-        let Some((begun, load)) = self.load() else { return Vec::new() };
+        let Some(begun) = self.begun(load) else { return Vec::new() };
         let here = Here { state, peers, now };
         let mut commands = Vec::new();
         for (user, record) in records {
@@ -82,19 +95,29 @@ impl Replica {
         commands
     }
 
-    /// The version at which the load that goes on began, and its number.
-    fn load(&self) -> Option<(u64, u32)> {
-        let followed = self.followed.as_ref()?;
-        Some((followed.loading.as_ref()?.version, followed.loads))
+    /// The load of that number, if it is the one that goes on.
+    fn loading(&self, load: u32) -> Option<&Loading> {
+        let loading = self.followed.as_ref()?.loading.as_ref();
+        loading.filter(|loading| loading.number == load)
+    }
+
+    /// The version at which it began.
+    fn begun(&self, load: u32) -> Option<u64> {
+        self.loading(load)?.version
     }
 
     /// All parts have come: whom the load did not name goes. To be called again until it is done.
-    pub fn load_ends(&mut self, state: &ChannelState, peers: &Peers, now: Now) -> Loaded {
+    pub fn load_ends(
+        &mut self,
+        load: u32,
+        state: &ChannelState,
+        peers: &Peers,
+        now: Now,
+    ) -> Loaded {
         let here = Here { state, peers, now };
         let nothing = Loaded { done: true, ..Loaded::default() };
-        let Some((begun, load)) = self.load() else { return nothing };
-        let swept = self.followed.as_ref().and_then(|followed| followed.loading.as_ref());
-        let (batch, next) = self.batch(swept.and_then(|loading| loading.swept.as_ref()));
+        let Some(begun) = self.begun(load) else { return nothing };
+        let (batch, next) = self.batch(self.loading(load).and_then(|it| it.swept.as_ref()));
         let mut commands = Vec::new();
         for user in batch {
             let Some(known) = self.users.get(&user) else { continue };
@@ -123,9 +146,10 @@ impl Replica {
         Loaded { commands, done: true, load_again }
     }
 
-    /// The load failed. Another one is to come.
-    pub fn load_fails(&mut self) {
-        let Some(followed) = &mut self.followed else { return };
+    /// The load failed. Another one is to come, or goes on already.
+    pub fn load_fails(&mut self, load: u32) {
+        let goes_on = self.loading(load).is_none();
+        let Some(followed) = self.followed.as_mut().filter(|_| !goes_on) else { return };
         (followed.loading, followed.hole) = (None, true);
     }
 

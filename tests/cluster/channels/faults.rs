@@ -27,6 +27,8 @@ pub(super) enum Fault {
     AwayNotSaid,
     /// A load leaves out somebody.
     LoadSkips,
+    /// What an earlier load still brings is taken for a part of the last one.
+    LoadsMixed,
     /// What is published before the load is done is not listened to.
     DeafWhileLoading,
     /// Whoever is a little late is taken for dead.
@@ -37,7 +39,7 @@ pub(super) enum Fault {
     StampsStand,
 }
 
-pub(super) const ALL: [Fault; 16] = [
+pub(super) const ALL: [Fault; 17] = [
     Fault::GapOverlooked,
     Fault::NameKept,
     Fault::LossOverlooked,
@@ -50,6 +52,7 @@ pub(super) const ALL: [Fault; 16] = [
     Fault::LeaseSaidAgainWins,
     Fault::AwayNotSaid,
     Fault::LoadSkips,
+    Fault::LoadsMixed,
     Fault::DeafWhileLoading,
     Fault::JudgedTooSoon,
     Fault::DeadStay,

@@ -76,11 +76,20 @@ pub(super) struct Channel {
     pub(super) observer: Option<Observer>,
     pub(super) wanted: bool,
     said: Option<(u64, u64)>,
-    load: Option<(u64, u64)>,
+    /// Loads that were asked for and have not ended: by what number, and since when. All but the last
+    /// are of no use any more, and end all the same.
+    loads: BTreeMap<u64, Load>,
+    last_load: u32,
     /// For which data all is to be said again.
     owed: Option<u64>,
     /// It is followed only until it was looked at.
     visited: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    number: u32,
+    since_ms: u64,
 }
 
 #[derive(Debug)]
@@ -136,7 +145,8 @@ impl Node {
                 observer: None,
                 wanted: false,
                 said: None,
-                load: None,
+                loads: BTreeMap::new(),
+                last_load: 0,
                 owed: None,
                 visited: false,
             }
@@ -200,7 +210,7 @@ impl Node {
         if wanted && !channel.replica.is_followed() {
             channel.replica.follow();
         } else if !wanted {
-            (channel.observer, channel.load) = (None, None);
+            channel.observer = None;
             let mut from = None;
             loop {
                 let part = channel.replica.unfollow(from.as_ref(), &channel.state, now);
@@ -220,9 +230,6 @@ impl Node {
             channel.replica.say_all();
             if channel.said.take().is_some() {
                 channel.replica.unanswered();
-            }
-            if channel.load.take().is_some() {
-                channel.replica.load_fails();
             }
             if channel.replica.is_followed() && self.fault != Some(Fault::GapOverlooked) {
                 channel.replica.follow();
@@ -281,7 +288,7 @@ impl Node {
         let peers = self.nodes.peers(at as u8);
         let channel = &mut self.channels[at];
         let replica = &channel.replica;
-        let is_done = replica.is_whole() && !replica.wants_load(&peers) && channel.load.is_none();
+        let is_done = replica.is_whole() && !replica.wants_load(&peers) && channel.loads.is_empty();
         if channel.visited && is_done && replica.has_said_all() {
             channel.visited = false;
             if !channel.wanted {
@@ -297,9 +304,13 @@ impl Node {
         if channel.said.take_if(is_late).is_some() {
             channel.replica.unanswered();
         }
-        if channel.load.take_if(is_late).is_some() {
-            channel.replica.load_fails();
-        }
+        channel.loads.retain(|_, load| {
+            let is_late = now.mono_ms >= load.since_ms + PATIENCE_MS;
+            if is_late {
+                channel.replica.load_fails(load.number);
+            }
+            !is_late
+        });
         if self.is_known && channel.replica.has_to_say() {
             if let Some(say) = channel.replica.say(&channel.state, now) {
                 self.next += 1;
@@ -307,9 +318,11 @@ impl Node {
                 self.out.push((self.next, Ask::Say(at, say)));
             }
         }
-        if channel.load.is_none() && channel.replica.wants_load(&peers) {
+        let wants = channel.replica.wants_load(&peers);
+        if let Some(number) = wants.then(|| channel.replica.load_asked()).flatten() {
             self.next += 1;
-            channel.load = Some((self.next, now.mono_ms));
+            channel.last_load = number;
+            channel.loads.insert(self.next, Load { number, since_ms: now.mono_ms });
             self.out.push((self.next, Ask::Load(at, None)));
         }
     }
@@ -358,7 +371,9 @@ impl Node {
             }
             Answer::Groups => {
                 self.nodes.asked_groups(data);
-                (0..CHANNELS).for_each(|at| drop(self.nodes.data_seen(at as u8, data)));
+                for at in 0..CHANNELS {
+                    self.nodes.data_seen(at as u8, data);
+                }
                 self.say_again(now);
             }
             Answer::Said(at, told) => {
@@ -376,8 +391,8 @@ impl Node {
             Answer::Loaded(at, page) => {
                 self.nodes.data_seen(at as u8, data);
                 self.say_again(now);
-                if self.channels[at].load.is_some_and(|(number, _)| number == asked) {
-                    self.loaded(at, page, era, now);
+                if let Some(load) = self.channels[at].loads.remove(&asked) {
+                    self.loaded(at, load, page, era, now);
                 }
             }
             Answer::Mine(channels) => {
@@ -443,26 +458,28 @@ impl Node {
         }
     }
 
-    fn loaded(&mut self, at: usize, page: Page, era: u64, now: Now) {
+    fn loaded(&mut self, at: usize, load: Load, page: Page, era: u64, now: Now) {
         let peers = self.nodes.peers(at as u8);
         let channel = &mut self.channels[at];
+        let is_mixed = self.fault == Some(Fault::LoadsMixed);
+        let number = if is_mixed { channel.last_load } else { load.number };
         if page.first {
-            channel.replica.load_begins((era, page.version, page.now), &peers, now);
+            channel.replica.load_begins(number, (era, page.version, page.now), &peers, now);
         }
-        let commands = channel.replica.load_part(&page.records, &channel.state, &peers, now);
+        let commands =
+            channel.replica.load_part(number, &page.records, &channel.state, &peers, now);
         channel.hear(commands, now);
         self.meet(at, page.records.iter().map(|(_, record)| record), now);
         let channel = &mut self.channels[at];
         if page.more {
             let last = page.records.last().map(|(user, _)| user.clone());
             self.next += 1;
-            channel.load = Some((self.next, now.mono_ms));
+            channel.loads.insert(self.next, Load { since_ms: now.mono_ms, ..load });
             self.out.push((self.next, Ask::Load(at, last)));
             return;
         }
-        channel.load = None;
         loop {
-            let loaded = channel.replica.load_ends(&channel.state, &peers, now);
+            let loaded = channel.replica.load_ends(number, &channel.state, &peers, now);
             channel.hear(loaded.commands, now);
             if loaded.done {
                 break;
@@ -472,7 +489,10 @@ impl Node {
 
     fn renewed(&mut self, mut answer: Renewed, data: u64, new_id: NodeId, now: Now) {
         if self.fault == Some(Fault::JudgedTooSoon) {
-            answer.nodes.iter_mut().for_each(|seen| seen.left_ms -= TIMEOUT_MS.cast_signed() * 3 / 4);
+            answer
+                .nodes
+                .iter_mut()
+                .for_each(|seen| seen.left_ms -= TIMEOUT_MS.cast_signed() * 3 / 4);
         }
         self.is_known = true;
         for order in self.nodes.renewed(answer, data, new_id, now) {
@@ -532,7 +552,6 @@ impl Node {
             let channel = &mut self.channels[usize::from(group)];
             if self.fault != Some(Fault::LossOverlooked) {
                 channel.replica.lost_data();
-                channel.load = None;
             }
             if !channel.replica.has_said_all() && self.fault != Some(Fault::SaidTooSoon) {
                 channel.owed = Some(data);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use herenow::cluster::Mark;
 use herenow_protocol::UserId;
 
-use super::node::{Node, CHANNELS, STORE_AHEAD_MS, channel};
+use super::node::{CHANNELS, Node, STORE_AHEAD_MS, channel};
 use super::observer::{Told, order};
 use super::world::{Place, World, user};
 
@@ -214,7 +214,8 @@ impl World {
             let (list, sources) = (order(&one.state), one.state.connections());
             let (wanted, connections) = all.get_or_insert_with(|| (list.clone(), sources));
             // Where the store lost its data, two may have got one number.
-            let once = |list: &[UserId]| if self.truth.ever_lost { Vec::new() } else { list.to_vec() };
+            let once =
+                |list: &[UserId]| if self.truth.ever_lost { Vec::new() } else { list.to_vec() };
             if once(wanted) != once(&list) || *connections != sources {
                 return Err(format!(
                     "c{at}: {wanted:?} of {connections} connections, at node {number} {list:?} of {sources}"

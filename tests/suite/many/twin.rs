@@ -134,13 +134,13 @@ async fn run(node: Arc<Node>, hub: Arc<Hub>, mut ordered: Receiver<Order>) {
             Order::Follow(channel) => {
                 let name = channel.name();
                 node.followed.lock().insert(name.clone());
-                hub.listening(&channel);
+                let Some(number) = hub.listening(&channel) else { continue };
                 let load = twin.store.lock().load(name, twin.now());
-                hub.load_begins(&channel, (load.era, load.version, load.now));
+                hub.load_begins(&channel, number, (load.era, load.version, load.now));
                 for records in load.records.chunks(2) {
-                    hub.load_part(&channel, records);
+                    hub.load_part(&channel, number, records);
                 }
-                hub.load_ends(&channel).await;
+                hub.load_ends(&channel, number).await;
             }
             Order::Hear(name, told) => hub.published(&name, &told),
             Order::Meet(name) => hub.meet(&name),
