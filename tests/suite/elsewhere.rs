@@ -313,7 +313,8 @@ impl Pair {
         held.retain(|held| held.is_live() && held.source != source);
         let away = away.or(before).unwrap_or_default();
         held.push(Held { source, connections: 1, away, grace_ms, ends: None });
-        if value.is_some() || (only_grace && !merge) {
+        let is_new = !self.values.contains_key(&user);
+        if value.is_some() || is_new || (only_grace && !merge) {
             self.values.insert(user.clone(), value);
         }
         let touch = self.apply(Command::Join {

@@ -19,6 +19,8 @@ pub(super) struct Truth {
     pub(super) left: BTreeSet<NodeId>,
     /// When the store last stood still for long or lost data.
     pub(super) store_trouble_ms: u64,
+    /// The same, or long enough for a hole in somebody's renewals.
+    pub(super) hiccup_ms: u64,
     /// When it last came back old.
     pub(super) old_ms: Option<u64>,
     /// Whether it ever lost anything.
@@ -103,7 +105,7 @@ impl Truth {
                 return true;
             }
             let unaware = all.iter().find(|node| {
-                let clean_ms = node.clean_ms.max(self.store_trouble_ms);
+                let clean_ms = node.clean_ms.max(self.store_trouble_ms).max(self.hiccup_ms);
                 clean_ms + 2 * TIMEOUT_MS <= renewed_ms && !(node.is_dead)(dead)
             });
             late = late.or(unaware.map(|node| (node.id, dead)));
