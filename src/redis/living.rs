@@ -250,19 +250,21 @@ impl Joint {
     async fn bury_in(&self, channel: &ChannelName, dead: NodeId) -> Result<Option<u64>, Failed> {
         let me = self.me();
         let why = Cause::Lost(LossReason::Node, self.now().unix_ms);
-        let has = |record: &Record| {
-            let owns = |lease: &LeaseMark| lease.owner == dead;
-            record.marks.contains_key(&dead) || record.leases.values().any(owns)
-        };
+        let owns = |lease: &LeaseMark| lease.owner == dead;
+        let leases = |record: &Record| record.leases.values().any(owns);
+        let has = |record: &Record| record.marks.contains_key(&dead) || leases(record);
         let (mut lost_ms, mut cursor) = (None, 0);
         loop {
             let page = self.store.page(channel, cursor).await?;
-            let its = page.items.into_iter().filter(|(_, record)| has(record));
-            let users: Vec<_> = its.map(|(user, _)| user).collect();
-            for some in users.chunks(SAY_USERS) {
-                let buried = self.store.bury(channel, (dead, me), why, some).await?;
+            let its: Vec<_> = page.items.into_iter().filter(|(_, record)| has(record)).collect();
+            for some in its.chunks(SAY_USERS) {
+                let leased = some.iter().filter(|(_, record)| leases(record));
+                let leased: Vec<_> = leased.map(|(user, _)| user).collect();
+                self.note(channel, me, &leased).await?;
+                let users: Vec<_> = some.iter().map(|(user, _)| user.clone()).collect();
+                let buried = self.store.bury(channel, (dead, me), why, &users).await?;
                 if !channel.is_status() {
-                    let gone: Vec<_> = some.iter().collect();
+                    let gone: Vec<_> = users.iter().collect();
                     self.store.note_places(channel, dead, false, &gone, false).await?;
                 }
                 let left = buried.lost_until.map(|until| until.saturating_sub(buried.told.now));

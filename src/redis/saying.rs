@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use herenow_protocol::UserId;
+use herenow_protocol::{ChannelName, UserId};
 
 use super::joint::{Joint, mark_of};
 use super::line::Failed;
@@ -12,6 +12,7 @@ use crate::cluster::name::Group;
 use crate::cluster::{Say, Told, UserSay};
 use crate::hub::{Channel, Hub};
 use crate::limits::{RENEWALS_EVERY_MS, SAY_AGAIN, SAY_REFUSED};
+use crate::presence::NodeId;
 
 impl Joint {
     /// The channel has something to say. With its lock held.
@@ -104,19 +105,7 @@ impl Joint {
         let name = channel.name();
         let is_there = |user: &&UserSay| user.mark.is_some() || !user.leases.is_empty();
         let there: Vec<_> = say.users.iter().filter(is_there).map(|user| &user.user).collect();
-        let is_new = |user: Option<&UserId>| !self.noted.lock().contains(&mark_of(name, user));
-        let of_node = !there.is_empty() && is_new(None);
-        let shows = !name.is_status();
-        let new: Vec<&UserId> =
-            there.iter().copied().filter(|user| shows && is_new(Some(user))).collect();
-        self.store.note_places(name, say.node, of_node, &new, true).await?;
-        {
-            let mut noted = self.noted.lock();
-            if of_node {
-                noted.insert(mark_of(name, None));
-            }
-            noted.extend(new.iter().map(|user| mark_of(name, Some(user))));
-        }
+        self.note(name, say.node, &there).await?;
         let told = self.store.say(name, say).await?;
         let has_mine = |user: &UserId| {
             let record = told.users.iter().find(|told| told.user == *user);
@@ -129,12 +118,36 @@ impl Joint {
             .users
             .iter()
             .map(|user| &user.user)
-            .filter(|user| !has_mine(user) && (!shows || !is_new(Some(user))))
+            .filter(|user| !has_mine(user) && (name.is_status() || self.is_noted(name, user)))
             .collect();
         if !gone.is_empty() {
             self.strike_out(channel, say, &gone).await;
         }
         Ok(told)
+    }
+
+    /// Has Redis note that the node has something of these users in the channel, unless it did. Before
+    /// that is so.
+    pub(super) async fn note(
+        &self,
+        name: &ChannelName,
+        node: NodeId,
+        users: &[&UserId],
+    ) -> Result<(), Failed> {
+        let of_node = !users.is_empty() && !self.noted.lock().contains(&mark_of(name, None));
+        let is_new = |user: &&UserId| !name.is_status() && !self.is_noted(name, user);
+        let new: Vec<&UserId> = users.iter().copied().filter(is_new).collect();
+        self.store.note_places(name, node, of_node, &new, true).await?;
+        let mut noted = self.noted.lock();
+        if of_node {
+            noted.insert(mark_of(name, None));
+        }
+        noted.extend(new.iter().map(|user| mark_of(name, Some(user))));
+        Ok(())
+    }
+
+    fn is_noted(&self, name: &ChannelName, user: &UserId) -> bool {
+        self.noted.lock().contains(&mark_of(name, Some(user)))
     }
 
     /// The node has nothing of these users any longer. Hints that stay by a failure are found out by

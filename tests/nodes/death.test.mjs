@@ -35,6 +35,12 @@ test('a node that is killed: one timeout of each of its members, of nobody else,
       });
       assert.equal(answer.status, 201);
     });
+    // Where the others have nothing to do: whoever clears away the rest times it from then on.
+    const lonely = '/v1/channels/lonely/members';
+    const lonelyEnds = performance.now() + NODE_TIMEOUT_MS + 6_000;
+    await fetch(`${dies.http}${lonely}/alone`, {
+      method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ ttlMs: NODE_TIMEOUT_MS + 6_000 }),
+    });
     const observers = await Promise.all(others.flatMap((node) => CHANNELS.map(async (channel) => (
       { node, observer: await Observer.open(node, channel) }
     ))));
@@ -58,6 +64,11 @@ test('a node that is killed: one timeout of each of its members, of nobody else,
     await allEqual(others, observers, of);
     const { members } = await get(others[0], '/v1/channels/room-0/members?limit=1000');
     assert.equal(members.filter((/** @type {any} */ { user }) => user.startsWith('leased')).length, leased.length, 'leases live on');
+
+    const alone = async () => (await Promise.all(others.map((node) => get(node, lonely)))).map(({ count }) => count);
+    assert.deepEqual(await alone(), performance.now() < lonelyEnds ? [1, 1] : [0, 0]);
+    await sleep(Math.max(0, lonelyEnds + 2_000 - performance.now()));
+    assert.deepEqual(await alone(), [0, 0], 'a lease that outlived its node ends, too');
 
     // What names the dead node is gone from Redis.
     await sleep(Math.max(0, died + GHOSTS_MS - performance.now()));
