@@ -72,7 +72,7 @@ test('a node that is killed: one timeout of each of its members, of nobody else,
 
     // What names the dead node is gone from Redis.
     await sleep(Math.max(0, died + GHOSTS_MS - performance.now()));
-    const info = JSON.parse(JSON.stringify((await redis.ask('hgetall', 'herenow:node-info')).trim().split('\n')));
+    const info = JSON.parse(JSON.stringify((await redis.ask('hgetall', 'herenow:{nodes}:infos')).trim().split('\n')));
     assert.equal(info.length, 2 * others.length, `nodes: ${info}`);
     const keys = (await redis.keys('herenow:*'));
     const ofNodes = keys.filter((key) => key.startsWith('herenow:n:'));
