@@ -8,3 +8,9 @@ mod nodes;
 #[allow(dead_code, reason = "others need more of it")]
 mod store;
 mod users;
+
+/// The number that a variable of the environment gives.
+fn numbered(name: &str, otherwise: u64) -> u64 {
+    let given = std::env::var(name).ok();
+    given.map_or(otherwise, |text| text.parse().expect("a number"))
+}

@@ -243,8 +243,9 @@ impl Store {
     /// Renews a node's lease, or takes it.
     pub(crate) fn renew(&mut self, renew: &Renew, now: StoreMs) -> Renewed {
         let Renew { node, timeout_ms, era, info, counts: _, since } = renew;
-        let stood_still = now.saturating_sub(self.renewed) >= *timeout_ms / 2;
-        let lived = |lease: &&mut Lease| lease.ends > self.renewed && lease.ends <= now;
+        let silent_ms = now.saturating_sub(self.renewed);
+        let stood_still = *timeout_ms > 0 && silent_ms >= *timeout_ms / 2;
+        let lived = |lease: &&mut Lease| lease.ends > self.renewed;
         if stood_still {
             self.nodes.values_mut().filter(lived).for_each(|lease| lease.ends = now + timeout_ms);
         }
@@ -253,7 +254,8 @@ impl Store {
             None => *era != Some(self.era),
         };
         if alive {
-            self.renewed = now;
+            // Whoever leaves renews nothing: the others may still be given more time.
+            self.renewed = if *timeout_ms > 0 { now } else { self.renewed };
             let lease = self.nodes.entry(*node).or_insert_with(|| Lease {
                 ends: 0,
                 info: info.clone(),

@@ -12,8 +12,8 @@ local renewed = tonumber(ask('HGET', KEYS[4], 'renewed') or '') or 0
 
 -- Nobody renewed for half a time-out: so the store stood still, and whoever lived then lives.
 if now - renewed >= timeout / 2 and timeout > 0 then
-  local asleep = ask('ZRANGEBYSCORE', KEYS[1], '(' .. whole(renewed), whole(now))
-  for _, other in ipairs(asleep) do
+  local lived = ask('ZRANGEBYSCORE', KEYS[1], '(' .. whole(renewed), '+inf')
+  for _, other in ipairs(lived) do
     ask('ZADD', KEYS[1], whole(now + timeout), other)
   end
 end
@@ -30,7 +30,8 @@ if alive then
     ask('HSET', KEYS[4], 'told:' .. node, whole(now))
   end
   ask('HSET', KEYS[3], node, ARGV[5])
-  ask('HSET', KEYS[4], 'renewed', whole(now))
+  -- Whoever leaves renews nothing: the others may still be given more time.
+  if timeout > 0 then ask('HSET', KEYS[4], 'renewed', whole(now)) end
   ask('ZADD', KEYS[1], whole(now + timeout), node)
 end
 local since = tonumber(ARGV[6])

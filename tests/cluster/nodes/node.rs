@@ -88,6 +88,8 @@ pub(super) struct Node {
     next: u64,
     renewal: Option<(u64, u64)>,
     burial: Option<(u64, u64)>,
+    /// All nodes of which it ever heard.
+    met: BTreeSet<NodeId>,
     /// How far its clock is behind: a fault.
     behind_ms: u64,
     heard_ms: u64,
@@ -136,6 +138,7 @@ impl Node {
             next: 0,
             renewal: None,
             burial: None,
+            met: BTreeSet::new(),
             behind_ms: 0,
             heard_ms: now_ms,
             is_known: false,
@@ -312,6 +315,7 @@ impl Node {
         if self.fault == Some(Fault::JudgedTooSoon) {
             answer.nodes.iter_mut().for_each(|seen| seen.left_ms -= TIMEOUT_MS.cast_signed() / 2);
         }
+        self.met.extend(answer.nodes.iter().map(|seen| seen.node));
         let answered_ms = answer.now - STORE_AHEAD_MS;
         let hole_ms = now_ms - self.heard_ms;
         self.heard_ms = now_ms;
@@ -382,12 +386,19 @@ impl Node {
         let owners = load.records.iter().flat_map(|(_, record)| record.leases.values());
         let nodes: BTreeSet<_> =
             marks.map(|(&node, _)| node).chain(owners.map(|lease| lease.owner)).collect();
+        self.met.extend(&nodes);
         for node in nodes {
             self.nodes.heard_of(node, moment(now_ms));
             if self.fault != Some(Fault::StraysStay) {
                 self.nodes.stray(node, &channel(number));
             }
         }
+    }
+
+    /// Whether it knows that the node is dead, or nothing of it at all: others may have buried it before
+    /// this one ever heard of it.
+    pub(super) fn is_aware(&self, dead: NodeId) -> bool {
+        !self.met.contains(&dead) || self.nodes.peers(0).is_dead(dead)
     }
 
     /// Whether it knows that the store holds those data in a channel.

@@ -19,8 +19,8 @@ pub(super) struct Truth {
     pub(super) left: BTreeSet<NodeId>,
     /// When the store last stood still for long or lost data.
     pub(super) store_trouble_ms: u64,
-    /// The same, or long enough for a hole in somebody's renewals.
-    pub(super) hiccup_ms: u64,
+    /// When it stood still long enough for a hole in somebody's renewals: each end.
+    pub(super) hiccups: Vec<u64>,
     /// When it last came back old.
     pub(super) old_ms: Option<u64>,
     /// Whether it ever lost anything.
@@ -35,7 +35,7 @@ pub(super) struct Witness<'a> {
     pub(super) id: NodeId,
     /// Since when nothing kept it from its work.
     pub(super) clean_ms: u64,
-    pub(super) is_dead: &'a dyn Fn(NodeId) -> bool,
+    pub(super) is_aware: &'a dyn Fn(NodeId) -> bool,
 }
 
 impl Truth {
@@ -65,8 +65,10 @@ impl Truth {
         if silent_ms < TIMEOUT_MS && !is_known && !self.left.contains(&node) {
             return Err(format!("{now_ms}: {by} judged {node}, heard {silent_ms} ms ago"));
         }
-        let after_ms = now_ms - self.store_trouble_ms;
-        if self.store_trouble_ms > 0 && after_ms < TIMEOUT_MS {
+        let is_over = is_known || self.left.contains(&node);
+        let after_ms = answered_ms.checked_sub(self.store_trouble_ms);
+        let after_ms = after_ms.filter(|_| self.store_trouble_ms > 0 && !is_over);
+        if let Some(after_ms) = after_ms.filter(|after_ms| (1..TIMEOUT_MS).contains(after_ms)) {
             return Err(format!(
                 "{now_ms}: {by} judged {node} {after_ms} ms after the store was back"
             ));
@@ -82,10 +84,17 @@ impl Truth {
         now_ms: u64,
     ) -> Result<(), String> {
         let renewed_ms = self.renewed_ms(old, now_ms).unwrap_or(0);
-        let is_old = self.old_ms.is_some_and(|old_ms| old_ms + 2 * TIMEOUT_MS > now_ms);
+        let since_ms = |old_ms: u64| old_ms.max(self.store_trouble_ms);
+        let is_old = self.old_ms.is_some_and(|old| since_ms(old) + 2 * TIMEOUT_MS > now_ms);
         // It came back to a store that knows nothing any more; the others do.
         let was_judged = self.judged.iter().any(|&(_, node)| node == old);
-        if !is_old && !was_judged && (now_ms < renewed_ms + TIMEOUT_MS || trouble_ms < renewed_ms) {
+        // Twice within one time-out the store was away: all the others may have had luck between.
+        let was_away_twice = self.hiccups.iter().filter(|end_ms| **end_ms > renewed_ms).count() > 1;
+        if !is_old
+            && !was_judged
+            && !was_away_twice
+            && (now_ms < renewed_ms + TIMEOUT_MS || trouble_ms < renewed_ms)
+        {
             return Err(format!("{now_ms}: {old} died for nothing, renewed at {renewed_ms}"));
         }
         self.died(old);
@@ -99,6 +108,7 @@ impl Truth {
 
     /// Whether every death was noticed in time by everybody who could.
     pub(super) fn check_deaths(&mut self, all: &[Witness<'_>], now_ms: u64) -> Result<(), String> {
+        let hiccup_ms = self.hiccups.iter().copied().max().unwrap_or(0);
         let mut late = None;
         let mut deaths = std::mem::take(&mut self.deaths);
         deaths.retain(|&dead| {
@@ -107,8 +117,8 @@ impl Truth {
                 return true;
             }
             let unaware = all.iter().find(|node| {
-                let clean_ms = node.clean_ms.max(self.store_trouble_ms).max(self.hiccup_ms);
-                clean_ms + 2 * TIMEOUT_MS <= renewed_ms && !(node.is_dead)(dead)
+                let clean_ms = node.clean_ms.max(self.store_trouble_ms).max(hiccup_ms);
+                clean_ms + 2 * TIMEOUT_MS <= renewed_ms && !(node.is_aware)(dead)
             });
             late = late.or(unaware.map(|node| (node.id, dead)));
             false

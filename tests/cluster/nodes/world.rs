@@ -195,8 +195,12 @@ impl World {
                     (has.mark, has.dirty) = (Some(Some(until_ms)), true);
                 }
             }),
-            Action::Freeze(ms) => self.store_trouble(ms, |world, end| world.frozen_until_ms = end),
-            Action::Down(ms) => self.store_trouble(ms, |world, end| world.down_until_ms = end),
+            Action::Freeze(ms) => self.store_trouble(ms, |world, end| {
+                world.frozen_until_ms = world.frozen_until_ms.max(end);
+            }),
+            Action::Down(ms) => self.store_trouble(ms, |world, end| {
+                world.down_until_ms = world.down_until_ms.max(end);
+            }),
             Action::Empty => {
                 self.era += 1;
                 self.store.lose_everything(self.era);
@@ -228,7 +232,7 @@ impl World {
             self.truth.store_trouble_ms = self.truth.store_trouble_ms.max(end_ms);
         }
         if ms > HICCUP_MS {
-            self.truth.hiccup_ms = self.truth.hiccup_ms.max(end_ms);
+            self.truth.hiccups.push(end_ms);
         }
     }
 

@@ -16,12 +16,11 @@ impl World {
 
     pub(super) fn check_deaths(&mut self) -> Result<(), String> {
         let nodes: Vec<_> = self.slots.iter().filter_map(|slot| slot.node.as_ref()).collect();
-        let looks: Vec<_> =
-            nodes.iter().map(|node| |dead| node.nodes.peers(0).is_dead(dead)).collect();
+        let looks: Vec<_> = nodes.iter().map(|node| |dead| node.is_aware(dead)).collect();
         let witnesses: Vec<_> = nodes
             .iter()
             .zip(&looks)
-            .map(|(node, is_dead)| Witness { id: node.id(), clean_ms: node.trouble_ms, is_dead })
+            .map(|(node, is_aware)| Witness { id: node.id(), clean_ms: node.trouble_ms, is_aware })
             .collect();
         self.truth.check_deaths(&witnesses, self.now_ms)
     }
