@@ -61,7 +61,9 @@ impl Truth {
         if !self.judged.insert((by, node)) {
             return Err(format!("{now_ms}: {by} judged {node} twice"));
         }
-        let silent_ms = answered_ms - self.renewed_ms(node, answered_ms).unwrap_or(0);
+        // What the store did in the same moment it may have done after the answer.
+        let before_ms = answered_ms.saturating_sub(1);
+        let silent_ms = answered_ms - self.renewed_ms(node, before_ms).unwrap_or(0);
         if silent_ms < TIMEOUT_MS && !is_known && !self.left.contains(&node) {
             return Err(format!("{now_ms}: {by} judged {node}, heard {silent_ms} ms ago"));
         }

@@ -268,7 +268,11 @@ impl World {
             if self.slots[number].node.is_none() && self.slots[number].starts_ms <= now_ms {
                 let id = self.new_id();
                 self.processes[number] += 1;
-                self.slots[number].node = Some(Node::new(number, id, self.fault, now_ms));
+                let mut node = Node::new(number, id, self.fault, now_ms);
+                let slot = &mut self.slots[number];
+                // Its machine may be in trouble still.
+                node.trouble_ms = now_ms.max(slot.paused_until_ms).max(slot.cut_until_ms);
+                slot.node = Some(node);
             }
             let slot = &mut self.slots[number];
             let Some(node) = &mut slot.node else { continue };

@@ -36,8 +36,11 @@ impl World {
                 continue;
             }
             let lives = |node: NodeId| self.store.nodes(now).any(|known| known == (node, true));
-            let complete =
-                |other: &&Node| node.takes_for_complete(at, other.id()) && lives(other.id());
+            let complete = |other: &&Node| {
+                // Of the dead nobody misses anything, also if one came back meanwhile.
+                let is_dead = node.nodes.peers(0).is_dead(other.id());
+                node.takes_for_complete(at, other.id()) && lives(other.id()) && !is_dead
+            };
             for other in self.living().filter(complete) {
                 let has = other.has[at];
                 let record = load.records.iter().find(|(name, _)| *name == user(other.slot));
