@@ -4,7 +4,7 @@
 //!
 //! - [`address`]: where Redis is, as flags say.
 //! - [`wire`]: one connection to it.
-//! - [`line`]: the connection by which a node asks, kept.
+//! - [`line`](mod@line): the connection by which a node asks, kept.
 //! - [`scripts`]: what Redis does at once and whole.
 //! - [`store`]: what is asked of it, typed.
 //! - [`queue`]: channels that wait.

@@ -8,7 +8,7 @@ use serde_json::Value;
 pub struct Own {
     /// Whether the user is online here, and then whether it is away.
     pub online: Option<bool>,
-    /// What the user set, as [`Settings::encode`] writes it; empty: nothing yet.
+    /// What the user set, as `Settings::encode` writes it; empty: nothing yet.
     pub set: Attributes,
     /// Name, avatar and the like.
     pub info: Attributes,

@@ -15,8 +15,6 @@ pub(super) enum Fault {
     HoleOverlooked,
     /// Other data are taken for the same.
     EraIgnored,
-    /// A node tells that it has said everything before it has.
-    SaidTooSoon,
     /// The store renews the lease of whoever is dead.
     DeadRenews,
     /// Nobody gets more time after the store stood still.
@@ -37,11 +35,10 @@ pub(super) enum Fault {
     StraysStay,
 }
 
-const ALL: [Fault; 13] = [
+const ALL: [Fault; 12] = [
     Fault::JudgedTooSoon,
     Fault::HoleOverlooked,
     Fault::EraIgnored,
-    Fault::SaidTooSoon,
     Fault::DeadRenews,
     Fault::NoMoreTime,
     Fault::KeepsItsName,

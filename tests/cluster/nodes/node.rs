@@ -368,13 +368,10 @@ impl Node {
     /// Everything of what was lost.
     fn say_again(&mut self) {
         for (number, data) in self.nodes.take_lost() {
-            let too_soon = self.fault == Some(Fault::SaidTooSoon);
             let has = &mut self.has[usize::from(number)];
             if (has.mark.is_some() || has.lease) && self.fault != Some(Fault::SaysNothingAgain) {
                 (has.owed, has.dirty, has.in_flight) = (Some(data), true, None);
-                if !too_soon {
-                    self.nodes.owes(number, data);
-                }
+                self.nodes.owes(number, data);
             }
             self.nodes.walked(number, data);
         }
