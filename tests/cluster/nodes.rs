@@ -38,6 +38,7 @@ fn history() -> impl Strategy<Value = (u64, Vec<(u64, Action)>)> {
 }
 
 /// Other histories each time, or those of `HERENOW_SEED`.
+#[expect(clippy::print_stdout, reason = "cargo shows it when the test fails")]
 fn config() -> ProptestConfig {
     let seed = crate::numbered("HERENOW_SEED", fastrand::u64(..));
     println!("HERENOW_SEED={seed}");
