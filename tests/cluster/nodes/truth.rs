@@ -19,7 +19,8 @@ pub(super) struct Truth {
     pub(super) left: BTreeSet<NodeId>,
     /// When the store last stood still for long or lost data.
     pub(super) store_trouble_ms: u64,
-    /// When it stood still long enough for a hole in somebody's renewals: each end.
+    /// When it was back each time that it stood still. Even a short time may make a hole in somebody's
+    /// renewals, and who has a hole judges nobody for a whole time-out.
     pub(super) hiccups: Vec<u64>,
     /// When it last came back old.
     pub(super) old_ms: Option<u64>,

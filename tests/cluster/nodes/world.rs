@@ -25,9 +25,6 @@ const REPLACED_AFTER_MS: u64 = 2_000;
 /// After that long in which nothing fails, all must be well: whoever died last is judged, the longest
 /// grace has ended, and the burial came again.
 const QUIET_MS: u64 = 70_000;
-/// A store that stands still for so long is a hole to some: renewals that are a third of a time-out
-/// apart may then be half of one apart. Who has a hole judges nobody for a whole time-out.
-const HICCUP_MS: u64 = TIMEOUT_MS / 6 - 4 * DELAY_MS;
 /// The longest delay of a message, one way.
 const DELAY_MS: u64 = 30;
 
@@ -231,9 +228,7 @@ impl World {
         if ms >= TIMEOUT_MS {
             self.truth.store_trouble_ms = self.truth.store_trouble_ms.max(end_ms);
         }
-        if ms > HICCUP_MS {
-            self.truth.hiccups.push(end_ms);
-        }
+        self.truth.hiccups.push(end_ms);
     }
 
     fn trouble(&mut self, node: usize, until_ms: u64) {
