@@ -113,7 +113,13 @@ impl Record {
     /// Whether the node has a mark or a lease in it.
     #[must_use]
     pub fn is_of(&self, node: NodeId) -> bool {
-        self.marks.contains_key(&node) || self.leases.values().any(|lease| lease.owner == node)
+        self.marks.contains_key(&node) || self.is_timed_by(node)
+    }
+
+    /// Whether the node times a lease in it.
+    #[must_use]
+    pub fn is_timed_by(&self, node: NodeId) -> bool {
+        self.leases.values().any(|lease| lease.owner == node)
     }
 
     /// Whether anything keeps the user present. Not so of what is merely kept of one that is gone.

@@ -11,7 +11,7 @@ use super::channel::Channel;
 use super::door::{At, Door};
 use super::state::Hub;
 use crate::cluster::replica::Heard;
-use crate::cluster::{LeaseMark, Peers, Record, Replica, Say, StoreMs, Told};
+use crate::cluster::{Peers, Record, Replica, Say, StoreMs, Told};
 use crate::limits::FOLLOW_BATCH;
 use crate::now::Now;
 use crate::presence::pending::Cause;
@@ -67,9 +67,8 @@ impl Hub {
     /// is to time from here on.
     fn inherit(self: &Arc<Self>, name: &ChannelName, told: &Told) {
         let Some(me) = self.engine().map(|engine| engine.me()) else { return };
-        let of_me = |lease: &LeaseMark| lease.owner == me;
-        let records = || told.users.iter().filter_map(|user| user.record.as_ref());
-        if records().any(|record| record.leases.values().any(of_me)) {
+        let mut records = told.users.iter().filter_map(|user| user.record.as_ref());
+        if records.any(|record| record.is_timed_by(me)) {
             self.enter(At::Named(name), |door| door.learn(told));
         }
     }

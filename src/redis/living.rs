@@ -13,7 +13,7 @@ use super::line::Failed;
 use crate::cluster::life::fingerprint;
 use crate::cluster::name::Group;
 use crate::cluster::nodes::{Order, Step};
-use crate::cluster::{LeaseMark, Record};
+
 use crate::hub::Hub;
 use crate::limits::{FLUSH_TIME, REDIS_COMMAND, SAY_USERS, SAYS_IN_FLIGHT};
 use crate::now::NEVER;
@@ -250,15 +250,13 @@ impl Joint {
     async fn bury_in(&self, channel: &ChannelName, dead: NodeId) -> Result<Option<u64>, Failed> {
         let me = self.me();
         let why = Cause::Lost(LossReason::Node, self.now().unix_ms);
-        let owns = |lease: &LeaseMark| lease.owner == dead;
-        let leases = |record: &Record| record.leases.values().any(owns);
-        let has = |record: &Record| record.marks.contains_key(&dead) || leases(record);
         let (mut lost_ms, mut cursor) = (None, 0);
         loop {
             let page = self.store.page(channel, cursor).await?;
-            let its: Vec<_> = page.items.into_iter().filter(|(_, record)| has(record)).collect();
+            let its: Vec<_> =
+                page.items.into_iter().filter(|(_, record)| record.is_of(dead)).collect();
             for some in its.chunks(SAY_USERS) {
-                let leased = some.iter().filter(|(_, record)| leases(record));
+                let leased = some.iter().filter(|(_, record)| record.is_timed_by(dead));
                 let leased: Vec<_> = leased.map(|(user, _)| user).collect();
                 self.note(channel, me, &leased).await?;
                 let users: Vec<_> = some.iter().map(|(user, _)| user.clone()).collect();

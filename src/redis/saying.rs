@@ -108,11 +108,9 @@ impl Joint {
         self.note(name, say.node, &there).await?;
         let told = self.store.say(name, say).await?;
         let has_mine = |user: &UserId| {
-            let record = told.users.iter().find(|told| told.user == *user);
-            record.and_then(|told| told.record.as_ref()).is_some_and(|record| {
-                record.marks.contains_key(&say.node)
-                    || record.leases.values().any(|lease| lease.owner == say.node)
-            })
+            let found = told.users.iter().find(|told| told.user == *user);
+            let record = found.and_then(|told| told.record.as_ref());
+            record.is_some_and(|record| record.is_of(say.node))
         };
         let gone: Vec<&UserId> = say
             .users

@@ -69,8 +69,7 @@ impl Replica {
     /// Takes in what is newer than what is known.
     pub(super) fn hear(&mut self, user: &UserId, news: News, here: Here<'_>) -> Option<Command> {
         let (me, round, at) = (self.me, self.round, (self.generation, news.version));
-        let mine = |record: &Record| record.leases.values().any(|lease| lease.owner == me);
-        let is_mine = news.record.as_ref().is_some_and(mine);
+        let is_mine = news.record.as_ref().is_some_and(|record| record.is_timed_by(me));
         // Who went is forgotten: what comes late by another way must not bring it back.
         let is_news = |it: &Followed| news.is_next || !it.has_told(news.version);
         let concerns = self.followed.as_ref().map_or(is_mine, is_news);
