@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use herenow_protocol::{ChannelName, UserId};
 
-use super::channel::Channel;
+use super::channel::{Channel, Guarded};
 use super::door::{At, Door};
 use super::state::Hub;
 use crate::cluster::replica::Heard;
@@ -55,12 +55,33 @@ impl Hub {
         });
     }
 
-    /// The store told this node alone: in its inbox, or as the answer to a burial.
+    /// The store told this node alone: in its inbox, or as the answer to a burial. By that it may own
+    /// leases where it had nothing before: the channel comes to be then, or nobody would end them.
     pub fn told_apart(self: &Arc<Self>, name: &ChannelName, told: &Told) {
-        let Some(channel) = self.find(name) else { return };
-        self.heard(&channel, |replica, presence, peers, now| {
-            replica.told_apart(told, presence, peers, now)
-        });
+        let Some(engine) = self.engine() else { return };
+        let me = engine.me();
+        let inherits = |record: &Record| record.leases.values().any(|lease| lease.owner == me);
+        let act = |door: &mut Door<'_>| {
+            door.hear(false, |replica, presence, peers, now| {
+                let heard = replica.told_apart(told, presence, peers, now);
+                (heard.commands, heard.load_again)
+            })
+        };
+        let again = if told.users.iter().filter_map(|user| user.record.as_ref()).any(inherits) {
+            self.enter(At::Named(name), act)
+        } else {
+            self.enter_existing(name, act).flatten()
+        };
+        if let Some(channel) = again.and_then(|_| self.find(name)) {
+            self.load_again(&channel, again == Some(true));
+        }
+    }
+
+    /// Whether this node has nothing of the user in the channel, and the other nodes were told so.
+    #[must_use]
+    pub fn has_let_go(&self, name: &ChannelName, user: &UserId) -> bool {
+        let let_go = |guarded: &Guarded| !guarded.has_own(user) && guarded.has_said_all();
+        self.look(name, let_go).unwrap_or(true)
     }
 
     fn heard(

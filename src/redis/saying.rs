@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use herenow_protocol::UserId;
 
-use super::joint::{Joint, mark_of};
+use super::joint::Joint;
 use super::line::Failed;
 use super::line::jittered;
 use crate::cluster::name::Group;
-use crate::cluster::{Say, Told, UserSay};
+use crate::cluster::{LeaseSay, Say, Told, UserSay};
 use crate::hub::{Channel, Hub};
 use crate::limits::{RENEWALS_EVERY_MS, SAY_AGAIN, SAY_REFUSED};
+use crate::presence::Keeper;
 
 impl Joint {
     /// The channel has something to say. With its lock held.
@@ -102,57 +103,23 @@ impl Joint {
     /// behind.
     async fn say_whole(&self, channel: &Arc<Channel>, say: &Say) -> Result<Told, Failed> {
         let name = channel.name();
-        let is_there = |user: &&UserSay| user.mark.is_some() || !user.leases.is_empty();
+        let takes = |(_, lease): &(Keeper, LeaseSay)| matches!(lease, LeaseSay::Take { .. });
+        let is_there = |user: &&UserSay| user.mark.is_some() || user.leases.iter().any(takes);
         let there: Vec<_> = say.users.iter().filter(is_there).map(|user| &user.user).collect();
-        let is_new = |user: Option<&UserId>| !self.noted.lock().contains(&mark_of(name, user));
-        let of_node = !there.is_empty() && is_new(None);
-        let shows = !name.is_status();
-        let new: Vec<&UserId> =
-            there.iter().copied().filter(|user| shows && is_new(Some(user))).collect();
-        self.store.note_places(name, say.node, of_node, &new, true).await?;
-        {
-            let mut noted = self.noted.lock();
-            if of_node {
-                noted.insert(mark_of(name, None));
-            }
-            noted.extend(new.iter().map(|user| mark_of(name, Some(user))));
-        }
+        let _turn = self.hints.turn(name).await;
+        self.note(name, say.node, &there).await?;
         let told = self.store.say(name, say).await?;
-        let has_mine = |user: &UserId| {
-            let record = told.users.iter().find(|told| told.user == *user);
-            record.and_then(|told| told.record.as_ref()).is_some_and(|record| {
-                record.marks.contains_key(&say.node)
-                    || record.leases.values().any(|lease| lease.owner == say.node)
-            })
+        let has_mine = |user: &&UserId| {
+            let told = told.users.iter().find(|told| told.user == **user);
+            let record = told.and_then(|told| told.record.as_ref());
+            record.is_some_and(|record| record.is_of(say.node))
         };
-        let gone: Vec<&UserId> = say
-            .users
-            .iter()
-            .map(|user| &user.user)
-            .filter(|user| !has_mine(user) && (!shows || !is_new(Some(user))))
-            .collect();
+        let all = say.users.iter().map(|user| &user.user);
+        let gone: Vec<&UserId> = all.filter(|user| !has_mine(user)).collect();
         if !gone.is_empty() {
-            self.strike_out(channel, say, &gone).await;
+            self.strike_out(name, say.node, &gone).await;
         }
         Ok(told)
-    }
-
-    /// The node has nothing of these users any longer. Hints that stay by a failure are found out by
-    /// whoever looks.
-    async fn strike_out(&self, channel: &Arc<Channel>, say: &Say, gone: &[&UserId]) {
-        let name = channel.name();
-        let empty = channel.look().presence().is_empty();
-        {
-            let mut noted = self.noted.lock();
-            for user in gone {
-                noted.remove(&mark_of(name, Some(user)));
-            }
-            if empty {
-                noted.remove(&mark_of(name, None));
-            }
-        }
-        let users = if name.is_status() { &[] } else { gone };
-        let _ = self.store.note_places(name, say.node, empty, users, false).await;
     }
 
     /// Everything was said in the channel for now.
