@@ -11,7 +11,7 @@ use super::channel::{Channel, Guarded};
 use super::door::{At, Door};
 use super::state::Hub;
 use crate::cluster::replica::Heard;
-use crate::cluster::{Peers, Record, Replica, Say, StoreMs, Told};
+use crate::cluster::{LeaseMark, Peers, Record, Replica, Say, StoreMs, Told};
 use crate::limits::FOLLOW_BATCH;
 use crate::now::Now;
 use crate::presence::pending::Cause;
@@ -55,25 +55,22 @@ impl Hub {
         });
     }
 
-    /// The store told this node alone: in its inbox, or as the answer to a burial. By that it may own
-    /// leases where it had nothing before: the channel comes to be then, or nobody would end them.
+    /// The store told this node alone: in its inbox, or as the answer to a burial.
     pub fn told_apart(self: &Arc<Self>, name: &ChannelName, told: &Told) {
-        let Some(engine) = self.engine() else { return };
-        let me = engine.me();
-        let inherits = |record: &Record| record.leases.values().any(|lease| lease.owner == me);
-        let act = |door: &mut Door<'_>| {
-            door.hear(false, |replica, presence, peers, now| {
-                let heard = replica.told_apart(told, presence, peers, now);
-                (heard.commands, heard.load_again)
-            })
-        };
-        let again = if told.users.iter().filter_map(|user| user.record.as_ref()).any(inherits) {
-            self.enter(At::Named(name), act)
-        } else {
-            self.enter_existing(name, act).flatten()
-        };
-        if let Some(channel) = again.and_then(|_| self.find(name)) {
-            self.load_again(&channel, again == Some(true));
+        let Some(channel) = self.find(name) else { return self.inherit(name, told) };
+        self.heard(&channel, |replica, presence, peers, now| {
+            replica.told_apart(told, presence, peers, now)
+        });
+    }
+
+    /// A channel that nobody here has anything to do with, but for leases of a dead node that this one
+    /// is to time from here on.
+    fn inherit(self: &Arc<Self>, name: &ChannelName, told: &Told) {
+        let Some(me) = self.engine().map(|engine| engine.me()) else { return };
+        let of_me = |lease: &LeaseMark| lease.owner == me;
+        let records = || told.users.iter().filter_map(|user| user.record.as_ref());
+        if records().any(|record| record.leases.values().any(of_me)) {
+            self.enter(At::Named(name), |door| door.learn(told));
         }
     }
 

@@ -35,6 +35,12 @@ test('a node that is killed: one timeout of each of its members, of nobody else,
       });
       assert.equal(answer.status, 201);
     });
+    // Where the others have nothing to do: whoever clears away the rest times it from then on.
+    const lonely = '/v1/channels/lonely/members';
+    const lonelyEnds = performance.now() + NODE_TIMEOUT_MS + 6_000;
+    await fetch(`${dies.http}${lonely}/alone`, {
+      method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ ttlMs: NODE_TIMEOUT_MS + 6_000 }),
+    });
     const observers = await Promise.all(others.flatMap((node) => CHANNELS.map(async (channel) => (
       { node, observer: await Observer.open(node, channel) }
     ))));
@@ -59,18 +65,45 @@ test('a node that is killed: one timeout of each of its members, of nobody else,
     const { members } = await get(others[0], '/v1/channels/room-0/members?limit=1000');
     assert.equal(members.filter((/** @type {any} */ { user }) => user.startsWith('leased')).length, leased.length, 'leases live on');
 
+    const alone = async () => (await Promise.all(others.map((node) => get(node, lonely)))).map(({ count }) => count);
+    assert.deepEqual(await alone(), performance.now() < lonelyEnds ? [1, 1] : [0, 0]);
+    await sleep(Math.max(0, lonelyEnds + 2_000 - performance.now()));
+    assert.deepEqual(await alone(), [0, 0], 'a lease that outlived its node ends, too');
+
     // What names the dead node is gone from Redis.
     await sleep(Math.max(0, died + GHOSTS_MS - performance.now()));
-    const info = JSON.parse(JSON.stringify((await redis.ask('hgetall', 'herenow:node-info')).trim().split('\n')));
-    assert.equal(info.length, 2 * others.length, `nodes: ${info}`);
+    const lines = async (/** @type {string[]} */ ...words) => (await redis.ask(...words)).split('\n').filter(Boolean).sort();
+    const living = await lines('hkeys', 'herenow:{nodes}:infos');
+    assert.equal(living.length, others.length, `nodes: ${living}`);
+    assert.deepEqual(await lines('hkeys', 'herenow:{nodes}:counts'), living);
+    assert.deepEqual(await lines('zrange', 'herenow:{nodes}:leases', '0', '-1'), living);
+    assert.deepEqual((await lines('hkeys', 'herenow:{nodes}:life')).filter((each) => each.startsWith('buried:')), []);
     const keys = (await redis.keys('herenow:*'));
     const ofNodes = keys.filter((key) => key.startsWith('herenow:n:'));
-    assert.ok(ofNodes.length <= others.length, `keys of nodes: ${ofNodes}`);
-    for (const key of keys.filter((each) => /^herenow:\{g\d\d\}:c:/.test(each) && !each.includes('$user'))) {
-      const users = (await redis.ask('hkeys', key)).trim().split('\n');
-      const ghosts = users.filter((user) => user.startsWith('doomed') && !saved.includes(user));
+    assert.deepEqual(ofNodes, living.map((node) => `herenow:n:${node}`), 'keys of nodes');
+    // No hint is missing, and none is there of a node that has nothing.
+    const ofUsers = keys.filter((key) => key.startsWith('herenow:u:'));
+    const users = [...saved, ...leased, ...names('alive', 100)];
+    assert.deepEqual(ofUsers, users.map((user) => `herenow:u:${user}`).sort());
+    await some(ofUsers, async (key) => {
+      const hints = (await lines('smembers', key)).map((hint) => hint.split('\0'));
+      assert.equal(hints.length, 1, `${key}: ${hints}`);
+      assert.ok(living.includes(hints[0][1]), `${key}: ${hints}`);
+    });
+    const isStatus = (/** @type {string} */ key) => key.includes(':c:%24user%3A');
+    const records = keys.filter((key) => /^herenow:\{g\d\d\}:c:/.test(key));
+    for (const key of records.filter((each) => !isStatus(each))) {
+      const ghosts = (await lines('hkeys', key)).filter((user) => user.startsWith('doomed') && !saved.includes(user));
       assert.deepEqual(ghosts, [], `ghosts in ${key}`);
     }
+    // Of a user's status it is kept when it was seen last, and nothing that keeps it online.
+    const kept = records.filter((key) => isStatus(key) && key.includes('doomed-')).slice(0, 200);
+    assert.ok(kept.length > 0);
+    await some(kept, async (key) => {
+      const [user, text] = (await redis.ask('hgetall', key)).trim().split('\n');
+      const marks = Object.keys(JSON.parse(text).m ?? {});
+      assert.ok(marks.every((node) => saved.includes(user) && living.includes(node)), `${key}: ${text}`);
+    });
     assert.deepEqual(observers.flatMap(({ observer }) => observer.complaints), []);
   } finally {
     await cluster.stop();

@@ -311,12 +311,13 @@ impl Node {
             }
             !is_late
         });
-        if self.is_known && channel.replica.has_to_say() {
-            if let Some(say) = channel.replica.say(&channel.state, now) {
-                self.next += 1;
-                channel.said = Some((self.next, now.mono_ms));
-                self.out.push((self.next, Ask::Say(at, say)));
-            }
+        if self.is_known
+            && channel.replica.has_to_say()
+            && let Some(say) = channel.replica.say(&channel.state, now)
+        {
+            self.next += 1;
+            channel.said = Some((self.next, now.mono_ms));
+            self.out.push((self.next, Ask::Say(at, say)));
         }
         let wants = channel.replica.wants_load(&peers);
         if let Some(number) = wants.then(|| channel.replica.load_asked()).flatten() {
@@ -392,7 +393,7 @@ impl Node {
                 self.nodes.data_seen(at as u8, data);
                 self.say_again(now);
                 if let Some(load) = self.channels[at].loads.remove(&asked) {
-                    self.loaded(at, load, page, era, now);
+                    self.loaded(at, load, &page, era, now);
                 }
             }
             Answer::Mine(channels) => {
@@ -458,7 +459,7 @@ impl Node {
         }
     }
 
-    fn loaded(&mut self, at: usize, load: Load, page: Page, era: u64, now: Now) {
+    fn loaded(&mut self, at: usize, load: Load, page: &Page, era: u64, now: Now) {
         let peers = self.nodes.peers(at as u8);
         let channel = &mut self.channels[at];
         let is_mixed = self.fault == Some(Fault::LoadsMixed);
@@ -563,10 +564,10 @@ impl Node {
 
     fn settle_debts(&mut self) {
         for (group, channel) in self.channels.iter_mut().enumerate() {
-            if channel.replica.has_said_all() {
-                if let Some(data) = channel.owed.take() {
-                    self.nodes.settled(group as u8, data);
-                }
+            if channel.replica.has_said_all()
+                && let Some(data) = channel.owed.take()
+            {
+                self.nodes.settled(group as u8, data);
             }
         }
     }

@@ -199,7 +199,7 @@ impl World {
                 Some((other, known)) if *known != shown => {
                     let users = known.keys().chain(shown.keys());
                     let differs = |user: &&UserId| known.get(*user) != shown.get(*user);
-                    let user = users.clone().filter(differs).last();
+                    let user = users.clone().rfind(differs);
                     let record = user.and_then(|user| one.replica.record(user));
                     let peers = node.nodes.peers(at as u8);
                     let ids = self.slots.iter().map(|it| it.node.as_ref().map(Node::id));
@@ -222,6 +222,17 @@ impl World {
                 ));
             }
         }
+        let shown = first.map(|(_, shown)| shown.into_keys().collect());
+        self.check_stored(at, shown, (must, may))
+    }
+
+    /// `shown`: by all nodes that follow the channel, if any does.
+    fn check_stored(
+        &mut self,
+        at: usize,
+        shown: Option<BTreeSet<UserId>>,
+        (must, may): (BTreeSet<UserId>, BTreeSet<UserId>),
+    ) -> Result<(), String> {
         let load = self.store.load(&channel(at), STORE_AHEAD_MS + self.now_ms);
         let stored: BTreeSet<_> = load.records.iter().map(|(user, _)| user.clone()).collect();
         let ids: BTreeSet<_> =
@@ -233,10 +244,7 @@ impl World {
                 }
             }
         }
-        let shown: BTreeSet<_> = match first {
-            Some((_, shown)) => shown.into_keys().collect(),
-            None => stored.clone(),
-        };
+        let shown = shown.unwrap_or_else(|| stored.clone());
         if stored != shown {
             let nodes: Vec<_> = self.store.nodes(load.now).collect();
             return Err(format!(

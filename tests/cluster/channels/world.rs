@@ -639,7 +639,6 @@ impl World {
             let Some(node) = node else { continue };
             let now = node.now(now_ms);
             match message {
-                Message::Asked(..) => {}
                 Message::Answered(asked, answer, data) => {
                     node.hear(asked, answer, data, new_id, now_ms);
                 }
@@ -647,7 +646,7 @@ impl World {
                 Message::Published(at, told) if node.channels[at].replica.is_followed() => {
                     node.told(at, &told, true, now);
                 }
-                Message::Published(..) => {}
+                Message::Asked(..) | Message::Published(..) => {}
                 Message::Inbox(at, told) => node.told(at, &told, false, now),
             }
         }

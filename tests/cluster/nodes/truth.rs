@@ -56,11 +56,13 @@ impl Truth {
         node: NodeId,
         (answered_ms, now_ms): (u64, u64),
     ) -> Result<(), String> {
+        // Dead for one is dead for all: also if it comes back to a store that has lost who was dead.
+        let is_known = self.judged.iter().any(|&(_, dead)| dead == node);
         if !self.judged.insert((by, node)) {
             return Err(format!("{now_ms}: {by} judged {node} twice"));
         }
         let silent_ms = answered_ms - self.renewed_ms(node, answered_ms).unwrap_or(0);
-        if silent_ms < TIMEOUT_MS && !self.left.contains(&node) {
+        if silent_ms < TIMEOUT_MS && !is_known && !self.left.contains(&node) {
             return Err(format!("{now_ms}: {by} judged {node}, heard {silent_ms} ms ago"));
         }
         let after_ms = now_ms - self.store_trouble_ms;
