@@ -55,22 +55,26 @@ impl Hub {
         });
     }
 
-    /// The store told this node alone: in its inbox, or as the answer to a burial.
+    /// The store told this node alone: in its inbox, or as the answer to a burial. By that it may be the
+    /// heir of leases where nobody here has anything to do: the channel comes to be then, or nobody
+    /// would time them.
     pub fn told_apart(self: &Arc<Self>, name: &ChannelName, told: &Told) {
-        let Some(channel) = self.find(name) else { return self.inherit(name, told) };
-        self.heard(&channel, |replica, presence, peers, now| {
-            replica.told_apart(told, presence, peers, now)
-        });
-    }
-
-    /// A channel that nobody here has anything to do with, but for leases of a dead node that this one
-    /// is to time from here on.
-    fn inherit(self: &Arc<Self>, name: &ChannelName, told: &Told) {
         let Some(me) = self.engine().map(|engine| engine.me()) else { return };
         let of_me = |lease: &LeaseMark| lease.owner == me;
-        let records = || told.users.iter().filter_map(|user| user.record.as_ref());
-        if records().any(|record| record.leases.values().any(of_me)) {
-            self.enter(At::Named(name), |door| door.learn(told));
+        let mut records = told.users.iter().filter_map(|user| user.record.as_ref());
+        let inherits = records.any(|record| record.leases.values().any(of_me));
+        let act = |door: &mut Door<'_>| {
+            door.hear(false, |replica, presence, peers, now| {
+                let heard = replica.told_apart(told, presence, peers, now);
+                (heard.commands, heard.load_again)
+            })
+        };
+        let again = match inherits {
+            true => self.enter(At::Named(name), act),
+            false => self.enter_existing(name, act).flatten(),
+        };
+        if let Some(channel) = self.find(name).filter(|_| again == Some(true)) {
+            self.load_again(&channel, true);
         }
     }
 

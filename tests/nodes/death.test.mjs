@@ -24,10 +24,10 @@ test('a node that is killed: one timeout of each of its members, of nobody else,
       return line;
     };
     await some(doomed.map((user, index) => ({ user, index })), ({ user, index }) => join(dies, user, index));
-    await some(names('alive', 100).map((user, index) => ({ user, index })), ({ user, index }) => join(others[index % 2], user, index));
+    const alive = await some(names('alive', 100).map((user, index) => ({ user, index })), ({ user, index }) => join(others[index % 2], user, index));
     // Of the doomed, some are on a living node too; and some have a lease that was taken at the node.
     const saved = doomed.slice(0, 20);
-    await some(saved.map((user, index) => ({ user, index })), ({ user, index }) => join(others[index % 2], user, index));
+    const also = await some(saved.map((user, index) => ({ user, index })), ({ user, index }) => join(others[index % 2], user, index));
     const leased = names('leased', 20);
     await some(leased, async (user) => {
       const answer = await fetch(`${dies.http}/v1/channels/room-0/members/${user}`, {
@@ -69,6 +69,9 @@ test('a node that is killed: one timeout of each of its members, of nobody else,
     assert.deepEqual(await alone(), performance.now() < lonelyEnds ? [1, 1] : [0, 0]);
     await sleep(Math.max(0, lonelyEnds + 2_000 - performance.now()));
     assert.deepEqual(await alone(), [0, 0], 'a lease that outlived its node ends, too');
+
+    // Whoever says nothing for a minute is no longer there.
+    for (const line of [...alive, ...also]) line.send({ type: 'heartbeat' });
 
     // What names the dead node is gone from Redis.
     await sleep(Math.max(0, died + GHOSTS_MS - performance.now()));
