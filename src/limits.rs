@@ -641,6 +641,13 @@ pub const REDIS_PROBE_LOST: Duration = Duration::from_secs(3);
 /// Says that are in flight at the same time, each of another channel.
 pub const SAYS_IN_FLIGHT: usize = 64;
 
+/// Locks by which hints of channels are kept right, one channel each but for chance: many more than
+/// says in flight, so that hardly any waits for another.
+pub const HINT_TURNS: usize = 1_024;
+
+/// Hints that perhaps lead nowhere, and wait to be looked into.
+pub const MAX_DOUBTS: usize = 10_000;
+
 /// How often renewals of leases in a channel are said, in milliseconds.
 pub const RENEWALS_EVERY_MS: u64 = 1_000;
 

@@ -11,9 +11,10 @@
 //!    is there is forgotten but for the place: attributes and audience start from what is said, or
 //!    from nothing, by a write over what was there (its counter plus one, whatever the base).
 //! 2. Fields, by their [`Base`].
-//! 3. The mark of the node becomes what is said, and each lease what is said of it. If something live
-//!    is said, or it `ends_grace`, the lost marks of other nodes go, and those nodes are told so in their inboxes. A loss
-//!    that is said again (the same but for an end less than [`SAME_END_MS`] away) changes nothing.
+//! 3. The mark of the node becomes what is said, and each lease what is said of it; another node that
+//!    owned it until then is told so in its inbox. If something live is said, or it `ends_grace`, the
+//!    lost marks of other nodes go, and those nodes are told so in their inboxes. A loss that is said
+//!    again (the same but for an end less than [`SAME_END_MS`] away) changes nothing.
 //! 4. Where records are kept, a cause that says when the user was last heard becomes `seen`, if that
 //!    is later; and attributes or info that changed are told in the inboxes of all other nodes with
 //!    a live mark: who shows a user by itself must know at once that it wants to be invisible.
@@ -197,7 +198,8 @@ pub struct Load {
 }
 
 /// A live source elsewhere ended lost marks of a node, or wrote fields of a kept record where the node
-/// has a live one. It is told so by itself: it may not follow the channel.
+/// has a live one; or a lease that the node owned was ended or taken over elsewhere: it would go on
+/// showing the user for as long as it times that. It is told so by itself: it may not follow the channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inbox {
     /// Whose marks they were.

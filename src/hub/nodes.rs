@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use herenow_protocol::{ChannelName, UserId};
 
-use super::channel::Channel;
+use super::channel::{Channel, Guarded};
 use super::door::{At, Door};
 use super::state::Hub;
 use crate::cluster::replica::Heard;
@@ -55,22 +55,33 @@ impl Hub {
         });
     }
 
-    /// The store told this node alone: in its inbox, or as the answer to a burial.
+    /// The store told this node alone: in its inbox, or as the answer to a burial. By that it may be the
+    /// heir of leases where nobody here has anything to do: the channel comes to be then, or nobody
+    /// would time them.
     pub fn told_apart(self: &Arc<Self>, name: &ChannelName, told: &Told) {
-        let Some(channel) = self.find(name) else { return self.inherit(name, told) };
-        self.heard(&channel, |replica, presence, peers, now| {
-            replica.told_apart(told, presence, peers, now)
-        });
-    }
-
-    /// A channel that nobody here has anything to do with, but for leases of a dead node that this one
-    /// is to time from here on.
-    fn inherit(self: &Arc<Self>, name: &ChannelName, told: &Told) {
         let Some(me) = self.engine().map(|engine| engine.me()) else { return };
         let mut records = told.users.iter().filter_map(|user| user.record.as_ref());
-        if records.any(|record| record.is_timed_by(me)) {
-            self.enter(At::Named(name), |door| door.learn(told));
+        let inherits = records.any(|record| record.is_timed_by(me));
+        let act = |door: &mut Door<'_>| {
+            door.hear(false, |replica, presence, peers, now| {
+                let heard = replica.told_apart(told, presence, peers, now);
+                (heard.commands, heard.load_again)
+            })
+        };
+        let again = match inherits {
+            true => self.enter(At::Named(name), act),
+            false => self.enter_existing(name, act).flatten(),
+        };
+        if let Some(channel) = self.find(name).filter(|_| again == Some(true)) {
+            self.load_again(&channel, true);
         }
+    }
+
+    /// Whether this node has nothing of the user in the channel, and the other nodes were told so.
+    #[must_use]
+    pub fn has_let_go(&self, name: &ChannelName, user: &UserId) -> bool {
+        let let_go = |guarded: &Guarded| !guarded.has_own(user) && guarded.has_said_all();
+        self.look(name, let_go).unwrap_or(true)
     }
 
     fn heard(

@@ -10,6 +10,7 @@ use tokio::task::AbortHandle;
 
 use super::address::Address;
 use super::ear::Ear;
+use super::hints::Hints;
 use super::joint::{Deed, Joint, Owed};
 use super::line::Line;
 use super::orders::Orders;
@@ -98,7 +99,7 @@ impl Node {
             renewals: parking_lot::Mutex::default(),
             says: Joint::says(),
             owed: parking_lot::Mutex::new(Owed::default()),
-            noted: parking_lot::Mutex::default(),
+            hints: Hints::new(),
             followed: parking_lot::Mutex::default(),
             unloaded: Queue::new(clock),
             left: parking_lot::Mutex::default(),
@@ -125,6 +126,7 @@ impl Node {
         self.spawn(joint().keep_doing(to_do));
         self.spawn(joint().keep_burying());
         self.spawn(joint().keep_saying());
+        self.spawn(joint().keep_striking());
         self.spawn(joint().keep_leaving());
         self.spawn(joint().keep_loading());
         self.spawn(joint().keep_whole());
@@ -219,6 +221,7 @@ impl Engine for Node {
     ) -> Answering<'a, Vec<ChannelName>> {
         Box::pin(async move {
             let places = self.0.store.places_of(user).await.ok()?;
+            self.0.doubt_read(user, &places);
             let names: BTreeSet<_> = places.into_iter().map(|(channel, _)| channel).collect();
             let behind = names.into_iter().filter(|name| after.is_none_or(|after| name > after));
             Some(behind.take(limit).collect())

@@ -185,6 +185,7 @@ impl Joint {
             let others = told.users.iter().filter_map(|user| user.record.as_ref());
             self.nodes_seen(&name, others);
             hub.published(&name, &told);
+            self.doubt_told(&name, &told);
             return;
         }
         let me = self.me();
@@ -196,6 +197,7 @@ impl Joint {
             let text = String::from_utf8_lossy(&heard.text);
             if let Ok(inbox) = self.store.read(told::inbox(me, &text)) {
                 hub.told_apart(&inbox.channel, &inbox.told);
+                self.doubt_told(&inbox.channel, &inbox.told);
             }
         }
     }

@@ -1,20 +1,21 @@
 //! What all loops between Redis and the hub share.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use herenow_protocol::{ChannelName, UserId};
+use herenow_protocol::ChannelName;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::ear::Ear;
+use super::hints::Hints;
 use super::line::{Joined, Line};
 use super::orders::Orders;
 use super::queue::Queue;
 use super::store::Store;
 use crate::actions::Desk;
-use crate::chance::{Chance, keyed_hash};
+use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::cluster::life::fingerprint;
 use crate::cluster::name::Group;
@@ -58,9 +59,8 @@ pub(super) struct Joint {
     pub(super) says: Arc<Semaphore>,
     /// The channels in which everything is being said again for data that Redis holds now.
     pub(super) owed: Mutex<Owed>,
-    /// Of which users in which channels Redis was told that this node has them, by a hash. As many as
-    /// this node has members.
-    pub(super) noted: Mutex<HashSet<u64>>,
+    /// Where Redis was told that this node has something.
+    pub(super) hints: Hints,
 
     /// Channels that are followed.
     pub(super) followed: Mutex<HashMap<ChannelName, Arc<Channel>>>,
@@ -97,11 +97,6 @@ impl fmt::Debug for Joint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Joint").field("line", &self.line).finish_non_exhaustive()
     }
-}
-
-/// By what a user in a channel is known among those that were noted.
-pub(super) fn mark_of(channel: &ChannelName, user: Option<&UserId>) -> u64 {
-    keyed_hash((channel.as_str(), user.map(UserId::as_str)))
 }
 
 impl Joint {

@@ -1,19 +1,19 @@
 //! Being one of several nodes: the lease, who is dead, what the dead left, and data that were lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use herenow_protocol::{ChannelName, LossReason};
+use herenow_protocol::{ChannelName, LossReason, UserId};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::joint::{Deed, Joint};
 use super::line::Failed;
+use crate::cluster::Record;
 use crate::cluster::life::fingerprint;
-use crate::cluster::name::Group;
+use crate::cluster::name::{GROUPS, Group};
 use crate::cluster::nodes::{Order, Step};
-
 use crate::hub::Hub;
 use crate::limits::{FLUSH_TIME, REDIS_COMMAND, SAY_USERS, SAYS_IN_FLIGHT};
 use crate::now::NEVER;
@@ -112,7 +112,7 @@ impl Joint {
             match deed {
                 Deed::Order(Order::Reborn(me)) => {
                     tracing::warn!(%me, "the other nodes took this one for dead; it begins again");
-                    self.noted.lock().clear();
+                    self.hints.forget();
                     hub.reborn(me).await;
                     self.tend_data(&hub).await;
                 }
@@ -165,20 +165,27 @@ impl Joint {
 
     /// Says everything again in groups that lost data, and says so when that is done.
     async fn tend_data(&self, hub: &Arc<Hub>) {
-        let lost: BTreeMap<Group, u64> = {
-            let lost = self.nodes.lock().take_lost();
-            Group::all().filter_map(|group| Some((group, *lost.get(&group.number())?))).collect()
-        };
+        let mut lost = self.nodes.lock().take_lost();
         if lost.is_empty() {
             return;
         }
+        // Mostly the others lost theirs as well, and all is done at once.
+        self.ask_groups().await;
+        lost.extend(self.nodes.lock().take_lost());
+        let lost: BTreeMap<Group, u64> =
+            Group::all().filter_map(|group| Some((group, *lost.get(&group.number())?))).collect();
         tracing::warn!(groups = lost.len(), "Redis holds other data: all is said again");
-        self.noted.lock().clear();
+        self.hints.lost();
         {
             let mut owed = self.owed.lock();
             owed.walks.extend(lost.iter().map(|(&group, &data)| (group, data)));
         }
         let groups: Vec<Group> = lost.keys().copied().collect();
+        if groups.len() < usize::from(GROUPS) {
+            // Hints of theirs may have lain where data were lost: what is said is noted.
+            let others = groups.clone();
+            hub.say_all(move |name| !others.contains(&Group::of(name)), false).await;
+        }
         hub.say_all(move |name| groups.contains(&Group::of(name)), true).await;
         self.load_followed(|group| lost.contains_key(&group));
         // Whatever was in flight meanwhile has something more to say only once it is answered.
@@ -194,12 +201,18 @@ impl Joint {
 
     /// Clears away what the dead left in Redis.
     pub(super) async fn keep_burying(self: Arc<Self>) {
+        // Where leases may have been taken over by a burial whose answer did not come.
+        let mut unheard = BTreeSet::new();
         loop {
-            if self.hub().is_none() {
-                return;
+            let Some(hub) = self.hub() else { return };
+            if let Some(channel) = unheard.first().cloned()
+                && !hub.attend(&channel).await
+            {
+                unheard.remove(&channel);
             }
+            drop(hub);
             let step = self.nodes.lock().burial().step(self.now().mono_ms);
-            let done = match step {
+            let done = match step.clone() {
                 Step::Rest { until_ms } => {
                     let ms = match until_ms {
                         NEVER => 60_000,
@@ -213,6 +226,9 @@ impl Joint {
             };
             if done.is_err() {
                 self.nodes.lock().burial().failed(self.now().mono_ms);
+                if let Step::Bury { channels, .. } = step {
+                    unheard.extend(channels);
+                }
             }
         }
     }
@@ -248,34 +264,59 @@ impl Joint {
 
     /// Buries the node in one channel. For how long losses of it stay there, in milliseconds.
     async fn bury_in(&self, channel: &ChannelName, dead: NodeId) -> Result<Option<u64>, Failed> {
-        let me = self.me();
-        let why = Cause::Lost(LossReason::Node, self.now().unix_ms);
         let (mut lost_ms, mut cursor) = (None, 0);
         loop {
-            let page = self.store.page(channel, cursor).await?;
-            let its: Vec<_> =
-                page.items.into_iter().filter(|(_, record)| record.is_of(dead)).collect();
-            for some in its.chunks(SAY_USERS) {
-                let leased = some.iter().filter(|(_, record)| record.is_timed_by(dead));
-                let leased: Vec<_> = leased.map(|(user, _)| user).collect();
-                self.note(channel, me, &leased).await?;
-                let users: Vec<_> = some.iter().map(|(user, _)| user.clone()).collect();
-                let buried = self.store.bury(channel, (dead, me), why, &users).await?;
-                if !channel.is_status() {
-                    let gone: Vec<_> = users.iter().collect();
-                    self.store.note_places(channel, dead, false, &gone, false).await?;
-                }
-                let left = buried.lost_until.map(|until| until.saturating_sub(buried.told.now));
-                lost_ms = lost_ms.max(left);
-                self.era_seen(Group::of(channel), buried.told.era);
-                let Some(hub) = self.hub() else { return Ok(lost_ms) };
-                hub.told_apart(channel, &buried.told);
+            let mut page = self.store.page(channel, cursor).await?;
+            page.items.retain(|(_, record)| record.is_of(dead));
+            for some in page.items.chunks(SAY_USERS) {
+                lost_ms = lost_ms.max(self.bury_some(channel, dead, some).await?);
             }
             cursor = page.next;
             if cursor == 0 {
                 return Ok(lost_ms);
             }
         }
+    }
+
+    /// The same for some users. Leases of the dead node will be this one's, so it has its own hints of
+    /// those before the dead one's go.
+    async fn bury_some(
+        &self,
+        channel: &ChannelName,
+        dead: NodeId,
+        some: &[(UserId, Record)],
+    ) -> Result<Option<u64>, Failed> {
+        let me = self.me();
+        let left = some.iter().filter(|(_, record)| record.is_timed_by(dead));
+        let left: Vec<_> = left.map(|(user, _)| user).collect();
+        let users: Vec<_> = some.iter().map(|(user, _)| user.clone()).collect();
+        let why = Cause::Lost(LossReason::Node, self.now().unix_ms);
+        let _turn = self.hints.turn(channel).await;
+        self.note(channel, me, &left).await?;
+        let buried = self.store.bury(channel, (dead, me), why, &users).await?;
+        self.era_seen(Group::of(channel), buried.told.era);
+        let Some(hub) = self.hub() else { return Ok(None) };
+        hub.told_apart(channel, &buried.told);
+        // Some may have gone since they were read.
+        let inherited = |user: &&UserId| {
+            let told = buried.told.users.iter().find(|told| told.user == **user);
+            told.and_then(|told| told.record.as_ref()).is_some_and(|record| record.is_of(me))
+        };
+        let spared = left.into_iter().filter(|user| !inherited(user));
+        let gone: Vec<_> = spared.filter(|user| hub.has_let_go(channel, user)).collect();
+        if !gone.is_empty() {
+            self.strike_out(channel, me, &gone).await;
+        }
+        if !channel.is_status() {
+            let gone: Vec<_> = users.iter().collect();
+            self.store.note_places(channel, dead, false, &gone, false).await?;
+        }
+        if me != self.me() {
+            // Whoever took the leases over is dead by now.
+            let records = buried.told.users.iter().filter_map(|user| user.record.as_ref());
+            self.nodes_seen(channel, records);
+        }
+        Ok(buried.lost_until.map(|until| until.saturating_sub(buried.told.now)))
     }
 
     /// Other nodes are told that this one shuts down.

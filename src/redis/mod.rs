@@ -12,6 +12,7 @@
 //! - [`orders`]: what a node has all others do about a user, and what they answer.
 //! - [`signed_out`]: who was signed out, for nodes that come later.
 //! - `joint`: what all loops between Redis and the hub share; and those loops:
+//! - `hints`: where users and nodes may be found.
 //! - `saying`: what changed here.
 //! - `obeying`: what other nodes order.
 //! - `following`: what others have of the channels that somebody looks at.
@@ -24,6 +25,7 @@ pub mod address;
 pub mod ear;
 pub mod engine;
 mod following;
+mod hints;
 mod joint;
 pub mod line;
 pub mod list;

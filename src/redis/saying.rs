@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use herenow_protocol::{ChannelName, UserId};
+use herenow_protocol::UserId;
 
-use super::joint::{Joint, mark_of};
+use super::joint::Joint;
 use super::line::Failed;
 use super::line::jittered;
 use crate::cluster::name::Group;
-use crate::cluster::{Say, Told, UserSay};
+use crate::cluster::{LeaseSay, Say, Told, UserSay};
 use crate::hub::{Channel, Hub};
 use crate::limits::{RENEWALS_EVERY_MS, SAY_AGAIN, SAY_REFUSED};
-use crate::presence::NodeId;
+use crate::presence::Keeper;
 
 impl Joint {
     /// The channel has something to say. With its lock held.
@@ -103,67 +103,23 @@ impl Joint {
     /// behind.
     async fn say_whole(&self, channel: &Arc<Channel>, say: &Say) -> Result<Told, Failed> {
         let name = channel.name();
-        let is_there = |user: &&UserSay| user.mark.is_some() || !user.leases.is_empty();
+        let takes = |(_, lease): &(Keeper, LeaseSay)| matches!(lease, LeaseSay::Take { .. });
+        let is_there = |user: &&UserSay| user.mark.is_some() || user.leases.iter().any(takes);
         let there: Vec<_> = say.users.iter().filter(is_there).map(|user| &user.user).collect();
+        let _turn = self.hints.turn(name).await;
         self.note(name, say.node, &there).await?;
         let told = self.store.say(name, say).await?;
-        let has_mine = |user: &UserId| {
-            let found = told.users.iter().find(|told| told.user == *user);
-            let record = found.and_then(|told| told.record.as_ref());
+        let has_mine = |user: &&UserId| {
+            let told = told.users.iter().find(|told| told.user == **user);
+            let record = told.and_then(|told| told.record.as_ref());
             record.is_some_and(|record| record.is_of(say.node))
         };
-        let gone: Vec<&UserId> = say
-            .users
-            .iter()
-            .map(|user| &user.user)
-            .filter(|user| !has_mine(user) && (name.is_status() || self.is_noted(name, user)))
-            .collect();
+        let all = say.users.iter().map(|user| &user.user);
+        let gone: Vec<&UserId> = all.filter(|user| !has_mine(user)).collect();
         if !gone.is_empty() {
-            self.strike_out(channel, say, &gone).await;
+            self.strike_out(name, say.node, &gone).await;
         }
         Ok(told)
-    }
-
-    /// Has Redis note that the node has something of these users in the channel, unless it did. Before
-    /// that is so.
-    pub(super) async fn note(
-        &self,
-        name: &ChannelName,
-        node: NodeId,
-        users: &[&UserId],
-    ) -> Result<(), Failed> {
-        let of_node = !users.is_empty() && !self.noted.lock().contains(&mark_of(name, None));
-        let is_new = |user: &&UserId| !name.is_status() && !self.is_noted(name, user);
-        let new: Vec<&UserId> = users.iter().copied().filter(is_new).collect();
-        self.store.note_places(name, node, of_node, &new, true).await?;
-        let mut noted = self.noted.lock();
-        if of_node {
-            noted.insert(mark_of(name, None));
-        }
-        noted.extend(new.iter().map(|user| mark_of(name, Some(user))));
-        Ok(())
-    }
-
-    fn is_noted(&self, name: &ChannelName, user: &UserId) -> bool {
-        self.noted.lock().contains(&mark_of(name, Some(user)))
-    }
-
-    /// The node has nothing of these users any longer. Hints that stay by a failure are found out by
-    /// whoever looks.
-    async fn strike_out(&self, channel: &Arc<Channel>, say: &Say, gone: &[&UserId]) {
-        let name = channel.name();
-        let empty = channel.look().presence().is_empty();
-        {
-            let mut noted = self.noted.lock();
-            for user in gone {
-                noted.remove(&mark_of(name, Some(user)));
-            }
-            if empty {
-                noted.remove(&mark_of(name, None));
-            }
-        }
-        let users = if name.is_status() { &[] } else { gone };
-        let _ = self.store.note_places(name, say.node, empty, users, false).await;
     }
 
     /// Everything was said in the channel for now.

@@ -71,17 +71,19 @@ fn run(seed: u64, history: &History, fault: Option<Fault>) -> Result<u64, String
     World::new(seed, fault).run(history)
 }
 
-/// What chance alone brings together too seldom: a lease that is taken at one node and renewed at
-/// another, which then outlives what the first one knew; as it is, and after the store lost its data.
+/// What chance alone brings together too seldom: a lease that is taken at one node, which does not
+/// follow the channel, and renewed at another, of which the first one does not hear, and which outlives
+/// what that one knew; as it is, and after the store lost its data.
 fn wandering_leases() -> [History; 2] {
+    let (first, then) = (NODES - 1, 0);
     let at = |slot| Place { slot, at: 0, user: 0, tab: 0 };
-    // The last node looks at nothing, so it does not hear of the other.
-    let first = (0, Action::Lease(at(NODES - 1), 9_000));
-    let then = (3_000, Action::Lease(at(1), 60_000));
-    [
-        vec![first, then, (3_000, Action::Rest)],
-        vec![first, then, (3_000, Action::Empty), (0, Action::Rest)],
-    ]
+    let begins = vec![
+        (0, Action::Lease(at(first), 9_000)),
+        (2_000, Action::LoseInbox(first)),
+        (1_000, Action::Lease(at(then), 60_000)),
+    ];
+    let goes_on = |last: &[(u64, Action)]| [&begins, last].concat();
+    [goes_on(&[(3_000, Action::Rest)]), goes_on(&[(3_000, Action::Empty), (0, Action::Rest)])]
 }
 
 /// The shortest part of the history that still fails, found by leaving out more and more.

@@ -2,7 +2,7 @@
 //! document it. The simulator runs on it; `tests/redis/scripts.rs`
 //! compares it with the real thing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use herenow::cluster::nodes::burial::Claimed;
 use herenow::cluster::say::{SAME_END_MS, VERSIONS_PER_MS};
@@ -57,7 +57,8 @@ pub(crate) struct Done {
     pub(crate) answer: Told,
     /// To whoever follows the channel, if anything changed: the users that did.
     pub(crate) published: Option<Told>,
-    /// To the nodes whose lost marks were ended, or that have live ones where kept fields changed.
+    /// To the nodes whose lost marks were ended, that own a lease no longer, or that have live marks
+    /// where kept fields changed.
     pub(crate) inbox: Vec<Inbox>,
 }
 
@@ -339,7 +340,7 @@ fn stays(record: &Record, keep_ms: u64) -> bool {
 }
 
 /// What a say makes of one record: the record, if it stays; whether others need to know; and the
-/// nodes whose lost marks were ended.
+/// nodes whose lost marks were ended, or their leases ended or taken over.
 #[expect(clippy::too_many_lines, reason = "in the order of the documentation")]
 fn hear(
     old: Option<Record>,
@@ -347,7 +348,7 @@ fn hear(
     say: &Say,
     last: &mut u64,
     now: StoreMs,
-) -> (Option<Record>, bool, Vec<NodeId>) {
+) -> (Option<Record>, bool, BTreeSet<NodeId>) {
     let node = say.node;
     let was_there = old.is_some();
     let mut changed = false;
@@ -386,16 +387,16 @@ fn hear(
     wrote |= write(&mut record.info, said.info.as_ref(), None, node);
     changed |= wrote;
     changed |= set_mark(&mut record, said.mark, node, now);
-    changed |= set_leases(&mut record, &said.leases, node, now);
+    let mut ended = BTreeSet::new();
+    changed |= set_leases(&mut record, &said.leases, node, now, &mut ended);
 
-    let mut ended = Vec::new();
     if live || said.ends_grace {
         record.marks.retain(|&other, mark| {
             let ends = other != node && is_lost(mark);
-            ends.then(|| ended.push(other));
+            ends.then(|| ended.insert(other));
+            changed |= ends;
             !ends
         });
-        changed |= !ended.is_empty();
     }
     if say.keep_ms > 0 {
         changed |= see(&mut record, said.why);
@@ -474,26 +475,30 @@ fn set_mark(record: &mut Record, said: Option<MarkSay>, node: NodeId, now: Store
     !is_same
 }
 
-/// Whether others need to know.
+/// Whether others need to know. `ended` gets the nodes that own a lease no longer.
 fn set_leases(
     record: &mut Record,
     said: &[(Keeper, LeaseSay)],
     node: NodeId,
     now: StoreMs,
+    ended: &mut BTreeSet<NodeId>,
 ) -> bool {
     let mut changed = false;
     for &(keeper, lease) in said {
         let there = record.leases.get(&keeper).copied();
+        let owner = there.map(|it| it.owner).filter(|&owner| owner != node);
         match lease {
             LeaseSay::Take { for_ms, again: true, .. }
                 if there.is_some_and(|it| it.ends >= now + for_ms) => {}
             LeaseSay::Take { for_ms, away, .. } => {
+                ended.extend(owner);
                 let mark = LeaseMark { owner: node, ends: now + for_ms, away };
                 record.leases.insert(keeper, mark);
                 changed |= there.is_none_or(|it| (it.owner, it.away) != (node, away));
             }
-            LeaseSay::RanOut if there.is_some_and(|it| it.owner != node) => {}
+            LeaseSay::RanOut if owner.is_some() => {}
             LeaseSay::RanOut | LeaseSay::End => {
+                ended.extend(owner);
                 changed |= record.leases.remove(&keeper).is_some();
             }
         }

@@ -24,10 +24,10 @@ test('a node that is killed: one timeout of each of its members, of nobody else,
       return line;
     };
     await some(doomed.map((user, index) => ({ user, index })), ({ user, index }) => join(dies, user, index));
-    await some(names('alive', 100).map((user, index) => ({ user, index })), ({ user, index }) => join(others[index % 2], user, index));
+    const alive = await some(names('alive', 100).map((user, index) => ({ user, index })), ({ user, index }) => join(others[index % 2], user, index));
     // Of the doomed, some are on a living node too; and some have a lease that was taken at the node.
     const saved = doomed.slice(0, 20);
-    await some(saved.map((user, index) => ({ user, index })), ({ user, index }) => join(others[index % 2], user, index));
+    const also = await some(saved.map((user, index) => ({ user, index })), ({ user, index }) => join(others[index % 2], user, index));
     const leased = names('leased', 20);
     await some(leased, async (user) => {
       const answer = await fetch(`${dies.http}/v1/channels/room-0/members/${user}`, {
@@ -70,25 +70,43 @@ test('a node that is killed: one timeout of each of its members, of nobody else,
     await sleep(Math.max(0, lonelyEnds + 2_000 - performance.now()));
     assert.deepEqual(await alone(), [0, 0], 'a lease that outlived its node ends, too');
 
+    // Whoever says nothing for a minute is no longer there.
+    for (const line of [...alive, ...also]) line.send({ type: 'heartbeat' });
+
     // What names the dead node is gone from Redis.
     await sleep(Math.max(0, died + GHOSTS_MS - performance.now()));
-    const info = JSON.parse(JSON.stringify((await redis.ask('hgetall', 'herenow:{nodes}:infos')).trim().split('\n')));
-    assert.equal(info.length, 2 * others.length, `nodes: ${info}`);
+    const lines = async (/** @type {string[]} */ ...words) => (await redis.ask(...words)).split('\n').filter(Boolean).sort();
+    const living = await lines('hkeys', 'herenow:{nodes}:infos');
+    assert.equal(living.length, others.length, `nodes: ${living}`);
+    assert.deepEqual(await lines('hkeys', 'herenow:{nodes}:counts'), living);
+    assert.deepEqual(await lines('zrange', 'herenow:{nodes}:leases', '0', '-1'), living);
+    assert.deepEqual((await lines('hkeys', 'herenow:{nodes}:life')).filter((each) => each.startsWith('buried:')), []);
     const keys = (await redis.keys('herenow:*'));
     const ofNodes = keys.filter((key) => key.startsWith('herenow:n:'));
-    assert.ok(ofNodes.length <= others.length, `keys of nodes: ${ofNodes}`);
-    const records = keys.filter((each) => /^herenow:\{g\d\d\}:c:/.test(each));
-    for (const key of records) {
-      const doomedUser = (/** @type {string} */ user) => user.startsWith('doomed') && !saved.includes(user);
-      const found = (await redis.ask('hgetall', key)).trim().split('\n');
-      const ghosts = found.filter((user, index) => {
-        if (index % 2 || !doomedUser(user)) return false;
-        // When a user was here last is kept for a week, but nothing that says that it is here.
-        const { m: marks, l: leases } = JSON.parse(found[index + 1]);
-        return !key.includes('%24user') || marks || leases;
-      });
+    assert.deepEqual(ofNodes, living.map((node) => `herenow:n:${node}`), 'keys of nodes');
+    // No hint is missing, and none is there of a node that has nothing.
+    const ofUsers = keys.filter((key) => key.startsWith('herenow:u:'));
+    const users = [...saved, ...leased, ...names('alive', 100)];
+    assert.deepEqual(ofUsers, users.map((user) => `herenow:u:${user}`).sort());
+    await some(ofUsers, async (key) => {
+      const hints = (await lines('smembers', key)).map((hint) => hint.split('\0'));
+      assert.equal(hints.length, 1, `${key}: ${hints}`);
+      assert.ok(living.includes(hints[0][1]), `${key}: ${hints}`);
+    });
+    const isStatus = (/** @type {string} */ key) => key.includes(':c:%24user%3A');
+    const records = keys.filter((key) => /^herenow:\{g\d\d\}:c:/.test(key));
+    for (const key of records.filter((each) => !isStatus(each))) {
+      const ghosts = (await lines('hkeys', key)).filter((user) => user.startsWith('doomed') && !saved.includes(user));
       assert.deepEqual(ghosts, [], `ghosts in ${key}`);
     }
+    // Of a user's status it is kept when it was seen last, and nothing that keeps it online.
+    const kept = records.filter((key) => isStatus(key) && key.includes('doomed-')).slice(0, 200);
+    assert.ok(kept.length > 0);
+    await some(kept, async (key) => {
+      const [user, text] = (await redis.ask('hgetall', key)).trim().split('\n');
+      const marks = Object.keys(JSON.parse(text).m ?? {});
+      assert.ok(marks.every((node) => saved.includes(user) && living.includes(node)), `${key}: ${text}`);
+    });
     assert.deepEqual(observers.flatMap(({ observer }) => observer.complaints), []);
   } finally {
     await cluster.stop();

@@ -375,6 +375,12 @@ impl Nodes {
         self.peers.contains_key(&node)
     }
 
+    /// Whether the node is dead, and nothing of it is left that anybody still looks for.
+    #[must_use]
+    pub fn is_buried(&self, node: NodeId) -> bool {
+        node != self.me && self.dead.contains(node) && !self.is_listed(node)
+    }
+
     /// A mark of a node was found in a channel. If it was judged dead, or will be, that is cleared away
     /// once the burial is over, which may have passed there before that was said.
     pub fn stray(&mut self, node: NodeId, channel: &ChannelName) {

@@ -70,19 +70,23 @@ local function set_mark(record, said)
   return true
 end
 
--- Whether others need to know, and whether there is anything to write.
-local function set_leases(record, said)
+-- Whether others need to know, and whether there is anything to write. `told_apart` gets the nodes that
+-- own a lease no longer.
+local function set_leases(record, said, told_apart)
   local changed, moved = false, false
   for keeper, lease in pairs(said or {}) do
     local there = record.l[keeper]
+    local owner = there and there.o ~= node and there.o or nil
     if type(lease) == 'table' then
       if not (lease.g and there and there.e >= now + lease.f) then
+        if owner then told_apart[owner] = true end
         record.l[keeper] = { o = node, e = now + lease.f, a = lease.a }
         moved = true
         changed = changed or not there or there.o ~= node
           or (there.a or false) ~= (lease.a or false)
       end
-    elseif there and (lease == 'e' or there.o == node) then
+    elseif there and (lease == 'e' or not owner) then
+      if owner then told_apart[owner] = true end
       record.l[keeper] = nil
       changed = true
     end
@@ -135,21 +139,23 @@ local function hear(record, said)
   wrote = write(record, 'i', said.i, nil) or wrote
   changed = changed or wrote
   changed = set_mark(record, said.m) or changed
-  local told_leases, moved = set_leases(record, said.l)
+  local told_apart, ended = {}, {}
+  local told_leases, moved = set_leases(record, said.l, told_apart)
   changed = changed or told_leases
-  local told_apart = {}
   if live or said.g then
     for other, mark in pairs(record.m) do
-      if other ~= node and is_lost(mark) then told_apart[#told_apart + 1] = other end
+      if other ~= node and is_lost(mark) then ended[#ended + 1] = other end
     end
-    for _, other in ipairs(told_apart) do record.m[other] = nil end
-    changed = changed or #told_apart > 0
+    for _, other in ipairs(ended) do
+      record.m[other], told_apart[other] = nil, true
+    end
+    changed = changed or #ended > 0
   end
   if keep > 0 then
     changed = see(record, said.w) or changed
     if wrote then
       for other, mark in pairs(record.m) do
-        if other ~= node and not is_lost(mark) then told_apart[#told_apart + 1] = other end
+        if other ~= node and not is_lost(mark) then told_apart[other] = true end
       end
     end
   end
@@ -174,7 +180,7 @@ for _, said in ipairs(say.u) do
   local user = told_user(said.u, text, said.w)
   users[#users + 1] = user
   if changed then changed_users[#changed_users + 1] = user end
-  for _, other in ipairs(told_apart) do
+  for other in pairs(told_apart) do
     inboxes[other] = inboxes[other] or {}
     table.insert(inboxes[other], user)
   end

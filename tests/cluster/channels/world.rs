@@ -47,6 +47,8 @@ pub(super) enum Action {
     OldCopy(u64),
     /// The next answer to a node is lost.
     LoseAnswer(usize),
+    /// The next that a node is told by itself is lost.
+    LoseInbox(usize),
     /// Nothing happens any more, and all is looked at.
     Rest,
 }
@@ -81,6 +83,7 @@ pub(super) struct Slot {
     cut: (bool, bool),
     cut_until_ms: u64,
     loses_answer: bool,
+    loses_inbox: bool,
     /// When the last message reaches the store, and the node: on each wire they do not overtake.
     last_ms: [u64; 3],
 }
@@ -134,6 +137,7 @@ impl World {
             cut: (false, false),
             cut_until_ms: 0,
             loses_answer: false,
+            loses_inbox: false,
             last_ms: [0; 3],
         };
         Self {
@@ -260,6 +264,7 @@ impl World {
                     node.follow(at, wanted, now_ms);
                 }
             }
+            Action::LoseInbox(slot) => self.slots[slot].loses_inbox = true,
             Action::Rest => self.rest()?,
             trouble => self.trouble(trouble),
         }
@@ -456,6 +461,9 @@ impl World {
             return;
         }
         if wire == 1 && std::mem::take(&mut slot.loses_answer) {
+            return;
+        }
+        if matches!(message, Message::Inbox(..)) && std::mem::take(&mut slot.loses_inbox) {
             return;
         }
         let at_ms = (self.now_ms + delay_ms).max(slot.last_ms[wire]);
