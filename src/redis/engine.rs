@@ -66,6 +66,7 @@ impl Node {
             names,
             Arc::clone(&line),
             address.cluster,
+            hub.roster_limit(),
             Arc::clone(&chance),
             Arc::clone(&metrics),
         );

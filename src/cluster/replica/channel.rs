@@ -6,6 +6,7 @@ use herenow_protocol::UserId;
 use indexmap::IndexSet;
 
 use super::known::{Clock, Known};
+use super::summing::Summed;
 use crate::cluster::peers::Peers;
 use crate::cluster::record::{Record, StoreMs};
 use crate::limits::REPLICA_BATCH;
@@ -36,6 +37,8 @@ pub struct Replica {
     pub(super) generation: u32,
     pub(super) clock: Clock,
     pub(super) followed: Option<Followed>,
+    /// Set where the summary alone is followed.
+    pub(super) summed: Option<Summed>,
     /// Data were lost, and not all nodes have said all of theirs again since.
     pub(super) lost: bool,
     /// The node shuts down.
@@ -153,6 +156,7 @@ impl Replica {
             generation: 1,
             clock: Clock::default(),
             followed: None,
+            summed: None,
             lost: false,
             leaving: None,
         }
@@ -180,7 +184,8 @@ impl Replica {
     /// Whether the channel may go: nothing is to be said, nothing is in flight, and nobody follows.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.in_flight.is_none() && !self.is_dirty() && self.followed.is_none()
+        let follows = self.followed.is_some() || self.summed.is_some();
+        self.in_flight.is_none() && !self.is_dirty() && !follows
     }
 
     /// Whether all of this node's own was said, and answered.
@@ -226,6 +231,7 @@ impl Replica {
             followed.gone.clear();
             followed.peers = Peers::default();
         }
+        self.summed.iter_mut().for_each(Summed::lose_data);
     }
 
     /// Whether these are the data that were known. If not, those are lost.

@@ -592,7 +592,7 @@ impl World {
         let mut all = Vec::new();
         for name in channels {
             let why = Cause::Lost(LossReason::Connection, 0);
-            let mut buried = self.store.bury(&name, (dead, by), why, 0, now);
+            let (mut buried, _) = self.store.bury(&name, (dead, by), why, 0, now);
             self.garble(&mut buried.told);
             if self.fault == Some(Fault::LeasesBuried) {
                 self.store.drop_leases(&name, by);

@@ -199,8 +199,8 @@ impl Engine for Node {
             let found = load.records.into_iter().find(|(found, _)| found == user);
             let record = found.map(|(_, record)| record);
             let users = vec![UserTold { user: user.clone(), record, why: None }];
-            let (era, version, now) = (load.era, load.version, load.now);
-            Some(Told { era, version, changed: false, now, users })
+            let (era, version, now, counted) = (load.era, load.version, load.now, load.counted);
+            Some(Told { era, version, changed: false, counted, owes_ms: None, now, users })
         })
     }
 
