@@ -658,6 +658,9 @@ pub const SUMMARY_AGAIN_MS: u64 = 3_000;
 /// no longer than this, in milliseconds: one that never had anything there may not be known to have.
 pub const SUMMARY_HELD_MS: u64 = 30_000;
 
+/// After so long a channel that is being loaded is looked at again that was to be loaded once more.
+pub const LOAD_TURN: Duration = Duration::from_millis(20);
+
 /// Channels that are loaded at the same time.
 pub const LOADS_AT_ONCE: usize = 8;
 

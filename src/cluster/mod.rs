@@ -31,6 +31,6 @@ pub use nodes::Nodes;
 pub use order::{Act, Obeyed, Order};
 pub use peers::Peers;
 pub use record::{LeaseMark, Mark, Place, Record, Stamp, Stamped, StoreMs, Written};
-pub use replica::{Heard, Loaded, Part, Replica};
+pub use replica::{Counted, Heard, Loaded, Part, Replica};
 pub use say::{Base, Buried, Inbox, LeaseSay, Load, MarkSay, Said, Say, Told, UserSay, UserTold};
 pub use summary::Summary;

@@ -21,9 +21,9 @@ use std::sync::Arc;
 use herenow_protocol::request::MAX_RECENT;
 use herenow_protocol::{Attributes, UserId};
 
-use super::record::{Record, StoreMs};
+use super::record::{Mark, Record, StoreMs};
 use crate::limits::RECENT_BYTES;
-use crate::presence::{Member, Profile};
+use crate::presence::{Member, Profile, Sum};
 
 /// The store keeps an index of whom all may see if a channel has more users than this, or than the
 /// roster limit. Building it reads all of them: a millisecond.
@@ -72,33 +72,46 @@ pub struct Asked {
 }
 
 impl Summary {
-    /// The newest members, as people are shown them.
-    pub fn members(&self) -> impl Iterator<Item = Arc<Member>> + '_ {
-        self.newest.iter().map(|(user, record)| {
-            let info = record.info.as_ref().map(|info| info.value.clone());
-            let info = info.filter(|info| !info.is_empty());
-            let profile = info.map(|info| Arc::new(Profile { info, ..Profile::default() }));
-            let place = record.place.value;
-            Arc::new(Member {
-                user: user.clone(),
-                attributes: self.attributes(record),
-                away: false,
-                joined_at: place.joined_at,
-                number: place.number,
-                profile,
-            })
-        })
+    /// As the channel shows it.
+    #[must_use]
+    pub fn sum(&self) -> Sum {
+        Sum { count: self.count as usize, newest: self.members().collect() }
     }
 
-    /// Without the keys that have run out.
-    fn attributes(&self, record: &Record) -> Attributes {
-        let Some(written) = record.attributes.as_ref().map(|written| &written.value) else {
-            return Attributes::EMPTY;
-        };
-        let over = || written.ends.iter().filter(|(_, ends)| *ends <= self.now);
-        if over().next().is_none() {
-            return written.attributes.clone();
-        }
-        written.attributes.without(over().map(|(key, _)| &**key))
+    fn members(&self) -> impl Iterator<Item = Arc<Member>> + '_ {
+        self.newest.iter().map(|(user, record)| Arc::new(member(user, record, self.now)))
     }
+}
+
+/// The member that a record is, where nothing else is known of it, when the store's clock showed that.
+#[must_use]
+pub fn member(user: &UserId, record: &Record, now: StoreMs) -> Member {
+    let info = record.info.as_ref().map(|info| info.value.clone()).unwrap_or_default();
+    let visible_to = record.audience.as_ref().map(|it| it.value.clone()).unwrap_or_default();
+    let profile = Profile { info, visible_to };
+    let is_away =
+        |mark: &Mark| matches!(*mark, Mark::Live { away, .. } | Mark::Lost { away, .. } if away);
+    let away = record.is_member()
+        && record.marks.values().all(is_away)
+        && record.leases.values().all(|lease| lease.away);
+    Member {
+        user: user.clone(),
+        attributes: attributes(record, now),
+        away,
+        joined_at: record.place.value.joined_at,
+        number: record.place.value.number,
+        profile: (profile != Profile::default()).then(|| Arc::new(profile)),
+    }
+}
+
+/// Without the keys that have run out.
+fn attributes(record: &Record, now: StoreMs) -> Attributes {
+    let Some(written) = record.attributes.as_ref().map(|written| &written.value) else {
+        return Attributes::EMPTY;
+    };
+    let over = || written.ends.iter().filter(|(_, ends)| *ends <= now);
+    if over().next().is_none() {
+        return written.attributes.clone();
+    }
+    written.attributes.without(over().map(|(key, _)| &**key))
 }

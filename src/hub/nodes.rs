@@ -133,7 +133,7 @@ impl Hub {
                     (loaded.commands, (loaded.done, whole, loaded.load_again))
                 })?;
                 if ended.1 {
-                    door.guarded().complete();
+                    door.complete();
                 }
                 Some(ended)
             });
@@ -153,7 +153,7 @@ impl Hub {
     }
 
     /// Enters the channel if it is followed still.
-    fn enter_followed<T>(
+    pub(super) fn enter_followed<T>(
         self: &Arc<Self>,
         channel: &Arc<Channel>,
         act: impl FnOnce(&mut Door<'_>) -> T,

@@ -102,6 +102,8 @@ impl Node {
             noted: parking_lot::Mutex::default(),
             followed: parking_lot::Mutex::default(),
             unloaded: Queue::new(clock),
+            loading: parking_lot::Mutex::default(),
+            unsummed: Queue::new(clock),
             left: parking_lot::Mutex::default(),
             some_left: tokio::sync::Notify::new(),
             wants_names: watch::channel(false).0,
@@ -131,6 +133,7 @@ impl Node {
         self.spawn(joint().keep_whole());
         self.spawn(joint().keep_hearing(heard));
         self.spawn(joint().keep_meeting());
+        self.spawn(joint().keep_summing());
         self.spawn(joint().keep_signed_out());
     }
 

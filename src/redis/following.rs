@@ -16,7 +16,7 @@ use super::line::{Failed, jittered};
 use crate::cluster::name::Group;
 use crate::cluster::wire::told;
 use crate::hub::{Channel, Hub};
-use crate::limits::{FOLLOW_BATCH, HEARD_BATCH, LOADS_AT_ONCE, NAMES_EVERY, SAY_AGAIN};
+use crate::limits::{FOLLOW_BATCH, HEARD_BATCH, LOAD_TURN, LOADS_AT_ONCE, NAMES_EVERY, SAY_AGAIN};
 
 impl Joint {
     /// The channel is followed, and to be loaded. With its lock held.
@@ -54,6 +54,7 @@ impl Joint {
                     continue;
                 }
                 self.ear.ignore(&self.store.names().topic(&name)).await;
+                self.ear.ignore(&self.store.names().summary(&name)).await;
                 // Somebody came back meanwhile, and may have found it listened to still.
                 let back = self.followed.lock().get(&name).cloned();
                 if let Some(channel) = back {
@@ -88,20 +89,35 @@ impl Joint {
         if !self.followed.lock().get(name).is_some_and(is_it) {
             return;
         }
+        // One at a time: what each ends by is what is listened to.
+        let place = Arc::as_ptr(channel) as usize;
+        if !self.loading.lock().insert(place) {
+            self.unloaded.push_later(channel, LOAD_TURN);
+            return;
+        }
+        self.load_as_wanted(hub, channel).await;
+        self.loading.lock().remove(&place);
+    }
+
+    /// Loads the channel, or its summary, if that suffices to all who look.
+    async fn load_as_wanted(&self, hub: &Arc<Hub>, channel: &Arc<Channel>) {
+        let name = channel.name();
+        if hub.is_summed(channel) && self.sum_up(hub, channel).await != Some(false) {
+            self.ignore_if_left(name).await;
+            return;
+        }
         let topic = self.store.names().topic(name);
         hub.listening(channel);
         // Not yet: it is loaded once there is a connection that hears.
         let listens = self.ear.listen(&topic).await;
-        if !self.follows(name) {
-            self.ear.ignore(&topic).await;
-            return;
-        }
-        if !listens {
+        if self.ignore_if_left(name).await || !listens {
             return;
         }
         self.metrics.loads.inc();
         match self.load(hub, channel).await {
-            Ok(()) => {}
+            Ok(()) => {
+                self.ignore_if_left(name).await;
+            }
             Err(failed) => {
                 tracing::debug!(channel = name.as_str(), ?failed, "a load failed");
                 hub.load_fails(channel);
@@ -110,10 +126,27 @@ impl Joint {
         }
     }
 
+    /// Nobody follows the channel any longer: nothing is listened to. Whether that is so.
+    async fn ignore_if_left(&self, name: &ChannelName) -> bool {
+        let left = !self.follows(name);
+        if left {
+            self.ear.ignore(&self.store.names().topic(name)).await;
+            self.ear.ignore(&self.store.names().summary(name)).await;
+        }
+        left
+    }
+
     async fn load(&self, hub: &Arc<Hub>, channel: &Arc<Channel>) -> Result<(), Failed> {
         let name = channel.name();
         let head = self.store.load(name).await?;
         self.era_seen(Group::of(name), head.era);
+        hub.stands(channel, &head);
+        if head.counted
+            && hub.counts_only(channel)
+            && self.sum_up(hub, channel).await != Some(false)
+        {
+            return Ok(());
+        }
         hub.load_begins(channel, (head.era, head.version, head.now));
         let mut cursor = 0;
         loop {
@@ -129,6 +162,8 @@ impl Joint {
             }
         }
         hub.load_ends(channel).await;
+        // Where a summary was followed until now.
+        self.ear.ignore(&self.store.names().summary(name)).await;
         Ok(())
     }
 
@@ -150,7 +185,10 @@ impl Joint {
             let followed: Vec<_> = self.followed.lock().values().cloned().collect();
             for some in followed.chunks(FOLLOW_BATCH) {
                 for channel in some {
-                    if gap || hub.wants_load(channel) {
+                    if gap {
+                        hub.summary_missed(channel);
+                    }
+                    if gap || hub.wants_load(channel) || hub.wants_summary(channel) {
                         self.unloaded.push(channel);
                     }
                 }
@@ -181,6 +219,9 @@ impl Joint {
             self.nodes_seen(&name, others);
             hub.published(&name, &told);
             return;
+        }
+        if let Some(name) = names.channel_of_summary(&heard.topic) {
+            return self.hear_summary(hub, &name, &String::from_utf8_lossy(&heard.text));
         }
         let me = self.me();
         if heard.topic == self.orders.topic() {

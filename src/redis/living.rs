@@ -270,6 +270,9 @@ impl Joint {
                 self.era_seen(Group::of(channel), buried.told.era);
                 let Some(hub) = self.hub() else { return Ok(lost_ms) };
                 hub.told_apart(channel, &buried.told);
+                if let Some(channel) = hub.find(channel) {
+                    self.owes_summary(&channel, buried.told.owes_ms);
+                }
             }
             cursor = page.next;
             if cursor == 0 {

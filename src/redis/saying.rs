@@ -77,6 +77,7 @@ impl Joint {
             Ok(told) => {
                 let data = self.era_seen(Group::of(channel.name()), told.era);
                 hub.said(channel, Some(&told));
+                self.owes_summary(channel, told.owes_ms);
                 let others = told.users.iter().filter_map(|user| user.record.as_ref());
                 self.nodes_seen(channel.name(), others);
                 if data.is_some() && !self.unsaid.has(channel) {

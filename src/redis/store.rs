@@ -128,13 +128,18 @@ impl Store {
         self.read(told::buried(&text))
     }
 
-    /// The summary of a channel, which is published if that is due, unless it has the version `known`.
+    /// The summary of a channel, unless it has the version `known`; `None`: it is not wanted. It is
+    /// published, if that is due.
     ///
     /// # Errors
     /// [`Failed`].
-    pub async fn summary(&self, channel: &ChannelName, known: u64) -> Result<Asked, Failed> {
+    pub async fn summary(
+        &self,
+        channel: &ChannelName,
+        known: Option<u64>,
+    ) -> Result<Asked, Failed> {
         let mut call = self.scripts.summary.prepare_invoke();
-        call.arg(known);
+        call.arg(known.map(|known| known.to_string()).unwrap_or_default());
         self.begin_call(&mut call, channel);
         let text = self.text(&call).await?;
         self.read(told::summary(&text))

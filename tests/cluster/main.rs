@@ -3,6 +3,7 @@
 //! Many nodes on one store.
 
 mod bus;
+mod channels;
 mod nodes;
 #[allow(dead_code, reason = "others need more of it")]
 mod store;

@@ -124,7 +124,7 @@ impl Both {
     /// Whoever owes a summary asks, or follows one.
     async fn ask_summary(&mut self, channel: &ChannelName) {
         let known = self.load(channel).await.version * self.rng.u64(..2);
-        let mut real = self.real.summary(channel, known).await.unwrap();
+        let mut real = self.real.summary(channel, Some(known)).await.unwrap();
         if let Some(summary) = real.summary.take() {
             let summary = self.same_era_of(channel, summary);
             self.twin.begins_with(summary.version);

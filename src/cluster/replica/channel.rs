@@ -6,9 +6,9 @@ use herenow_protocol::UserId;
 use indexmap::IndexSet;
 
 use super::known::{Clock, Known};
-use super::summing::Summed;
 use crate::cluster::peers::Peers;
 use crate::cluster::record::{Record, StoreMs};
+use crate::cluster::summary::Summary;
 use crate::limits::REPLICA_BATCH;
 use crate::now::Now;
 use crate::presence::{ChannelState, Command, Keeper, NodeId};
@@ -43,6 +43,8 @@ pub struct Replica {
     pub(super) lost: bool,
     /// The node shuts down.
     pub(super) leaving: Option<Leaving>,
+    /// Whether the store counts the members, and of which of its data and which version that is.
+    pub(super) counts: Option<((u32, u64), bool)>,
 }
 
 /// What becomes of the connections of a node that shuts down.
@@ -74,6 +76,31 @@ pub(super) struct Followed {
     pub(super) peers: Peers,
     /// Nodes whose marks are kept although they are missing.
     pub(super) unsure: BTreeSet<NodeId>,
+}
+
+/// What is known of a channel whose summary is followed.
+#[derive(Debug, Default)]
+pub(super) struct Summed {
+    /// The last summary that counts.
+    pub(super) known: Option<Summary>,
+    /// The next one counts whatever its version: what was told before may be of other data, or of an
+    /// older copy of them.
+    pub(super) anew: bool,
+    /// Data were lost, and not all nodes have said all of theirs again since; and until when it is
+    /// waited for them, once that is known.
+    pub(super) lost: bool,
+    pub(super) held_until_ms: Option<u64>,
+    /// When to ask for it.
+    pub(super) ask_ms: u64,
+}
+
+impl Summed {
+    /// The store holds other data than before.
+    fn lose_data(&mut self) {
+        // What never came cannot be lost.
+        self.lost = self.known.is_some();
+        (self.anew, self.ask_ms, self.held_until_ms) = (true, 0, None);
+    }
 }
 
 impl Followed {
@@ -159,6 +186,7 @@ impl Replica {
             summed: None,
             lost: false,
             leaving: None,
+            counts: None,
         }
     }
 
@@ -257,6 +285,20 @@ impl Replica {
     pub fn drain(&mut self, ends_ms: u64, now: Now) {
         self.leaving = Some(Leaving { ends_ms, last_seen: now.unix_ms });
         self.say_all();
+    }
+
+    /// At that version the store counts the members, or does not.
+    pub fn stands(&mut self, version: u64, counted: bool) {
+        let at = (self.generation, version);
+        if self.counts.is_none_or(|(before, _)| before <= at) {
+            self.counts = Some((at, counted));
+        }
+    }
+
+    /// Whether the store counts the members; `None`: it did not tell yet.
+    #[must_use]
+    pub fn counts(&self) -> Option<bool> {
+        self.counts.map(|(_, counted)| counted)
     }
 
     /// Whether what is published is told here.

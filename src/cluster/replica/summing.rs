@@ -6,25 +6,9 @@
 
 use super::channel::Replica;
 use crate::cluster::peers::Peers;
-use crate::cluster::summary::{Asked, Summary};
+use crate::cluster::summary::{SUMMARY_MS, Summary};
 use crate::limits::{SUMMARY_AGAIN_MS, SUMMARY_HELD_MS};
 use crate::now::Now;
-
-/// What is known of a channel whose summary is followed.
-#[derive(Debug, Default)]
-pub(super) struct Summed {
-    /// The last summary that counts.
-    known: Option<Summary>,
-    /// The next one counts whatever its version: what was told before may be of other data, or of an
-    /// older copy of them.
-    anew: bool,
-    /// Data were lost, and not all nodes have said all of theirs again since; and until when it is
-    /// waited for them, once that is known.
-    lost: bool,
-    held_until_ms: Option<u64>,
-    /// When to ask for it.
-    ask_ms: u64,
-}
 
 /// What follows from a summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +23,7 @@ pub enum Counted {
 
 impl Replica {
     /// From here on what is published of the summary is told to [`Replica::summary_told`], without a
-    /// gap. Also after a gap: what is known stays until then.
+    /// gap. Also after a gap: what is known stays until another one was answered.
     pub fn follow_summary(&mut self) {
         let summed = self.summed.get_or_insert_default();
         (summed.anew, summed.ask_ms) = (true, 0);
@@ -56,6 +40,12 @@ impl Replica {
         self.summed.as_ref()?.known.as_ref()
     }
 
+    /// Whether what is missing in the store's data may only not have been said again.
+    #[must_use]
+    pub fn has_lost(&self) -> bool {
+        self.lost
+    }
+
     /// Whether what is known of the summary may not be all: nothing yet, or it is of data that were
     /// lost.
     #[must_use]
@@ -63,14 +53,21 @@ impl Replica {
         self.summed.as_ref().is_none_or(|summed| summed.lost || summed.known.is_none())
     }
 
-    /// The version that is known of a summary that is to be asked for now, 0 for none: to be asked
-    /// about once a second while it is followed. Whoever owes it may have died, and after a loss it
-    /// counts once all nodes have said everything again.
-    pub fn wants_summary(&mut self, now: Now) -> Option<u64> {
-        let summed = self.summed.as_mut().filter(|summed| summed.ask_ms <= now.mono_ms)?;
-        summed.ask_ms = now.mono_ms + SUMMARY_AGAIN_MS;
+    /// Whether the summary is to be asked for now: to be asked about once a second while it is
+    /// followed. Whoever owes it may have died, and after a loss it counts once all nodes have said
+    /// everything again.
+    #[must_use]
+    pub fn wants_summary(&self, now: Now) -> bool {
+        self.summed.as_ref().is_some_and(|summed| summed.ask_ms <= now.mono_ms)
+    }
+
+    /// The summary is asked for. The version of it that is known, 0 for none.
+    pub fn ask_summary(&mut self, now: Now) -> u64 {
+        let Some(summed) = &mut self.summed else { return 0 };
+        let again_ms = if summed.lost { SUMMARY_MS } else { SUMMARY_AGAIN_MS };
+        summed.ask_ms = now.mono_ms + again_ms;
         let known = summed.known.as_ref().filter(|_| !(summed.anew || summed.lost));
-        Some(known.map_or(0, |known| known.version))
+        known.map_or(0, |known| known.version)
     }
 
     /// Asking for the summary failed, or may have: it is asked for again.
@@ -78,19 +75,16 @@ impl Replica {
         self.summed.iter_mut().for_each(|summed| summed.ask_ms = 0);
     }
 
-    /// What the store answered to whoever asked for the summary.
-    pub fn summary_answered(&mut self, asked: &Asked, peers: &Peers, now: Now) -> Counted {
-        match &asked.summary {
-            Some(summary) => self.summary_told(summary, peers, now),
-            None => Counted::AsBefore,
-        }
-    }
-
     /// The store published this summary, or answered it.
     pub fn summary_told(&mut self, summary: &Summary, peers: &Peers, now: Now) -> Counted {
         self.knows_data(summary.era, summary.now, now);
         let is_said = self.has_said_all() && peers.are_complete();
+        // Whoever knows all of it knows it better.
+        let is_missed = self.lost && self.is_whole();
         let Some(summed) = &mut self.summed else { return Counted::AsBefore };
+        if is_missed && summed.known.is_none() && !is_said {
+            return Counted::AsBefore;
+        }
         // What others have is missing only until they have said it again.
         if summed.lost && !is_said {
             let held_until_ms = *summed.held_until_ms.get_or_insert(now.mono_ms + SUMMARY_HELD_MS);
@@ -103,19 +97,12 @@ impl Replica {
             return Counted::AsBefore;
         }
         (summed.anew, summed.lost, summed.held_until_ms) = (false, false, None);
+        self.stands(summary.version, summary.counted);
+        let Some(summed) = &mut self.summed else { return Counted::AsBefore };
         if !summary.counted {
             return Counted::NoLonger;
         }
         summed.known = Some(summary.clone());
         Counted::Anew
-    }
-}
-
-impl Summed {
-    /// The store holds other data than before.
-    pub(super) fn lose_data(&mut self) {
-        // What never came cannot be lost.
-        self.lost = self.known.is_some();
-        (self.anew, self.ask_ms, self.held_until_ms) = (true, 0, None);
     }
 }

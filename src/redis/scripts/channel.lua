@@ -129,7 +129,8 @@ end
 
 -- A stranger may have removed it, or put something else there.
 local function has_index()
-  return redis.call('TYPE', KEYS[5]).ok == 'zset'
+  local size = redis.pcall('ZCARD', KEYS[5])
+  return type(size) == 'number' and size > 0
 end
 
 -- Keeps the index, and decides whether members are counted: all nodes go by this.
@@ -172,7 +173,7 @@ local function summary()
     if not has_index() then build_index() end
     count = ask('ZCARD', KEYS[5]) - 1
     local named, left = 0, NEWEST_BYTES
-    for _, user in ipairs(ask('ZREVRANGE', KEYS[5], 0, NEWEST - 1)) do
+    for _, user in ipairs(ask('ZRANGE', KEYS[5], 0, NEWEST - 1, 'REV')) do
       local record = user ~= '' and record_of(user)
       if record then
         named = named + NAME_BYTES + #user + (record.i and record.i.t and #record.i.t or 2)

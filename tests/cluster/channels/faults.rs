@@ -35,9 +35,13 @@ pub(super) enum Fault {
     DeadStay,
     /// What is written is said as if nobody else wrote.
     StampsStand,
+    /// Whoever owes a summary forgets it, and nobody asks.
+    SummaryNotOwed,
+    /// A summary counts although a later one did.
+    OlderSummaryWins,
 }
 
-pub(super) const ALL: [Fault; 16] = [
+pub(super) const ALL: [Fault; 18] = [
     Fault::GapOverlooked,
     Fault::NameKept,
     Fault::LossOverlooked,
@@ -54,4 +58,6 @@ pub(super) const ALL: [Fault; 16] = [
     Fault::JudgedTooSoon,
     Fault::DeadStay,
     Fault::StampsStand,
+    Fault::SummaryNotOwed,
+    Fault::OlderSummaryWins,
 ];

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use herenow::cluster::nodes::burial::Claimed;
 use herenow::cluster::nodes::{Nodes, Order, Settings, Step};
-use herenow::cluster::{Buried, Heard, Record, Renew, Renewed, Replica, Say, Told};
+use herenow::cluster::summary::Asked;
+use herenow::cluster::{
+    Buried, Counted, Heard, Record, Renew, Renewed, Replica, Say, Summary, Told,
+};
 use herenow::now::Now;
 use herenow::presence::pending::Cause;
 use herenow::presence::{Bounds, ChannelState, Command, Keeper, NodeId, Source, Viewer};
@@ -43,6 +46,8 @@ pub(super) enum Ask {
     Say(usize, Say),
     /// The page behind that user.
     Load(usize, Option<UserId>),
+    /// The summary, of which that version is known.
+    Summary(usize, u64),
 }
 
 /// What it answers.
@@ -57,12 +62,14 @@ pub(super) enum Answer {
     Mine(Vec<ChannelName>),
     Said(usize, Told),
     Loaded(usize, Page),
+    Summed(usize, Asked),
 }
 
 /// Some of a channel.
 #[derive(Clone, Debug)]
 pub(super) struct Page {
     pub(super) version: u64,
+    pub(super) counted: bool,
     pub(super) now: u64,
     pub(super) records: Vec<(UserId, Record)>,
     pub(super) more: bool,
@@ -81,6 +88,9 @@ pub(super) struct Channel {
     owed: Option<u64>,
     /// It is followed only until it was looked at.
     visited: bool,
+    /// When this node owes its summary, and when it begins to follow that again.
+    owes_ms: Option<u64>,
+    sums_ms: u64,
 }
 
 #[derive(Debug)]
@@ -103,6 +113,8 @@ pub(super) struct Node {
     pub(super) reborn: bool,
     /// Its own clock is ahead by that.
     ahead_ms: u64,
+    /// The store may have come back as an old copy.
+    pub(super) may_go_back: bool,
     fault: Option<Fault>,
 }
 
@@ -139,6 +151,8 @@ impl Node {
                 load: None,
                 owed: None,
                 visited: false,
+                owes_ms: None,
+                sums_ms: 0,
             }
         };
         Self {
@@ -156,6 +170,7 @@ impl Node {
             broken: false,
             reborn: false,
             ahead_ms,
+            may_go_back: false,
             fault,
         }
     }
@@ -227,6 +242,7 @@ impl Node {
             if channel.replica.is_followed() && self.fault != Some(Fault::GapOverlooked) {
                 channel.replica.follow();
             }
+            channel.replica.follow_summary();
         }
     }
 
@@ -253,6 +269,7 @@ impl Node {
             self.apply(at, Command::Expire, now_ms);
             self.say_and_load(at, now);
             self.end_visit(at, now_ms);
+            self.sum_up(at, now);
         }
         self.settle_debts();
         let all_said = self.channels.iter().all(|channel| channel.replica.has_said_all());
@@ -314,6 +331,63 @@ impl Node {
         }
     }
 
+    /// Beside all else the summary is followed, and told by whoever owes it.
+    fn sum_up(&mut self, at: usize, now: Now) {
+        let channel = &mut self.channels[at];
+        if channel.sums_ms <= now.mono_ms {
+            channel.sums_ms = u64::MAX;
+            channel.replica.follow_summary();
+        }
+        let owes = channel.owes_ms.take_if(|due_ms| *due_ms <= now.mono_ms).is_some();
+        let known = match channel.replica.wants_summary(now) {
+            true => Some(channel.replica.ask_summary(now)),
+            false => owes.then_some(0),
+        };
+        if let Some(known) = known.filter(|_| self.is_known) {
+            self.ask(Ask::Summary(at, known));
+        }
+    }
+
+    pub(super) fn owes(&mut self, at: usize, in_ms: Option<u64>, now: Now) {
+        if let Some(in_ms) = in_ms.filter(|_| self.fault != Some(Fault::SummaryNotOwed)) {
+            self.channels[at].owes_ms = Some(now.mono_ms + in_ms);
+        }
+    }
+
+    /// A summary was published, or answered.
+    pub(super) fn summed(
+        &mut self,
+        at: usize,
+        summary: &Summary,
+        answers: bool,
+        now: Now,
+    ) -> Result<(), String> {
+        let peers = self.nodes.peers(at as u8);
+        let replica = &mut self.channels[at].replica;
+        let known = replica.summary().map(|known| (known.era, known.version));
+        match self.fault {
+            // Nobody asks whether anything was missed.
+            Some(Fault::SummaryNotOwed) if answers && known.is_some() => return Ok(()),
+            Some(Fault::OlderSummaryWins) => replica.follow_summary(),
+            _ => {}
+        }
+        let was_sure = !replica.is_summary_partial();
+        match replica.summary_told(summary, &peers, now) {
+            Counted::AsBefore => {}
+            Counted::Anew => {
+                let older = |(era, version)| era == summary.era && version > summary.version;
+                if was_sure && !self.may_go_back && known.is_some_and(older) {
+                    return Err(format!("c{at}: an older summary counts"));
+                }
+            }
+            Counted::NoLonger => {
+                replica.unfollow_summary();
+                self.channels[at].sums_ms = now.mono_ms + PATIENCE_MS;
+            }
+        }
+        Ok(())
+    }
+
     fn bury(&mut self, now: Now) {
         let now_ms = now.mono_ms;
         if self.burial.is_some_and(|(_, since_ms)| now_ms >= since_ms + PATIENCE_MS) {
@@ -346,7 +420,7 @@ impl Node {
         (era, run): (u64, u64),
         new_id: NodeId,
         now_ms: u64,
-    ) {
+    ) -> Result<(), String> {
         let now = self.now(now_ms);
         let data = era << 32 | run;
         let is_burial = self.burial.is_some_and(|(number, _)| number == asked);
@@ -366,11 +440,12 @@ impl Node {
                 self.say_again(now);
                 let channel = &mut self.channels[at];
                 if channel.said.take_if(|(number, _)| *number == asked).is_none() {
-                    return;
+                    return Ok(());
                 }
                 let peers = self.nodes.peers(at as u8);
                 let (replica, state) = (&mut channel.replica, &channel.state);
                 let heard = replica.answered(&told, state, &peers, now);
+                self.owes(at, told.owes_ms, now);
                 self.heard(at, heard, &told, now);
             }
             Answer::Loaded(at, page) => {
@@ -378,6 +453,14 @@ impl Node {
                 self.say_again(now);
                 if self.channels[at].load.is_some_and(|(number, _)| number == asked) {
                     self.loaded(at, page, era, now);
+                }
+            }
+            Answer::Summed(at, asked) => {
+                self.nodes.data_seen(at as u8, data);
+                self.say_again(now);
+                self.owes(at, asked.owes_ms, now);
+                if let Some(summary) = &asked.summary {
+                    self.summed(at, summary, true, now)?;
                 }
             }
             Answer::Mine(channels) => {
@@ -388,6 +471,7 @@ impl Node {
             _ if !is_burial => {}
             answer => self.buried(answer, now),
         }
+        Ok(())
     }
 
     fn buried(&mut self, answer: Answer, now: Now) {
@@ -403,6 +487,7 @@ impl Node {
                 let names: Vec<_> = all.iter().map(|(name, _)| name.clone()).collect();
                 self.nodes.burial().buried(dead, &names, lost.max(), now.mono_ms);
                 for (name, buried) in &all {
+                    self.owes(number(name), buried.told.owes_ms, now);
                     self.told(number(name), &buried.told, false, now);
                 }
             }
@@ -448,6 +533,7 @@ impl Node {
         let channel = &mut self.channels[at];
         if page.first {
             channel.replica.load_begins((era, page.version, page.now), &peers, now);
+            channel.replica.stands(page.version, page.counted);
         }
         let commands = channel.replica.load_part(&page.records, &channel.state, &peers, now);
         channel.hear(commands, now);
@@ -472,7 +558,10 @@ impl Node {
 
     fn renewed(&mut self, mut answer: Renewed, data: u64, new_id: NodeId, now: Now) {
         if self.fault == Some(Fault::JudgedTooSoon) {
-            answer.nodes.iter_mut().for_each(|seen| seen.left_ms -= TIMEOUT_MS.cast_signed() * 3 / 4);
+            answer
+                .nodes
+                .iter_mut()
+                .for_each(|seen| seen.left_ms -= TIMEOUT_MS.cast_signed() * 3 / 4);
         }
         self.is_known = true;
         for order in self.nodes.renewed(answer, data, new_id, now) {

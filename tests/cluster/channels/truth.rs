@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use herenow::cluster::Mark;
 use herenow_protocol::UserId;
 
-use super::node::{Node, CHANNELS, STORE_AHEAD_MS, channel};
+use super::node::{CHANNELS, Node, STORE_AHEAD_MS, channel};
 use super::observer::{Told, order};
 use super::world::{Place, World, user};
 
@@ -167,6 +167,24 @@ impl World {
     fn check(&mut self) -> Result<(), String> {
         for at in 0..CHANNELS {
             self.check_channel(at)?;
+            self.check_summaries(at)?;
+        }
+        Ok(())
+    }
+
+    /// Each node knows how many there are in a giant, and the newest of them.
+    fn check_summaries(&mut self, at: usize) -> Result<(), String> {
+        let store = self.summary(at);
+        let wanted = store.counted.then(|| (store.count, store.newest.clone()));
+        for (number, slot) in self.slots.iter().enumerate() {
+            let node = slot.node.as_ref().ok_or("a node is missing")?;
+            let replica = &node.channels[at].replica;
+            let known = replica.summary().map(|known| (known.count, known.newest.clone()));
+            let counts = replica.counts().filter(|_| replica.is_followed());
+            if known != wanted || counts.is_some_and(|counts| counts != store.counted) {
+                let told = format!("c{at}: node {number} counts {known:#?}, {counts:?}");
+                return Err(format!("{told}, the store {store:#?}"));
+            }
         }
         Ok(())
     }
@@ -214,7 +232,8 @@ impl World {
             let (list, sources) = (order(&one.state), one.state.connections());
             let (wanted, connections) = all.get_or_insert_with(|| (list.clone(), sources));
             // Where the store lost its data, two may have got one number.
-            let once = |list: &[UserId]| if self.truth.ever_lost { Vec::new() } else { list.to_vec() };
+            let once =
+                |list: &[UserId]| if self.truth.ever_lost { Vec::new() } else { list.to_vec() };
             if once(wanted) != once(&list) || *connections != sources {
                 return Err(format!(
                     "c{at}: {wanted:?} of {connections} connections, at node {number} {list:?} of {sources}"
