@@ -343,6 +343,12 @@ async fn of_a_giant_the_summary_alone_is_followed_until_somebody_is_told_each_ch
         assert_eq!(get(broker, "/v1/channels/room/count").await["count"], 6);
         let all = get(broker, "/v1/channels").await;
         assert_eq!((&all["channels"][0]["count"], all.get("partial")), (&6.into(), None));
+        for n in 0..2 {
+            let one = get(broker, &format!("/v1/channels/room/members/user-{n}")).await;
+            assert_eq!(one["user"], format!("user-{n}"), "{one}");
+        }
+        let nobody = ask(broker.address(), "GET", "/v1/channels/room/members/eve", &[], "").await;
+        assert_eq!(nobody.status, 404, "{}", nobody.body);
         assert_eq!(held(broker), 3, "nothing was loaded for that");
     }
     // Whoever comes is told within a second or so, at its own node too, and never taken back.
