@@ -1,11 +1,13 @@
 /**
  * What many nodes cost, as ratios of one sitting: the time that all nodes and Redis have of the
  * processors, and what Redis is asked. `cargo build --release`, then `node bench/nodes.mjs`, or with the
- * names of some: changes, heartbeats, storm.
+ * names of some: changes, heartbeats, storm, giant.
  *
  * Linux alone tells what a process has had of the processors (`/proc`).
  */
 
+import { readFile } from 'node:fs/promises';
+import { Agent, request } from 'node:http';
 import { fileURLToPath } from 'node:url';
 
 process.env.HERENOW_BIN ??= fileURLToPath(new URL('../target/release/herenow', import.meta.url));
@@ -158,6 +160,64 @@ async function storm(count, each, alone = false) {
   }
 }
 
+/** Bytes of memory that a process has of its own. @param {number} pid */
+async function residentBytes(pid) {
+  return Number(/^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+}
+
+const GIANT = 200_000;
+
+/** A channel of 200,000 members, leases over HTTP on one node; another follows it, as people do who are told counts. */
+async function giant() {
+  const cluster = await startCluster(2, { flags: ['--max-members', '1000000', '--max-memberships', '1000000'] });
+  try {
+    const [far, near] = cluster.nodes;
+    const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+    const lease = (/** @type {number} */ n) => new Promise((resolve, reject) => {
+      const asked = request(`${far.http}/v1/channels/giant/members/user-${n}`, {
+        method: 'PUT', agent, headers: { 'content-type': 'application/json' },
+      }, (answer) => { answer.resume(); answer.on('end', () => resolve(answer.statusCode)); });
+      asked.on('error', reject);
+      asked.end(JSON.stringify({ ttlMs: 3_000_000, attributes: { mood: 'happy' } }));
+    });
+    const begun = performance.now();
+    await some(Array.from({ length: GIANT }, (_, n) => n), lease, 64);
+    const joins = (performance.now() - begun) / 1000;
+    const count = async () => (await (await fetch(`${far.http}/v1/channels/giant/count`)).json()).count;
+    while (await count() !== GIANT) await sleep(500);
+    await sleep(2_000);
+    const quiet = await residentBytes(near.pid);
+    const line = await Line.open(near, 'a-looker');
+    let told = 0;
+    let last = 0;
+    line.onframe = (frame) => { if (frame.type === 'count') [told, last] = [told + 1, frame.count]; };
+    const summaries = async () => Number(/^herenow_channel_summaries_total (\d+)/m.exec(await (await fetch(`${near.http}/metrics`)).text())?.[1]);
+    await line.request({ type: 'subscribe', channel: 'giant', recent: 200 });
+    await until(() => last === GIANT);
+    const following = await residentBytes(near.pid);
+    // And while 100 a second come.
+    const [before, toldBefore, from] = [await summaries(), told, performance.now()];
+    for (let n = 0; n < 1_000; n++) {
+      await lease(GIANT + n);
+      await sleep(Math.max(0, from + n * 10 - performance.now()));
+    }
+    const lasted = (performance.now() - from) / 1000;
+    const [heard, frames] = [await summaries() - before, told - toldBefore];
+    await until(() => last === GIANT + 1_000);
+    return {
+      'leases/s': Math.round(GIANT / joins),
+      'far MiB': Math.round(await residentBytes(far.pid) / 2 ** 20),
+      'near MiB before': Number((quiet / 2 ** 20).toFixed(1)),
+      'KiB for it': Math.round((following - quiet) / 1024),
+      'KiB after changes': Math.round((await residentBytes(near.pid) - quiet) / 1024),
+      'summaries/s': Number((heard / lasted).toFixed(2)),
+      'count frames/s': Number((frames / lasted).toFixed(2)),
+    };
+  } finally {
+    await cluster.stop();
+  }
+}
+
 const works = {
   changes: async () => ({
     'one node, without Redis': await changes(1, true),
@@ -171,6 +231,7 @@ const works = {
     '2,000 on one node': await storm(1, 2_000),
     '1,000 on each of two': await storm(2, 1_000),
   }),
+  giant: async () => ({ '200,000 members elsewhere, told in counts': await giant() }),
 };
 
 const asked = process.argv.slice(2);

@@ -657,6 +657,17 @@ pub const SAY_AGAIN: Duration = Duration::from_millis(200);
 /// And what Redis refused: that is no matter of time.
 pub const SAY_REFUSED: Duration = Duration::from_secs(2);
 
+/// Who follows the summary of a channel asks for it so often, in milliseconds, if nothing is told:
+/// whoever owed it may have died.
+pub const SUMMARY_AGAIN_MS: u64 = 3_000;
+
+/// After Redis lost data the last summary of a channel holds until all nodes have said theirs again, but
+/// no longer than this, in milliseconds: one that never had anything there may not be known to have.
+pub const SUMMARY_HELD_MS: u64 = 30_000;
+
+/// After so long a channel that is being loaded is looked at again that was to be loaded once more.
+pub const LOAD_TURN: Duration = Duration::from_millis(20);
+
 /// Channels that are loaded at the same time.
 pub const LOADS_AT_ONCE: usize = 8;
 

@@ -178,6 +178,8 @@ pub struct RedisMetrics {
     pub followed: Gauge,
     /// Loads of a whole channel.
     pub loads: Counter,
+    /// Summaries of giant channels that were published and heard.
+    pub summaries: Counter,
     /// Loads because something that was published was missed.
     pub missed: Counter,
     /// Texts and records in Redis that cannot be read.
@@ -198,6 +200,7 @@ impl Default for RedisMetrics {
             unsaid: Gauge::default(),
             followed: Gauge::default(),
             loads: Counter::default(),
+            summaries: Counter::default(),
             missed: Counter::default(),
             strange: Counter::default(),
         }
@@ -220,6 +223,7 @@ impl RedisMetrics {
             ("redis_failures", "Commands to Redis without an answer, or refused", &self.failures),
             ("node_deaths", "Other nodes that were taken for dead", &self.deaths),
             ("channel_loads", "Channels that were loaded from Redis", &self.loads),
+            ("channel_summaries", "Summaries of giant channels that were heard", &self.summaries),
             ("messages_missed", "Times that something published was missed", &self.missed),
             ("redis_strange", "Texts in Redis that are not ours", &self.strange),
         ] {

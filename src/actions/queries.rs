@@ -36,7 +36,7 @@ impl Desk {
         channel: &ChannelName,
     ) -> Result<Known<Numbers>, Refusal> {
         caller.may_read(Right::Count, channel)?;
-        let partial = self.hub.attend(channel).await;
+        let partial = self.hub.attend_count(channel).await;
         let numbers = self.hub.look(channel, |guarded| Numbers {
             count: guarded.presence().count(),
             observers: guarded.observers(),
@@ -55,7 +55,7 @@ impl Desk {
         channel: &ChannelName,
     ) -> Result<Known<u64>, Refusal> {
         caller.may_read(Right::Count, channel)?;
-        let partial = self.hub.attend(channel).await;
+        let partial = self.hub.attend_count(channel).await;
         Ok(Known { is: self.hub.count(channel) as u64, partial })
     }
 
@@ -89,9 +89,8 @@ impl Desk {
         user: &UserId,
     ) -> Result<Known<Arc<Member>>, Refusal> {
         check_member(caller, channel, user)?;
-        let partial = self.hub.attend(channel).await;
-        let is = self.hub.member(channel, user, caller.viewer()).ok_or_else(no_member)?;
-        Ok(Known { is, partial })
+        let (is, partial) = self.hub.attend_member(channel, user, caller.viewer()).await;
+        Ok(Known { is: is.ok_or_else(no_member)?, partial })
     }
 
     /// One member, as with [`Desk::member`], and when the user was last heard there, by the wall
@@ -107,8 +106,10 @@ impl Desk {
         now: Now,
     ) -> Result<Known<(Arc<Member>, u64)>, Refusal> {
         check_member(caller, channel, user)?;
-        let partial = self.hub.attend(channel).await;
+        let (is, partial) = self.hub.attend_member(channel, user, caller.viewer()).await;
         let seen = self.hub.member_seen(channel, user, caller.viewer(), now);
+        // Of one whom only others know it is not known when it was heard.
+        let seen = seen.or_else(|| is.map(|member| (Arc::clone(&member), member.joined_at)));
         Ok(Known { is: seen.ok_or_else(no_member)?, partial })
     }
 

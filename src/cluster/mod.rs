@@ -6,6 +6,7 @@
 //!
 //! - [`record`]: what the store keeps of one user in one channel: its value, and what keeps it there.
 //! - [`say`](mod@say): what a node says of its own users, and what it is told.
+//! - [`summary`]: how many are in a giant channel, and the newest of them.
 //! - [`order`]: what a node has all others do about a user.
 //! - [`life`]: the nodes themselves: what each says to stay alive, and what it is told.
 //! - [`name`]: what things are called in the store.
@@ -22,6 +23,7 @@ pub mod peers;
 pub mod record;
 pub mod replica;
 pub mod say;
+pub mod summary;
 pub mod wire;
 
 pub use life::{NodeInfo, NodeSeen, Renew, Renewed};
@@ -29,5 +31,6 @@ pub use nodes::Nodes;
 pub use order::{Act, Obeyed, Order};
 pub use peers::Peers;
 pub use record::{LeaseMark, Mark, Place, Record, Stamp, Stamped, StoreMs, Written};
-pub use replica::{Heard, Loaded, Part, Replica};
+pub use replica::{Counted, Heard, Loaded, Part, Replica};
 pub use say::{Base, Buried, Inbox, LeaseSay, Load, MarkSay, Said, Say, Told, UserSay, UserTold};
+pub use summary::Summary;

@@ -87,6 +87,25 @@ impl Names {
         self.of_channel('m', channel)
     }
 
+    /// Sorted set: those of a large channel whom all may see, by their numbers in lists.
+    #[must_use]
+    pub fn shown(&self, channel: &ChannelName) -> String {
+        self.of_channel('o', channel)
+    }
+
+    /// Topic: how many members a large channel has, and the newest of them.
+    #[must_use]
+    pub fn summary(&self, channel: &ChannelName) -> String {
+        self.of_channel('s', channel)
+    }
+
+    /// The channel of whose summary this is the topic; `None`: it is none.
+    #[must_use]
+    pub fn channel_of_summary(&self, topic: &str) -> Option<ChannelName> {
+        let channel = self.channel_of('s', topic)?;
+        (self.summary(&channel) == topic).then_some(channel)
+    }
+
     /// Topic: what becomes of a channel's members.
     #[must_use]
     pub fn topic(&self, channel: &ChannelName) -> String {
@@ -96,10 +115,15 @@ impl Names {
     /// The channel whose topic this is; `None`: it is no topic of a channel.
     #[must_use]
     pub fn channel_of_topic(&self, topic: &str) -> Option<ChannelName> {
-        let rest = topic.strip_prefix(&*self.prefix)?.strip_prefix(":{g")?;
-        let (_, name) = rest.split_once("}:t:")?;
-        let channel = channel_named(&decoded(name)?)?;
+        let channel = self.channel_of('t', topic)?;
         (self.topic(&channel) == topic).then_some(channel)
+    }
+
+    /// The channel that a topic may be of.
+    fn channel_of(&self, kind: char, topic: &str) -> Option<ChannelName> {
+        let rest = topic.strip_prefix(&*self.prefix)?.strip_prefix(":{g")?;
+        let (_, name) = rest.split_once("}:")?;
+        channel_named(&decoded(name.strip_prefix(kind)?.strip_prefix(':')?)?)
     }
 
     /// Sorted set: the channels of a group that have a record, but for those of users' statuses.
@@ -215,6 +239,8 @@ mod tests {
         assert_eq!(names.records(&room), "herenow:{g05}:c:room+%7Bg00%7D%3A1");
         assert_eq!(names.head(&room), "herenow:{g05}:m:room+%7Bg00%7D%3A1");
         assert_eq!(names.topic(&room), "herenow:{g05}:t:room+%7Bg00%7D%3A1");
+        assert_eq!(names.shown(&room), "herenow:{g05}:o:room+%7Bg00%7D%3A1");
+        assert_eq!(names.summary(&room), "herenow:{g05}:s:room+%7Bg00%7D%3A1");
         assert_eq!(names.channels(Group::of(&room)), "herenow:{g05}:channels");
         assert_eq!(names.era(Group::of(&room)), "herenow:{g05}:era");
         let node = NodeId::new(0xab);
@@ -250,6 +276,10 @@ mod tests {
         let names = Names::new("herenow").unwrap();
         let topic = names.topic(&channel("room"));
         assert_eq!(names.channel_of_topic(&topic), Some(channel("room")));
+        let summary = names.summary(&channel("room"));
+        assert_eq!(names.channel_of_summary(&summary), Some(channel("room")));
+        assert_eq!(names.channel_of_topic(&summary), None);
+        assert_eq!(names.channel_of_summary(&topic), None);
         for other in [
             topic.replace("}:t:", "}:c:"),
             topic.replace("herenow", "herenow2"),

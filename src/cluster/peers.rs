@@ -13,6 +13,8 @@ pub struct Peers {
     pub dead: Arc<BTreeSet<NodeId>>,
     /// The nodes that have said everything for the data that the group holds now.
     pub said_all: Arc<BTreeSet<NodeId>>,
+    /// The nodes that have not, or are not known to have. Some may be dead.
+    pub owing: Arc<BTreeSet<NodeId>>,
 }
 
 impl Peers {
@@ -27,5 +29,11 @@ impl Peers {
     #[must_use]
     pub fn is_complete(&self, node: NodeId) -> bool {
         self.said_all.contains(&node) || self.is_dead(node)
+    }
+
+    /// Whether nothing of any node is missing any more in what the store has.
+    #[must_use]
+    pub fn are_complete(&self) -> bool {
+        self.owing.iter().all(|&node| self.is_complete(node))
     }
 }

@@ -157,6 +157,12 @@ pub struct Told {
     pub version: u64,
     /// Whether the version rose by it. Only in an answer it may not have.
     pub changed: bool,
+    /// Whether the members are counted instead of listed: all nodes go by what the store says. See
+    /// [`summary`](super::summary).
+    pub counted: bool,
+    /// In an answer: whoever is told owes the channel's summary, and asks for it in so many
+    /// milliseconds.
+    pub owes_ms: Option<u64>,
     /// What the store's clock shows.
     pub now: StoreMs,
     /// Of whom.
@@ -191,6 +197,8 @@ pub struct Load {
     pub era: u64,
     /// The channel's version when the load began. 0: there is no such channel.
     pub version: u64,
+    /// As in [`Told`].
+    pub counted: bool,
     /// What the store's clock showed then.
     pub now: StoreMs,
     /// All users.

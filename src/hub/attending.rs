@@ -11,28 +11,37 @@ use herenow_protocol::{ChannelName, UserId};
 use tokio::sync::oneshot;
 
 use super::channel::Guarded;
+use super::clustered::Wanted;
 use super::door::At;
 use super::state::Hub;
-use crate::cluster::Told;
+use crate::cluster::{Told, summary};
 use crate::limits::{ATTEND_BATCH, LOAD_WAIT_MS, MAX_ATTENDED};
+use crate::presence::{Member, Viewer};
 
 impl Hub {
     /// Has the channel followed for a while, and waits until all of it is known, a second at most.
     /// Whether it may not be. At once for a node that runs alone: it knows all.
     pub async fn attend(self: &Arc<Self>, name: &ChannelName) -> bool {
-        match self.engine() {
-            None => false,
-            Some(_) => self.attend_all(std::slice::from_ref(name)).await,
-        }
+        self.attend_all(std::slice::from_ref(name), Wanted::Members).await
     }
 
-    /// As [`Hub::attend`], of several channels together.
-    pub(super) async fn attend_all(self: &Arc<Self>, names: &[ChannelName]) -> bool {
+    /// As [`Hub::attend`], for how many members there are and the newest of them.
+    pub async fn attend_count(self: &Arc<Self>, name: &ChannelName) -> bool {
+        self.attend_all(std::slice::from_ref(name), Wanted::Count).await
+    }
+
+    /// As [`Hub::attend`], of several channels together, and as much of each as is `wanted`.
+    pub(super) async fn attend_all(
+        self: &Arc<Self>,
+        names: &[ChannelName],
+        wanted: Wanted,
+    ) -> bool {
         let Some(engine) = self.engine() else { return false };
         let mut over = pin!(tokio::time::sleep(Duration::from_millis(LOAD_WAIT_MS)));
         let mut partial = false;
         for some in names.chunks(ATTEND_BATCH) {
-            let waits: Vec<_> = some.iter().filter_map(|name| self.begin_attending(name)).collect();
+            let waits: Vec<_> =
+                some.iter().filter_map(|name| self.begin_attending(name, wanted)).collect();
             let all = async {
                 for wait in waits {
                     // Whoever keeps the channel from becoming whole lets go, too.
@@ -43,7 +52,7 @@ impl Hub {
                 () = all => {}
                 () = &mut over => {}
             }
-            let whole = |name| self.look(name, |guarded| !guarded.is_partial()).unwrap_or(false);
+            let whole = |name| self.look(name, |guarded| guarded.knows(wanted)).unwrap_or(false);
             partial |= !some.iter().all(whole);
         }
         partial || !engine.is_well()
@@ -62,13 +71,38 @@ impl Hub {
         tokio::time::timeout(wait, engine.look_up(name, user)).await.ok()?
     }
 
-    /// What tells that all of the channel is known; `None`: it is, or will not be soon.
-    fn begin_attending(self: &Arc<Self>, name: &ChannelName) -> Option<oneshot::Receiver<()>> {
+    /// The member, as with [`Hub::member`], and whether that may not be so. A giant of which the summary
+    /// does is not loaded for it: the store is asked for the one.
+    pub async fn attend_member(
+        self: &Arc<Self>,
+        name: &ChannelName,
+        user: &UserId,
+        viewer: Viewer<'_>,
+    ) -> (Option<Arc<Member>>, bool) {
+        let partial = self.attend_count(name).await;
+        let found = self.member(name, user, viewer);
+        let summed = self.look(name, Guarded::is_summed) == Some(true);
+        if found.is_some() || !summed {
+            return (found, partial);
+        }
+        let Some(told) = self.look_up(name, user).await else { return (None, true) };
+        let record = told.users.iter().find(|told| told.user == *user);
+        let record = record.and_then(|told| told.record.as_ref()).filter(|it| it.is_member());
+        let member = record.map(|record| Arc::new(summary::member(user, record, told.now)));
+        (member.filter(|member| viewer.sees(member)), partial)
+    }
+
+    /// What tells that so much of the channel is known; `None`: it is, or will not be soon.
+    fn begin_attending(
+        self: &Arc<Self>,
+        name: &ChannelName,
+        wanted: Wanted,
+    ) -> Option<oneshot::Receiver<()>> {
         let now_ms = self.clock().now().mono_ms;
         if self.attended.load(Ordering::Relaxed) >= MAX_ATTENDED && self.find(name).is_none() {
             return None;
         }
-        self.enter(At::Named(name), |door| door.attend(now_ms))
+        self.enter(At::Named(name), |door| door.attend(wanted, now_ms))
     }
 
     /// The first `most` channels by name behind `after` in which any node may have the user, and

@@ -9,7 +9,7 @@ use herenow_protocol::reply::InForce;
 use herenow_protocol::{ChannelName, Epoch, Level, LossReason, Refusal, UserId};
 use parking_lot::{Mutex, MutexGuard};
 
-use super::clustered::Clustered;
+use super::clustered::{Clustered, Wanted};
 use super::count_pacer::CountPacer;
 use super::followers::{Followers, Link};
 use super::subscribers::Subscribers;
@@ -432,13 +432,50 @@ impl Guarded {
         self.clustered.as_ref().is_some_and(|clustered| clustered.is_followed())
     }
 
-    /// Whether other nodes' members are to be in it. To followers of patterns a channel without any
+    /// What is to be known of other nodes' members. To followers of patterns a channel without any
     /// member is like one that is gone.
-    pub(super) fn is_wanted(&self) -> bool {
-        let Some(clustered) = &self.clustered else { return false };
+    pub(super) fn wanted(&self) -> Wanted {
+        let Some(clustered) = &self.clustered else { return Wanted::Nothing };
         let by_pattern = || !self.presence.is_empty() || clustered.holds_back();
-        let looked_at = self.observers() > 0 || self.lent > 0;
-        looked_at || clustered.is_attended() || (self.is_followed() && by_pattern())
+        let alone = self.followers.as_ref().is_some_and(|followers| followers.alone() > 0);
+        let each = self.subscribers.has(Level::Events) || alone || self.lent > 0;
+        if each || (self.is_followed() && by_pattern()) {
+            return Wanted::Members;
+        }
+        // Whoever asked for `auto` is content with a count where the store counts.
+        let some = if self.subscribers.is_empty() { Wanted::Nothing } else { Wanted::Count };
+        some.max(clustered.attention())
+    }
+
+    /// Whether so much is known of other nodes' members as somebody needs to know.
+    pub(super) fn knows(&self, wanted: Wanted) -> bool {
+        self.clustered.as_ref().is_none_or(|clustered| clustered.knows(wanted))
+    }
+
+    /// Whether the summary suffices to all who look, if there is one.
+    pub(super) fn counts_only(&self) -> bool {
+        self.clustered.as_ref().is_some_and(|clustered| clustered.counts_only())
+    }
+
+    /// Whether of other nodes' members the summary is all that is known.
+    pub(super) fn is_summed(&self) -> bool {
+        self.clustered.as_ref().is_some_and(|clustered| clustered.is_summed())
+    }
+
+    /// The summary is known, and suffices. Whether what else is known is to be forgotten.
+    pub(super) fn sum_up(&mut self) -> bool {
+        self.clustered.as_mut().is_some_and(|clustered| clustered.sum_up())
+    }
+
+    /// What is known of the channel as a whole was heard anew: whether its members are counted, and
+    /// whether the summary, where it is all that is known, may be wrong.
+    pub(super) fn agree(&mut self) {
+        let Self { clustered, presence, .. } = self;
+        let Some(clustered) = clustered else { return };
+        presence.agree(clustered.replica.counts());
+        if clustered.is_summed() {
+            presence.set_partial(clustered.replica.is_summary_partial());
+        }
     }
 
     pub(super) fn begin_following(&mut self, well: bool, now_ms: u64) {
@@ -456,6 +493,11 @@ impl Guarded {
             self.presence.set_partial(false);
             self.begin_unheard(stamp);
         }
+    }
+
+    /// Nobody looks any longer: this node's own members are all that is known.
+    pub(super) fn forget_sum(&mut self) {
+        self.presence.forget_sum();
     }
 
     /// All that other nodes have is known. Those who were told less, or nothing yet, are told at the

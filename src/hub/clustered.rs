@@ -3,6 +3,9 @@
 //! A channel is *followed* while somebody here looks at it: a subscriber, a follower of its own or of
 //! a pattern, and for a while whoever asked for it. Only then are other nodes' members in it. Whoever
 //! comes first waits until all of them are known, a second at most, and sees what is known then.
+//!
+//! Of a giant nobody may look who is told each change: then its summary alone is followed, and of the
+//! others' members how many there are and the newest of them is all that is known.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,6 +22,12 @@ pub(super) struct Clustered {
     /// What this node says of the channel and hears of it.
     pub(super) replica: Replica,
     knows: Knows,
+    /// What those who look need to know.
+    wanted: Wanted,
+    /// All is known and the summary would do: it was asked for.
+    narrows: bool,
+    /// Until when all stays known although the summary would do: whoever went may come back.
+    lingers_ms: Option<u64>,
     /// Everybody who looks is to begin anew.
     anew: bool,
     /// Set if somebody asked lately.
@@ -32,6 +41,8 @@ pub(super) struct Clustered {
 struct Attended {
     /// Until when the channel is followed for it.
     until_ms: u64,
+    /// Until when for somebody who asked for members.
+    members_until_ms: Option<u64>,
     total: Arc<AtomicUsize>,
 }
 
@@ -46,12 +57,25 @@ enum Knows {
     Part,
     /// All.
     All,
+    /// How many there are, and the newest.
+    Summary,
+}
+
+/// What somebody needs to know of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wanted {
+    /// Nothing: nobody looks.
+    Nothing,
+    /// How many members there are, and the newest.
+    Count,
+    /// Who they are.
+    Members,
 }
 
 impl Attended {
     fn new(total: &Arc<AtomicUsize>) -> Self {
         total.fetch_add(1, Ordering::Relaxed);
-        Self { until_ms: 0, total: Arc::clone(total) }
+        Self { until_ms: 0, members_until_ms: None, total: Arc::clone(total) }
     }
 }
 
@@ -66,7 +90,16 @@ impl Clustered {
     /// mark went, in milliseconds.
     pub(super) fn new(me: NodeId, keep_ms: u64) -> Self {
         let replica = Replica::new(me, keep_ms);
-        Self { replica, knows: Knows::Nothing, anew: false, attended: None, waiting: Vec::new() }
+        Self {
+            replica,
+            knows: Knows::Nothing,
+            wanted: Wanted::Nothing,
+            narrows: false,
+            lingers_ms: None,
+            anew: false,
+            attended: None,
+            waiting: Vec::new(),
+        }
     }
 
     /// Whether the channel is followed.
@@ -79,6 +112,48 @@ impl Clustered {
         self.knows == Knows::All
     }
 
+    /// Whether the summary is all that is known.
+    pub(super) fn is_summed(&self) -> bool {
+        self.knows == Knows::Summary
+    }
+
+    /// Whether so much is known as somebody needs to know.
+    pub(super) fn knows(&self, wanted: Wanted) -> bool {
+        let summed = self.is_summed() && !self.replica.is_summary_partial();
+        wanted == Wanted::Nothing || self.is_whole() || (wanted == Wanted::Count && summed)
+    }
+
+    /// From here on those who look need to know this.
+    pub(super) fn set_wanted(&mut self, wanted: Wanted, now_ms: u64) {
+        if (self.wanted, wanted) == (Wanted::Members, Wanted::Count) {
+            self.lingers_ms = Some(now_ms + ATTENTION_MS);
+        }
+        self.wanted = wanted;
+    }
+
+    /// Whether the summary suffices to all who look, if there is one.
+    pub(super) fn counts_only(&self) -> bool {
+        self.wanted == Wanted::Count
+    }
+
+    /// Whether the summary is to be asked for, since all is known and need not be: said once.
+    pub(super) fn begins_to_narrow(&mut self) -> bool {
+        let can = self.is_whole() && self.counts_only() && self.replica.counts() == Some(true);
+        let begins = can && self.lingers_ms.is_none() && !self.narrows && !self.replica.has_lost();
+        self.narrows |= begins;
+        begins
+    }
+
+    /// The summary is known, and suffices. Whether that is new: what else is known is to be forgotten.
+    pub(super) fn sum_up(&mut self) -> bool {
+        let is_new = self.is_followed() && !self.is_summed();
+        if is_new {
+            (self.knows, self.anew, self.narrows) = (Knows::Summary, true, false);
+            self.release();
+        }
+        is_new
+    }
+
     /// Whether nobody is to be told anything just now.
     pub(super) fn holds_back(&self) -> bool {
         matches!(self.knows, Knows::Awaited { .. })
@@ -87,6 +162,15 @@ impl Clustered {
     /// Whether somebody asked for the channel lately.
     pub(super) fn is_attended(&self) -> bool {
         self.attended.is_some()
+    }
+
+    /// What whoever asked lately needs to know.
+    pub(super) fn attention(&self) -> Wanted {
+        match &self.attended {
+            None => Wanted::Nothing,
+            Some(Attended { members_until_ms: None, .. }) => Wanted::Count,
+            Some(_) => Wanted::Members,
+        }
     }
 
     /// Whether nothing would be lost with the channel.
@@ -99,6 +183,7 @@ impl Clustered {
     pub(super) fn begin(&mut self, well: bool, now_ms: u64) {
         let until_ms = now_ms + LOAD_WAIT_MS;
         self.knows = if well { Knows::Awaited { until_ms } } else { Knows::Part };
+        self.narrows = false;
         if !well {
             self.release();
         }
@@ -107,13 +192,17 @@ impl Clustered {
     /// From here on the channel is not followed.
     pub(super) fn end(&mut self) {
         (self.knows, self.anew) = (Knows::Nothing, false);
+        (self.narrows, self.lingers_ms) = (false, None);
+        self.replica.unfollow_summary();
         self.release();
     }
 
     /// All that other nodes have was taken in. If that is the first time, everybody who looks was told
     /// less before, or nothing, and begins anew.
     pub(super) fn complete(&mut self) {
-        if self.is_followed() && !self.is_whole() {
+        self.narrows = false;
+        if self.is_followed() && !self.is_whole() && !self.is_summed() {
+            self.replica.unfollow_summary();
             (self.knows, self.anew) = (Knows::All, true);
             self.release();
         }
@@ -129,16 +218,21 @@ impl Clustered {
         std::mem::take(&mut self.anew)
     }
 
-    /// Somebody asks: the channel is followed for a while. `None`: all is known, or will not be soon.
-    /// `total` counts the channels for which somebody asked.
+    /// Somebody asks: the channel is followed for a while. `None`: so much as it `wants` is known, or
+    /// will not be soon. `total` counts the channels for which somebody asked.
     pub(super) fn attend(
         &mut self,
         total: &Arc<AtomicUsize>,
+        wants: Wanted,
         now_ms: u64,
     ) -> Option<oneshot::Receiver<()>> {
         let attended = self.attended.get_or_insert_with(|| Attended::new(total));
         attended.until_ms = now_ms + ATTENTION_MS;
-        if matches!(self.knows, Knows::Part | Knows::All) {
+        if wants == Wanted::Members {
+            attended.members_until_ms = Some(attended.until_ms);
+        }
+        let summed = self.is_summed() && wants < Wanted::Members;
+        if summed || matches!(self.knows, Knows::Part | Knows::All) {
             return None;
         }
         let (sender, receiver) = oneshot::channel();
@@ -149,6 +243,10 @@ impl Clustered {
     /// Ends what time ends. Whether those who waited see what is known from here on.
     pub(super) fn expire(&mut self, now_ms: u64) -> bool {
         self.attended.take_if(|attended| attended.until_ms <= now_ms);
+        if let Some(attended) = &mut self.attended {
+            attended.members_until_ms.take_if(|until_ms| *until_ms <= now_ms);
+        }
+        self.lingers_ms.take_if(|until_ms| *until_ms <= now_ms);
         let over = matches!(self.knows, Knows::Awaited { until_ms } if until_ms <= now_ms);
         if over {
             self.knows = Knows::Part;
@@ -163,8 +261,10 @@ impl Clustered {
             Knows::Awaited { until_ms } => Some(until_ms),
             _ => None,
         };
-        let attended = self.attended.as_ref().map(|attended| attended.until_ms);
-        awaited.into_iter().chain(attended).min()
+        let attended = self.attended.as_ref();
+        let members = attended.and_then(|attended| attended.members_until_ms);
+        let attended = attended.map(|attended| attended.until_ms);
+        [awaited, attended, members, self.lingers_ms].into_iter().flatten().min()
     }
 
     fn release(&mut self) {

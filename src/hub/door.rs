@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::oneshot;
 
 use super::channel::{Channel, Guarded};
-use super::clustered::Clustered;
+use super::clustered::{Clustered, Wanted};
 use super::followers::{Followers, Link};
 use super::pace::Pace;
 use super::round::{Round, wake_followers};
@@ -22,7 +22,7 @@ use crate::delivery::Subscription;
 use crate::limits::STATUS_KEPT_MS;
 use crate::now::{NEVER, Now};
 use crate::presence::{
-    Asked, ChannelState, Command, Follow, Keeper, Ring, Source, Standing, Touch, Viewer,
+    Asked, ChannelState, Command, Follow, Keeper, Ring, Source, Standing, Sum, Touch, Viewer,
 };
 use crate::users::View;
 
@@ -163,6 +163,7 @@ impl Hub {
     fn settle(self: &Arc<Self>, channel: &Arc<Channel>, mut guarded: MutexGuard<'_, Guarded>) {
         let lends = guarded.lends(self.engine().is_some() && channel.name().is_own_status());
         if self.tend_cluster(channel, &mut guarded) == Tended::Unfollowed {
+            guarded.forget_sum();
             self.runtime.spawn(forget(Arc::clone(self), Arc::clone(channel)));
         }
         // What the last member's going has to tell where nobody observes, nobody hears.
@@ -324,10 +325,24 @@ impl Door<'_> {
         self.guarded
     }
 
-    /// Somebody asks for the channel and does not stay. What tells that all of it is known; `None`: it
-    /// is, or will not be soon.
-    pub(super) fn attend(&mut self, now_ms: u64) -> Option<oneshot::Receiver<()>> {
-        self.guarded.clustered.as_mut()?.attend(&self.hub.attended, now_ms)
+    /// Somebody asks for the channel and does not stay. What tells that so much of it is known as it
+    /// `wants`; `None`: it is, or will not be soon.
+    pub(super) fn attend(&mut self, wants: Wanted, now_ms: u64) -> Option<oneshot::Receiver<()>> {
+        self.guarded.clustered.as_mut()?.attend(&self.hub.attended, wants, now_ms)
+    }
+
+    /// All that other nodes have is known.
+    pub(super) fn complete(&mut self) {
+        self.guarded.complete();
+        if !self.guarded.is_partial() {
+            self.show_sum(None);
+        }
+    }
+
+    /// From here on this is known of all members, or they are known themselves.
+    pub(super) fn show_sum(&mut self, sum: Option<Sum>) {
+        let applied = self.apply(Command::Sum(sum.map(Box::new)), self.hub.clock.now());
+        debug_assert!(applied.is_ok());
     }
 
     /// Has the channel followed, although nobody looks yet.
@@ -360,6 +375,7 @@ impl Door<'_> {
         if unheard {
             self.guarded.forget_touched(touched);
         }
+        self.guarded.agree();
         Some(result)
     }
 
@@ -397,11 +413,11 @@ impl Door<'_> {
 
 /// Forgets what other nodes have of a channel that is not followed any longer, some at a time, unless
 /// somebody looks again.
-async fn forget(hub: Arc<Hub>, channel: Arc<Channel>) {
+pub(super) async fn forget(hub: Arc<Hub>, channel: Arc<Channel>) {
     let mut from = None;
     loop {
         let part = hub.enter_living(&channel, |door| {
-            if door.guarded.follows() {
+            if door.guarded.follows() && !door.guarded.is_summed() {
                 return None;
             }
             door.hear(true, |replica, presence, _, now| {

@@ -21,6 +21,7 @@
 //! - `shared_status`: a user's status in a cluster: what is said of it to other nodes, and heard.
 //! - `status`: whether a user is online, and what it sets of itself.
 //! - `nodes`: what enters of other nodes, and who waits for it.
+//! - `summing`: a giant channel, of which the summary alone is followed.
 //! - `turns`: what happens because time passes.
 //! - `attending`: asking once, of a channel that other nodes may have members in.
 //! - `reading`: what anybody asks of the live state.
@@ -51,6 +52,7 @@ mod shared_status;
 pub mod state;
 mod status;
 pub mod subscribers;
+mod summing;
 pub mod timers;
 mod turns;
 mod wanting;

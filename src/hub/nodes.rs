@@ -77,6 +77,12 @@ impl Hub {
         }
     }
 
+    /// Whether nothing is to be said in the channel, and nothing is in flight.
+    #[must_use]
+    pub fn has_said_all(&self, channel: &Arc<Channel>) -> bool {
+        channel.look().has_said_all()
+    }
+
     /// Whether this node has nothing of the user in the channel, and the other nodes were told so.
     #[must_use]
     pub fn has_let_go(&self, name: &ChannelName, user: &UserId) -> bool {
@@ -168,7 +174,7 @@ impl Hub {
                     (loaded.commands, (loaded.done, whole, loaded.load_again))
                 })?;
                 if ended.1 {
-                    door.guarded().complete();
+                    door.complete();
                 }
                 Some(ended)
             });
@@ -188,7 +194,7 @@ impl Hub {
     }
 
     /// Enters the channel if it is followed still.
-    fn enter_followed<T>(
+    pub(super) fn enter_followed<T>(
         self: &Arc<Self>,
         channel: &Arc<Channel>,
         act: impl FnOnce(&mut Door<'_>) -> T,
@@ -224,25 +230,25 @@ impl Hub {
     }
 
     /// The connection to the store is a new one: all of this node's own is said again, in all channels
-    /// that `of` picks. `lost`: the store holds other data than before.
+    /// that `of` picks. `lost`: the store holds other data than before. In which channels that is
+    /// anything: some of them say it only once what is in flight was answered.
     pub async fn say_all(
         self: &Arc<Self>,
         of: impl Fn(&ChannelName) -> bool + Send + 'static,
         lost: bool,
-    ) {
+    ) -> Vec<Arc<Channel>> {
         self.tell_replicas(of, move |replica| match lost {
             true => replica.lost_data(),
             false => replica.say_all(),
         })
-        .await;
+        .await
     }
 
     /// This node shuts down, and its clients are gone: whoever had a connection here is said to be lost,
-    /// and kept for `hold_ms` for it to come back to another node.
-    pub async fn say_lost(self: &Arc<Self>, hold_ms: u64) {
+    /// and kept for `hold_ms` for it to come back to another node. In which channels that is anything.
+    pub async fn say_lost(self: &Arc<Self>, hold_ms: u64) -> Vec<Arc<Channel>> {
         let now = self.clock().now();
-        self.tell_replicas(|_| true, move |replica| replica.drain(now.mono_ms + hold_ms, now))
-            .await;
+        self.tell_replicas(|_| true, move |replica| replica.drain(now.mono_ms + hold_ms, now)).await
     }
 
     /// This node was taken for dead, and is `me` from here on ([`Engine::me`](super::Engine::me) says
@@ -255,15 +261,21 @@ impl Hub {
         self: &Arc<Self>,
         of: impl Fn(&ChannelName) -> bool + Send + 'static,
         act: impl Fn(&mut Replica),
-    ) {
+    ) -> Vec<Arc<Channel>> {
+        let mut unsaid = Vec::new();
         for channels in self.all_channels(of).await.chunks(FOLLOW_BATCH) {
             for channel in channels {
-                self.enter_living(channel, |door| {
+                let said = self.enter_living(channel, |door| {
                     door.guarded().consult(|replica, _| act(replica));
+                    door.guarded().has_said_all()
                 });
+                if said == Some(false) {
+                    unsaid.push(Arc::clone(channel));
+                }
             }
             tokio::task::yield_now().await;
         }
+        unsaid
     }
 
     /// The channels that are followed, of those that `of` picks: they are to be loaded again after a

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use herenow_protocol::{ChannelName, UserId};
 
 use super::channel::Guarded;
+use super::clustered::Wanted;
 use super::state::Hub;
 use crate::auth::Credential;
 use crate::chance::Key;
@@ -176,7 +177,7 @@ impl Hub {
                 .filter(|name| may_list(name) && self.member(name, user, viewer).is_none())
                 .cloned()
                 .collect();
-            seen.partial |= hints.partial | self.attend_all(&unseen).await;
+            seen.partial |= hints.partial | self.attend_all(&unseen, Wanted::Members).await;
             for name in hints.names {
                 if !may_list(&name) || self.member(&name, user, viewer).is_none() {
                     passed_over += 1;
@@ -212,7 +213,7 @@ impl Hub {
             });
             let hints = self.may_be(prefix, own.await?, after.as_ref(), limit + 1).await;
             after = hints.names.last().cloned();
-            seen.partial |= hints.partial | self.attend_all(&hints.names).await;
+            seen.partial |= hints.partial | self.attend_all(&hints.names, Wanted::Count).await;
             for name in hints.names {
                 let viewer = credential.caller().viewer();
                 let count = self.look(&name, |guarded| {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use herenow_protocol::{ChannelName, LossReason, UserId};
 
 use super::channel::Guarded;
+use super::clustered::Wanted;
 use super::door::{At, Door};
 use super::state::Hub;
 use crate::cluster::{Peers, Replica};
@@ -49,7 +50,7 @@ impl Hub {
             return false;
         }
         let names: Vec<_> = users.iter().map(ChannelName::of_shown_status).collect();
-        self.attend_all(&names).await
+        self.attend_all(&names, Wanted::Members).await
     }
 
     /// As [`Hub::attend_users`], but only if it is not known yet what the user set.

@@ -228,6 +228,12 @@ impl Hub {
         self.bounds.attribute_bytes
     }
 
+    /// Members of a channel above which they are counted.
+    #[must_use]
+    pub fn roster_limit(&self) -> usize {
+        self.bounds.roster
+    }
+
     /// Whether the broker is shutting down.
     #[must_use]
     pub fn is_draining(&self) -> bool {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::channel::{Channel, Guarded};
+use super::clustered::Wanted;
 use super::state::Hub;
 
 /// What became of a channel's being followed.
@@ -22,15 +23,31 @@ impl Hub {
         let Some(engine) = self.engine().filter(|_| guarded.clustered.is_some()) else {
             return Tended::AsBefore;
         };
-        let mut tended = Tended::AsBefore;
-        match (guarded.is_wanted(), guarded.follows()) {
-            (true, false) => self.begin_following(channel, guarded),
-            (false, true) => {
+        let (mut tended, mut wanted) = (Tended::AsBefore, guarded.wanted());
+        if wanted == Wanted::Count && channel.name().is_status() {
+            wanted = Wanted::Members;
+        }
+        if let Some(clustered) = &mut guarded.clustered {
+            clustered.set_wanted(wanted, self.clock().now().mono_ms);
+        }
+        match (wanted, guarded.follows()) {
+            (Wanted::Nothing, false) => {}
+            (Wanted::Nothing, true) => {
                 guarded.end_following(self.next_stamp());
                 engine.unfollow(channel.name());
                 tended = Tended::Unfollowed;
             }
-            _ => {}
+            (_, false) => self.begin_following(channel, guarded),
+            // The summary is not enough any longer, or would be.
+            (Wanted::Members, true) if guarded.is_summed() => {
+                self.begin_following(channel, guarded);
+            }
+            (_, true) => {
+                let clustered = guarded.clustered.as_mut();
+                if clustered.is_some_and(|clustered| clustered.begins_to_narrow()) {
+                    engine.follow(channel);
+                }
+            }
         }
         if guarded.clustered.as_ref().is_some_and(|clustered| clustered.replica.has_to_say()) {
             engine.has_to_say(channel);

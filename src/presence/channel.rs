@@ -17,6 +17,7 @@ use super::pending::{Cause, Pending};
 use super::roster::Roster;
 use super::shared::Shared;
 use super::source::Source;
+use super::sum::Summed;
 use super::unlogged::Unlogged;
 use crate::now::Now;
 
@@ -76,6 +77,8 @@ pub struct ChannelState {
     pub(super) partial: bool,
     /// Set where other nodes have members of the channel, too. Boxed, since most brokers are alone.
     pub(super) shared: Option<Box<Shared>>,
+    /// Set where of other nodes' members nothing else is known.
+    pub(super) sum: Option<Box<Summed>>,
 }
 
 /// What becomes of a member. What is `None` stays as it was.
@@ -112,6 +115,7 @@ impl ChannelState {
             observed: false,
             partial: false,
             shared: None,
+            sum: None,
         }
     }
 
@@ -192,6 +196,7 @@ impl ChannelState {
                 });
             }
             Command::Elsewhere(elsewhere) => self.hear(*elsewhere, now, &mut told),
+            Command::Sum(sum) => self.set_sum(sum.map(|sum| *sum)),
         }
         Ok(())
     }

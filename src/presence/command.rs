@@ -7,6 +7,7 @@ use herenow_protocol::{
 use super::elsewhere::{Elsewhere, Own, Touch};
 use super::pending::Cause;
 use super::source::Source;
+use super::sum::Sum;
 
 /// A change of a channel. Checked as far as one frame alone can be checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +101,8 @@ pub enum Command {
     KeepOwn(Box<Own>, Touch),
     /// Other nodes have this of a member. Never refused.
     Elsewhere(Box<Elsewhere>),
+    /// Other nodes' members are not known but for this; `None`: they are. Never refused.
+    Sum(Option<Box<Sum>>),
 }
 
 /// How long a source lasts.

@@ -28,7 +28,7 @@ impl ChannelState {
     #[must_use]
     pub fn is_over(&self) -> bool {
         let begun = self.is_known() || self.unlogged.is_some();
-        begun && self.order.is_empty() && self.pending.is_empty()
+        begun && self.count() == 0 && self.pending.is_empty()
     }
 
     /// Whether somebody may know the epoch, or a seq.

@@ -12,6 +12,7 @@
 //! - [`member`]: a member, as observers see it and as the broker keeps it.
 //! - [`viewer`]: who looks, and whom it may see.
 //! - `hidden`: the members that not everyone may see, by who may.
+//! - [`sum`]: how many there are, where nothing else is known of them.
 //! - [`pending`]: what observers saw before, until the tick tells them what is now.
 //! - [`elsewhere`]: what this node knows of a member by itself, and what it hears from other nodes.
 //! - [`command`]: what can be done to a channel, and what became of a member by it.
@@ -30,6 +31,7 @@
 //! - [`lists`]: where members stand in its lists.
 //! - [`sharing`]: what this node has to tell others of the channel.
 //! - [`hearing`]: what the channel hears of its members from other nodes.
+//! - `summing`: a giant, of which nobody here is told each change.
 //! - [`expiry`]: what ends because time passes.
 //! - [`tick`]: what observers are told of the changes since the last tick.
 //! - [`reading`]: what anybody may ask.
@@ -63,6 +65,8 @@ pub mod sharing;
 pub mod snapshot;
 pub mod source;
 pub mod sources;
+pub mod sum;
+mod summing;
 pub mod sweep;
 pub mod tally;
 pub mod tick;
@@ -83,6 +87,7 @@ pub use ring::{Ring, Step};
 pub use roster::{Roster, Standing};
 pub use snapshot::{Part, Rest, SnapshotPlace};
 pub use source::{ConnectionId, Keeper, NodeId, OwnMark, Source};
+pub use sum::Sum;
 pub use tally::Tally;
 pub use tick::{Bundle, Tick};
 pub use viewer::Viewer;

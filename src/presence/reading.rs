@@ -94,13 +94,14 @@ impl ChannelState {
     /// Number of members visible to all.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.order.len()
+        self.sum.as_ref().map_or(self.order.len(), |sum| sum.is.count)
     }
 
     /// Whether `viewer` may see anybody.
     #[must_use]
     pub fn shows(&self, viewer: Viewer<'_>) -> bool {
-        self.below(u64::MAX, viewer).next().is_some()
+        self.sum.as_ref().is_some_and(|sum| sum.is.count > 0)
+            || self.below(u64::MAX, viewer).next().is_some()
     }
 
     /// The number after which those visible to all are numbered since [`ChannelState::epoch`].
@@ -271,6 +272,9 @@ impl ChannelState {
     /// How many there are and the newest of them, as observers know them.
     #[must_use]
     pub fn told_tally(&self) -> Tally {
+        if let Some(tally) = self.tally_of_sum() {
+            return tally;
+        }
         let shown = self.order.values().rev();
         let sees = |member: &Member| Viewer::Public.sees(member);
         let newest = self.told(u64::MAX, shown, sees, MAX_RECENT).take(MAX_RECENT);

@@ -21,6 +21,8 @@ pub(super) struct Shared {
     /// part from the largest number down, and was between the two, does not come by them any more. At
     /// most [`LEAPS`]; the oldest become one.
     leaps: VecDeque<Leap>,
+    /// Whether all nodes count the members; `None`: not known yet.
+    pub(super) counted: Option<bool>,
 }
 
 /// Members that leapt over those who were reading.

@@ -39,13 +39,14 @@ impl ChannelState {
     /// Whether a tick might have something to tell.
     #[must_use]
     pub fn has_news(&self) -> bool {
-        !self.pending.is_empty() || self.status.as_ref().is_some_and(|status| !status.told)
+        let status = self.status.as_ref().is_some_and(|status| !status.told);
+        !self.pending.is_empty() || status || self.has_new_sum()
     }
 
     /// Turns what happened since the last tick into frames, and decides whether there are too many
     /// members to be told one by one.
     pub fn tick(&mut self, channel: &ChannelName, now: Now, bounds: &Bounds) -> Tick {
-        self.roster = self.roster.next(self.order.len(), bounds.roster);
+        self.roster = self.next_roster(bounds.roster);
         let first_seq = self.log.next_seq();
         if let Some(status) = self.untold_status() {
             let frame = ServerFrame::Status { status: status.clone() };
@@ -57,6 +58,7 @@ impl ChannelState {
         let events = changed.iter().filter_map(|changed| changed.event_for(Viewer::Public));
         let frames = self.log_events(channel, events.collect(), now);
         let count = self.order.len() as u64;
+        self.tell_sum();
         let changes = Changes::new(changed, first_seq, self.log.next_seq(), count);
         if changes.hide() {
             self.unlogged.get_or_insert_default().note(&changes, self.log.oldest_seq());
@@ -91,7 +93,8 @@ impl ChannelState {
             self.log.append(&bytes, now.mono_ms);
             frames.push(bytes);
         }
-        if moved {
+        // Where the count is not of these members, it is none of their business.
+        if moved && self.sum.is_none() {
             self.moved_seq = self.log.next_seq() - 1;
         }
         (!frames.is_empty()).then_some(Bundle { first_seq, frames })
@@ -100,6 +103,9 @@ impl ChannelState {
     /// Notes whether a tick told of what one of the newest members carries. Asked for only where a
     /// subscriber is told that with counts.
     pub fn note_shown(&mut self, changes: &Changes) {
+        if self.sum.is_some() {
+            return;
+        }
         let oldest = self.order.keys().rev().nth(MAX_RECENT - 1).copied().unwrap_or_default();
         let shows = |member: &&Arc<Member>| !member.is_restricted() && member.number >= oldest;
         let is_news = |changed: &Changed| match (changed.before(), changed.now().filter(shows)) {
@@ -130,6 +136,9 @@ impl ChannelState {
     /// How many there are, and the newest of them. Agrees with the log only right after a tick.
     #[must_use]
     pub fn tally(&self) -> Tally {
+        if let Some(tally) = self.tally_of_sum() {
+            return tally;
+        }
         let newest = self.order.values().rev();
         Tally::new(self.log.next_seq() - 1, self.order.len(), newest, self.partial)
     }

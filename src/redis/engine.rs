@@ -67,6 +67,7 @@ impl Node {
             names,
             Arc::clone(&line),
             address.cluster,
+            hub.roster_limit(),
             Arc::clone(&chance),
             Arc::clone(&metrics),
         );
@@ -102,6 +103,8 @@ impl Node {
             hints: Hints::new(),
             followed: parking_lot::Mutex::default(),
             unloaded: Queue::new(clock),
+            loading: parking_lot::Mutex::default(),
+            unsummed: Queue::new(clock),
             left: parking_lot::Mutex::default(),
             some_left: tokio::sync::Notify::new(),
             wants_names: watch::channel(false).0,
@@ -132,6 +135,7 @@ impl Node {
         self.spawn(joint().keep_whole());
         self.spawn(joint().keep_hearing(heard));
         self.spawn(joint().keep_meeting());
+        self.spawn(joint().keep_summing());
         self.spawn(joint().keep_signed_out());
     }
 

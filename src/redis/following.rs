@@ -16,7 +16,7 @@ use super::line::{Failed, jittered};
 use crate::cluster::name::Group;
 use crate::cluster::wire::told;
 use crate::hub::{Channel, Hub};
-use crate::limits::{FOLLOW_BATCH, HEARD_BATCH, LOADS_AT_ONCE, NAMES_EVERY, SAY_AGAIN};
+use crate::limits::{FOLLOW_BATCH, HEARD_BATCH, LOAD_TURN, LOADS_AT_ONCE, NAMES_EVERY, SAY_AGAIN};
 
 impl Joint {
     /// The channel is followed, and to be loaded. With its lock held.
@@ -59,6 +59,7 @@ impl Joint {
                     continue;
                 }
                 self.ear.ignore(&self.store.names().topic(&name)).await;
+                self.ear.ignore(&self.store.names().summary(&name)).await;
                 // Somebody came back meanwhile, and may have found it listened to still.
                 let back = self.followed.lock().get(&name).cloned();
                 if let Some(channel) = back {
@@ -93,12 +94,29 @@ impl Joint {
         if !self.followed.lock().get(name).is_some_and(is_it) {
             return;
         }
+        // One at a time: what each ends by is what is listened to.
+        let place = Arc::as_ptr(channel) as usize;
+        if !self.loading.lock().insert(place) {
+            self.unloaded.push_later(channel, LOAD_TURN);
+            return;
+        }
+        self.load_as_wanted(hub, channel).await;
+        self.loading.lock().remove(&place);
+    }
+
+    /// Loads the channel, or its summary, if that suffices to all who look.
+    async fn load_as_wanted(&self, hub: &Arc<Hub>, channel: &Arc<Channel>) {
+        let name = channel.name();
+        if hub.is_summed(channel) && self.sum_up(hub, channel).await != Some(false) {
+            self.leave_if_left(name);
+            return;
+        }
         let topic = self.store.names().topic(name);
         let Some(load) = hub.listening(channel) else { return };
         // Not yet: it is loaded once there is a connection that hears.
         let listens = self.ear.listen(&topic).await;
-        if !self.follows(name) {
-            return self.leave(name);
+        if self.leave_if_left(name) {
+            return;
         }
         if !listens {
             hub.load_fails(channel, load);
@@ -106,7 +124,9 @@ impl Joint {
         }
         self.metrics.loads.inc();
         match self.load(hub, channel, load).await {
-            Ok(()) => {}
+            Ok(()) => {
+                self.leave_if_left(name);
+            }
             Err(failed) => {
                 tracing::debug!(channel = name.as_str(), ?failed, "a load failed");
                 hub.load_fails(channel, load);
@@ -115,10 +135,26 @@ impl Joint {
         }
     }
 
+    /// Nobody follows the channel any longer: nothing is to be listened to. Whether that is so.
+    fn leave_if_left(&self, name: &ChannelName) -> bool {
+        let left = !self.follows(name);
+        if left {
+            self.leave(name);
+        }
+        left
+    }
+
     async fn load(&self, hub: &Arc<Hub>, channel: &Arc<Channel>, load: u32) -> Result<(), Failed> {
         let name = channel.name();
         let head = self.store.load(name).await?;
         self.era_seen(Group::of(name), head.era);
+        hub.stands(channel, &head);
+        if head.counted
+            && hub.counts_only(channel)
+            && self.sum_up(hub, channel).await != Some(false)
+        {
+            return Ok(());
+        }
         hub.load_begins(channel, load, (head.era, head.version, head.now));
         let mut cursor = 0;
         loop {
@@ -133,7 +169,15 @@ impl Joint {
                 break;
             }
         }
+        // A page tells not of which data it is: whom those lack that came meanwhile is not gone.
+        let tail = self.store.load(name).await?;
+        self.era_seen(Group::of(name), tail.era);
+        if tail.era != head.era {
+            return Err(Failed::Unknown);
+        }
         hub.load_ends(channel, load).await;
+        // Where a summary was followed until now.
+        self.ear.ignore(&self.store.names().summary(name)).await;
         Ok(())
     }
 
@@ -155,7 +199,10 @@ impl Joint {
             let followed: Vec<_> = self.followed.lock().values().cloned().collect();
             for some in followed.chunks(FOLLOW_BATCH) {
                 for channel in some {
-                    if gap || hub.wants_load(channel) {
+                    if gap {
+                        hub.summary_missed(channel);
+                    }
+                    if gap || hub.wants_load(channel) || hub.wants_summary(channel) {
                         self.unloaded.push(channel);
                     }
                 }
@@ -187,6 +234,9 @@ impl Joint {
             hub.published(&name, &told);
             self.doubt_told(&name, &told);
             return;
+        }
+        if let Some(name) = names.channel_of_summary(&heard.topic) {
+            return self.hear_summary(hub, &name, &String::from_utf8_lossy(&heard.text));
         }
         let me = self.me();
         if heard.topic == self.orders.topic() {

@@ -1,6 +1,6 @@
 //! What all loops between Redis and the hub share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Weak};
 
@@ -66,6 +66,10 @@ pub(super) struct Joint {
     pub(super) followed: Mutex<HashMap<ChannelName, Arc<Channel>>>,
     /// Those that are to be loaded.
     pub(super) unloaded: Queue,
+    /// Those that are being loaded.
+    pub(super) loading: Mutex<HashSet<usize>>,
+    /// Channels whose summary this node owes.
+    pub(super) unsummed: Queue,
     /// Names that are perhaps not to be listened to any longer.
     pub(super) left: Mutex<Vec<ChannelName>>,
     pub(super) some_left: Notify,

@@ -15,7 +15,7 @@ use crate::cluster::life::fingerprint;
 use crate::cluster::name::{GROUPS, Group};
 use crate::cluster::nodes::{Order, Step};
 use crate::hub::Hub;
-use crate::limits::{FLUSH_TIME, REDIS_COMMAND, SAY_USERS, SAYS_IN_FLIGHT};
+use crate::limits::{FLUSH_TIME, SAY_USERS};
 use crate::now::NEVER;
 use crate::presence::NodeId;
 use crate::presence::pending::Cause;
@@ -186,12 +186,13 @@ impl Joint {
             let others = groups.clone();
             hub.say_all(move |name| !others.contains(&Group::of(name)), false).await;
         }
-        hub.say_all(move |name| groups.contains(&Group::of(name)), true).await;
+        let unsaid = hub.say_all(move |name| groups.contains(&Group::of(name)), true).await;
         self.load_followed(|group| lost.contains_key(&group));
-        // Whatever was in flight meanwhile has something more to say only once it is answered.
-        let all = u32::try_from(SAYS_IN_FLIGHT - 1).unwrap_or(1);
-        let in_flight = timeout(4 * REDIS_COMMAND, self.says.acquire_many(all)).await;
-        drop(in_flight);
+        for channel in &unsaid {
+            // What was in flight may have been answered meanwhile, and all that followed.
+            self.owe(channel);
+            self.settle(hub, channel);
+        }
         for (group, data) in lost {
             self.owed.lock().walks.remove(&group);
             self.nodes.lock().walked(group.number(), data);
@@ -297,6 +298,9 @@ impl Joint {
         self.era_seen(Group::of(channel), buried.told.era);
         let Some(hub) = self.hub() else { return Ok(None) };
         hub.told_apart(channel, &buried.told);
+        if let Some(channel) = hub.find(channel) {
+            self.owes_summary(&channel, buried.told.owes_ms);
+        }
         // Some may have gone since they were read.
         let inherited = |user: &&UserId| {
             let told = buried.told.users.iter().find(|told| told.user == **user);
@@ -329,8 +333,8 @@ impl Joint {
     pub(super) async fn leave_nodes(&self) {
         let Some(hub) = self.hub() else { return };
         let hold_ms = self.nodes.lock().hold_ms();
-        hub.say_lost(hold_ms).await;
-        self.flush(FLUSH_TIME).await;
+        let unsaid = hub.say_lost(hold_ms).await;
+        self.flush(&hub, &unsaid, FLUSH_TIME).await;
         let renew = self.nodes.lock().leave(Self::counts(&hub), self.now().mono_ms);
         if let Err(failed) = self.store.renew(&renew).await {
             tracing::warn!(?failed, "the other nodes will find out late that this one is gone");

@@ -16,6 +16,7 @@
 //! - `saying`: what changed here.
 //! - `obeying`: what other nodes order.
 //! - `following`: what others have of the channels that somebody looks at.
+//! - `summing`: of giants how many there are.
 //! - `living`: leases, the dead, data that were lost.
 //! - [`engine`]: what the hub wants of all this; its start and end.
 //! - [`start`]: whether all that is needed is there, said in one line before the broker listens.
@@ -38,6 +39,7 @@ pub mod scripts;
 pub mod signed_out;
 pub mod start;
 pub mod store;
+mod summing;
 pub mod wire;
 
 pub use address::Address;

@@ -17,15 +17,19 @@ use crate::presence::Keeper;
 impl Joint {
     /// The channel has something to say. With its lock held.
     pub(super) fn note_unsaid(&self, channel: &Arc<Channel>) {
+        self.owe(channel);
+        self.unsaid.push(channel);
+    }
+
+    /// While all is said again: something is to be said in this channel before that is done.
+    pub(super) fn owe(&self, channel: &Arc<Channel>) {
         let mut owed = self.owed.lock();
         let group = Group::of(channel.name());
-        if let Some(&data) = owed.walks.get(&group)
-            && owed.channels.insert(Arc::as_ptr(channel) as usize, (group, data)).is_none()
-        {
+        let Some(&data) = owed.walks.get(&group) else { return };
+        let before = owed.channels.insert(Arc::as_ptr(channel) as usize, (group, data));
+        if before != Some((group, data)) {
             self.nodes.lock().owes(group.number(), data);
         }
-        drop(owed);
-        self.unsaid.push(channel);
     }
 
     /// Says what there is to say, for as long as the hub lives.
@@ -71,17 +75,18 @@ impl Joint {
             return;
         }
         let Some(say) = hub.take_say(channel) else {
-            self.settled(channel);
+            self.settle(hub, channel);
             return;
         };
         match self.say_whole(channel, &say).await {
             Ok(told) => {
                 let data = self.era_seen(Group::of(channel.name()), told.era);
                 hub.said(channel, Some(&told));
+                self.owes_summary(channel, told.owes_ms);
                 let others = told.users.iter().filter_map(|user| user.record.as_ref());
                 self.nodes_seen(channel.name(), others);
-                if data.is_some() && !self.unsaid.has(channel) {
-                    self.settled(channel);
+                if data.is_some() {
+                    self.settle(hub, channel);
                 }
             }
             Err(failed) => {
@@ -122,8 +127,12 @@ impl Joint {
         Ok(told)
     }
 
-    /// Everything was said in the channel for now.
-    fn settled(&self, channel: &Arc<Channel>) {
+    /// Whether everything was said in the channel for now: then nothing is owed there any longer. What
+    /// follows may be in flight already, so the channel itself is asked.
+    pub(super) fn settle(&self, hub: &Arc<Hub>, channel: &Arc<Channel>) {
+        if !hub.has_said_all(channel) {
+            return;
+        }
         let owed = self.owed.lock().channels.remove(&(Arc::as_ptr(channel) as usize));
         if let Some((group, data)) = owed {
             self.nodes.lock().settled(group.number(), data);
@@ -131,11 +140,13 @@ impl Joint {
         }
     }
 
-    /// Waits until nothing is left to say, for so long at most.
-    pub(super) async fn flush(&self, most: Duration) {
+    /// Waits until nothing is left to say in these channels, for so long at most.
+    pub(super) async fn flush(&self, hub: &Hub, channels: &[Arc<Channel>], most: Duration) {
         let said = async {
-            while !self.unsaid.is_empty() || self.says.available_permits() < PERMITS {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+            for channel in channels {
+                while !hub.has_said_all(channel) {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
             }
         };
         if tokio::time::timeout(most, said).await.is_err() {
@@ -143,6 +154,3 @@ impl Joint {
         }
     }
 }
-
-/// How many permits there are while nothing is in flight: the loop itself holds one.
-const PERMITS: usize = crate::limits::SAYS_IN_FLIGHT - 1;

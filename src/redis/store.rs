@@ -11,6 +11,7 @@ use super::wire::Wire;
 use crate::chance::Chance;
 use crate::cluster::name::{Group, Names, entry, read_entry};
 use crate::cluster::nodes::burial::Claimed;
+use crate::cluster::summary::Asked;
 use crate::cluster::wire::{Read, Strange, life, said, told};
 use crate::cluster::{Buried, Load, Record, Renew, Renewed, Say, Told, UserTold};
 use crate::limits::{INDEX_PAGE, LOAD_PAGE, STATUS_KEPT_MS};
@@ -28,6 +29,8 @@ pub struct Store {
     metrics: Arc<RedisMetrics>,
     /// By which command scripts publish.
     publish: &'static str,
+    /// Above how many members of a channel they are counted.
+    roster: usize,
 }
 
 /// What comes in pages, and where the next begins; 0: that was all.
@@ -46,11 +49,12 @@ impl Store {
         names: Names,
         line: Arc<Line>,
         is_cluster: bool,
+        roster: usize,
         chance: Arc<Chance>,
         metrics: Arc<RedisMetrics>,
     ) -> Self {
         let publish = if is_cluster { "SPUBLISH" } else { "PUBLISH" };
-        Self { names, line, scripts: Scripts::default(), chance, metrics, publish }
+        Self { names, line, scripts: Scripts::default(), chance, metrics, publish, roster }
     }
 
     /// What things are called.
@@ -96,9 +100,9 @@ impl Store {
     /// [`Failed`].
     pub async fn say(&self, channel: &ChannelName, say: &Say) -> Result<Told, Failed> {
         let mut call = self.scripts.say.prepare_invoke();
-        self.channel_keys(&mut call, channel);
-        call.arg(said::text(say)).arg(self.new_era()).arg(channel.as_str());
-        call.arg(self.names.topic(channel)).arg(self.publish).arg(self.names.inboxes());
+        call.arg(said::text(say));
+        self.begin_call(&mut call, channel);
+        call.arg(self.names.inboxes());
         let text = self.text(&call).await?;
         self.read(told::told(&text))
     }
@@ -116,11 +120,10 @@ impl Store {
         users: &[UserId],
     ) -> Result<Buried, Failed> {
         let mut call = self.scripts.bury.prepare_invoke();
-        self.channel_keys(&mut call, channel);
-        call.arg(dead.to_string()).arg(self.new_era()).arg(channel.as_str());
-        call.arg(self.names.topic(channel)).arg(self.publish).arg(me.to_string());
+        call.arg(dead.to_string());
+        self.begin_call(&mut call, channel);
         let keep_ms = if channel.is_status() { STATUS_KEPT_MS } else { 0 };
-        call.arg(said::cause(why)).arg(keep_ms).arg(self.names.inbox(dead));
+        call.arg(me.to_string()).arg(said::cause(why)).arg(keep_ms).arg(self.names.inbox(dead));
         for user in users {
             call.arg(user.as_str());
         }
@@ -128,11 +131,31 @@ impl Store {
         self.read(told::buried(&text))
     }
 
-    fn channel_keys(&self, call: &mut redis::ScriptInvocation<'_>, channel: &ChannelName) {
+    /// The summary of a channel, unless it has the version `known`; `None`: it is not wanted. It is
+    /// published, if that is due.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub async fn summary(
+        &self,
+        channel: &ChannelName,
+        known: Option<u64>,
+    ) -> Result<Asked, Failed> {
+        let mut call = self.scripts.summary.prepare_invoke();
+        call.arg(known.map(|known| known.to_string()).unwrap_or_default());
+        self.begin_call(&mut call, channel);
+        let text = self.text(&call).await?;
+        self.read(told::summary(&text))
+    }
+
+    /// What all calls about a channel begin with, behind their first argument.
+    fn begin_call(&self, call: &mut redis::ScriptInvocation<'_>, channel: &ChannelName) {
         let names = &self.names;
         let group = Group::of(channel);
         call.key(names.records(channel)).key(names.head(channel));
-        call.key(names.channels(group)).key(names.era(group));
+        call.key(names.channels(group)).key(names.era(group)).key(names.shown(channel));
+        call.arg(self.new_era()).arg(channel.as_str()).arg(names.topic(channel));
+        call.arg(self.publish).arg(names.summary(channel)).arg(self.roster);
     }
 
     /// What a load begins with: all but the records.
@@ -188,9 +211,9 @@ impl Store {
         let fields = text.iter().map(|text| (user.as_str().as_bytes(), text.as_slice()));
         let record = self.read(Ok(told::page(fields)))?.pop().map(|(_, record)| record);
         // Behind the record: it is never newer than the version that is told with it.
-        let Load { era, version, now, .. } = self.load(channel).await?;
+        let Load { era, version, counted, now, .. } = self.load(channel).await?;
         let users = vec![UserTold { user: user.clone(), record, why: None }];
-        Ok(Told { era, version, changed: false, now, users })
+        Ok(Told { era, version, changed: false, counted, owes_ms: None, now, users })
     }
 
     // Nodes.

@@ -189,7 +189,8 @@ impl Engine for Node {
         let record = load.records.into_iter().find(|(of, _)| of == user).map(|(_, record)| record);
         let users = vec![UserTold { user: user.clone(), record, why: None }];
         let (era, version, now) = (load.era, load.version, load.now);
-        let told = Told { era, version, changed: false, now, users };
+        let counted = load.counted;
+        let told = Told { era, version, changed: false, counted, owes_ms: None, now, users };
         Box::pin(async { (!self.is_cut()).then_some(told) })
     }
 

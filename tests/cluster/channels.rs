@@ -86,6 +86,15 @@ fn wandering_leases() -> [History; 2] {
     [goes_on(&[(3_000, Action::Rest)]), goes_on(&[(3_000, Action::Empty), (0, Action::Rest)])]
 }
 
+/// The same: a node dies, and the store loses what it said there before the others know that it is dead.
+/// No burial finds it then, so each of them ends it by itself.
+fn dead_and_lost() -> History {
+    let place = Place { slot: 1, at: 0, user: 0, tab: 0 };
+    let join = Join { brings: 0, merge: false, audience: 0, info: 0, graced: false };
+    let dies = [(0, Action::Join(place, join)), (3_000, Action::Crash(1))];
+    [&dies[..], &[(100, Action::Empty), (0, Action::Rest)]].concat()
+}
+
 /// The shortest part of the history that still fails, found by leaving out more and more.
 fn shorten(seed: u64, mut history: History, fault: Option<Fault>) -> (History, String) {
     let mut what = run(seed, &history, fault).unwrap_err();
@@ -114,7 +123,8 @@ fn all_nodes_show_the_same_and_tell_nothing_false() {
     let first = crate::numbered("HERENOW_SEED", 0);
     let histories = crate::numbered("HERENOW_HISTORIES", if first > 0 { 1 } else { 2_000 });
     let first = if first > 0 { first } else { fastrand::u64(1 << 32..1 << 62) };
-    for history in wandering_leases() {
+    let [one, other] = wandering_leases();
+    for history in [one, other, dead_and_lost()] {
         (0..20).for_each(|seed| assert!(run(seed, &history, None).is_ok_and(|steps| steps > 0)));
     }
     let mut steps = 0;
@@ -136,8 +146,9 @@ fn all_nodes_show_the_same_and_tell_nothing_false() {
 #[test]
 fn each_planted_fault_is_found() {
     let [one, other] = wandering_leases();
+    let dead = dead_and_lost();
     let finds = |fault, seed| {
-        [&history(seed), &one, &other].iter().any(|it| run(seed, it, Some(fault)).is_err())
+        [&history(seed), &one, &other, &dead].iter().any(|it| run(seed, it, Some(fault)).is_err())
     };
     let found = |fault| (0..5_000).find(|&seed| finds(fault, seed));
     let all: Vec<_> = faults::ALL.into_iter().map(|fault| (fault, found(fault))).collect();

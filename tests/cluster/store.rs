@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use herenow::cluster::nodes::burial::Claimed;
 use herenow::cluster::say::{SAME_END_MS, VERSIONS_PER_MS};
+use herenow::cluster::summary::{Asked, LARGE, NEWEST, NEWEST_BYTES, OVERHEADS, SUMMARY_MS};
 use herenow::cluster::{
     Base, Buried, Inbox, LeaseMark, LeaseSay, Load, Mark, MarkSay, NodeInfo, NodeSeen, Place,
-    Record, Renew, Renewed, Said, Say, Stamp, Stamped, StoreMs, Told, UserSay, UserTold, Written,
+    Record, Renew, Renewed, Said, Say, Stamp, Stamped, StoreMs, Summary, Told, UserSay, UserTold,
+    Written,
 };
 use herenow::presence::lists::NUMBER_STEP;
 use herenow::presence::pending::Cause;
@@ -30,6 +32,8 @@ pub(crate) struct Store {
     begun: u64,
     /// With which the next one begins, if that is known.
     begins: Option<u64>,
+    /// Above how many members they are counted.
+    roster: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -40,6 +44,11 @@ struct Channel {
     records: BTreeMap<UserId, Record>,
     /// Set where only kept records are left.
     expires: Option<StoreMs>,
+    /// Whether there is an index of whom all may see, and whether members are counted.
+    large: bool,
+    counted: bool,
+    /// The version of the last summary, and when it was told.
+    told: Option<(u64, StoreMs)>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,6 +66,8 @@ pub(crate) struct Done {
     pub(crate) answer: Told,
     /// To whoever follows the channel, if anything changed: the users that did.
     pub(crate) published: Option<Told>,
+    /// To whoever follows the summary, if that is due.
+    pub(crate) summary: Option<Summary>,
     /// To the nodes whose lost marks were ended, that own a lease no longer, or that have live marks
     /// where kept fields changed.
     pub(crate) inbox: Vec<Inbox>,
@@ -73,12 +84,18 @@ impl Store {
             renewed: 0,
             begun: 0,
             begins: None,
+            roster: usize::MAX,
         }
+    }
+
+    /// Above so many members they are counted.
+    pub(crate) fn with_roster(self, roster: usize) -> Self {
+        Self { roster, ..self }
     }
 
     /// FLUSHALL, or an empty Redis in the place of the old one.
     pub(crate) fn lose_everything(&mut self, new_era: u64) {
-        *self = Self::new(new_era);
+        *self = Self::new(new_era).with_roster(self.roster);
     }
 
     /// What a replica has that lags, or a snapshot on disk.
@@ -109,6 +126,9 @@ impl Store {
                 last: now / 1_000 * NUMBER_STEP,
                 records: BTreeMap::new(),
                 expires: None,
+                large: false,
+                counted: false,
+                told: None,
             }
         })
     }
@@ -143,10 +163,20 @@ impl Store {
         }
         let changed = !changed_users.is_empty();
         channel.version += u64::from(changed);
-        let told = |users| Told { era: self.era, version: channel.version, changed, now, users };
+        let (summary, owes_ms) = self.finish(&mut channel, changed && say.keep_ms == 0, now);
+        let told = |users| Told {
+            era: self.era,
+            version: channel.version,
+            changed,
+            counted: channel.counted,
+            owes_ms: None,
+            now,
+            users,
+        };
         let done = Done {
-            answer: told(users),
+            answer: Told { owes_ms, ..told(users) },
             published: changed.then(|| told(changed_users)),
+            summary,
             inbox: ended
                 .into_iter()
                 .map(|(node, users)| Inbox { node, channel: name.clone(), told: told(users) })
@@ -160,9 +190,93 @@ impl Store {
     pub(crate) fn load(&mut self, name: &ChannelName, now: StoreMs) -> Load {
         let channel = self.take(name, now);
         let version = if channel.records.is_empty() { 0 } else { channel.version };
-        let records = channel.records.clone().into_iter().collect();
+        let (records, counted) = (channel.records.clone().into_iter().collect(), channel.counted);
         self.put_back(name, channel);
-        Load { era: self.era, version, now, records }
+        Load { era: self.era, version, counted, now, records }
+    }
+
+    /// Behind all users of a say or a burial: whether members are counted, and the summary as in
+    /// [`Store::tell_summary`].
+    fn finish(
+        &self,
+        channel: &mut Channel,
+        tends: bool,
+        now: StoreMs,
+    ) -> (Option<Summary>, Option<u64>) {
+        if channel.records.is_empty() {
+            channel.counted = false;
+            let told = channel.told.take();
+            return (told.map(|_| self.summary_of(channel, now)), None);
+        }
+        let (size, from) = (channel.records.len(), self.roster.min(LARGE));
+        if tends && (size * 2 <= from || (size <= from && !channel.large)) {
+            (channel.large, channel.counted) = (false, false);
+        } else if tends {
+            let count = channel.records.values().filter(|record| is_shown(record)).count();
+            channel.large = true;
+            channel.counted =
+                count > self.roster || (channel.counted && count * 5 > self.roster * 4);
+        }
+        self.tell_summary(channel, now)
+    }
+
+    /// The summary, if it is to be published now; and in how many milliseconds somebody has to ask
+    /// for that, if it is later.
+    fn tell_summary(&self, channel: &mut Channel, now: StoreMs) -> (Option<Summary>, Option<u64>) {
+        let is_told = channel.told.is_some_and(|(version, _)| version == channel.version);
+        if is_told || !(channel.counted || channel.told.is_some()) {
+            return (None, None);
+        }
+        if let Some((_, at)) = channel.told.filter(|&(_, at)| (at..at + SUMMARY_MS).contains(&now))
+        {
+            return (None, Some(at + SUMMARY_MS - now));
+        }
+        channel.told = channel.counted.then_some((channel.version, now));
+        (Some(self.summary_of(channel, now)), None)
+    }
+
+    fn summary_of(&self, channel: &Channel, now: StoreMs) -> Summary {
+        let mut shown: Vec<_> =
+            channel.records.iter().filter(|(_, record)| is_shown(record)).collect();
+        shown.retain(|_| channel.counted);
+        let count = shown.len() as u64;
+        // As a sorted set does: by number, then by name.
+        shown.sort_by_key(|(user, record)| (record.place.value.number, user.as_str().to_owned()));
+        let (mut named, mut left) = (0, NEWEST_BYTES.cast_signed());
+        let newest = shown.into_iter().rev().take(NEWEST).map_while(|(user, record)| {
+            let bytes = |text: Option<&Attributes>| text.map_or(2, |text| text.as_str().len());
+            let info = record.info.as_ref().map(|info| &info.value);
+            let attributes = record.attributes.as_ref().map(|it| &it.value.attributes);
+            named += OVERHEADS.0 + user.as_str().len() + bytes(info);
+            left -= (OVERHEADS.1 + bytes(attributes)).cast_signed();
+            let short = Record {
+                audience: None,
+                marks: BTreeMap::new(),
+                leases: BTreeMap::new(),
+                attributes: record.attributes.clone().filter(|_| left > 0),
+                ..record.clone()
+            };
+            (named <= NEWEST_BYTES).then(|| (user.clone(), short))
+        });
+        let newest = newest.collect();
+        let (era, version, counted) = (self.era, channel.version, channel.counted);
+        Summary { era, version, now, counted, count, newest }
+    }
+
+    /// What is answered to whoever asks for a summary and knows that version; and the summary, if it is
+    /// published.
+    pub(crate) fn summary(
+        &mut self,
+        name: &ChannelName,
+        known: u64,
+        now: StoreMs,
+    ) -> (Asked, Option<Summary>) {
+        let mut channel = self.take(name, now);
+        let (published, owes_ms) = self.tell_summary(&mut channel, now);
+        let is_known = channel.version == known;
+        let summary = (!is_known).then(|| self.summary_of(&channel, now));
+        self.put_back(name, channel);
+        (Asked { summary, now, owes_ms }, published)
     }
 
     /// All channels that have a record: what the index says.
@@ -192,7 +306,7 @@ impl Store {
         why: Cause,
         keep_ms: u64,
         now: StoreMs,
-    ) -> Buried {
+    ) -> (Buried, Option<Summary>) {
         let mut channel = self.take(name, now);
         let next = channel.version + 1;
         let (mut users, mut lost_until) = (Vec::new(), None);
@@ -236,9 +350,11 @@ impl Store {
         }
         let changed = !users.is_empty();
         channel.version += u64::from(changed);
-        let told = Told { era: self.era, version: channel.version, changed, now, users };
+        let (summary, owes_ms) = self.finish(&mut channel, changed && keep_ms == 0, now);
+        let (version, counted) = (channel.version, channel.counted);
+        let told = Told { era: self.era, version, changed, counted, owes_ms, now, users };
         self.put_back(name, channel);
-        Buried { told, lost_until }
+        (Buried { told, lost_until }, summary)
     }
 
     /// Renews a node's lease, or takes it.
@@ -326,6 +442,10 @@ fn see(record: &mut Record, why: Option<Cause>) -> bool {
     let later = last_seen > record.seen;
     record.seen = record.seen.max(last_seen);
     later
+}
+
+fn is_shown(record: &Record) -> bool {
+    record.audience.as_ref().is_none_or(|it| it.value.is_everyone())
 }
 
 fn is_only_kept(record: &Record) -> bool {

@@ -13,8 +13,8 @@ use herenow::cluster::name::{Group, Names};
 use herenow::cluster::nodes::burial::Claimed;
 use herenow::cluster::wire::told;
 use herenow::cluster::{
-    Base, Inbox, LeaseSay, Load, MarkSay, NodeInfo, Place, Renew, Said, Say, Stamp, Told, UserSay,
-    Written,
+    Base, Inbox, LeaseSay, Load, MarkSay, NodeInfo, Place, Renew, Said, Say, Stamp, Summary, Told,
+    UserSay, Written,
 };
 use herenow::limits::STATUS_KEPT_MS;
 use herenow::metrics::RedisMetrics;
@@ -50,7 +50,8 @@ struct Both {
 }
 
 impl Both {
-    async fn start(seed: u64) -> Self {
+    /// Above `roster` members of a channel they are counted.
+    async fn start(seed: u64, roster: usize) -> Self {
         let redis = Redis::start();
         let names = Names::new("herenow").unwrap();
         let (chance, metrics) = (Arc::new(Chance::from_seed(seed)), Arc::<RedisMetrics>::default());
@@ -65,6 +66,7 @@ impl Both {
         let heard = move |push: PushInfo| sender.try_send(push).map_err(|_| ());
         let mut wire = Wire::connect(&address, Some(heard)).await.unwrap();
         let topics = channels().map(|channel| names.topic(&channel));
+        let topics = topics.chain(channels().map(|channel| names.summary(&channel)));
         let topics: Vec<_> = topics.chain(nodes().map(|node| names.inbox(node))).collect();
         wire.subscribe(&topics, false).await.unwrap();
         // It hears as long as it lives.
@@ -72,8 +74,8 @@ impl Both {
             let _wire = wire;
             std::future::pending::<()>().await;
         });
-        let real = Store::new(names, line, false, chance, Arc::clone(&metrics));
-        let (twin, rng) = (Twin::new(ERA), Rng::with_seed(seed));
+        let real = Store::new(names, line, false, roster, chance, Arc::clone(&metrics));
+        let (twin, rng) = (Twin::new(ERA).with_roster(roster), Rng::with_seed(seed));
         Self { redis, real, twin, metrics, published, eras: BTreeMap::new(), rng }
     }
 
@@ -101,6 +103,36 @@ impl Both {
                 return (word(topic), word(text));
             }
         }
+    }
+
+    fn same_era_of(&mut self, channel: &ChannelName, mut summary: Summary) -> Summary {
+        summary.era = self.era(Some(Group::of(channel)), summary.era);
+        summary
+    }
+
+    /// That the summary was published, if it is one.
+    async fn summed(&mut self, channel: &ChannelName, wanted: Option<Summary>) {
+        let Some(wanted) = wanted else { return };
+        let (topic, text) = self.next().await;
+        assert_eq!(self.real.names().channel_of_summary(&topic).as_ref(), Some(channel));
+        let read = told::summary(&text).unwrap();
+        assert_eq!(read.first, None, "{text}");
+        let summary = self.same_era_of(channel, read.value.summary.unwrap());
+        assert_eq!(summary, wanted);
+    }
+
+    /// Whoever owes a summary asks, or follows one.
+    async fn ask_summary(&mut self, channel: &ChannelName) {
+        let known = self.load(channel).await.version * self.rng.u64(..2);
+        let mut real = self.real.summary(channel, Some(known)).await.unwrap();
+        if let Some(summary) = real.summary.take() {
+            let summary = self.same_era_of(channel, summary);
+            self.twin.begins_with(summary.version);
+            real.summary = Some(summary);
+        }
+        let (twin, published) = self.twin.summary(channel, known, real.now);
+        assert_eq!(real, twin);
+        self.summed(channel, published).await;
     }
 
     async fn published(&mut self, channel: &ChannelName, wanted: Option<Told>, inbox: Vec<Inbox>) {
@@ -138,6 +170,7 @@ impl Both {
         self.twin.begins_with(answer.version - u64::from(answer.changed));
         let done = self.twin.say(channel, say, answer.now);
         assert_eq!(answer, done.answer, "to {say:#?}");
+        self.summed(channel, done.summary).await;
         self.published(channel, done.published, done.inbox).await;
         if (1..1_000).contains(&say.keep_ms) {
             // Now it is over, or will not be for long.
@@ -155,9 +188,11 @@ impl Both {
         let keep_ms = if channel.is_status() { STATUS_KEPT_MS } else { 0 };
         assert!(real.told.now >= now);
         self.twin.begins_with(real.told.version);
-        let twin = self.twin.bury(channel, (dead, by), why, keep_ms, real.told.now);
+        let (twin, summary) = self.twin.bury(channel, (dead, by), why, keep_ms, real.told.now);
         assert_eq!(real, twin, "of {dead}");
-        let told = twin.told.changed.then_some(twin.told);
+        self.summed(channel, summary).await;
+        let told = Told { owes_ms: None, ..twin.told };
+        let told = told.changed.then_some(told);
         let letter =
             |told: &Told| Inbox { node: dead, channel: channel.clone(), told: told.clone() };
         let inbox = told.iter().map(letter).collect();
@@ -245,7 +280,17 @@ impl Both {
             }
             800..900 => drop(self.load(&channel).await),
             900..960 => self.renew().await,
-            960..985 => self.claim().await,
+            960..975 => self.claim().await,
+            975..980 => self.ask_summary(&channel).await,
+            980..985 => {
+                // What a stranger does to the index heals.
+                let key = self.real.names().shown(&channel);
+                let key = format!("\"{}\"", key.replace('"', "\\\""));
+                self.redis.ask(&format!("DEL {key}"));
+                if self.rng.bool() {
+                    self.redis.ask(&format!("SET {key} stranger"));
+                }
+            }
             985..995 => tokio::time::sleep(Duration::from_millis(self.rng.u64(..150))).await,
             _ => {
                 self.redis.ask("FLUSHALL");
@@ -388,8 +433,8 @@ fn user_say(rng: &mut Rng, user: UserId) -> UserSay {
 
 #[tokio::test]
 async fn redis_does_what_the_simulated_store_does() {
-    for seed in 0..3 {
-        let mut both = Both::start(seed).await;
+    for (seed, roster) in (0..).zip([1_000, 2, 0]) {
+        let mut both = Both::start(seed, roster).await;
         for step in 0..1_500 {
             both.step().await;
             if step % 100 == 99 {
@@ -403,9 +448,51 @@ async fn redis_does_what_the_simulated_store_does() {
     }
 }
 
+/// A channel that grows to a giant and shrinks again.
+#[tokio::test]
+async fn of_a_giant_the_count_and_the_newest_are_told_once_a_second_at_most() {
+    let mut both = Both::start(7, 300).await;
+    let room = ChannelName::parse("room", "channel").unwrap();
+    let users: Vec<_> = (0..500).map(|n| user(&format!("user-{n}"))).collect();
+    let mut told = Vec::new();
+    for (round, leaves) in [(0, 0), (1, 2), (2, 8), (3, 9)] {
+        for some in users.chunks(100) {
+            let mut say = Say { node: node(round % 2), users: Vec::new(), keep_ms: 0 };
+            for user in some {
+                let mut said = user_say(&mut both.rng, user.clone());
+                (said.mark, said.leases) = (None, Vec::new());
+                if both.rng.u8(..9) >= leaves {
+                    said.mark = Some(MarkSay::Live { connections: 1, away: false });
+                }
+                let text = "x".repeat(both.rng.usize(..600));
+                let attributes = serde_json::json!({ "text": text });
+                let attributes = Attributes::from_map(attributes.as_object().unwrap());
+                let value = Written { attributes, ends: Vec::new() };
+                said.attributes = Some(Said { base: Base::Over, value });
+                said.audience = (both.rng.u8(..20) == 0).then(|| {
+                    let audience = Audience::parse(["red"]).unwrap();
+                    Said { base: Base::Over, value: audience }
+                });
+                say.users.push(said);
+            }
+            both.say(&room, &say).await;
+            let mut gone = say.clone();
+            gone.node = node((round + 1) % 2);
+            gone.users.iter_mut().for_each(|user| user.mark = None);
+            both.say(&room, &gone).await;
+            told.push(both.load(&room).await.counted);
+        }
+        tokio::time::sleep(Duration::from_millis(1_010)).await;
+        both.ask_summary(&room).await;
+        both.ask_summary(&room).await;
+    }
+    assert!(told.contains(&true) && !told[0] && !told[19], "{told:?}");
+    both.silence().await;
+}
+
 #[tokio::test]
 async fn the_index_names_the_channels_that_have_a_member() {
-    let mut both = Both::start(99).await;
+    let mut both = Both::start(99, 1_000).await;
     for _ in 0..300 {
         let channel = both.rng.choice(channels().collect::<Vec<_>>()).unwrap();
         let say = say(&mut both.rng, &channel);
@@ -428,7 +515,7 @@ fn refused<T: std::fmt::Debug>(answer: Result<T, Failed>, key: &str) {
 
 #[tokio::test]
 async fn what_strangers_wrote_under_our_keys_is_named_and_stops_nobody_else() {
-    let mut both = Both::start(5).await;
+    let mut both = Both::start(5, 1_000).await;
     let room = ChannelName::parse("room", "channel").unwrap();
     let names = both.real.names().clone();
     let users = [user("ada"), user("bob")];

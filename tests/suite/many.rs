@@ -300,3 +300,118 @@ async fn a_lease_is_taken_here_renewed_there_and_ended_anywhere() {
     until("it is gone from the store", || twin.count("room") == 0).await;
     assert_eq!(get(&b, "/v1/channels/room/count").await["count"], 0);
 }
+
+/// Two brokers on one store, above three members of a channel count them.
+fn two_giants() -> (Arc<Twin>, Broker, Broker) {
+    let twin = Twin::with_roster(3);
+    let broker = || Broker::with(|config| config.limits.roster_limit = 3);
+    let (a, b) = (broker(), broker());
+    twin.join(&a, true);
+    twin.join(&b, true);
+    (twin, a, b)
+}
+
+/// The next count that is told, with the newest members.
+async fn counted(client: &mut Client) -> (u64, Vec<String>) {
+    loop {
+        if let ServerFrame::Count { count, recent, partial, .. } = client.next().await {
+            assert!(!partial);
+            let recent = recent.unwrap_or_default();
+            return (count, recent.into_iter().map(|member| member.user.to_string()).collect());
+        }
+    }
+}
+
+/// As many members as the node itself knows in the channel.
+fn held(broker: &Broker) -> usize {
+    broker.hub().look(ada_room(), |guarded| guarded.presence().members_held()).unwrap_or(0)
+}
+
+#[tokio::test]
+async fn of_a_giant_the_summary_alone_is_followed_until_somebody_is_told_each_change() {
+    let (twin, a, b) = two_giants();
+    let mut members = Vec::new();
+    for n in 0..6 {
+        let mut client = [&a, &b][n % 2].connect(&format!("user-{n}")).await;
+        client.ok("join room").await;
+        members.push(client);
+    }
+    until("all are in the store", || twin.count("room") == 6).await;
+    let newest: Vec<_> = (0..6).rev().map(|n| format!("user-{n}")).collect();
+    let mut lookers = Vec::new();
+    for broker in [&a, &b] {
+        let mut looker = broker.connect("looker").await;
+        looker.ok("sub room").await;
+        assert_eq!(counted(&mut looker).await, (6, newest.clone()));
+        lookers.push(looker);
+        assert_eq!(held(broker), 3, "its own");
+        assert_eq!(get(broker, "/v1/channels/room/count").await["count"], 6);
+        let all = get(broker, "/v1/channels").await;
+        assert_eq!((&all["channels"][0]["count"], all.get("partial")), (&6.into(), None));
+        for n in 0..2 {
+            let one = get(broker, &format!("/v1/channels/room/members/user-{n}")).await;
+            assert_eq!(one["user"], format!("user-{n}"), "{one}");
+        }
+        let nobody = ask(broker.address(), "GET", "/v1/channels/room/members/eve", &[], "").await;
+        assert_eq!(nobody.status, 404, "{}", nobody.body);
+        assert_eq!(held(broker), 3, "nothing was loaded for that");
+    }
+    // Whoever comes is told within a second or so, at its own node too, and never taken back.
+    let mut more = a.connect("user-6").await;
+    more.ok("join room").await;
+    for looker in &mut lookers {
+        let (count, recent) = counted(looker).await;
+        assert_eq!((count, &*recent[0]), (7, "user-6"));
+    }
+    // Who is told each change has all of it.
+    let mut eve = a.connect("eve").await;
+    eve.ok(r#"{"type":"subscribe","channel":"room","level":"events"}"#).await;
+    let (all, _, partial) = snapshot(&mut eve).await;
+    assert_eq!((all.len(), partial, held(&a), held(&b)), (7, false, 7, 3));
+    members[1].ok("leave room").await;
+    assert_eq!(told(&mut eve, 1).await, [("leave", "user-1".to_owned())]);
+    eve.ok("unsub room").await;
+    for looker in &mut lookers {
+        while counted(looker).await.0 != 6 {}
+    }
+    until("the rest is forgotten", || held(&a) == 4).await;
+    // A list asks for all, too.
+    let list = get(&b, "/v1/channels/room/members").await;
+    assert_eq!((seen(&list).len(), &list["count"]), (6, &6.into()), "{list}");
+    // Few enough: whoever asked for `auto` is told who.
+    for member in &mut members[2..] {
+        member.ok("leave room").await;
+    }
+    for looker in &mut lookers {
+        let members = loop {
+            if let ServerFrame::Snapshot { members, more: false, .. } = looker.next().await {
+                break names(&members);
+            }
+        };
+        assert_eq!(members, set(&["user-0", "user-6"]));
+    }
+    assert_eq!(held(&b), 2);
+}
+
+/// A store that stands still takes nothing away.
+#[tokio::test]
+async fn the_last_summary_holds_while_the_store_is_gone() {
+    let (twin, a, b) = two_giants();
+    let mut members = Vec::new();
+    for n in 0..5 {
+        let mut client = [&a, &b][n % 2].connect(&format!("user-{n}")).await;
+        client.ok("join room").await;
+        members.push(client);
+    }
+    until("all are in the store", || twin.count("room") == 5).await;
+    let mut looker = a.connect("looker").await;
+    looker.ok("sub room").await;
+    assert_eq!(counted(&mut looker).await.0, 5);
+    twin.answers(false);
+    let mut more = a.connect("more").await;
+    more.ok("join room").await;
+    let answer = get(&a, "/v1/channels/room/count").await;
+    assert_eq!((&answer["count"], &answer["partial"]), (&5.into(), &true.into()));
+    twin.answers(true);
+    assert_eq!(counted(&mut looker).await.0, 6);
+}

@@ -92,6 +92,8 @@ pub struct Nodes {
     asks_groups: Option<u64>,
     /// For each group who has said everything for the data that it holds now.
     said_all: BTreeMap<u8, Arc<BTreeSet<NodeId>>>,
+    /// And who has not.
+    owing: BTreeMap<u8, Arc<BTreeSet<NodeId>>>,
 }
 
 impl Nodes {
@@ -115,6 +117,7 @@ impl Nodes {
             burial: Burial::default(),
             asks_groups: None,
             said_all: BTreeMap::new(),
+            owing: BTreeMap::new(),
         }
     }
 
@@ -348,9 +351,14 @@ impl Nodes {
             let has_said = |peer: &Peer| peer.info.said.get(&group) == Some(&data);
             let said = self.peers.iter().filter(|(_, peer)| has_said(peer));
             let said: BTreeSet<_> = said.map(|(&node, _)| node).collect();
-            let known = self.said_all.entry(group).or_default();
-            if **known != said {
-                *known = Arc::new(said);
+            // Those that are in no list just now may only have been lost with it.
+            let all = self.peers.keys().chain(self.strangers.keys());
+            let owing: BTreeSet<_> = all.copied().filter(|&node| !said.contains(&node)).collect();
+            for (of, now) in [(&mut self.said_all, said), (&mut self.owing, owing)] {
+                let known = of.entry(group).or_default();
+                if **known != now {
+                    *known = Arc::new(now);
+                }
             }
         }
     }
@@ -359,7 +367,8 @@ impl Nodes {
     #[must_use]
     pub fn peers(&self, group: u8) -> Peers {
         let said_all = self.said_all.get(&group).map(Arc::clone).unwrap_or_default();
-        Peers { dead: self.dead.shared(), said_all }
+        let owing = self.owing.get(&group).map(Arc::clone).unwrap_or_default();
+        Peers { dead: self.dead.shared(), said_all, owing }
     }
 
     // Burials.

@@ -8,6 +8,7 @@ use indexmap::IndexSet;
 use super::known::{Clock, Known};
 use crate::cluster::peers::Peers;
 use crate::cluster::record::{Record, StoreMs};
+use crate::cluster::summary::Summary;
 use crate::limits::REPLICA_BATCH;
 use crate::now::Now;
 use crate::presence::{ChannelState, Command, Keeper, NodeId};
@@ -38,10 +39,14 @@ pub struct Replica {
     pub(super) followed: Option<Followed>,
     /// Loads are numbered, for as long as the channel is there: an old one may end late.
     pub(super) loads: u32,
+    /// Set where the summary alone is followed.
+    pub(super) summed: Option<Summed>,
     /// Data were lost, and not all nodes have said all of theirs again since.
     pub(super) lost: bool,
     /// The node shuts down.
     pub(super) leaving: Option<Leaving>,
+    /// Whether the store counts the members, and of which of its data and which version that is.
+    pub(super) counts: Option<((u32, u64), bool)>,
 }
 
 /// What becomes of the connections of a node that shuts down.
@@ -71,6 +76,31 @@ pub(super) struct Followed {
     pub(super) peers: Peers,
     /// Nodes whose marks are kept although they are missing.
     pub(super) unsure: BTreeSet<NodeId>,
+}
+
+/// What is known of a channel whose summary is followed.
+#[derive(Debug, Default)]
+pub(super) struct Summed {
+    /// The last summary that counts.
+    pub(super) known: Option<Summary>,
+    /// The next one counts whatever its version: what was told before may be of other data, or of an
+    /// older copy of them.
+    pub(super) anew: bool,
+    /// Data were lost, and not all nodes have said all of theirs again since; and until when it is
+    /// waited for them, once that is known.
+    pub(super) lost: bool,
+    pub(super) held_until_ms: Option<u64>,
+    /// When to ask for it.
+    pub(super) ask_ms: u64,
+}
+
+impl Summed {
+    /// The store holds other data than before.
+    fn lose_data(&mut self) {
+        // What never came cannot be lost.
+        self.lost = self.known.is_some();
+        (self.anew, self.ask_ms, self.held_until_ms) = (true, 0, None);
+    }
 }
 
 impl Followed {
@@ -155,8 +185,10 @@ impl Replica {
             clock: Clock::default(),
             followed: None,
             loads: 0,
+            summed: None,
             lost: false,
             leaving: None,
+            counts: None,
         }
     }
 
@@ -182,7 +214,8 @@ impl Replica {
     /// Whether the channel may go: nothing is to be said, nothing is in flight, and nobody follows.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.in_flight.is_none() && !self.is_dirty() && self.followed.is_none()
+        let follows = self.followed.is_some() || self.summed.is_some();
+        self.in_flight.is_none() && !self.is_dirty() && !follows
     }
 
     /// Whether all of this node's own was said, and answered.
@@ -228,6 +261,7 @@ impl Replica {
             followed.gone.clear();
             followed.peers = Peers::default();
         }
+        self.summed.iter_mut().for_each(Summed::lose_data);
     }
 
     /// Whether these are the data that were known. If not, those are lost.
@@ -253,6 +287,20 @@ impl Replica {
     pub fn drain(&mut self, ends_ms: u64, now: Now) {
         self.leaving = Some(Leaving { ends_ms, last_seen: now.unix_ms });
         self.say_all();
+    }
+
+    /// At that version the store counts the members, or does not.
+    pub fn stands(&mut self, version: u64, counted: bool) {
+        let at = (self.generation, version);
+        if self.counts.is_none_or(|(before, _)| before <= at) {
+            self.counts = Some((at, counted));
+        }
+    }
+
+    /// Whether the store counts the members; `None`: it did not tell yet.
+    #[must_use]
+    pub fn counts(&self) -> Option<bool> {
+        self.counts.map(|(_, counted)| counted)
     }
 
     /// Whether what is published is told here.

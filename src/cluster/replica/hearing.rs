@@ -61,6 +61,7 @@ impl Replica {
             let news = News { record, version, why: user.why, answers, is_next };
             commands.extend(self.hear(&user.user, news, here));
         }
+        self.stands(told.version, told.counted);
         self.forget_gone();
         let load_again = self.followed.as_ref().is_some_and(|it| it.hole && it.loading.is_none());
         Heard { commands, load_again }

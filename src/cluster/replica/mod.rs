@@ -8,6 +8,7 @@
 //! - `hearing`: what is told.
 //! - `saying`: what is said, and what becomes of it.
 //! - `following`: the channel loaded whole, and let go again.
+//! - [`summing`]: of a giant its summary alone.
 //!
 //! [`ChannelState`]: crate::presence::ChannelState
 //! [`Command`]: crate::presence::Command
@@ -18,5 +19,7 @@ mod hearing;
 mod known;
 mod saying;
 mod settling;
+pub mod summing;
 
 pub use channel::{Heard, Loaded, Part, Replica};
+pub use summing::Counted;

@@ -13,6 +13,7 @@ use super::texts::{Hex, Large, Live, Own, Text, Word};
 use crate::cluster::name::channel_named;
 use crate::cluster::record::{LeaseMark, Mark, Record, StoreMs};
 use crate::cluster::say::{Buried, Inbox, Load, Told, UserTold};
+use crate::cluster::summary::{Asked, Summary};
 use crate::limits::MAX_STORE_TEXT_BYTES;
 use crate::presence::pending::Cause;
 use crate::presence::{Keeper, NodeId};
@@ -32,6 +33,18 @@ struct ToldText<'a> {
     /// After a burial: how long lost marks stay.
     #[serde(default)]
     l: Option<StoreMs>,
+    /// Members are counted.
+    #[serde(default)]
+    g: bool,
+    /// In how many milliseconds the summary is owed.
+    #[serde(default)]
+    o: Option<u64>,
+    /// In a summary: how many members there are.
+    #[serde(default)]
+    k: u64,
+    /// In a summary: it is as the asker knows it.
+    #[serde(default)]
+    s: bool,
 }
 
 #[derive(Deserialize)]
@@ -148,7 +161,15 @@ impl ToldText<'_> {
     fn told(self) -> Read<Told> {
         let (era, version) = (self.e.0.0, self.v.0.0);
         let users = Vec::with_capacity(self.u.len());
-        let mut read = Read::new(Told { era, version, changed: self.c, now: self.n, users });
+        let mut read = Read::new(Told {
+            era,
+            version,
+            changed: self.c,
+            counted: self.g,
+            owes_ms: self.o,
+            now: self.n,
+            users,
+        });
         for user in self.u {
             match user.told() {
                 Ok(told) => read.value.users.push(told),
@@ -213,7 +234,29 @@ pub fn buried(text: &str) -> Result<Read<Buried>, Strange> {
 pub fn load(text: &str) -> Result<Load, Strange> {
     let told = read_told(text, "the answer to a load")?;
     let (era, version) = (told.e.0.0, told.v.0.0);
-    Ok(Load { era, version, now: told.n, records: Vec::new() })
+    Ok(Load { era, version, counted: told.g, now: told.n, records: Vec::new() })
+}
+
+/// A summary, and what is answered to whoever asks for it.
+///
+/// # Errors
+/// [`Strange`], if it is nothing that the scripts say.
+pub fn summary(text: &str) -> Result<Read<Asked>, Strange> {
+    let read = read_told(text, "the summary of a channel")?;
+    let (count, is_known) = (read.k, read.s);
+    let Read { value: told, strange, first } = read.told();
+    let newest = told.users.into_iter().filter_map(|user| Some((user.user, user.record?)));
+    let summary = Summary {
+        era: told.era,
+        version: told.version,
+        now: told.now,
+        counted: told.counted,
+        count,
+        newest: newest.collect(),
+    };
+    let (now, owes_ms) = (told.now, told.owes_ms);
+    let asked = Asked { summary: (!is_known).then_some(summary), now, owes_ms };
+    Ok(Read { value: asked, strange, first })
 }
 
 /// The records in one page of a load: users, each with its record behind. A user may come on several

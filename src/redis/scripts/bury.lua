@@ -2,7 +2,7 @@
 -- who owns its leases from here on, why its live marks go, how long records are kept, its inbox (it
 -- may live by another's word), and the users.
 
-local dead, by, why, keep = ARGV[1], ARGV[6], ARGV[7], tonumber(ARGV[8])
+local dead, by, why, keep = ARGV[1], ARGV[8], ARGV[9], tonumber(ARGV[10])
 local following = version + 1
 local users, kept, lost_until = {}, nil, nil
 
@@ -30,19 +30,21 @@ local function bury(user, record)
   else
     remove_record(user)
   end
+  note_moved(user, text and record)
   users[#users + 1] = told_user(user, text, reason)
 end
 
-for index = 10, #ARGV do
+for index = 12, #ARGV do
   local record = record_of(ARGV[index])
   if record then bury(ARGV[index], record) end
 end
 local changed = #users > 0
 if changed then version = following end
-finish(changed, kept, keep)
+local owes_ms = finish(changed, kept, keep)
 if changed then
-  redis.call(ARGV[5], ARGV[4], told(era, version, changed, now, users))
-  local channel = ',"h":' .. cjson.encode(ARGV[3])
-  redis.call('PUBLISH', ARGV[9], told(era, version, changed, now, users, channel))
+  redis.call(ARGV[5], ARGV[4], told(era, version, changed, now, users, standing()))
+  local channel = standing() .. ',"h":' .. cjson.encode(ARGV[3])
+  redis.call('PUBLISH', ARGV[11], told(era, version, changed, now, users, channel))
 end
-return told(era, version, changed, now, users, lost_until and ',"l":' .. whole(lost_until))
+local left = lost_until and ',"l":' .. whole(lost_until) or ''
+return told(era, version, changed, now, users, standing() .. owed(owes_ms) .. left)

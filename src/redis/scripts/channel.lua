@@ -1,12 +1,22 @@
--- One channel: KEYS are its records, its head, the index of its group and the era of that.
--- ARGV[2..5]: a new era, the channel's name, its topic, and by which command to publish.
+-- One channel: KEYS are its records, its head, the index of its group, the era of that, and, of a large
+-- channel, those whom all may see by their numbers in lists. ARGV[2..7]: a new era, the channel's name,
+-- its topic, by which command to publish, the topic of its summary, and above how many members they are
+-- counted.
 
 local STEP = 1048576 -- Between two numbers in lists that all may see.
+-- As in src/cluster/summary.rs, where they are explained.
+local LARGE, NEWEST, SUMMARY_MS, NEWEST_BYTES = 256, 200, 1000, 65536
+local NAME_BYTES, FIELD_BYTES = 96, 16
 local now = clock()
 local era = era_of(KEYS[4], ARGV[2])
-local head = ask('HMGET', KEYS[2], 'version', 'last')
+local head = ask('HMGET', KEYS[2], 'version', 'last', 'large', 'counted', 'told', 'at')
 local version, last = tonumber(head[1] or ''), tonumber(head[2] or '')
 local begins = not (version and last)
+local roster = tonumber(ARGV[7])
+-- Whether there is an index of those whom all may see; whether subscribers are told how many there are
+-- instead of who; and of which version the last summary was, and when it was told.
+local large, counted = head[3] == '1', head[4] == '1'
+local told_version, told_at = tonumber(head[5] or ''), tonumber(head[6] or '') or 0
 if begins then
   version, last = finest_clock(), math.floor(now / 1000) * STEP
   -- Before anything is written: whether the index is ours.
@@ -56,15 +66,20 @@ local function is_record(record)
   return true
 end
 
+-- The record that a text is.
+local function read_record(text)
+  local record = decoded(text)
+  if not record then return nil end
+  record.m = record.m or {}
+  record.l = record.l or {}
+  if not is_record(record) then return nil end
+  return record
+end
+
 -- A user's record, and its text.
 local function record_of(user)
   local text = ask('HGET', KEYS[1], user)
-  local record = decoded(text)
-  if not record then return nil, text end
-  record.m = record.m or {}
-  record.l = record.l or {}
-  if not is_record(record) then return nil, text end
-  return record, text
+  return read_record(text), text
 end
 
 -- The text of the record, which is written.
@@ -87,15 +102,131 @@ local function told_user(user, record, why)
     .. (why and ',"w":' .. cjson.encode(why) or '') .. '}'
 end
 
--- After all users: the head, the index, how long it is kept. `kept` is nil if that stays as it is.
+-- The number in lists of whom all may see; nil: not all may.
+local function shown_number(record)
+  if record.s and record.s.t then return nil end
+  return string.match(record.p.t, '^%d+$') and #record.p.t <= 16 and record.p.t or '0'
+end
+
+-- Users that changed, each with its number if all may see it now.
+local moved_users = {}
+
+local function note_moved(user, record)
+  moved_users[#moved_users + 1] = { user, record and shown_number(record) }
+end
+
+-- Of all users anew. The empty name stands for the index itself: nobody may be in it.
+local function build_index()
+  ask('DEL', KEYS[5])
+  ask('ZADD', KEYS[5], -1, '')
+  local all = ask('HGETALL', KEYS[1])
+  for at = 1, #all, 2 do
+    local record = read_record(all[at + 1])
+    local number = record and shown_number(record)
+    if number then ask('ZADD', KEYS[5], number, all[at]) end
+  end
+end
+
+-- A stranger may have removed it, or put something else there.
+local function has_index()
+  local size = redis.pcall('ZCARD', KEYS[5])
+  return type(size) == 'number' and size > 0
+end
+
+-- Keeps the index, and decides whether members are counted: all nodes go by this.
+local function tend_index()
+  local size, from = ask('HLEN', KEYS[1]), math.min(roster, LARGE)
+  if size * 2 <= from or (size <= from and not large) then
+    if large then ask('DEL', KEYS[5]) end
+    large, counted = false, false
+    return
+  end
+  if not (large and has_index()) then
+    build_index()
+  else
+    for _, moved in ipairs(moved_users) do
+      if moved[2] then
+        ask('ZADD', KEYS[5], moved[2], moved[1])
+      else
+        ask('ZREM', KEYS[5], moved[1])
+      end
+    end
+  end
+  large = true
+  local count = ask('ZCARD', KEYS[5]) - 1
+  if count > roster then
+    counted = true
+  elseif count * 5 <= roster * 4 then
+    counted = false
+  end
+end
+
+-- What is told with everything of the channel.
+local function standing()
+  return counted and ',"g":true' or ''
+end
+
+-- How many there are, and the newest of them.
+local function summary()
+  local count, newest = 0, {}
+  if counted then
+    if not has_index() then build_index() end
+    count = ask('ZCARD', KEYS[5]) - 1
+    local named, left = 0, NEWEST_BYTES
+    for _, user in ipairs(ask('ZRANGE', KEYS[5], 0, NEWEST - 1, 'REV')) do
+      local record = user ~= '' and record_of(user)
+      if record then
+        named = named + NAME_BYTES + #user + (record.i and record.i.t and #record.i.t or 2)
+        if named > NEWEST_BYTES then break end
+        left = left - FIELD_BYTES - (record.a and record.a.t and #record.a.t or 2)
+        local short = { v = record.v, p = record.p, i = record.i, a = left > 0 and record.a or nil }
+        newest[#newest + 1] = told_user(user, cjson.encode(short), nil)
+      end
+    end
+  end
+  return told(era, version, false, now, newest, standing() .. ',"k":' .. whole(count))
+end
+
+-- Tells the summary to those who follow it, if that is due: once a second at most. In how many
+-- milliseconds somebody has to ask for that; nil: nobody does.
+local function tell_summary()
+  -- Whoever was told that members are counted is told when they are not any longer.
+  if not (counted or told_version) or told_version == version then return nil end
+  -- The clock may have been set back.
+  if told_version and now >= told_at and now < told_at + SUMMARY_MS then
+    return told_at + SUMMARY_MS - now
+  end
+  redis.call(ARGV[5], ARGV[6], summary())
+  if counted then
+    told_version, told_at = version, now
+    ask('HSET', KEYS[2], 'told', whole(version), 'at', whole(now))
+  else
+    told_version = nil
+    ask('HDEL', KEYS[2], 'told', 'at')
+  end
+  return nil
+end
+
+-- As it is told to whoever asked.
+local function owed(owes_ms)
+  return owes_ms and ',"o":' .. whole(owes_ms) or ''
+end
+
+-- After all users: the head, the index, how long it is kept. `kept` is nil if that stays as it is. As
+-- `tell_summary`.
 local function finish(changed, kept, keep)
   if (removed or begins) and ask('EXISTS', KEYS[1]) == 0 then
     if not begins then
       ask('DEL', KEYS[2])
       ask('ZREM', KEYS[3], ARGV[3])
+      if large then ask('DEL', KEYS[5]) end
+      counted, told_at = false, 0
+      if told_version then redis.call(ARGV[5], ARGV[6], summary()) end
     end
-    return
+    return nil
   end
+  local was_large, was_counted = large, counted
+  if changed and keep == 0 then tend_index() end
   if changed or begins then
     ask('HSET', KEYS[2], 'version', whole(version), 'last', whole(last))
   end
@@ -109,4 +240,11 @@ local function finish(changed, kept, keep)
     ask('PERSIST', KEYS[1])
     ask('PERSIST', KEYS[2])
   end
+  if large ~= was_large then
+    if large then ask('HSET', KEYS[2], 'large', '1') else ask('HDEL', KEYS[2], 'large') end
+  end
+  if counted ~= was_counted then
+    if counted then ask('HSET', KEYS[2], 'counted', '1') else ask('HDEL', KEYS[2], 'counted') end
+  end
+  return tell_summary()
 end

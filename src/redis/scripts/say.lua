@@ -1,4 +1,4 @@
--- A node says what it has of some users. ARGV[1]: the say; ARGV[6]: how inboxes' names begin.
+-- A node says what it has of some users. ARGV[1]: the say; ARGV[8]: how inboxes' names begin.
 -- src/cluster/say.rs tells what is done, and in which order.
 
 local say = cjson.decode(ARGV[1])
@@ -173,8 +173,10 @@ for _, said in ipairs(say.u) do
     if keep > 0 then kept = is_only_kept(record) end
     if changed then record.v = whole(following) end
     if moved then text = write_record(said.u, record) end
+    if changed then note_moved(said.u, record) end
   else
     if text then remove_record(said.u) end
+    if changed then note_moved(said.u, nil) end
     text = nil
   end
   local user = told_user(said.u, text, said.w)
@@ -187,14 +189,14 @@ for _, said in ipairs(say.u) do
 end
 local changed = #changed_users > 0
 if changed then version = following end
-finish(changed, kept, keep)
-local answer = told(era, version, changed, now, users)
+local owes_ms = finish(changed, kept, keep)
+local answer = told(era, version, changed, now, users, standing() .. owed(owes_ms))
 if changed then
-  local all = #changed_users == #users and answer
-  redis.call(ARGV[5], ARGV[4], all or told(era, version, true, now, changed_users))
+  local all = #changed_users == #users and not owes_ms and answer
+  redis.call(ARGV[5], ARGV[4], all or told(era, version, true, now, changed_users, standing()))
 end
 for other, its_users in pairs(inboxes) do
-  local channel = ',"h":' .. cjson.encode(ARGV[3])
-  redis.call('PUBLISH', ARGV[6] .. other, told(era, version, changed, now, its_users, channel))
+  local channel = standing() .. ',"h":' .. cjson.encode(ARGV[3])
+  redis.call('PUBLISH', ARGV[8] .. other, told(era, version, changed, now, its_users, channel))
 end
 return answer

@@ -33,13 +33,17 @@ pub(super) enum Fault {
     DeafWhileLoading,
     /// Whoever is a little late is taken for dead.
     JudgedTooSoon,
-    /// What a dead node had stays where it was heard.
+    /// Nobody is taken for dead in a channel: what such a node had stays where it was heard.
     DeadStay,
     /// What is written is said as if nobody else wrote.
     StampsStand,
+    /// Whoever owes a summary forgets it, and nobody asks.
+    SummaryNotOwed,
+    /// A summary counts although a later one did.
+    OlderSummaryWins,
 }
 
-pub(super) const ALL: [Fault; 17] = [
+pub(super) const ALL: [Fault; 19] = [
     Fault::GapOverlooked,
     Fault::NameKept,
     Fault::LossOverlooked,
@@ -57,4 +61,6 @@ pub(super) const ALL: [Fault; 17] = [
     Fault::JudgedTooSoon,
     Fault::DeadStay,
     Fault::StampsStand,
+    Fault::SummaryNotOwed,
+    Fault::OlderSummaryWins,
 ];

@@ -1,10 +1,14 @@
 //! One process: what the hub and the engine do around real channels.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use herenow::cluster::nodes::burial::Claimed;
 use herenow::cluster::nodes::{Nodes, Order, Settings, Step};
-use herenow::cluster::{Buried, Heard, Record, Renew, Renewed, Replica, Say, Told};
+use herenow::cluster::summary::Asked;
+use herenow::cluster::{
+    Buried, Counted, Heard, Peers, Record, Renew, Renewed, Replica, Say, Summary, Told,
+};
 use herenow::now::Now;
 use herenow::presence::pending::Cause;
 use herenow::presence::{Bounds, ChannelState, Command, Keeper, NodeId, Source, Viewer};
@@ -43,6 +47,8 @@ pub(super) enum Ask {
     Say(usize, Say),
     /// The page behind that user.
     Load(usize, Option<UserId>),
+    /// The summary, of which that version is known.
+    Summary(usize, u64),
 }
 
 /// What it answers.
@@ -57,12 +63,14 @@ pub(super) enum Answer {
     Mine(Vec<ChannelName>),
     Said(usize, Told),
     Loaded(usize, Page),
+    Summed(usize, Asked),
 }
 
 /// Some of a channel.
 #[derive(Clone, Debug)]
 pub(super) struct Page {
     pub(super) version: u64,
+    pub(super) counted: bool,
     pub(super) now: u64,
     pub(super) records: Vec<(UserId, Record)>,
     pub(super) more: bool,
@@ -84,6 +92,9 @@ pub(super) struct Channel {
     owed: Option<u64>,
     /// It is followed only until it was looked at.
     visited: bool,
+    /// When this node owes its summary, and when it begins to follow that again.
+    owes_ms: Option<u64>,
+    sums_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +123,8 @@ pub(super) struct Node {
     pub(super) reborn: bool,
     /// Its own clock is ahead by that.
     ahead_ms: u64,
+    /// The store may have come back as an old copy.
+    pub(super) may_go_back: bool,
     fault: Option<Fault>,
 }
 
@@ -149,6 +162,8 @@ impl Node {
                 last_load: 0,
                 owed: None,
                 visited: false,
+                owes_ms: None,
+                sums_ms: 0,
             }
         };
         Self {
@@ -166,6 +181,7 @@ impl Node {
             broken: false,
             reborn: false,
             ahead_ms,
+            may_go_back: false,
             fault,
         }
     }
@@ -234,6 +250,7 @@ impl Node {
             if channel.replica.is_followed() && self.fault != Some(Fault::GapOverlooked) {
                 channel.replica.follow();
             }
+            channel.replica.follow_summary();
         }
     }
 
@@ -260,6 +277,7 @@ impl Node {
             self.apply(at, Command::Expire, now_ms);
             self.say_and_load(at, now);
             self.end_visit(at, now_ms);
+            self.sum_up(at, now);
         }
         self.settle_debts();
         let all_said = self.channels.iter().all(|channel| channel.replica.has_said_all());
@@ -285,7 +303,7 @@ impl Node {
     }
 
     fn end_visit(&mut self, at: usize, now_ms: u64) {
-        let peers = self.nodes.peers(at as u8);
+        let peers = self.peers(at);
         let channel = &mut self.channels[at];
         let replica = &channel.replica;
         let is_done = replica.is_whole() && !replica.wants_load(&peers) && channel.loads.is_empty();
@@ -298,7 +316,7 @@ impl Node {
     }
 
     fn say_and_load(&mut self, at: usize, now: Now) {
-        let peers = self.nodes.peers(at as u8);
+        let peers = self.peers(at);
         let is_late = |asked: &mut (u64, u64)| now.mono_ms >= asked.1 + PATIENCE_MS;
         let channel = &mut self.channels[at];
         if channel.said.take_if(is_late).is_some() {
@@ -326,6 +344,63 @@ impl Node {
             channel.loads.insert(self.next, Load { number, since_ms: now.mono_ms });
             self.out.push((self.next, Ask::Load(at, None)));
         }
+    }
+
+    /// Beside all else the summary is followed, and told by whoever owes it.
+    fn sum_up(&mut self, at: usize, now: Now) {
+        let channel = &mut self.channels[at];
+        if channel.sums_ms <= now.mono_ms {
+            channel.sums_ms = u64::MAX;
+            channel.replica.follow_summary();
+        }
+        let owes = channel.owes_ms.take_if(|due_ms| *due_ms <= now.mono_ms).is_some();
+        let known = match channel.replica.wants_summary(now) {
+            true => Some(channel.replica.ask_summary(now)),
+            false => owes.then_some(0),
+        };
+        if let Some(known) = known.filter(|_| self.is_known) {
+            self.ask(Ask::Summary(at, known));
+        }
+    }
+
+    pub(super) fn owes(&mut self, at: usize, in_ms: Option<u64>, now: Now) {
+        if let Some(in_ms) = in_ms.filter(|_| self.fault != Some(Fault::SummaryNotOwed)) {
+            self.channels[at].owes_ms = Some(now.mono_ms + in_ms);
+        }
+    }
+
+    /// A summary was published, or answered.
+    pub(super) fn summed(
+        &mut self,
+        at: usize,
+        summary: &Summary,
+        answers: bool,
+        now: Now,
+    ) -> Result<(), String> {
+        let peers = self.peers(at);
+        let replica = &mut self.channels[at].replica;
+        let known = replica.summary().map(|known| (known.era, known.version));
+        match self.fault {
+            // Nobody asks whether anything was missed.
+            Some(Fault::SummaryNotOwed) if answers && known.is_some() => return Ok(()),
+            Some(Fault::OlderSummaryWins) => replica.follow_summary(),
+            _ => {}
+        }
+        let was_sure = !replica.is_summary_partial();
+        match replica.summary_told(summary, &peers, now) {
+            Counted::AsBefore => {}
+            Counted::Anew => {
+                let older = |(era, version)| era == summary.era && version > summary.version;
+                if was_sure && !self.may_go_back && known.is_some_and(older) {
+                    return Err(format!("c{at}: an older summary counts"));
+                }
+            }
+            Counted::NoLonger => {
+                replica.unfollow_summary();
+                self.channels[at].sums_ms = now.mono_ms + PATIENCE_MS;
+            }
+        }
+        Ok(())
     }
 
     fn bury(&mut self, now: Now) {
@@ -360,7 +435,7 @@ impl Node {
         (era, run): (u64, u64),
         new_id: NodeId,
         now_ms: u64,
-    ) {
+    ) -> Result<(), String> {
         let now = self.now(now_ms);
         let data = era << 32 | run;
         let is_burial = self.burial.is_some_and(|(number, _)| number == asked);
@@ -382,11 +457,12 @@ impl Node {
                 self.say_again(now);
                 let channel = &mut self.channels[at];
                 if channel.said.take_if(|(number, _)| *number == asked).is_none() {
-                    return;
+                    return Ok(());
                 }
-                let peers = self.nodes.peers(at as u8);
+                let peers = self.peers(at);
                 let (replica, state) = (&mut channel.replica, &channel.state);
                 let heard = replica.answered(&told, state, &peers, now);
+                self.owes(at, told.owes_ms, now);
                 self.heard(at, heard, &told, now);
             }
             Answer::Loaded(at, page) => {
@@ -394,6 +470,14 @@ impl Node {
                 self.say_again(now);
                 if let Some(load) = self.channels[at].loads.remove(&asked) {
                     self.loaded(at, load, &page, era, now);
+                }
+            }
+            Answer::Summed(at, asked) => {
+                self.nodes.data_seen(at as u8, data);
+                self.say_again(now);
+                self.owes(at, asked.owes_ms, now);
+                if let Some(summary) = &asked.summary {
+                    self.summed(at, summary, true, now)?;
                 }
             }
             Answer::Mine(channels) => {
@@ -404,6 +488,7 @@ impl Node {
             _ if !is_burial => {}
             answer => self.buried(answer, now),
         }
+        Ok(())
     }
 
     fn buried(&mut self, answer: Answer, now: Now) {
@@ -419,6 +504,7 @@ impl Node {
                 let names: Vec<_> = all.iter().map(|(name, _)| name.clone()).collect();
                 self.nodes.burial().buried(dead, &names, lost.max(), now.mono_ms);
                 for (name, buried) in &all {
+                    self.owes(number(name), buried.told.owes_ms, now);
                     self.told(number(name), &buried.told, false, now);
                 }
             }
@@ -428,7 +514,7 @@ impl Node {
 
     /// Something was told that was not asked for.
     pub(super) fn told(&mut self, at: usize, told: &Told, published: bool, now: Now) {
-        let peers = self.nodes.peers(at as u8);
+        let peers = self.peers(at);
         let channel = &mut self.channels[at];
         let (replica, state) = (&mut channel.replica, &channel.state);
         if self.fault == Some(Fault::DeafWhileLoading) && published && !replica.is_whole() {
@@ -460,12 +546,13 @@ impl Node {
     }
 
     fn loaded(&mut self, at: usize, load: Load, page: &Page, era: u64, now: Now) {
-        let peers = self.nodes.peers(at as u8);
+        let peers = self.peers(at);
         let channel = &mut self.channels[at];
         let is_mixed = self.fault == Some(Fault::LoadsMixed);
         let number = if is_mixed { channel.last_load } else { load.number };
         if page.first {
             channel.replica.load_begins(number, (era, page.version, page.now), &peers, now);
+            channel.replica.stands(page.version, page.counted);
         }
         let commands =
             channel.replica.load_part(number, &page.records, &channel.state, &peers, now);
@@ -518,12 +605,21 @@ impl Node {
         self.say_again(now);
     }
 
+    /// What is known of the other nodes as far as it matters to a channel.
+    pub(super) fn peers(&self, at: usize) -> Peers {
+        let peers = self.nodes.peers(at as u8);
+        match self.fault {
+            Some(Fault::DeadStay) => Peers { dead: Arc::default(), ..peers },
+            _ => peers,
+        }
+    }
+
     fn end_dead(&mut self, node: NodeId, last_seen: u64, now: Now) {
         if self.fault == Some(Fault::DeadStay) {
             return;
         }
         for at in 0..CHANNELS {
-            let peers = self.nodes.peers(at as u8);
+            let peers = self.peers(at);
             let channel = &mut self.channels[at];
             let name = super::node::channel(at);
             let (mut from, cause) = (None, Cause::Lost(LossReason::Node, last_seen));

@@ -167,6 +167,24 @@ impl World {
     fn check(&mut self) -> Result<(), String> {
         for at in 0..CHANNELS {
             self.check_channel(at)?;
+            self.check_summaries(at)?;
+        }
+        Ok(())
+    }
+
+    /// Each node knows how many there are in a giant, and the newest of them.
+    fn check_summaries(&mut self, at: usize) -> Result<(), String> {
+        let store = self.summary(at);
+        let wanted = store.counted.then(|| (store.count, store.newest.clone()));
+        for (number, slot) in self.slots.iter().enumerate() {
+            let node = slot.node.as_ref().ok_or("a node is missing")?;
+            let replica = &node.channels[at].replica;
+            let known = replica.summary().map(|known| (known.count, known.newest.clone()));
+            let counts = replica.counts().filter(|_| replica.is_followed());
+            if known != wanted || counts.is_some_and(|counts| counts != store.counted) {
+                let told = format!("c{at}: node {number} counts {known:#?}, {counts:?}");
+                return Err(format!("{told}, the store {store:#?}"));
+            }
         }
         Ok(())
     }
@@ -188,7 +206,7 @@ impl World {
             if !one.replica.is_followed() {
                 continue;
             }
-            if node.channels[at].replica.wants_load(&node.nodes.peers(at as u8)) {
+            if node.channels[at].replica.wants_load(&node.peers(at)) {
                 return Err(format!("node {number} does not know c{at}"));
             }
             if one.observer.as_ref().is_some_and(|observer| !observer.agrees(&one.state)) {
@@ -201,7 +219,7 @@ impl World {
                     let differs = |user: &&UserId| known.get(*user) != shown.get(*user);
                     let user = users.clone().rfind(differs);
                     let record = user.and_then(|user| one.replica.record(user));
-                    let peers = node.nodes.peers(at as u8);
+                    let peers = node.peers(at);
                     let ids = self.slots.iter().map(|it| it.node.as_ref().map(Node::id));
                     return Err(format!(
                         "c{at}:\nnode {other} {known:#?}\nnode {number} {shown:#?}\n\

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use herenow::cluster::{Base, Inbox, LeaseSay, MarkSay, Said, Told, UserSay};
+use herenow::cluster::{Base, Inbox, LeaseSay, MarkSay, Said, Summary, Told, UserSay};
 use herenow::presence::pending::Cause;
 use herenow::presence::{Command, Lasts, NodeId, Source};
 use herenow_protocol::{Audience, ChannelName, LeaveReason, LossReason, UserId};
@@ -20,6 +20,8 @@ pub(super) const USERS: usize = 6;
 const STEP_MS: u64 = 50;
 /// A process that ends is replaced.
 const REPLACED_AFTER_MS: u64 = 2_000;
+/// Above so many members they are counted.
+const ROSTER: usize = 2;
 /// Users in one page of a load.
 const PAGE: usize = 2;
 
@@ -94,6 +96,7 @@ enum Message {
     Answered(u64, Answer, (u64, u64)),
     Published(usize, Told),
     Inbox(usize, Told),
+    Summary(usize, Summary),
 }
 
 #[derive(Debug)]
@@ -142,7 +145,7 @@ impl World {
         };
         Self {
             now_ms: 0,
-            store: Store::new(1),
+            store: Store::new(1).with_roster(ROSTER),
             run: 1,
             era: 1,
             copies: VecDeque::new(),
@@ -310,7 +313,9 @@ impl World {
                         if slot.started_ms + 1_000 > at {
                             self.truth.node_trouble(number, u64::MAX, now_ms);
                         }
-                        slot.node.iter_mut().for_each(|node| node.broken = true);
+                        if let Some(node) = &mut slot.node {
+                            (node.broken, node.may_go_back) = (true, true);
+                        }
                     }
                     // What the old process was asked is gone with it.
                     self.to_store.clear();
@@ -405,7 +410,7 @@ impl World {
             self.copies.drain(..self.copies.len().saturating_sub(20));
         }
         self.serve();
-        self.deliver();
+        self.deliver()?;
         let mut gone = Vec::new();
         for number in 0..NODES {
             if self.slots[number].node.is_none() && self.slots[number].starts_ms <= now_ms {
@@ -451,7 +456,7 @@ impl World {
         let (wire, cut) = match message {
             Message::Asked(..) => (0, slot.cut.0),
             Message::Answered(..) => (1, slot.cut.1),
-            Message::Published(..) | Message::Inbox(..) => (2, slot.cut.1),
+            Message::Published(..) | Message::Inbox(..) | Message::Summary(..) => (2, slot.cut.1),
         };
         if is_cut && cut {
             return;
@@ -557,6 +562,7 @@ impl World {
                 say.users.iter_mut().for_each(|user| self.misunderstand(user));
                 let mut done = self.store.say(&channel(at), &say, now);
                 self.garble(&mut done.answer);
+                self.publish_summary(at, done.summary);
                 if let Some(mut told) = done.published {
                     self.garble(&mut told);
                     if self.fault == Some(Fault::GoneNotPublished) {
@@ -568,6 +574,11 @@ impl World {
                     self.tell(node, number(&channel), told);
                 }
                 Answer::Said(at, done.answer)
+            }
+            Ask::Summary(at, known) => {
+                let (asked, published) = self.store.summary(&channel(at), known, now);
+                self.publish_summary(at, published);
+                Answer::Summed(at, asked)
             }
             Ask::Load(at, behind) => {
                 let mut load = self.store.load(&channel(at), now);
@@ -585,7 +596,14 @@ impl World {
                 records.truncate(PAGE);
                 Answer::Loaded(
                     at,
-                    Page { version: load.version, now: load.now, records, more, first },
+                    Page {
+                        version: load.version,
+                        counted: load.counted,
+                        now: load.now,
+                        records,
+                        more,
+                        first,
+                    },
                 )
             }
         }
@@ -600,7 +618,8 @@ impl World {
         let mut all = Vec::new();
         for name in channels {
             let why = Cause::Lost(LossReason::Connection, 0);
-            let mut buried = self.store.bury(&name, (dead, by), why, 0, now);
+            let (mut buried, summary) = self.store.bury(&name, (dead, by), why, 0, now);
+            self.publish_summary(number(&name), summary);
             self.garble(&mut buried.told);
             if self.fault == Some(Fault::LeasesBuried) {
                 self.store.drop_leases(&name, by);
@@ -627,6 +646,20 @@ impl World {
         }
     }
 
+    fn publish_summary(&mut self, at: usize, summary: Option<Summary>) {
+        let Some(mut summary) = summary else { return };
+        if self.fault == Some(Fault::EraIgnored) {
+            summary.era = 1;
+        }
+        (0..NODES).for_each(|number| self.send(number, Message::Summary(at, summary.clone())));
+    }
+
+    /// What the store has of the channel's summary.
+    pub(super) fn summary(&self, at: usize) -> Summary {
+        let now = STORE_AHEAD_MS + self.now_ms;
+        self.store.copy().summary(&channel(at), 0, now).0.summary.unwrap()
+    }
+
     fn tell(&mut self, node: NodeId, at: usize, told: Told) {
         let is_it = |slot: &Slot| slot.node.as_ref().is_some_and(|it| it.id() == node);
         if let Some(number) = self.slots.iter().position(is_it) {
@@ -634,7 +667,7 @@ impl World {
         }
     }
 
-    fn deliver(&mut self) {
+    fn deliver(&mut self) -> Result<(), String> {
         let mut rest = self.to_nodes.split_off(&(self.now_ms + 1, 0));
         for (key, (number, process, message)) in std::mem::take(&mut self.to_nodes) {
             if self.slots[number].paused_until_ms > self.now_ms {
@@ -648,9 +681,10 @@ impl World {
             let now = node.now(now_ms);
             match message {
                 Message::Answered(asked, answer, data) => {
-                    node.hear(asked, answer, data, new_id, now_ms);
+                    node.hear(asked, answer, data, new_id, now_ms)?;
                 }
-                Message::Published(..) | Message::Inbox(..) if node.broken => {}
+                _ if node.broken => {}
+                Message::Summary(at, summary) => node.summed(at, &summary, false, now)?,
                 Message::Published(at, told) if node.channels[at].replica.is_followed() => {
                     node.told(at, &told, true, now);
                 }
@@ -659,6 +693,7 @@ impl World {
             }
         }
         self.to_nodes = rest;
+        Ok(())
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use herenow::clock::Clock;
-use herenow::cluster::{Act, Peers, Told, UserTold};
+use herenow::cluster::summary::Asked;
+use herenow::cluster::{Act, Peers, Summary, Told, UserTold};
 use herenow::hub::engine::{Kicked, Kicking};
 use herenow::hub::{Answering, Channel, Engine, Hub};
 use herenow::presence::NodeId;
@@ -39,6 +40,8 @@ pub(crate) struct Node {
     notices: bool,
     orders: Sender<Order>,
     followed: Mutex<BTreeSet<ChannelName>>,
+    /// Those of which the summary is heard.
+    summed: Mutex<BTreeSet<ChannelName>>,
     follows_names: Mutex<bool>,
 }
 
@@ -47,12 +50,18 @@ enum Order {
     Say(Arc<Channel>),
     Follow(Arc<Channel>),
     Hear(ChannelName, Arc<Told>),
+    Sum(ChannelName, Arc<Summary>),
     Meet(ChannelName),
 }
 
 impl Twin {
     pub(crate) fn new() -> Arc<Self> {
-        let (store, nodes) = (Mutex::new(Store::new(7)), Mutex::default());
+        Self::with_roster(1_000)
+    }
+
+    /// Above so many members of a channel the store counts them.
+    pub(crate) fn with_roster(roster: usize) -> Arc<Self> {
+        let (store, nodes) = (Mutex::new(Store::new(7).with_roster(roster)), Mutex::default());
         Arc::new(Self { clock: Clock::start(), store, nodes, answers: watch::Sender::new(true) })
     }
 
@@ -67,6 +76,7 @@ impl Twin {
             notices,
             orders,
             followed: Mutex::default(),
+            summed: Mutex::default(),
             follows_names: Mutex::default(),
         });
         broker.hub().join(Arc::clone(&node) as Arc<dyn Engine>);
@@ -92,6 +102,33 @@ impl Twin {
 
     fn now(&self) -> u64 {
         1_000_000 + self.clock.now().mono_ms
+    }
+
+    /// The store is asked for the summary, by somebody who knows that version.
+    fn summary(&self, name: &ChannelName, known: u64) -> Asked {
+        let (asked, published) = self.store.lock().summary(name, known, self.now());
+        self.publish_summary(name, published);
+        asked
+    }
+
+    fn publish_summary(&self, name: &ChannelName, summary: Option<Summary>) {
+        let Some(summary) = summary.map(Arc::new) else { return };
+        for node in &*self.nodes.lock() {
+            if node.summed.lock().contains(name) {
+                node.queue(Order::Sum(name.clone(), Arc::clone(&summary)));
+            }
+        }
+    }
+
+    /// Whoever was told that it owes a summary asks then.
+    fn owe(self: &Arc<Self>, name: &ChannelName, in_ms: Option<u64>) {
+        let Some(in_ms) = in_ms else { return };
+        let (twin, name) = (Arc::clone(self), name.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(in_ms + 5)).await;
+            let asked = twin.summary(&name, 0);
+            twin.owe(&name, asked.owes_ms);
+        });
     }
 
     fn publish(&self, name: &ChannelName, told: &Arc<Told>, begins: bool) {
@@ -126,6 +163,8 @@ async fn run(node: Arc<Node>, hub: Arc<Hub>, mut ordered: Receiver<Order>) {
                 let Some(say) = hub.take_say(&channel) else { continue };
                 let begins = !twin.store.lock().channels().any(|name| name == channel.name());
                 let done = twin.store.lock().say(channel.name(), &say, twin.now());
+                twin.publish_summary(channel.name(), done.summary);
+                twin.owe(channel.name(), done.answer.owes_ms);
                 for told in done.published.map(Arc::new).iter() {
                     twin.publish(channel.name(), told, begins);
                 }
@@ -133,9 +172,25 @@ async fn run(node: Arc<Node>, hub: Arc<Hub>, mut ordered: Receiver<Order>) {
             }
             Order::Follow(channel) => {
                 let name = channel.name();
-                node.followed.lock().insert(name.clone());
-                let Some(number) = hub.listening(&channel) else { continue };
+                if !hub.is_summed(&channel) {
+                    node.followed.lock().insert(name.clone());
+                }
                 let load = twin.store.lock().load(name, twin.now());
+                hub.stands(&channel, &load);
+                if load.counted && hub.counts_only(&channel) || hub.is_summed(&channel) {
+                    node.summed.lock().insert(name.clone());
+                    if !hub.is_summed(&channel) {
+                        hub.listening_summary(&channel);
+                    }
+                    let asked = twin.summary(name, hub.ask_summary(&channel));
+                    if hub.summary_answered(&channel, &asked) {
+                        node.followed.lock().remove(name);
+                        continue;
+                    }
+                    node.followed.lock().insert(name.clone());
+                }
+                node.summed.lock().remove(name);
+                let Some(number) = hub.listening(&channel) else { continue };
                 hub.load_begins(&channel, number, (load.era, load.version, load.now));
                 for records in load.records.chunks(2) {
                     hub.load_part(&channel, number, records);
@@ -143,6 +198,7 @@ async fn run(node: Arc<Node>, hub: Arc<Hub>, mut ordered: Receiver<Order>) {
                 hub.load_ends(&channel, number).await;
             }
             Order::Hear(name, told) => hub.published(&name, &told),
+            Order::Sum(name, summary) => hub.summary_told(&name, &summary),
             Order::Meet(name) => hub.meet(&name),
         }
     }
@@ -181,6 +237,7 @@ impl Engine for Node {
 
     fn unfollow(&self, channel: &ChannelName) {
         self.followed.lock().remove(channel);
+        self.summed.lock().remove(channel);
     }
 
     fn follow_names(&self, wanted: bool) {
@@ -199,8 +256,8 @@ impl Engine for Node {
             let found = load.records.into_iter().find(|(found, _)| found == user);
             let record = found.map(|(_, record)| record);
             let users = vec![UserTold { user: user.clone(), record, why: None }];
-            let (era, version, now) = (load.era, load.version, load.now);
-            Some(Told { era, version, changed: false, now, users })
+            let (era, version, now, counted) = (load.era, load.version, load.now, load.counted);
+            Some(Told { era, version, changed: false, counted, owes_ms: None, now, users })
         })
     }
 

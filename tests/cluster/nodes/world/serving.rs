@@ -70,7 +70,7 @@ impl World {
         for name in &channels {
             let losses = self.losses(name, dead, now);
             let late = if self.fault == Some(Fault::BuriesLosses) { 60_000 } else { 0 };
-            let buried = self.store.bury(name, (dead, by), why, 0, now + late);
+            let (buried, _) = self.store.bury(name, (dead, by), why, 0, now + late);
             if self.fault == Some(Fault::BuriesLeases) {
                 self.store.drop_leases(name, by);
             }
