@@ -455,11 +455,11 @@ impl Node {
             Answer::Said(at, told) => {
                 self.nodes.data_seen(at as u8, data);
                 self.say_again(now);
+                let peers = self.peers(at);
                 let channel = &mut self.channels[at];
                 if channel.said.take_if(|(number, _)| *number == asked).is_none() {
                     return Ok(());
                 }
-                let peers = self.peers(at);
                 let (replica, state) = (&mut channel.replica, &channel.state);
                 let heard = replica.answered(&told, state, &peers, now);
                 self.owes(at, told.owes_ms, now);
