@@ -10,9 +10,9 @@ use tokio::task::AbortHandle;
 
 use super::address::Address;
 use super::ear::Ear;
-use super::hints::Hints;
 use super::joint::{Deed, Joint, Owed};
 use super::line::Line;
+use super::noted::Hints;
 use super::orders::Orders;
 use super::queue::Queue;
 use super::store::Store;

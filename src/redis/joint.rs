@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::ear::Ear;
-use super::hints::Hints;
 use super::line::{Joined, Line};
+use super::noted::Hints;
 use super::orders::Orders;
 use super::queue::Queue;
 use super::store::Store;

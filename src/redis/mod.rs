@@ -11,6 +11,7 @@
 //! - [`ear`]: the connection by which it hears what is published.
 //! - [`orders`]: what a node has all others do about a user, and what they answer.
 //! - [`signed_out`]: who was signed out, for nodes that come later.
+//! - `noted`: which hints this node has there, and whose turn it is to write some.
 //! - `joint`: what all loops between Redis and the hub share; and those loops:
 //! - `hints`: where users and nodes may be found.
 //! - `saying`: what changed here.
@@ -31,6 +32,7 @@ mod joint;
 pub mod line;
 pub mod list;
 mod living;
+mod noted;
 mod obeying;
 pub mod orders;
 pub mod queue;

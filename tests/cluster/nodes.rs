@@ -37,11 +37,11 @@ fn history() -> impl Strategy<Value = (u64, Vec<(u64, Action)>)> {
     (any::<u64>(), prop::collection::vec(action(), 0..25))
 }
 
-/// The same histories each time, or those of `HERENOW_SEED`: about one in 40,000 is not explained yet
-/// (119 has one: a node dies for nothing between two nodes that shut down while the store is away).
+/// Other histories each time, or those of `HERENOW_SEED`.
 #[expect(clippy::print_stdout, reason = "cargo shows it when the test fails")]
 fn config() -> ProptestConfig {
-    let seed = crate::numbered("HERENOW_SEED", 3);
+    let seed = crate::numbered("HERENOW_SEED", 0);
+    let seed = if seed > 0 { seed } else { fastrand::u64(1..1 << 53) };
     println!("HERENOW_SEED={seed}");
     ProptestConfig {
         cases: 1_000,

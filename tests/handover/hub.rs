@@ -32,6 +32,9 @@ pub(crate) struct Presence {
     /// here sees them.
     whispers: u8,
     told_whispers: u8,
+    /// How often what is known of a giant changed, and how much of that was told: no frame has it.
+    sums: u8,
+    told_sums: u8,
     /// The seq that the last aside came to: no log has it.
     unlogged: Option<u8>,
     next_seq: u8,
@@ -46,6 +49,8 @@ pub(crate) enum Command {
     /// As `SetAttributes`, of a member whom not everyone sees.
     Whisper,
     Leave,
+    /// How many there are on all nodes, where nobody is told who.
+    Sum,
 }
 
 /// What a tick tells.
@@ -64,6 +69,10 @@ impl Presence {
                 self.whispers += 1;
                 return;
             }
+            Command::Sum => {
+                self.sums += 1;
+                return;
+            }
             Command::Leave => self.members -= 1,
         }
         self.changes += 1;
@@ -71,7 +80,8 @@ impl Presence {
     }
 
     fn has_news(&self) -> bool {
-        self.values != self.told || self.whispers != self.told_whispers
+        let sum = self.sums != self.told_sums;
+        self.values != self.told || self.whispers != self.told_whispers || sum
     }
 
     fn tick(&mut self) -> Tick {
@@ -79,6 +89,7 @@ impl Presence {
         let differs = |n: usize| (self.values[n] != self.told[n]).then_some(self.values[n]);
         let values = [differs(0), differs(1)];
         let frame = self.tick_for_everyone(values);
+        self.tell_sum();
         let whispers = self.whispers;
         let whispered = std::mem::replace(&mut self.told_whispers, whispers) != whispers;
         let aside = whispered.then(|| {
@@ -103,6 +114,15 @@ impl Presence {
             self.log.pop_front();
         }
         Some((seq, frame.bytes()))
+    }
+
+    /// Whoever has had all frames lacks what none tells.
+    fn tell_sum(&mut self) {
+        if self.sums != self.told_sums {
+            self.told_sums = self.sums;
+            self.log.clear();
+            self.next_seq += 1;
+        }
     }
 
     pub(crate) fn begin_snapshot(&self) -> Place {
@@ -177,6 +197,8 @@ impl Channel {
             told: [0, 0],
             whispers: 0,
             told_whispers: 0,
+            sums: 0,
+            told_sums: 0,
             unlogged: None,
             next_seq: 1,
             log: VecDeque::new(),
@@ -232,9 +254,10 @@ impl Guarded {
         any && !self.holds_back
     }
 
-    /// All that other nodes have is known.
+    /// All that other nodes have is known, and how many that is.
     fn complete(&mut self) {
         (self.holds_back, self.anew) = (false, true);
+        self.presence.told_sums = self.presence.sums;
     }
 
     fn begin_unheard(&mut self, mutant: Mutant) {
@@ -385,6 +408,11 @@ impl Hub {
     /// Other nodes may have members of the channel: it waits until they are known.
     pub(crate) fn hold_back(self: &Arc<Self>, name: usize) {
         self.enter(name, |_, guarded| guarded.holds_back = true);
+    }
+
+    /// How many they are is known.
+    pub(crate) fn sum_up(self: &Arc<Self>, name: usize) {
+        self.enter(name, |_, guarded| guarded.presence.apply(Command::Sum));
     }
 
     /// They are known.

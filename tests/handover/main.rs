@@ -645,6 +645,23 @@ fn a_whole_ride_and_what_others_have(mutant: Mutant) {
     judge(&hub, &mut [&mut writer, &mut reader]);
 }
 
+/// First how many they are comes to be known, which no frame tells, then who.
+fn a_sum_and_what_others_have(mutant: Mutant) {
+    let hub = Hub::new(mutant);
+    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, AMPLE));
+    rest(&hub, &mut [&mut writer, &mut reader]);
+    hub.allow_flushers(2);
+    let subscribe = loom::thread::spawn(move || {
+        reader.read(&[Request::Subscribe(0, None)]);
+        reader
+    });
+    hub.sum_up(0);
+    change(&mut writer, 0);
+    hub.complete(0);
+    let mut reader = subscribe.join().unwrap();
+    judge(&hub, &mut [&mut writer, &mut reader]);
+}
+
 /// Every scenario, with as many preemptions as a few seconds allow.
 macro_rules! holds {
     ($($scenario:ident: $preemptions:literal,)*) => {
@@ -683,6 +700,7 @@ holds! {
     a_sweep_and_what_others_have: 4,
     a_ride_and_what_others_have: 4,
     a_whole_ride_and_what_others_have: 4,
+    a_sum_and_what_others_have: 4,
 }
 
 /// Every mutant, with a scenario that finds it and what it finds.

@@ -173,7 +173,7 @@ impl World {
     }
 
     /// Each node knows how many there are in a giant, and the newest of them.
-    fn check_summaries(&mut self, at: usize) -> Result<(), String> {
+    fn check_summaries(&self, at: usize) -> Result<(), String> {
         let store = self.summary(at);
         let wanted = store.counted.then(|| (store.count, store.newest.clone()));
         for (number, slot) in self.slots.iter().enumerate() {

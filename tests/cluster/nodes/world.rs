@@ -232,7 +232,10 @@ impl World {
     }
 
     fn trouble(&mut self, node: usize, until_ms: u64) {
-        self.with(node, |node| node.trouble_ms = node.trouble_ms.max(until_ms));
+        // Also while it shuts down.
+        if let Some(node) = &mut self.slots[node].node {
+            node.trouble_ms = node.trouble_ms.max(until_ms);
+        }
     }
 
     fn with(&mut self, slot: usize, act: impl FnOnce(&mut Node)) {
