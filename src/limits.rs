@@ -183,6 +183,14 @@ pub const DEMO_READ_BYTES: usize = 1024;
 /// Longest wait of a viewer that was refused, in milliseconds.
 pub const DEMO_BACK_OFF_MS: u64 = 30_000;
 
+// The configuration file.
+
+/// Bytes of it. Beyond it, it is some other file.
+pub const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
+
+/// Its sections for some channels: the patterns of all are tried for each new channel.
+pub const MAX_CHANNEL_SECTIONS: usize = 256;
+
 // Tokens and keys.
 
 /// Bytes of a token: nothing larger is even looked at.

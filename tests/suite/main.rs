@@ -19,6 +19,7 @@
 //! - `away`: windows that are hidden, and whether their user is away.
 //! - `liveness`: silence, pings, deadlines.
 //! - `lifecycle`: the binary from its flags to its shutdown, and the port.
+//! - `configured`: the configuration file, and its sections for some channels.
 //! - `identity`: `herenow token`, and the flags of identity.
 //! - `transcripts`: what the documents show.
 //! - `readme`: the session that the README shows.
@@ -57,6 +58,7 @@ mod client;
 mod closes;
 mod commands;
 mod concurrent;
+mod configured;
 mod counted;
 mod delivery;
 mod demo_viewers;
