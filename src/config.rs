@@ -225,6 +225,11 @@ pub struct Config {
     )]
     pub listen: SocketAddr,
 
+    /// Address and port for whoever operates the broker: with it /metrics and /readyz are answered there,
+    /// and not at --listen; /healthz at both
+    #[arg(long, env = "HERENOW_ADMIN_LISTEN", hide_env = true, value_name = "ADDR")]
+    pub admin_listen: Option<SocketAddr>,
+
     /// Listen beyond loopback without tokens although anyone can be anyone there: a client is
     /// whoever its `?user=` says
     #[arg(long, env = "HERENOW_INSECURE_OPEN", hide_env = true,
@@ -256,7 +261,13 @@ pub struct Config {
           value_parser = duration::positive)]
     pub pong_timeout: Duration,
 
-    /// How long a shutdown waits for clients to go
+    /// How long a shutdown goes on serving newcomers before clients are sent away: time for balancers to
+    /// see that /readyz says 503
+    #[arg(long, env = "HERENOW_DRAIN_DELAY", hide_env = true, value_name = "TIME", default_value = "0s",
+          value_parser = duration::any)]
+    pub drain_delay: Duration,
+
+    /// How long it then takes to send them away and waits for them to go
     #[arg(long, env = "HERENOW_DRAIN_TIMEOUT", hide_env = true, value_name = "TIME", default_value = "5s",
           value_parser = duration::any)]
     pub drain_timeout: Duration,
@@ -326,17 +337,6 @@ impl Config {
         if self.vendors.0.is_empty() { HEADER_BYTES } else { VENDORS_HEADER_BYTES }
     }
 
-    /// Checks what no flag alone can be checked for.
-    ///
-    /// # Errors
-    /// One line that names the flag.
-    pub fn check(&self) -> Result<(), String> {
-        let open = !self.identity.tokens.any_key();
-        if open && !self.insecure_open && !self.listen.ip().is_loopback() {
-            return Err(format!(
-                "--listen {}: without tokens anyone who can reach this address could be anyone; \
-                 see --jwt-secret-file, listen on 127.0.0.1, or say --insecure-open if that is \
-                 what you want",
     /// Longest grace that is given anywhere.
     #[must_use]
     pub fn longest_grace(&self) -> Duration {
@@ -359,10 +359,22 @@ impl Config {
         Ok(())
     }
 
+    /// Checks what no flag alone can be checked for.
+    ///
+    /// # Errors
+    /// One line that names the flag.
+    pub fn check(&self) -> Result<(), String> {
+        let open = !self.identity.tokens.any_key();
+        if open && !self.insecure_open && !self.listen.ip().is_loopback() {
+            return Err(format!(
+                "--listen {}: without tokens anyone who can reach this address could be anyone; \
+                 see --jwt-secret-file, listen on 127.0.0.1, or say --insecure-open if that is \
+                 what you want",
                 self.listen
             ));
         }
         self.cluster.check()?;
+        self.check_channels()?;
         let interval = self.heartbeat_interval();
         if interval >= self.presence_timeout {
             return Err(format!(
@@ -374,7 +386,6 @@ impl Config {
         Ok(())
     }
 }
-        self.check_channels()?;
 
 #[cfg(test)]
 mod tests {

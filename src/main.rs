@@ -213,13 +213,15 @@ fn serve_with(mut config: Config) -> Result<(), String> {
 #[tokio::main]
 async fn serve(config: &Config) -> Result<(), String> {
     start_logging(config)?;
-    let signals = termination()?;
+    let mut signals = termination()?;
     let broker = herenow::start(config)?;
-    greet(broker.address()).map_err(|error| format!("standard output: {error}"))?;
-    wait(signals).await;
+    greet(&broker).map_err(|error| format!("standard output: {error}"))?;
+    signals.next().await;
     tracing::info!("shutting down");
-    broker.stop().await;
-    Ok(())
+    tokio::select! {
+        () = broker.stop() => Ok(()),
+        _ = signals.next() => Err("a second signal came: ended at once".to_owned()),
+    }
 }
 
 fn start_logging(config: &Config) -> Result<(), String> {
@@ -237,7 +239,8 @@ fn start_logging(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-fn greet(address: std::net::SocketAddr) -> std::io::Result<()> {
+fn greet(broker: &herenow::Broker) -> std::io::Result<()> {
+    let address = broker.address();
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening on http://{address}")?;
     // "All addresses" is none that a client could name.
@@ -249,11 +252,14 @@ fn greet(address: std::net::SocketAddr) -> std::io::Result<()> {
     };
     writeln!(out, "  demo    http://{here}/ in two browser tabs")?;
     writeln!(out, "  wscat   npx wscat -c 'ws://{here}/ws?user=ada'   then type: help")?;
+    if let Some(admin) = broker.admin_address() {
+        writeln!(out, "  admin   http://{admin}/metrics, /readyz")?;
+    }
     out.flush()
 }
 
 /// Ctrl-c and SIGTERM, as one stream.
-fn termination() -> Result<impl futures_util::Stream<Item = ()>, String> {
+fn termination() -> Result<impl futures_util::Stream<Item = ()> + Unpin, String> {
     let stream = |kind| {
         signal(kind)
             .map(SignalStream::new)
@@ -262,8 +268,4 @@ fn termination() -> Result<impl futures_util::Stream<Item = ()>, String> {
     let (interrupt, terminate) =
         (stream(SignalKind::interrupt())?, stream(SignalKind::terminate())?);
     Ok(futures_util::stream::select(interrupt, terminate))
-}
-
-async fn wait(mut signals: impl futures_util::Stream<Item = ()> + Unpin) {
-    signals.next().await;
 }

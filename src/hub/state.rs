@@ -44,6 +44,7 @@ pub struct Hub {
     pub(super) backlog: Arc<Backlog>,
     /// Where flushers run. They are spawned from synchronous code, which has no runtime of its own.
     pub(super) runtime: Handle,
+    pub(super) leaving: AtomicBool,
     pub(super) draining: AtomicBool,
     /// Joins this node to others; empty where it runs alone.
     engine: OnceLock<Arc<dyn Engine>>,
@@ -98,6 +99,7 @@ impl Hub {
             metrics,
             backlog: Backlog::new(limits.max_backlog as usize),
             runtime,
+            leaving: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             engine: OnceLock::new(),
             walks: Arc::new(Semaphore::new(1)),
@@ -232,6 +234,17 @@ impl Hub {
     #[must_use]
     pub fn trusts_guests(&self) -> bool {
         self.rules.trust_guests()
+    }
+
+    /// The broker will shut down: it serves as ever, and whoever asks whether it is ready is told no.
+    pub fn prepare_to_leave(&self) {
+        self.leaving.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the broker shuts down, or soon will.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::SeqCst)
     }
 
     /// Whether the broker is shutting down.

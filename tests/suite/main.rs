@@ -20,6 +20,7 @@
 //! - `liveness`: silence, pings, deadlines.
 //! - `lifecycle`: the binary from its flags to its shutdown, and the port.
 //! - `configured`: the configuration file, and its sections for some channels.
+//! - `drain`: a shutdown under many clients, and the port for whoever operates the broker.
 //! - `identity`: `herenow token`, and the flags of identity.
 //! - `transcripts`: what the documents show.
 //! - `readme`: the session that the README shows.
@@ -62,6 +63,7 @@ mod configured;
 mod counted;
 mod delivery;
 mod demo_viewers;
+mod drain;
 mod drift;
 mod elsewhere;
 mod errors;
