@@ -595,6 +595,9 @@ pub const REPLICA_BATCH: usize = 256;
 /// Sockets that the kernel may keep waiting to be accepted.
 pub const BACKLOG: i32 = 4096;
 
+/// How long `herenow health` waits for an answer.
+pub const PROBE_TIME: Duration = Duration::from_secs(3);
+
 /// Connections to the port for whoever operates the broker.
 pub const MAX_OPERATORS: usize = 32;
 

@@ -14,6 +14,7 @@ use herenow::auth::mint::TokenOrder;
 use herenow::clock::Clock;
 use herenow::config::{ClusterFlags, ConfigFile, FileFlag, LogFormat, SECRET_VARIABLES, shown};
 use herenow::limits::MEMORY_DECAY_MS;
+use herenow::server::probe::{Asking, probe};
 use tikv_jemalloc_ctl::{Access, AsName};
 use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -49,6 +50,15 @@ enum CliCommand {
     ShowConfig {
         #[command(flatten)]
         config: Box<Config>,
+    },
+    /// Ask the broker on this machine that these flags are for whether it is alive: ends with 0, or with
+    /// 1 and a line that says why not
+    Health {
+        #[command(flatten)]
+        config: Box<Config>,
+        /// Ask whether newcomers should come, instead
+        #[arg(long)]
+        ready: bool,
     },
     /// Print the nodes that share a Redis: how each stands, its lease, members and channels
     Nodes {
@@ -92,6 +102,7 @@ fn main() -> ExitCode {
         Some(CliCommand::ShowConfig { config }) => {
             print_config(with_sections(*config), &asked.matches, asked.file.as_ref())
         }
+        Some(CliCommand::Health { config, ready }) => health(&config, ready),
         Some(CliCommand::Nodes { cluster, .. }) => nodes(*cluster),
         Some(CliCommand::Token { order, .. }) => token(*order),
     };
@@ -195,6 +206,11 @@ fn token(mut order: TokenOrder) -> Result<(), String> {
     order.tokens.take_secrets(secret);
     let token = order.mint(Clock::start().now())?;
     writeln!(std::io::stdout(), "{token}").map_err(|error| format!("standard output: {error}"))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn health(config: &Config, ready: bool) -> Result<(), String> {
+    probe(config, if ready { Asking::Ready } else { Asking::Alive }).await
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -21,6 +21,7 @@
 //! - `lifecycle`: the binary from its flags to its shutdown, and the port.
 //! - `configured`: the configuration file, and its sections for some channels.
 //! - `drain`: a shutdown under many clients, and the port for whoever operates the broker.
+//! - `deploy`: what `deploy/` names, and `herenow health`.
 //! - `identity`: `herenow token`, and the flags of identity.
 //! - `transcripts`: what the documents show.
 //! - `readme`: the session that the README shows.
@@ -63,6 +64,7 @@ mod configured;
 mod counted;
 mod delivery;
 mod demo_viewers;
+mod deploy;
 mod drain;
 mod drift;
 mod elsewhere;
