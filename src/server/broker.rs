@@ -162,7 +162,9 @@ impl Broker {
     /// end at once, since a client can't end them.
     pub async fn stop(mut self) {
         self.hub.prepare_to_leave();
-        tokio::time::sleep(self.drain_delay).await;
+        if !self.drain_delay.is_zero() {
+            tokio::time::sleep(self.drain_delay).await;
+        }
         let begun = self.hub.clock().elapsed();
         let _ = self.stop.send(true);
         self.node.iter().for_each(redis::Node::begin_draining);
