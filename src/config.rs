@@ -1,4 +1,13 @@
-//! What an operator sets: flags, each with its `HERENOW_…` twin in the environment.
+//! What an operator sets: flags, each with its `HERENOW_…` twin in the environment, and the same by
+//! name in a configuration file, which has sections for some channels besides.
+//!
+//! - [`channels`]: such a section.
+//! - [`file`]: the file, read and judged.
+//! - [`shown`]: what is in force, and where it came from.
+
+pub mod channels;
+pub mod file;
+pub mod shown;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,11 +15,19 @@ use std::time::Duration;
 
 use clap::{Args, Command, FromArgMatches, ValueEnum};
 
+use crate::auth::flags::{API_KEYS_VARIABLE, SECRET_VARIABLE};
 use crate::auth::{IdentityFlags, Secret};
 use crate::duration;
 use crate::limits::{
     HEADER_BYTES, Limits, MAX_NODE_NAME, MAX_REDIS_PREFIX, NODE_TIMEOUT, VENDORS_HEADER_BYTES,
 };
+
+pub use channels::{ChannelFlags, ChannelSection};
+pub use file::ConfigFile;
+
+/// Variables of the environment that hold what has no flag, and is never shown.
+pub const SECRET_VARIABLES: [&str; 3] =
+    [SECRET_VARIABLE, API_KEYS_VARIABLE, REDIS_PASSWORD_VARIABLE];
 
 /// The environment's name for the password of Redis, as messages tell it.
 const REDIS_PASSWORD_VARIABLE: &str = "HERENOW_REDIS_PASSWORD";
@@ -178,9 +195,26 @@ fn node_name(text: &str) -> Result<String, String> {
     Err(format!("must be 1 to {MAX_NODE_NAME} bytes, without control characters"))
 }
 
+/// Where more is set.
+#[derive(Args, Clone, Debug, Default)]
+pub struct FileFlag {
+    /// File in TOML with flags by their names, as in `max-members = 500`, and `[[channel]]` sections
+    /// for some channels; flags and the environment beat it
+    #[arg(long = "config", env = "HERENOW_CONFIG", hide_env = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
 /// Everything that an operator sets. [`Config::default`] is what `herenow` without flags does.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
+    /// Where more is set. Read by the binary alone: what it holds is in the other fields then.
+    #[command(flatten)]
+    pub file: FileFlag,
+
+    /// What holds in some channels apart. No flag: sections of the file.
+    #[arg(skip)]
+    pub channels: Vec<ChannelSection>,
+
     /// Address and port to listen on; port 0 picks a free one
     #[arg(
         long,
@@ -190,6 +224,11 @@ pub struct Config {
         default_value = "127.0.0.1:8080"
     )]
     pub listen: SocketAddr,
+
+    /// Address and port for whoever operates the broker: with it /metrics and /readyz are answered there,
+    /// and not at --listen; /healthz at both
+    #[arg(long, env = "HERENOW_ADMIN_LISTEN", hide_env = true, value_name = "ADDR")]
+    pub admin_listen: Option<SocketAddr>,
 
     /// Listen beyond loopback without tokens although anyone can be anyone there: a client is
     /// whoever its `?user=` says
@@ -222,7 +261,13 @@ pub struct Config {
           value_parser = duration::positive)]
     pub pong_timeout: Duration,
 
-    /// How long a shutdown waits for clients to go
+    /// How long a shutdown goes on serving newcomers before clients are sent away: time for balancers to
+    /// see that /readyz says 503
+    #[arg(long, env = "HERENOW_DRAIN_DELAY", hide_env = true, value_name = "TIME", default_value = "0s",
+          value_parser = duration::any)]
+    pub drain_delay: Duration,
+
+    /// How long it then takes to send them away and waits for them to go
     #[arg(long, env = "HERENOW_DRAIN_TIMEOUT", hide_env = true, value_name = "TIME", default_value = "5s",
           value_parser = duration::any)]
     pub drain_timeout: Duration,
@@ -292,6 +337,28 @@ impl Config {
         if self.vendors.0.is_empty() { HEADER_BYTES } else { VENDORS_HEADER_BYTES }
     }
 
+    /// Longest grace that is given anywhere.
+    #[must_use]
+    pub fn longest_grace(&self) -> Duration {
+        let apart = self.channels.iter().filter_map(|section| section.sets.max_grace);
+        apart.fold(self.limits.max_grace, Duration::max)
+    }
+
+    fn check_channels(&self) -> Result<(), String> {
+        for (place, section) in self.channels.iter().enumerate() {
+            let most = section.sets.max_grace.unwrap_or(self.limits.max_grace);
+            if let Some(default) = section.sets.default_grace.filter(|&default| default > most) {
+                return Err(format!(
+                    "[[channel]] {}: default-grace {}: must be at most the longest, {}",
+                    place + 1,
+                    humantime::format_duration(default),
+                    humantime::format_duration(most)
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks what no flag alone can be checked for.
     ///
     /// # Errors
@@ -307,6 +374,7 @@ impl Config {
             ));
         }
         self.cluster.check()?;
+        self.check_channels()?;
         let interval = self.heartbeat_interval();
         if interval >= self.presence_timeout {
             return Err(format!(

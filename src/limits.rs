@@ -183,6 +183,14 @@ pub const DEMO_READ_BYTES: usize = 1024;
 /// Longest wait of a viewer that was refused, in milliseconds.
 pub const DEMO_BACK_OFF_MS: u64 = 30_000;
 
+// The configuration file.
+
+/// Bytes of it. Beyond it, it is some other file.
+pub const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
+
+/// Its sections for some channels: the patterns of all are tried for each new channel.
+pub const MAX_CHANNEL_SECTIONS: usize = 256;
+
 // Tokens and keys.
 
 /// Bytes of a token: nothing larger is even looked at.
@@ -587,8 +595,15 @@ pub const REPLICA_BATCH: usize = 256;
 /// Sockets that the kernel may keep waiting to be accepted.
 pub const BACKLOG: i32 = 4096;
 
-/// Open files that are not connections: the listener, epoll, logs, and some air.
-pub const RESERVED_FILES: u64 = 64;
+/// How long `herenow health` waits for an answer.
+pub const PROBE_TIME: Duration = Duration::from_secs(3);
+
+/// Connections to the port for whoever operates the broker.
+pub const MAX_OPERATORS: usize = 32;
+
+/// Open files that are not connections of clients: the listeners, epoll, logs, those who operate the
+/// broker, and some air.
+pub const RESERVED_FILES: u64 = 64 + MAX_OPERATORS as u64;
 
 /// From one line in the log to the next about the same kind of thing that clients do.
 pub const FLOOD_LINE: Duration = Duration::from_secs(1);
@@ -759,8 +774,12 @@ pub const PLACES_BATCH: usize = 64;
 /// Connections and channels of a user that a kick ends in one go, before others get their turn.
 pub const KICK_BATCH: usize = 8;
 
-/// Connections that are told of a shutdown in one go.
-pub const DRAIN_BATCH: usize = 256;
+/// Connections that a shutdown sends away in a second, so that those who take them do not get them all
+/// at once: or as many as it takes to have sent all away in half of the drain timeout.
+pub const DRAIN_PER_SECOND: u64 = 1_000;
+
+/// From some of them to the next.
+pub const DRAIN_STEP: Duration = Duration::from_millis(10);
 
 const _: () = assert!(OWN_PART_BYTES < WHOLE_BYTES);
 const _: () = assert!(RESULT_BYTES >= REPLIES_PAUSE_BYTES && LIST_DEFAULT <= LIST_MAX);

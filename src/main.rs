@@ -1,18 +1,20 @@
 //! The command line.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
-use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use futures_util::StreamExt;
 use herenow::Config;
 use herenow::auth::Secret;
 use herenow::auth::mint::TokenOrder;
 use herenow::clock::Clock;
-use herenow::config::{ClusterFlags, LogFormat};
+use herenow::config::{ClusterFlags, ConfigFile, FileFlag, LogFormat, SECRET_VARIABLES, shown};
 use herenow::limits::MEMORY_DECAY_MS;
+use herenow::server::probe::{Asking, probe};
 use tikv_jemalloc_ctl::{Access, AsName};
 use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,13 +45,32 @@ enum CliCommand {
         #[command(flatten)]
         config: Box<Config>,
     },
+    /// Print what is in force, as a configuration file, and where each value came from
+    #[command(name = "config")]
+    ShowConfig {
+        #[command(flatten)]
+        config: Box<Config>,
+    },
+    /// Ask the broker on this machine that these flags are for whether it is alive: ends with 0, or with
+    /// 1 and a line that says why not
+    Health {
+        #[command(flatten)]
+        config: Box<Config>,
+        /// Ask whether newcomers should come, instead
+        #[arg(long)]
+        ready: bool,
+    },
     /// Print the nodes that share a Redis: how each stands, its lease, members and channels
     Nodes {
+        #[command(flatten)]
+        file: FileFlag,
         #[command(flatten)]
         cluster: Box<ClusterFlags>,
     },
     /// Print a token for development, signed with the secret of HS256 tokens
     Token {
+        #[command(flatten)]
+        file: FileFlag,
         #[command(flatten)]
         order: Box<TokenOrder>,
     },
@@ -66,12 +87,24 @@ Try it:
 
 fn main() -> ExitCode {
     give_back_soon();
-    let done = match parse() {
-        Ok(Cli { command: None, config }) => serve_with(config),
-        Ok(Cli { command: Some(CliCommand::Serve { config }), .. }) => serve_with(*config),
-        Ok(Cli { command: Some(CliCommand::Nodes { cluster }), .. }) => nodes(*cluster),
-        Ok(Cli { command: Some(CliCommand::Token { order }), .. }) => token(*order),
+    let asked = match parse() {
+        Ok(asked) => asked,
         Err(error) => return explain(&error),
+    };
+    let Cli { command, config } = asked.cli;
+    let with_sections = |mut config: Config| {
+        config.channels = asked.file.as_ref().map(ConfigFile::channels).unwrap_or_default();
+        config
+    };
+    let done = match command {
+        None => serve_with(with_sections(config)),
+        Some(CliCommand::Serve { config }) => serve_with(with_sections(*config)),
+        Some(CliCommand::ShowConfig { config }) => {
+            print_config(with_sections(*config), &asked.matches, asked.file.as_ref())
+        }
+        Some(CliCommand::Health { config, ready }) => health(&config, ready),
+        Some(CliCommand::Nodes { cluster, .. }) => nodes(*cluster),
+        Some(CliCommand::Token { order, .. }) => token(*order),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -79,19 +112,41 @@ fn main() -> ExitCode {
     }
 }
 
-/// The command line. A variable that is set to nothing counts as not set: that is what templates and
-/// compose files leave behind. A secret alone isn't read here: an empty one is refused, since the
-/// broker would else believe whatever name a client says.
-fn parse() -> Result<Cli, clap::Error> {
-    let is_empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|v| v.is_empty());
-    let without_empty = |command: Command| {
-        command.mut_args(|arg| match arg.get_env() {
-            Some(name) if is_empty(name) => arg.env(Resettable::Reset),
-            _ => arg,
-        })
-    };
+/// What the command line asks for, with what a configuration file says beneath it.
+struct Asked {
+    cli: Cli,
+    matches: ArgMatches,
+    file: Option<ConfigFile>,
+}
+
+/// The command line. It is read once to learn of the file, and once more with the file beneath it.
+fn parse() -> Result<Asked, clap::Error> {
     let command = without_empty(Cli::command()).mut_subcommands(without_empty);
-    Cli::from_arg_matches(&command.try_get_matches()?)
+    let matches = command.clone().try_get_matches()?;
+    let within = matches.subcommand().map_or(&matches, |(_, within)| within);
+    let (matches, file) = match within.get_one::<PathBuf>("config") {
+        None => (matches, None),
+        Some(path) => {
+            let file = ConfigFile::read(path, &flags())
+                .map_err(|why| clap::Error::raw(ErrorKind::ValueValidation, why))?;
+            (file.beneath(command).try_get_matches()?, Some(file))
+        }
+    };
+    Ok(Asked { cli: Cli::from_arg_matches(&matches)?, matches, file })
+}
+
+/// All flags of the broker.
+fn flags() -> Command {
+    without_empty(Config::augment_args(Command::new("herenow")))
+}
+
+/// The flags without the variables that are set to nothing, which count as not set: that is what
+/// templates and compose files leave behind. A secret alone isn't read here: an empty one is refused,
+/// since the broker would else believe whatever name a client says.
+fn without_empty(command: Command) -> Command {
+    let is_empty =
+        |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    command.mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg })
 }
 
 /// Has the allocator give freed memory back after [`MEMORY_DECAY_MS`]: before there are threads, whose
@@ -132,10 +187,30 @@ fn secret(variable: &str) -> Option<Secret> {
     std::env::var_os(variable).map(|value| Secret::new(value.as_encoded_bytes()))
 }
 
+fn print_config(
+    mut config: Config,
+    matches: &ArgMatches,
+    file: Option<&ConfigFile>,
+) -> Result<(), String> {
+    config.identity.take_secrets(secret);
+    config.cluster.take_secrets(secret);
+    config.check()?;
+    let set = |variable: &&str| secret(variable).is_some();
+    let secrets: Vec<_> = SECRET_VARIABLES.into_iter().filter(set).collect();
+    let matches = matches.subcommand().map_or(matches, |(_, within)| within);
+    let text = shown::shown(&flags(), matches, file, &secrets);
+    write!(std::io::stdout(), "{text}").map_err(|error| format!("standard output: {error}"))
+}
+
 fn token(mut order: TokenOrder) -> Result<(), String> {
     order.tokens.take_secrets(secret);
     let token = order.mint(Clock::start().now())?;
     writeln!(std::io::stdout(), "{token}").map_err(|error| format!("standard output: {error}"))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn health(config: &Config, ready: bool) -> Result<(), String> {
+    probe(config, if ready { Asking::Ready } else { Asking::Alive }).await
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -154,13 +229,15 @@ fn serve_with(mut config: Config) -> Result<(), String> {
 #[tokio::main]
 async fn serve(config: &Config) -> Result<(), String> {
     start_logging(config)?;
-    let signals = termination()?;
+    let mut signals = termination()?;
     let broker = herenow::start(config)?;
-    greet(broker.address()).map_err(|error| format!("standard output: {error}"))?;
-    wait(signals).await;
+    greet(&broker).map_err(|error| format!("standard output: {error}"))?;
+    signals.next().await;
     tracing::info!("shutting down");
-    broker.stop().await;
-    Ok(())
+    tokio::select! {
+        () = broker.stop() => Ok(()),
+        _ = signals.next() => Err("a second signal came: ended at once".to_owned()),
+    }
 }
 
 fn start_logging(config: &Config) -> Result<(), String> {
@@ -178,7 +255,8 @@ fn start_logging(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-fn greet(address: std::net::SocketAddr) -> std::io::Result<()> {
+fn greet(broker: &herenow::Broker) -> std::io::Result<()> {
+    let address = broker.address();
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening on http://{address}")?;
     // "All addresses" is none that a client could name.
@@ -190,11 +268,14 @@ fn greet(address: std::net::SocketAddr) -> std::io::Result<()> {
     };
     writeln!(out, "  demo    http://{here}/ in two browser tabs")?;
     writeln!(out, "  wscat   npx wscat -c 'ws://{here}/ws?user=ada'   then type: help")?;
+    if let Some(admin) = broker.admin_address() {
+        writeln!(out, "  admin   http://{admin}/metrics, /readyz")?;
+    }
     out.flush()
 }
 
 /// Ctrl-c and SIGTERM, as one stream.
-fn termination() -> Result<impl futures_util::Stream<Item = ()>, String> {
+fn termination() -> Result<impl futures_util::Stream<Item = ()> + Unpin, String> {
     let stream = |kind| {
         signal(kind)
             .map(SignalStream::new)
@@ -203,8 +284,4 @@ fn termination() -> Result<impl futures_util::Stream<Item = ()>, String> {
     let (interrupt, terminate) =
         (stream(SignalKind::interrupt())?, stream(SignalKind::terminate())?);
     Ok(futures_util::stream::select(interrupt, terminate))
-}
-
-async fn wait(mut signals: impl futures_util::Stream<Item = ()> + Unpin) {
-    signals.next().await;
 }

@@ -109,6 +109,8 @@ export class Link extends Emitter {
   #lastId = 0;
   /** When a heartbeat was sent last. */
   #beatAt = 0;
+  /** How often one is wanted: as often as the quickest wants it of the channels that we joined. */
+  #intervalMs = 0;
   /** When the broker said something last. */
   #heardAt = 0;
   /** The one that may become a connection, or has: what an earlier one still has to say is void. @type {object | null} */
@@ -296,6 +298,7 @@ export class Link extends Emitter {
     this.welcome = frame;
     this.sight = frame.sight;
     this.#clockOffsetMs = frame.now - Date.now();
+    this.#intervalMs = frame.heartbeat.intervalMs;
     this.#openedAt = this.#beatAt = this.#heardAt;
     this.#state = { phase: 'open' };
     this.#rest();
@@ -307,7 +310,11 @@ export class Link extends Emitter {
 
   /** @param {any} frame */
   #answered(frame) {
-    const { id, code, message, retryAfterMs = 1_000 } = frame;
+    const { id, code, message, heartbeat, retryAfterMs = 1_000 } = frame;
+    if (heartbeat?.intervalMs < this.#intervalMs) {
+      this.#intervalMs = heartbeat.intervalMs;
+      this.#beat();
+    }
     const error = code ? new HerenowError(code, message, frame) : null;
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
@@ -331,9 +338,8 @@ export class Link extends Emitter {
 
   /** Until the next heartbeat: the broker wants one so often, and a connection that is dead on one side says nothing. */
   #rest() {
-    const { intervalMs } = /** @type {Welcome} */ (this.welcome).heartbeat;
     const silentAt = isHidden() ? Infinity : Math.max(this.#heardAt, this.#beatAt) + SILENCE_MS;
-    const leftMs = Math.min(this.#beatAt + intervalMs, silentAt) - performance.now();
+    const leftMs = Math.min(this.#beatAt + this.#intervalMs, silentAt) - performance.now();
     if (leftMs > 0) this.#timers.beat = setTimeout(() => this.#rest(), leftMs);
     else this.#beat();
   }

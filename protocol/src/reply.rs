@@ -344,6 +344,13 @@ pub enum ServerFrame {
         /// The action's channel, if it had one.
         #[serde(skip_serializing_if = "Option::is_none")]
         channel: Option<ChannelName>,
+        /// To `join`: the grace that the channel gives, where it is not what was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grace_ms: Option<u64>,
+        /// To `join`: the cadence that keeps the member present in this channel, where it is not that
+        /// of `welcome`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        heartbeat: Option<HeartbeatInfo>,
         /// To `subscribe`: the level in force.
         #[serde(skip_serializing_if = "Option::is_none")]
         level: Option<InForce>,

@@ -68,9 +68,8 @@ impl Desk {
         now: Now,
     ) -> Result<Leased, Refusal> {
         check_joinable(channel)?;
-        caller.may_join(channel, user)?;
+        self.may_join(caller, channel, user)?;
         let most_ms = self.rules().max_lease_ms;
-        let usual_ms = self.rules().timeout_ms().min(most_ms);
         let source = Source::Lease(keeper);
         // What another node has of the user: it is no new member then, and what it is stays.
         let elsewhere = self.hub.look_up(channel, user).await;
@@ -78,6 +77,7 @@ impl Desk {
         let (is_new, ttl_ms, member) = self.hub.enter(At::Named(channel), |door| {
             let is_new = !is_there && door.presence().member(user, Viewer::All).is_none();
             let lease = lease_if(is_new);
+            let usual_ms = door.rules().heartbeat.timeout_ms.min(most_ms);
             let ttl_ms = lease.ttl_ms.unwrap_or(usual_ms);
             check_between("ttlMs", ttl_ms, 1, most_ms)?;
             door.check_lease(user, source)?;
@@ -134,6 +134,7 @@ impl Desk {
         now: Now,
     ) -> Result<(), Refusal> {
         caller.may_write(&user)?;
+        self.check_joins(caller, channel)?;
         let end = |door: &mut Door<'_>| door.end_lease(user, keeper, LeaveReason::Left, now);
         if self.hub.engine().is_some() {
             // Other nodes may have the channel, and this one not.

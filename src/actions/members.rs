@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use herenow_protocol::reply::HeartbeatInfo;
 use herenow_protocol::{AttributeMap, Audience, LeaveReason, Refusal, UserId};
 
 use super::desk::Desk;
@@ -26,8 +27,21 @@ pub struct Joining {
     pub visible_to: Option<Audience>,
     /// Whether the user is away from the source; `None`: as before.
     pub away: Option<bool>,
-    /// How long it stays after its connection was lost, in milliseconds.
-    pub grace_ms: u64,
+    /// How long it is to stay after its connection was lost, in milliseconds; `None`: as is usual
+    /// there.
+    pub grace_ms: Option<u64>,
+}
+
+/// What a join came to.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// The channel, which is held from then on.
+    pub channel: Arc<Channel>,
+    /// The grace that was given, in milliseconds; `None`: as it was asked for.
+    pub grace_ms: Option<u64>,
+    /// The cadence that keeps the member present; `None`: the one that clients are told when they
+    /// connect.
+    pub heartbeat: Option<HeartbeatInfo>,
 }
 
 /// What a write of attributes brings.
@@ -57,18 +71,24 @@ impl Desk {
         at: At<'_>,
         joining: Joining,
         now: Now,
-    ) -> Result<Arc<Channel>, Refusal> {
+    ) -> Result<Joined, Refusal> {
         let Joining { user, source, attributes, merge, visible_to, away, grace_ms } = joining;
         check_joinable(at.name())?;
-        caller.may_join(at.name(), &user)?;
-        check_between("graceMs", grace_ms, 0, self.rules().max_grace_ms)?;
+        self.may_join(caller, at.name(), &user)?;
+        check_between("graceMs", grace_ms.unwrap_or(0), 0, self.rules().max_grace_ms)?;
         let info = caller.info().cloned();
-        let lasts = Lasts::Connection { grace_ms };
-        let command =
-            Command::Join { user, source, attributes, merge, info, visible_to, away, lasts };
         self.hub.enter(at, |door| {
+            let rules = *door.rules();
+            let given_ms = grace_ms.unwrap_or(rules.default_grace_ms).min(rules.max_grace_ms);
+            let lasts = Lasts::Connection { grace_ms: given_ms };
+            let command =
+                Command::Join { user, source, attributes, merge, info, visible_to, away, lasts };
             door.apply(command, now)?;
-            Ok(Arc::clone(door.channel()))
+            Ok(Joined {
+                channel: Arc::clone(door.channel()),
+                grace_ms: (given_ms != grace_ms.unwrap_or(0)).then_some(given_ms),
+                heartbeat: rules.has_own_heartbeat.then_some(rules.heartbeat),
+            })
         })
     }
 

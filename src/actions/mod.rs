@@ -4,6 +4,7 @@
 //!
 //! - [`rules`]: what holds for everybody.
 //! - [`desk`]: what every action works with.
+//! - [`guests`]: what a caller may do in a channel.
 //! - [`members`]: being in a channel by a connection: join, leave, set.
 //! - [`leases`]: being in a channel for a while.
 //! - [`records`]: presence records, which vendors' client libraries write.
@@ -13,6 +14,7 @@
 //! - [`users`]: status, heartbeat, kick.
 
 pub mod desk;
+pub mod guests;
 pub mod known;
 pub mod leases;
 pub mod members;
@@ -25,6 +27,6 @@ pub mod users;
 pub use desk::Desk;
 pub use known::Known;
 pub use leases::Leased;
-pub use members::{Joining, Writing};
+pub use members::{Joined, Joining, Writing};
 pub use records::{Lives, Recording};
 pub use rules::Rules;

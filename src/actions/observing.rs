@@ -30,7 +30,7 @@ impl Desk {
         asked: Asked,
         attach: impl FnOnce(&mut Door<'_>) -> T,
     ) -> Result<T, Refusal> {
-        caller.may_read(right_of(asked), at.name())?;
+        self.may_look(caller, right_of(asked), at.name())?;
         Ok(self.hub.enter(at, attach))
     }
 
@@ -45,7 +45,7 @@ impl Desk {
         asked: Level,
         since: Option<Mark>,
     ) -> Result<Follower, Refusal> {
-        credential.caller().may_read(right_of(asked.into()), channel)?;
+        self.may_look(credential.caller(), right_of(asked.into()), channel)?;
         Ok(self.hub.follow(At::Named(channel), credential, asked, since))
     }
 
@@ -55,7 +55,7 @@ impl Desk {
     /// # Errors
     /// `forbidden`.
     pub fn check_follow(&self, caller: Caller<'_>, channel: &ChannelName) -> Result<(), Refusal> {
-        caller.may_read(right_of(Level::Auto.into()), channel)
+        self.may_look(caller, right_of(Level::Auto.into()), channel)
     }
 
     /// Follows the channel of records from here on, for many clients: whoever does so shows each what

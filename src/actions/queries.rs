@@ -35,7 +35,7 @@ impl Desk {
         caller: Caller<'_>,
         channel: &ChannelName,
     ) -> Result<Known<Numbers>, Refusal> {
-        caller.may_read(Right::Count, channel)?;
+        self.may_look(caller, Right::Count, channel)?;
         let partial = self.hub.attend_count(channel).await;
         let numbers = self.hub.look(channel, |guarded| Numbers {
             count: guarded.presence().count(),
@@ -54,7 +54,7 @@ impl Desk {
         caller: Caller<'_>,
         channel: &ChannelName,
     ) -> Result<Known<u64>, Refusal> {
-        caller.may_read(Right::Count, channel)?;
+        self.may_look(caller, Right::Count, channel)?;
         let partial = self.hub.attend_count(channel).await;
         Ok(Known { is: self.hub.count(channel) as u64, partial })
     }
@@ -71,7 +71,7 @@ impl Desk {
         limit: Option<u64>,
         after: Option<u64>,
     ) -> Result<Known<(u64, Page)>, Refusal> {
-        caller.may_read(Right::List, channel)?;
+        self.may_look(caller, Right::List, channel)?;
         let limit = check_limit(limit)?;
         let partial = self.hub.attend(channel).await;
         let (count, page) = self.hub.members(channel, limit, after, caller.viewer());
@@ -88,7 +88,7 @@ impl Desk {
         channel: &ChannelName,
         user: &UserId,
     ) -> Result<Known<Arc<Member>>, Refusal> {
-        check_member(caller, channel, user)?;
+        self.check_member(caller, channel, user)?;
         let (is, partial) = self.hub.attend_member(channel, user, caller.viewer()).await;
         Ok(Known { is: is.ok_or_else(no_member)?, partial })
     }
@@ -105,7 +105,7 @@ impl Desk {
         user: &UserId,
         now: Now,
     ) -> Result<Known<(Arc<Member>, u64)>, Refusal> {
-        check_member(caller, channel, user)?;
+        self.check_member(caller, channel, user)?;
         let (is, partial) = self.hub.attend_member(channel, user, caller.viewer()).await;
         let seen = self.hub.member_seen(channel, user, caller.viewer(), now);
         // Of one whom only others know it is not known when it was heard.
@@ -131,7 +131,7 @@ impl Desk {
             key.check(KeyRight::Read)?;
         }
         let own = caller.is(user);
-        let may_list = |name: &ChannelName| own || caller.may_read(Right::List, name).is_ok();
+        let may_list = |name: &ChannelName| own || self.may_look(caller, Right::List, name).is_ok();
         let seen = self.hub.channels_seen(user, caller.viewer(), after, limit, may_list).await;
         let next = seen.found.last().filter(|_| seen.more).cloned();
         Ok(Known { is: (seen.found, next), partial: seen.partial })
@@ -152,7 +152,20 @@ impl Desk {
         credential.caller().may_operate(KeyRight::Read)?;
         let limit = check_limit(limit)?;
         let failed = || Refusal::new(ErrorCode::Internal, "the channels can't be walked");
-        self.hub.channels_shown(credential, &prefix, after, limit).await.ok_or_else(failed)
+        let may_look =
+            |name: &ChannelName| self.may_look(credential.caller(), Right::List, name).is_ok();
+        let shown = self.hub.channels_shown(credential, &prefix, after, limit, may_look).await;
+        shown.ok_or_else(failed)
+    }
+
+    /// Everybody may read its own membership.
+    fn check_member(
+        &self,
+        caller: Caller<'_>,
+        channel: &ChannelName,
+        user: &UserId,
+    ) -> Result<(), Refusal> {
+        if caller.is(user) { Ok(()) } else { self.may_look(caller, Right::List, channel) }
     }
 }
 
@@ -161,11 +174,6 @@ fn check_limit(limit: Option<u64>) -> Result<usize, Refusal> {
     let limit = limit.unwrap_or(LIST_DEFAULT as u64);
     check_between("limit", limit, 1, LIST_MAX as u64)?;
     Ok(limit as usize)
-}
-
-/// Everybody may read its own membership.
-fn check_member(caller: Caller<'_>, channel: &ChannelName, user: &UserId) -> Result<(), Refusal> {
-    if caller.is(user) { Ok(()) } else { caller.may_read(Right::List, channel) }
 }
 
 fn no_member() -> Refusal {

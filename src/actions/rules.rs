@@ -14,7 +14,7 @@ pub struct Rules {
     pub enabled: bool,
     /// The cadence that keeps members present, and users online.
     pub heartbeat: HeartbeatInfo,
-    /// Longest grace that a join may ask for, in milliseconds.
+    /// Longest grace that a join may ask for, in milliseconds: the longest of any channel.
     pub max_grace_ms: u64,
     /// Longest life that attributes may be given, in milliseconds.
     pub max_ttl_ms: u64,
@@ -34,7 +34,7 @@ impl Rules {
                 interval_ms: ms(config.heartbeat_interval()),
                 timeout_ms: ms(config.presence_timeout),
             },
-            max_grace_ms: ms(limits.max_grace),
+            max_grace_ms: ms(config.longest_grace()),
             max_ttl_ms: ms(limits.max_ttl),
             max_lease_ms: ms(limits.max_lease),
         }

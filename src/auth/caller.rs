@@ -103,6 +103,12 @@ impl<'a> Caller<'a> {
         }
     }
 
+    /// Whether nobody vouches for who asks: it has neither token nor API key, as in open mode.
+    #[must_use]
+    pub fn is_guest(self) -> bool {
+        matches!(self, Self::Anyone(_) | Self::User { access: None, .. })
+    }
+
     /// Whether the caller is that user.
     #[must_use]
     pub fn is(self, user: &UserId) -> bool {

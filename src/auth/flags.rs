@@ -10,10 +10,10 @@ use super::secret::Secret;
 use crate::duration;
 
 /// The environment's name for the HS256 secret, as messages tell it.
-pub(super) const SECRET_VARIABLE: &str = "HERENOW_JWT_SECRET";
+pub const SECRET_VARIABLE: &str = "HERENOW_JWT_SECRET";
 
 /// The environment's name for the text of API keys.
-pub(super) const API_KEYS_VARIABLE: &str = "HERENOW_API_KEYS";
+pub const API_KEYS_VARIABLE: &str = "HERENOW_API_KEYS";
 
 /// Which tokens are good. Without any of the first three, everyone is whoever it says.
 #[derive(Args, Clone, Debug)]

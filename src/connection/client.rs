@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use herenow_protocol::reply::{Answer, InForce, LevelReason};
+use herenow_protocol::reply::{Answer, HeartbeatInfo, InForce, LevelReason};
 use herenow_protocol::{ChannelName, ServerFrame, Sight};
 
 use super::parked::Parked;
@@ -46,6 +46,8 @@ pub struct Client {
 pub(super) enum Done {
     /// To an action.
     Quiet(Option<ChannelName>),
+    /// To `join`: what is other than the client knows.
+    Joined { channel: ChannelName, grace_ms: Option<u64>, heartbeat: Option<HeartbeatInfo> },
     /// To `subscribe`.
     Subscribed {
         channel: ChannelName,

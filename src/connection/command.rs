@@ -3,7 +3,10 @@
 //! Runs with the connection's lock held, so that replies come in the order of the requests, and
 //! before the frames of their own effect.
 
-use herenow_protocol::{ClientFrame, FrameId, Refusal, Request, ServerFrame, encode, shorthand};
+use herenow_protocol::reply::{HeartbeatInfo, InForce};
+use herenow_protocol::{
+    ChannelName, ClientFrame, FrameId, Refusal, Request, ServerFrame, Sight, encode, shorthand,
+};
 
 use super::client::{Client, Done};
 use super::codec::Violation;
@@ -100,7 +103,6 @@ impl Client {
         match request {
             Request::Heartbeat { channels } => Ok(self.heartbeat(channels, now)),
             Request::Join { channel, attributes, merge, grace_ms, visible_to, away } => {
-                let grace_ms = grace_ms.unwrap_or(0);
                 self.join(sending, channel, (attributes, merge), visible_to, away, grace_ms, now)
             }
             Request::Away { away, channels } => Ok(self.set_away(away, channels.as_deref(), now)),
@@ -145,25 +147,39 @@ fn follows(outcome: &Result<Done, Refusal>) -> Option<ServerFrame> {
     }
 }
 
+/// What an `ok` says beside what was done.
+#[derive(Default)]
+struct Outcome {
+    grace_ms: Option<u64>,
+    heartbeat: Option<HeartbeatInfo>,
+    level: Option<InForce>,
+    resumed: Option<bool>,
+    sight: Option<Sight>,
+}
+
+impl Outcome {
+    fn ok(self, id: FrameId, channel: Option<ChannelName>) -> ServerFrame {
+        let Self { grace_ms, heartbeat, level, resumed, sight } = self;
+        ServerFrame::Ok { id, channel, grace_ms, heartbeat, level, resumed, sight }
+    }
+}
+
 fn reply(id: Option<FrameId>, outcome: Result<Done, Refusal>) -> Option<ServerFrame> {
     match outcome {
-        Ok(Done::Quiet(channel)) => {
-            id.map(|id| ServerFrame::Ok { id, channel, level: None, resumed: None, sight: None })
+        Ok(Done::Quiet(channel)) => id.map(|id| Outcome::default().ok(id, channel)),
+        Ok(Done::Joined { channel, grace_ms, heartbeat }) => {
+            let done = Outcome { grace_ms, heartbeat, ..Outcome::default() };
+            id.map(|id| done.ok(id, Some(channel)))
         }
-        Ok(Done::Subscribed { channel, level, resumed, .. }) => id.map(|id| ServerFrame::Ok {
-            id,
-            channel: Some(channel),
-            level: Some(level),
-            resumed: Some(resumed),
-            sight: None,
-        }),
-        Ok(Done::Renewed { sight, .. }) => id.map(|id| ServerFrame::Ok {
-            id,
-            channel: None,
-            level: None,
-            resumed: None,
-            sight: Some(sight),
-        }),
+        Ok(Done::Subscribed { channel, level, resumed, .. }) => {
+            let (level, resumed) = (Some(level), Some(resumed));
+            let done = Outcome { level, resumed, ..Outcome::default() };
+            id.map(|id| done.ok(id, Some(channel)))
+        }
+        Ok(Done::Renewed { sight, .. }) => {
+            let done = Outcome { sight: Some(sight), ..Outcome::default() };
+            id.map(|id| done.ok(id, None))
+        }
         Ok(Done::Answer(Known { is: answer, partial })) => {
             Some(ServerFrame::Result { id, answer, partial })
         }

@@ -3,7 +3,7 @@
 use herenow_protocol::{AttributeMap, Audience, ChannelName, LeaveReason, Refusal};
 
 use super::client::{Client, Done};
-use crate::actions::{Joining, Writing};
+use crate::actions::{Joined, Joining, Writing};
 use crate::delivery::Sending;
 use crate::hub::At;
 use crate::now::Now;
@@ -26,7 +26,7 @@ impl Client {
         (attributes, merge): (Option<AttributeMap>, bool),
         visible_to: Option<Audience>,
         away: Option<bool>,
-        grace_ms: u64,
+        grace_ms: Option<u64>,
         now: Now,
     ) -> Result<Done, Refusal> {
         let (user, source) = (self.outlet.user().clone(), self.source());
@@ -38,12 +38,13 @@ impl Client {
             Joining { user, source, attributes, merge, visible_to, away: Some(away), grace_ms };
         let held = places.held(&name);
         let at = held.as_ref().map_or(At::Named(&name), At::Held);
-        let channel = desk.join(Self::caller(outlet, sending), at, joining, now)?;
-        let place = places.get_or_add(&channel);
+        let joined = desk.join(Self::caller(outlet, sending), at, joining, now)?;
+        let place = places.get_or_add(&joined.channel);
         (place.joined, place.away) = (true, away);
         self.retime = true;
         self.count_away(now);
-        Ok(Done::Quiet(Some(name)))
+        let Joined { grace_ms, heartbeat, .. } = joined;
+        Ok(Done::Joined { channel: name, grace_ms, heartbeat })
     }
 
     pub(super) fn leave(&mut self, name: ChannelName, now: Now) -> Done {

@@ -7,7 +7,6 @@ use herenow_protocol::ServerFrame;
 use herenow_protocol::reply::{LimitsInfo, ServerInfo};
 
 use super::liveness::PingRules;
-use super::patience::Patience;
 use crate::actions::Desk;
 use crate::auth::Caller;
 use crate::config::Config;
@@ -19,7 +18,6 @@ use crate::token_bucket::Rate;
 /// What holds for every WebSocket.
 #[derive(Debug)]
 pub struct SocketRules {
-    pub(super) patience: Patience,
     pub(super) ping: PingRules,
     pub(super) rate: Rate,
     pub(super) message_bytes: usize,
@@ -36,7 +34,6 @@ impl SocketRules {
         let ms = |duration: Duration| duration.as_millis() as u64;
         let limits = &config.limits;
         Arc::new(Self {
-            patience: Patience { timeout_ms: ms(config.presence_timeout) },
             ping: PingRules {
                 interval_ms: ms(config.ping_interval),
                 timeout_ms: ms(config.pong_timeout),
@@ -57,7 +54,7 @@ impl SocketRules {
                 members: limits.max_members.into(),
                 frames_per_second: limits.max_frames_per_second.into(),
                 frames_burst: limits.max_frames_burst.into(),
-                grace_ms: ms(limits.max_grace),
+                grace_ms: ms(config.longest_grace()),
                 ttl_ms: ms(limits.max_ttl),
                 list: LIST_MAX as u64,
                 roster: limits.roster_limit.into(),

@@ -7,10 +7,10 @@ use herenow_protocol::{ChannelName, LossReason, ServerFrame};
 
 use super::client::Client;
 use super::dialect::Dialect;
-use super::patience::Verdict;
+use super::patience::{Patience, Verdict};
 use super::place::Place;
 use crate::delivery::{Outlet, Sending};
-use crate::hub::Hub;
+use crate::hub::{Channel, Hub};
 use crate::limits::PLACES_BATCH;
 use crate::now::Now;
 use crate::presence::{Command, Source};
@@ -36,7 +36,8 @@ impl Client {
                 break;
             }
             let heard_ms = self.outlet.heard_ms().max(place.heard_ms);
-            match self.rules.patience.judge(heard_ms, now.mono_ms) {
+            let patience = patience_in(self.desk.hub(), &place.channel);
+            match patience.judge(heard_ms, now.mono_ms) {
                 Verdict::Fresh { until_ms } => due_ms = due_ms.min(until_ms),
                 Verdict::Due { in_ms } => {
                     due_ms = due_ms.min(now.mono_ms + in_ms);
@@ -63,6 +64,11 @@ impl Client {
         }
         due_ms
     }
+}
+
+/// How long silence is borne there.
+fn patience_in(hub: &Hub, channel: &Channel) -> Patience {
+    Patience { timeout_ms: hub.rules_in(channel).heartbeat.timeout_ms }
 }
 
 fn lose(hub: &Arc<Hub>, place: &Place, outlet: &Outlet, heard_ms: u64, now: Now) -> ChannelName {

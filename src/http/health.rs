@@ -22,10 +22,10 @@ pub async fn healthz() -> Json<Health> {
     Json(Health { status: "ok", cluster: None })
 }
 
-/// Ready for new clients: not while it shuts down. One of many nodes is ready while Redis is away, too:
+/// Ready for new clients: not from the moment on when it is told to shut down. One of many nodes is ready while Redis is away, too:
 /// it serves its own clients as ever, and says that it is alone.
 pub async fn readyz(State(web): State<Web>) -> Response {
-    if web.desk.hub().is_draining() {
+    if web.desk.hub().is_leaving() {
         let refusal = Refusal::new(ErrorCode::Unavailable, "the broker is shutting down");
         return Problem::from(Refusal { retry_after_ms: Some(5_000), ..refusal }).into_response();
     }

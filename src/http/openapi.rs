@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::limits::HEADER_BYTES;
-use crate::web::operation::{Content, Operation, Parameter, ParameterPlace, Tables, V1};
+use crate::web::operation::{Content, Operation, Parameter, ParameterPlace, Port, Tables, V1};
 use crate::web::problem::Details;
 
 /// What any request below `/v1` may meet.
@@ -57,6 +57,8 @@ pub struct Terms {
     pub lease_ms: u64,
     /// Top-level keys of a member's attributes.
     pub attribute_keys: u32,
+    /// The port that answers it.
+    pub port: Port,
 }
 
 impl Terms {
@@ -65,7 +67,8 @@ impl Terms {
     pub fn new(config: &Config, open: bool) -> Self {
         let limits = &config.limits;
         let lease_ms = limits.max_lease.as_millis() as u64;
-        Self { open, lease_ms, attribute_keys: limits.max_attribute_keys }
+        let port = Port::of_clients(config);
+        Self { open, lease_ms, attribute_keys: limits.max_attribute_keys, port }
     }
 }
 
@@ -74,7 +77,8 @@ impl Terms {
 pub fn describe(tables: Tables, terms: &Terms) -> Value {
     let mut book = Book::new(terms.open);
     let mut paths = Map::new();
-    for operation in tables.iter().copied().flatten() {
+    let answered = |operation: &&Operation| operation.is_at(terms.port);
+    for operation in tables.iter().copied().flatten().filter(answered) {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         path[operation.method] = book.operation(operation);
     }
@@ -307,7 +311,7 @@ mod tests {
     /// Nothing here knows which wings there are.
     #[test]
     fn each_wing_brings_a_table() {
-        let terms = Terms { open: true, lease_ms: 1, attribute_keys: 1 };
+        let terms = Terms { open: true, lease_ms: 1, attribute_keys: 1, port: Port::Only };
         let document = describe(&[NAMES, EVENTS], &terms);
         let paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
         assert_eq!(paths, ["/v1/names", "/v1/names/events"]);

@@ -193,7 +193,8 @@ pub const OPERATIONS: &[Operation] = &[
         || routing::get(health::healthz),
         "Whether the broker is alive.",
         &[(200, "It is.", json_of::<Health>())],
-    ),
+    )
+    .for_both(),
     operation(
         "get",
         "/readyz",
@@ -202,7 +203,8 @@ pub const OPERATIONS: &[Operation] = &[
         "Whether the broker is ready for new clients.",
         &[(200, "It is.", json_of::<Health>())],
     )
-    .refuses(&[503]),
+    .refuses(&[503])
+    .for_operators(),
     operation(
         "get",
         "/metrics",
@@ -210,7 +212,8 @@ pub const OPERATIONS: &[Operation] = &[
         || routing::get(health::metrics),
         "Everything in numbers, as Prometheus reads it; for who asks for `text/plain`, in its older format.",
         &[(200, "The numbers.", Content::Text("application/openmetrics-text"))],
-    ),
+    )
+    .for_operators(),
     operation(
         "get",
         "/openapi.json",

@@ -27,12 +27,19 @@ use crate::users::Users;
 /// A channel: its name, and everything else behind its lock.
 pub struct Channel {
     name: ChannelName,
+    /// The number of what holds in it.
+    rules: u16,
     guarded: Mutex<Guarded>,
 }
 
 impl Channel {
     /// An empty one. `clustered` where other nodes may have members in it.
-    pub(super) fn new(name: ChannelName, epoch: Epoch, clustered: Option<Box<Clustered>>) -> Self {
+    pub(super) fn new(
+        name: ChannelName,
+        rules: u16,
+        epoch: Epoch,
+        clustered: Option<Box<Clustered>>,
+    ) -> Self {
         let mut presence = ChannelState::new(epoch);
         if clustered.is_some() {
             presence.share();
@@ -53,13 +60,18 @@ impl Channel {
             running: false,
             dead: false,
         };
-        Self { name, guarded: Mutex::new(guarded) }
+        Self { name, rules, guarded: Mutex::new(guarded) }
     }
 
     /// The channel's name.
     #[must_use]
     pub fn name(&self) -> &ChannelName {
         &self.name
+    }
+
+    /// The number of what holds in it.
+    pub(super) fn rules(&self) -> u16 {
+        self.rules
     }
 
     /// Takes the channel's lock, to read. The hub's door is the only way to change anything.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use herenow_protocol::UserId;
 
 use super::state::Hub;
 use crate::delivery::{Letter, Outlet, Wake};
-use crate::limits::DRAIN_BATCH;
+use crate::limits::{DRAIN_PER_SECOND, DRAIN_STEP};
 
 impl Hub {
     /// The connection with that number, until its socket is closed.
@@ -79,15 +80,40 @@ impl Hub {
         self.next_connection.load(Ordering::Relaxed) - 1
     }
 
-    /// Tells every connection to go. From here on nobody is told of leaves: it is the broker that
-    /// goes, not its members.
-    pub async fn drain(&self) {
+    /// Tells every connection to go, a few at a time, within about `within`. From here on nobody is told
+    /// of leaves: it is the broker that goes, not its members.
+    pub async fn drain(&self, within: Duration) {
         self.draining.store(true, Ordering::SeqCst);
         let outlets: Vec<_> =
             self.connections.iter().map(|entry| Arc::clone(entry.value())).collect();
-        for some in outlets.chunks(DRAIN_BATCH) {
+        let at_once = drained_at_once(outlets.len(), within);
+        for (place, some) in outlets.chunks(at_once).enumerate() {
+            if place > 0 {
+                tokio::time::sleep(DRAIN_STEP).await;
+            }
             some.iter().for_each(|outlet| outlet.wake(Wake::Drain));
-            tokio::task::yield_now().await;
         }
+    }
+}
+
+/// How many connections of `all` are told to go in each step, to be done in time.
+fn drained_at_once(all: usize, within: Duration) -> usize {
+    let steps = (within.as_micros() / DRAIN_STEP.as_micros()) as usize;
+    let usual = (DRAIN_PER_SECOND * DRAIN_STEP.as_millis() as u64 / 1_000) as usize;
+    usual.max(all.div_ceil(steps.max(1))).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_is_spread_and_done_in_time() {
+        let second = Duration::from_secs(1);
+        assert_eq!(drained_at_once(0, second), 10);
+        assert_eq!(drained_at_once(900, second), 10, "0.9 s");
+        assert_eq!(drained_at_once(50_000, second), 500, "in a hundred steps");
+        assert_eq!(drained_at_once(7, Duration::ZERO), 10, "all at once");
+        assert_eq!(drained_at_once(70_000, Duration::ZERO), 70_000);
     }
 }

@@ -11,11 +11,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::oneshot;
 
 use super::channel::{Channel, Guarded};
+use super::channel_rules::ChannelRules;
 use super::clustered::{Clustered, Wanted};
 use super::followers::{Followers, Link};
 use super::pace::Pace;
 use super::round::{Round, wake_followers};
-use super::state::Hub;
+use super::state::{Hub, PatternFollower};
 use super::wanting::Tended;
 use crate::cluster::{Peers, Replica, Told};
 use crate::delivery::Subscription;
@@ -117,7 +118,8 @@ impl Hub {
             let engine = self.engine().filter(|_| !name.is_own_status());
             let keep_ms = if name.is_status() { STATUS_KEPT_MS } else { 0 };
             let clustered = engine.map(|engine| Box::new(Clustered::new(engine.me(), keep_ms)));
-            let channel = Arc::new(Channel::new(name.clone(), epoch, clustered));
+            let channel =
+                Arc::new(Channel::new(name.clone(), self.rules.number_of(name), epoch, clustered));
             self.attach_patterns(&channel);
             channel
         });
@@ -131,7 +133,10 @@ impl Hub {
             return;
         }
         let patterns = self.patterns.read();
-        for follower in patterns.iter().filter(|one| one.patterns.match_any(name.as_str())) {
+        let guests_look = self.rules_in(channel).guests_look;
+        let may_look = |one: &PatternFollower| guests_look || !one.reader.is_guest();
+        let matching = |one: &&PatternFollower| one.patterns.match_any(name.as_str());
+        for follower in patterns.iter().filter(matching).filter(|one| may_look(one)) {
             let mut guarded = channel.lock();
             let mut door = Door { hub: self, channel, guarded: &mut guarded };
             door.follow(|_, _| {
@@ -216,6 +221,12 @@ impl Door<'_> {
         self.guarded.presence()
     }
 
+    /// What holds in it.
+    #[must_use]
+    pub fn rules(&self) -> &ChannelRules {
+        self.hub.rules_in(self.channel)
+    }
+
     /// How the channel stands, as far as it matters to what its subscribers are owed.
     #[must_use]
     pub fn standing(&self) -> Standing {
@@ -231,7 +242,7 @@ impl Door<'_> {
             self.check_memberships(user)?;
         }
         let (hub, name) = (self.hub, self.channel.name());
-        let bounds = if name.is_of_records() { &hub.record_bounds } else { &hub.bounds };
+        let bounds = &hub.rules_in(self.channel).bounds;
         self.guarded.change(command, name, (&hub.users, &hub.metrics), bounds, now)
     }
 
@@ -441,9 +452,10 @@ pub(super) async fn forget(hub: Arc<Hub>, channel: Arc<Channel>) {
 async fn flush(hub: Arc<Hub>, channel: Arc<Channel>) {
     let running = Running { hub: &hub, channel: &channel };
     let counted = (&hub.backlog, &hub.metrics);
+    let bounds = &hub.rules_in(&channel).bounds;
     let mut pace = Pace::default();
     while let Some(mut round) =
-        Round::begin(&channel, hub.clock.now(), &hub.bounds, &hub.stamps, counted)
+        Round::begin(&channel, hub.clock.now(), bounds, &hub.stamps, counted)
     {
         round.tell_subscribers(hub.clock, &channel, &mut pace).await;
         let (followed, folds) = (round.is_followed(), round.folds());

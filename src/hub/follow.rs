@@ -181,6 +181,9 @@ async fn attach(hub: Arc<Hub>, reader: Arc<Reader>, patterns: Patterns, asked: L
         for channel in channels {
             let name = channel.name();
             hub.enter_existing(name, |door| {
+                if reader.is_guest() && !door.rules().guests_look {
+                    return;
+                }
                 door.follow(|_, _| Link::new(&reader, name, Follow::new(asked), false));
             });
         }

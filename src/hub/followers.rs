@@ -60,6 +60,11 @@ impl Reader {
         Arc::new(Self { number, credential, ready, closed })
     }
 
+    /// Whether nobody vouches for who follows.
+    pub(super) fn is_guest(&self) -> bool {
+        self.credential.caller().is_guest()
+    }
+
     /// The next link to look at, which may be queued again from now on.
     pub(super) fn next_ready(&self) -> Option<Arc<Link>> {
         let link = self.ready.lock().links.pop_front()?;

@@ -3,6 +3,7 @@
 //!
 //! In the order in which the files need each other:
 //!
+//! - [`channel_rules`]: what holds in a channel, by its name.
 //! - [`subscribers`]: a channel's subscribers, by the level that they asked for.
 //! - [`count_pacer`]: when those that are told the count are told again.
 //! - `followers`: a channel's followers, and the ring that they read.
@@ -36,6 +37,7 @@
 mod attending;
 mod broadcast;
 pub mod channel;
+pub mod channel_rules;
 mod clustered;
 mod connections;
 mod convoy;
@@ -58,6 +60,7 @@ mod turns;
 mod wanting;
 
 pub use channel::{Channel, Guarded};
+pub use channel_rules::ChannelRules;
 pub use door::{At, Door};
 pub use engine::{Answering, Engine, Kicked, Kicking};
 pub use follow::{Follower, Told, What};

@@ -197,13 +197,15 @@ impl Hub {
     }
 
     /// The first `limit` channels by name that begin with `prefix`, come after `after` and have a
-    /// member anywhere whom `credential` may see, each with its count. `None`: it failed.
+    /// member anywhere whom `credential` may see, of those that `may_look` lets it look into, each with
+    /// its count. `None`: it failed.
     pub async fn channels_shown(
         self: &Arc<Self>,
         credential: &Credential,
         prefix: &str,
         after: Option<ChannelName>,
         limit: usize,
+        may_look: impl Fn(&ChannelName) -> bool,
     ) -> Option<Seen<(ChannelName, u64)>> {
         let (mut seen, mut after, mut passed_over) = (Seen::default(), after, 0);
         loop {
@@ -220,7 +222,7 @@ impl Hub {
                     let presence = guarded.presence();
                     presence.shows(viewer).then(|| presence.count() as u64)
                 });
-                let Some(count) = count.flatten() else {
+                let Some(count) = count.flatten().filter(|_| may_look(&name)) else {
                     passed_over += 1;
                     continue;
                 };

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::channel::Channel;
+use super::channel_rules::{AllChannelRules, ChannelRules};
 use super::engine::Engine;
 use super::followers::Reader;
 use super::timers::Timers;
@@ -18,9 +19,8 @@ use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Backlog, Outlet};
-use crate::limits::{CHANNEL_SHARDS, RECORD_BYTES, RECORD_KEYS};
+use crate::limits::CHANNEL_SHARDS;
 use crate::metrics::Metrics;
-use crate::presence::Bounds;
 use crate::shrink::shrink;
 use crate::users::Users;
 use herenow_protocol::Level;
@@ -33,9 +33,7 @@ pub struct Hub {
     pub(super) connections: DashMap<u64, Arc<Outlet>>,
     pub(super) next_connection: AtomicU64,
     pub(super) timers: Timers,
-    pub(super) bounds: Bounds,
-    /// Those of the channel of records.
-    pub(super) record_bounds: Bounds,
+    pub(super) rules: AllChannelRules,
     pub(super) max_statuses: usize,
     pub(super) max_channels_per_user: usize,
     pub(super) max_memberships: usize,
@@ -46,6 +44,7 @@ pub struct Hub {
     pub(super) backlog: Arc<Backlog>,
     /// Where flushers run. They are spawned from synchronous code, which has no runtime of its own.
     pub(super) runtime: Handle,
+    pub(super) leaving: AtomicBool,
     pub(super) draining: AtomicBool,
     /// Joins this node to others; empty where it runs alone.
     engine: OnceLock<Arc<dyn Engine>>,
@@ -81,12 +80,6 @@ impl Hub {
         runtime: Handle,
     ) -> Self {
         let limits = &config.limits;
-        let bounds = Bounds {
-            members: limits.max_members as usize,
-            attribute_bytes: limits.max_attribute_bytes as usize,
-            attribute_keys: limits.max_attribute_keys as usize,
-            roster: limits.roster_limit as usize,
-        };
         Self {
             channels: DashMap::with_shard_amount(CHANNEL_SHARDS),
             users: Users::new(
@@ -96,12 +89,7 @@ impl Hub {
             connections: DashMap::new(),
             next_connection: AtomicU64::new(1),
             timers: Timers::default(),
-            bounds,
-            record_bounds: Bounds {
-                attribute_bytes: bounds.attribute_bytes + RECORD_BYTES,
-                attribute_keys: RECORD_KEYS,
-                ..bounds
-            },
+            rules: AllChannelRules::new(config),
             max_statuses: limits.max_statuses as usize,
             max_channels_per_user: limits.max_channels_per_user as usize,
             max_memberships: limits.max_memberships as usize,
@@ -111,6 +99,7 @@ impl Hub {
             metrics,
             backlog: Backlog::new(limits.max_backlog as usize),
             runtime,
+            leaving: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             engine: OnceLock::new(),
             walks: Arc::new(Semaphore::new(1)),
@@ -225,7 +214,37 @@ impl Hub {
     /// Bytes of a member's attributes at most, as JSON without white space.
     #[must_use]
     pub fn attribute_bytes(&self) -> usize {
-        self.bounds.attribute_bytes
+        self.rules.most().bounds.attribute_bytes
+    }
+
+    /// What holds in that channel: as it came to be, or as it would.
+    #[must_use]
+    pub fn rules_of(&self, name: &ChannelName) -> &ChannelRules {
+        let number = self.find(name).map(|channel| channel.rules());
+        self.rules.get(number.unwrap_or_else(|| self.rules.number_of(name)))
+    }
+
+    /// What holds in a channel that the caller keeps.
+    #[must_use]
+    pub fn rules_in(&self, channel: &Channel) -> &ChannelRules {
+        self.rules.get(channel.rules())
+    }
+
+    /// Whether those whose name nobody vouches for may join and look everywhere.
+    #[must_use]
+    pub fn trusts_guests(&self) -> bool {
+        self.rules.trust_guests()
+    }
+
+    /// The broker will shut down: it serves as ever, and whoever asks whether it is ready is told no.
+    pub fn prepare_to_leave(&self) {
+        self.leaving.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the broker shuts down, or soon will.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::SeqCst)
     }
 
     /// Members of a channel above which they are counted.

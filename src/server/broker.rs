@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -23,14 +24,18 @@ use crate::http::openapi::{Document, Terms};
 use crate::hub::Hub;
 use crate::redis;
 use crate::sse::Streams;
+use crate::web::operation::Port;
 use crate::web::state::Web;
 
 /// A broker that runs.
 #[derive(Debug)]
 pub struct Broker {
     address: SocketAddr,
+    /// The port for whoever operates it, which ends last.
+    admin: Option<Admin>,
     hub: Arc<Hub>,
     streams: Arc<Streams>,
+    drain_delay: Duration,
     drain_timeout: Duration,
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
@@ -38,6 +43,13 @@ pub struct Broker {
     answered: mpsc::Receiver<Infallible>,
     /// What joins it to other nodes, if there are any.
     node: Option<redis::Node>,
+}
+
+/// The port for whoever operates a broker.
+#[derive(Debug)]
+struct Admin {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
 }
 
 /// Starts a broker on the current runtime; it listens when this returns.
@@ -62,9 +74,8 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     if let Some(redis) = &redis {
         redis::check(redis, &config.cluster)?;
     }
-    let listener =
-        listener::bind(config.listen).map_err(|error| listener::explain(config.listen, &error))?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let (listener, address) = bind("--listen", config.listen)?;
+    let for_operators = config.admin_listen.map(|at| bind("--admin-listen", at)).transpose()?;
     let seed = chance.number();
     let hub = Hub::start(config, clock, chance, Arc::default(), Handle::current());
     let (open, terms) = (auth.is_open(), Terms::new(config, auth.is_open()));
@@ -82,15 +93,42 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     });
     let document = Document::new(routes::TABLES, terms);
     let floods = Arc::clone(&web.floods);
-    let routes =
-        routes::router(web, rules, document, Arc::clone(&streams), visitors, &config.vendors);
     let (under_way, answered) = mpsc::channel(1);
     let (times, hub_too) = (Times::new(&config.limits), Arc::clone(&hub));
-    let head_bytes = config.head_bytes();
-    let serving = Serving { routes, floods, hub: hub_too, times, head_bytes, stopped, under_way };
+    let (routes, head_bytes) = (routes::admin(web.clone()), config.head_bytes());
+    let admin = Serving { routes, floods, hub: hub_too, times, head_bytes, stopped, under_way };
+    let (port, streams_too) = (Port::of_clients(config), Arc::clone(&streams));
+    let routes = routes::router(web, port, rules, document, streams_too, visitors, &config.vendors);
+    let serving = Serving { routes, ..admin.clone() };
     let accepting = tokio::spawn(listener::accept(listener, limits, serving));
-    let drain_timeout = config.drain_timeout;
-    Ok(Broker { address, hub, streams, drain_timeout, stop, accepting, answered, node })
+    let admin = for_operators.map(|(listener, address)| serve_operators(listener, address, admin));
+    let (drain_delay, drain_timeout) = (config.drain_delay, config.drain_timeout);
+    Ok(Broker {
+        address,
+        admin,
+        hub,
+        streams,
+        drain_delay,
+        drain_timeout,
+        stop,
+        accepting,
+        answered,
+        node,
+    })
+}
+
+fn bind(flag: &str, at: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
+    let listener = listener::bind(at).map_err(|error| listener::explain(flag, at, &error))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    Ok((listener, address))
+}
+
+/// Serves whoever operates the broker, for as long as it runs. A shutdown waits for none of them.
+fn serve_operators(listener: TcpListener, address: SocketAddr, serving: Serving) -> Admin {
+    let (stop, stopped) = watch::channel(false);
+    let serving = Serving { stopped, under_way: mpsc::channel(1).0, ..serving };
+    tokio::spawn(listener::accept(listener, ConnectionLimits::of_operators(), serving));
+    Admin { address, stop }
 }
 
 impl Broker {
@@ -98,6 +136,12 @@ impl Broker {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for whoever operates it, if that is another place.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
     }
 
     /// How many streams of events are open.
@@ -112,27 +156,39 @@ impl Broker {
         &self.hub
     }
 
-    /// Stops accepting, tells every client to come back later, answers the requests that are under
-    /// way, and waits for all of them to go: at most for the drain timeout. Streams of events end at
-    /// once, since a client can't end them.
+    /// Is not ready for newcomers from here on, and serves them all the same for the drain delay. Then it
+    /// stops accepting, tells every client to come back later, some at a time, answers the requests that
+    /// are under way, and waits for all of them to go: at most for the drain timeout. Streams of events
+    /// end at once, since a client can't end them.
     pub async fn stop(mut self) {
+        self.hub.prepare_to_leave();
+        if !self.drain_delay.is_zero() {
+            tokio::time::sleep(self.drain_delay).await;
+        }
+        let begun = self.hub.clock().elapsed();
         let _ = self.stop.send(true);
         self.node.iter().for_each(redis::Node::begin_draining);
         let _ = self.accepting.await;
-        self.hub.drain().await;
         let gone = async {
             while self.hub.connection_count() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             self.answered.recv().await;
         };
-        let (gone, ()) =
-            tokio::join!(tokio::time::timeout(self.drain_timeout, gone), self.streams.end());
+        let sent_away = async {
+            self.hub.drain(self.drain_timeout / 2).await;
+            let left = self.drain_timeout.saturating_sub(self.hub.clock().elapsed() - begun);
+            tokio::time::timeout(left, gone).await
+        };
+        let (gone, ()) = tokio::join!(sent_away, self.streams.end());
         if gone.is_err() {
             tracing::warn!(left = self.hub.connection_count(), "the drain timeout is over");
         }
         if let Some(node) = &self.node {
             node.leave().await;
+        }
+        if let Some(admin) = &self.admin {
+            let _ = admin.stop.send(true);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dashmap::DashMap;
 
 use crate::config::Config;
-use crate::limits::{DEMO_VIEWERS, RESERVED_FILES};
+use crate::limits::{DEMO_VIEWERS, MAX_OPERATORS, RESERVED_FILES};
 use crate::web::peer::Peer;
 
 /// How many connections there may be.
@@ -27,6 +27,12 @@ impl ConnectionLimits {
         let connections = config.limits.max_connections.map_or(possible, u64::from) as usize;
         let per_address = config.limits.max_connections_per_address;
         Self { connections, per_address: per_address.map_or(connections, |limit| limit as usize) }
+    }
+
+    /// The bounds of the port for whoever operates the broker, so that it is reached when no client is.
+    #[must_use]
+    pub fn of_operators() -> Self {
+        Self { connections: MAX_OPERATORS, per_address: MAX_OPERATORS }
     }
 
     /// How many simulated viewers the demo page may ask for. They are counted as anybody is, so half of the room

@@ -42,16 +42,16 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Why `address` can't be listened on, in one line that names the flag.
+/// Why the `address` of `flag` can't be listened on, in one line that names both.
 #[must_use]
-pub fn explain(address: SocketAddr, error: &io::Error) -> String {
+pub fn explain(flag: &str, address: SocketAddr, error: &io::Error) -> String {
     let why = match error.kind() {
         io::ErrorKind::AddrInUse => "another program listens there already".to_owned(),
         io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
         io::ErrorKind::PermissionDenied => "listening there is not permitted".to_owned(),
         _ => error.to_string(),
     };
-    format!("--listen {address}: {why}")
+    format!("{flag} {address}: {why}")
 }
 
 /// How long a client may take for what.

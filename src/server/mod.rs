@@ -5,12 +5,14 @@
 //! - [`watched`]: a socket that gives up on a client that takes nothing.
 //! - [`connection_limits`]: how many connections may be open, and how many are.
 //! - [`routes`]: what is served over HTTP: every wing's table, and the demo page.
+//! - [`probe`]: asking a broker that runs whether it is well.
 //! - [`upgrade`]: the WebSocket handshake, and the bare socket handed to its connection.
 
 pub mod broker;
 pub mod connection_limits;
 pub mod listener;
 mod owed;
+pub mod probe;
 pub mod routes;
 pub mod upgrade;
 pub mod watched;

@@ -18,16 +18,25 @@ use crate::web::admit::admitted;
 use crate::web::headers::guarded;
 use crate::web::host::check_host;
 use crate::web::manner::Herenow;
-use crate::web::operation::{self, Tables};
+use crate::web::operation::{self, Port, Tables};
 use crate::web::problem;
 use crate::web::state::Web;
 
 /// What can be asked, wing by wing.
 pub const TABLES: Tables = &[OPERATIONS, sse::OPERATIONS];
 
-/// The routes. Without `visitors` there is no path that asks for any.
+/// The routes of the port for whoever operates the broker.
+pub fn admin(web: Web) -> Router {
+    let routes = operation::beside_v1(TABLES, Port::Admin)
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method);
+    guarded(routes.layer(from_fn_with_state(web.clone(), check_host))).with_state(web)
+}
+
+/// The routes of the port that clients come to. Without `visitors` there is no path that asks for any.
 pub fn router(
     web: Web,
+    port: Port,
     rules: Arc<SocketRules>,
     document: Document,
     streams: Arc<Streams>,
@@ -49,7 +58,7 @@ pub fn router(
         .route("/", get(files::index))
         .route("/{file}", get(files::file))
         .route("/client/{file}", get(files::client))
-        .merge(operation::beside_v1(TABLES).layer(Extension(Arc::new(document))))
+        .merge(operation::beside_v1(TABLES, port).layer(Extension(Arc::new(document))))
         .merge(viewers)
         .merge(vendors::routes(&web, vendors, realtime))
         .route("/ws", get(upgrade::websocket).layer(rules))

@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 
 use super::state::Web;
+use crate::config::Config;
 
 /// The tables of all wings.
 pub type Tables = &'static [&'static [Operation]];
@@ -28,7 +29,47 @@ pub struct Operation {
     pub(crate) refusals: &'static [u16],
     /// A user's token may stand in its address.
     token: bool,
+    /// At which door it is answered.
+    door: PortDoor,
     route: Route,
+}
+
+/// Which of the broker's ports answers something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PortDoor {
+    /// That of clients.
+    Public,
+    /// That of whoever operates the broker, where there is one.
+    Admin,
+    /// Both.
+    Both,
+}
+
+/// A port, as what it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// The only one.
+    Only,
+    /// That of clients, beside one for whoever operates the broker.
+    Public,
+    /// That of whoever operates the broker.
+    Admin,
+}
+
+impl Port {
+    /// The one that clients come to, as `config` sets it.
+    #[must_use]
+    pub fn of_clients(config: &Config) -> Self {
+        if config.admin_listen.is_some() { Self::Public } else { Self::Only }
+    }
+
+    fn answers(self, door: PortDoor) -> bool {
+        match self {
+            Self::Only => true,
+            Self::Public => door != PortDoor::Admin,
+            Self::Admin => door != PortDoor::Public,
+        }
+    }
 }
 
 /// Makes what answers.
@@ -92,12 +133,12 @@ pub(crate) const V1: &str = "/v1";
 
 /// The routes below `/v1`, less that beginning.
 pub fn below_v1(tables: Tables) -> Router<Web> {
-    routes(tables, |path| path.strip_prefix(V1))
+    routes(tables, Port::Only, |path| path.strip_prefix(V1))
 }
 
-/// The routes that are not below `/v1`. They ask for no credentials.
-pub fn beside_v1(tables: Tables) -> Router<Web> {
-    routes(tables, |path| (!path.starts_with(V1)).then_some(path))
+/// The routes that are not below `/v1`, as far as the port answers them. They ask for no credentials.
+pub fn beside_v1(tables: Tables, port: Port) -> Router<Web> {
+    routes(tables, port, |path| (!path.starts_with(V1)).then_some(path))
 }
 
 /// Whether the path of this template takes a user's token in the address.
@@ -105,11 +146,16 @@ pub(super) fn takes_token(tables: Tables, path: &str) -> bool {
     tables.iter().copied().flatten().any(|operation| operation.token && operation.path == path)
 }
 
-fn routes(tables: Tables, path: fn(&'static str) -> Option<&'static str>) -> Router<Web> {
+fn routes(
+    tables: Tables,
+    port: Port,
+    path: fn(&'static str) -> Option<&'static str>,
+) -> Router<Web> {
     tables
         .iter()
         .copied()
         .flatten()
+        .filter(|operation| operation.is_at(port))
         .filter_map(|operation| Some((path(operation.path)?, operation.route)))
         .fold(Router::new(), |router, (path, route)| router.route(path, route()))
 }
@@ -147,6 +193,7 @@ pub(crate) const fn operation(
         successes,
         refusals: &[],
         token: false,
+        door: PortDoor::Public,
         route,
     }
 }
@@ -170,6 +217,21 @@ impl Operation {
     /// parameter itself.
     pub(crate) const fn token_in_address(self) -> Self {
         Self { token: true, ..self }
+    }
+
+    /// Is for whoever operates the broker, and no client's business.
+    pub(crate) const fn for_operators(self) -> Self {
+        Self { door: PortDoor::Admin, ..self }
+    }
+
+    /// Is for clients, and for whoever operates the broker.
+    pub(crate) const fn for_both(self) -> Self {
+        Self { door: PortDoor::Both, ..self }
+    }
+
+    /// Whether the port answers it.
+    pub(crate) fn is_at(&self, port: Port) -> bool {
+        port.answers(self.door)
     }
 
     pub(crate) const fn refuses(self, refusals: &'static [u16]) -> Self {

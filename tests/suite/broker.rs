@@ -94,6 +94,11 @@ impl Broker {
         address
     }
 
+    /// Where it listens for whoever operates it.
+    pub(crate) fn admin_address(&self) -> Option<SocketAddr> {
+        self.0.admin_address()
+    }
+
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         self.0.hub()
     }
@@ -175,6 +180,12 @@ impl Process {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it says after its first line, until it has been quiet for a while.
+    pub(crate) fn greeting(&self) -> String {
+        let quiet = Duration::from_millis(500);
+        std::iter::from_fn(|| self.lines.recv_timeout(quiet).ok()).collect::<Vec<_>>().join("\n")
     }
 
     /// The process id: for `/proc`, and for signals.

@@ -211,11 +211,11 @@ async fn a_stop_says_when_to_come_back() {
     let stop = tokio::spawn(broker.stop());
     for raw in &mut raws {
         let (code, reason, texts) = raw.closed().await;
-        let goaway: Value = serde_json::from_str(texts.last().unwrap()).unwrap();
         if code == CloseCode::Abuse.number() {
             // So many pings are abuse, if they are seen first.
             continue;
         }
+        let goaway: Value = serde_json::from_str(texts.last().unwrap()).unwrap();
         assert_eq!((code, &*reason), (CloseCode::Restart.number(), "the broker is shutting down"));
         assert_eq!(goaway["type"], "goaway");
         assert_eq!(goaway["reason"], "the broker is shutting down");

@@ -152,7 +152,7 @@ async fn a_broker_that_goes_is_alive_and_not_ready() {
     let opened = "herenow_connections_opened_total 1";
     assert!(text.lines().any(|l| l == opened), "no line {opened} in {text}");
     assert_eq!(get(&broker, "/readyz", &[]).await.status, 200);
-    broker.hub().drain().await;
+    broker.hub().prepare_to_leave();
     let answer = get(&broker, "/readyz", &[]).await;
     assert_eq!((answer.status, answer.code()), (503, "unavailable"));
     assert_eq!(answer.header("retry-after"), Some("5"));

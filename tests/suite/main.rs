@@ -19,6 +19,9 @@
 //! - `away`: windows that are hidden, and whether their user is away.
 //! - `liveness`: silence, pings, deadlines.
 //! - `lifecycle`: the binary from its flags to its shutdown, and the port.
+//! - `configured`: the configuration file, and its sections for some channels.
+//! - `drain`: a shutdown under many clients, and the port for whoever operates the broker.
+//! - `deploy`: what `deploy/` names, and `herenow health`.
 //! - `identity`: `herenow token`, and the flags of identity.
 //! - `transcripts`: what the documents show.
 //! - `readme`: the session that the README shows.
@@ -57,9 +60,12 @@ mod client;
 mod closes;
 mod commands;
 mod concurrent;
+mod configured;
 mod counted;
 mod delivery;
 mod demo_viewers;
+mod deploy;
+mod drain;
 mod drift;
 mod elsewhere;
 mod errors;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use herenow::http::openapi::{Terms, describe as describe_tables};
 use herenow::server::routes::TABLES;
+use herenow::web::operation::Port;
 use serde_json::{Value, json};
 
 use crate::broker::Broker;
@@ -11,7 +12,8 @@ use crate::http::ask;
 use crate::source::Source;
 
 /// Those of a broker without flags.
-const TERMS: Terms = Terms { open: true, lease_ms: 3_600_000, attribute_keys: 64 };
+const TERMS: Terms =
+    Terms { open: true, lease_ms: 3_600_000, attribute_keys: 64, port: Port::Only };
 
 /// The document of all that the broker serves.
 fn describe(terms: &Terms) -> Value {
@@ -328,7 +330,7 @@ fn what_is_optional_is_absent_and_never_null() {
 /// Bounds, and whether credentials are wanted, are those of the broker that is asked.
 #[test]
 fn it_is_the_document_of_this_broker() {
-    let terms = Terms { open: false, lease_ms: 5_000, attribute_keys: 3 };
+    let terms = Terms { open: false, lease_ms: 5_000, attribute_keys: 3, port: Port::Only };
     let document = describe(&terms);
     let lease = &document["components"]["schemas"]["Lease"]["properties"];
     assert_eq!(lease["ttlMs"]["maximum"], 5_000);

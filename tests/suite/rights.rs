@@ -17,7 +17,7 @@ use crate::http::{Answer, ask};
 use crate::wire::Wire;
 
 pub(crate) const SECRET: &str = "thirty-two bytes are the least of all";
-const KEYS: &str = r#"
+pub(crate) const KEYS: &str = r#"
 [[key]]
 name = "reader"
 secret = "reader-reader-reader"

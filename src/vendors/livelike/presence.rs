@@ -52,7 +52,7 @@ pub async fn stay(
 ) -> Result<(), Refusal> {
     let caller = credential.caller();
     let user = user_of(caller)?;
-    channels.iter().try_for_each(|channel| caller.may_join(channel, user))?;
+    channels.iter().try_for_each(|channel| desk.may_join(caller, channel, user))?;
     for channel in channels {
         // The client repeats what it set last, for whoever was lost: to a member, other devices and
         // other wires may have given other attributes since.
