@@ -11,6 +11,7 @@ use crate::duration;
 use crate::limits::{
     HEADER_BYTES, Limits, MAX_NODE_NAME, MAX_REDIS_PREFIX, NODE_TIMEOUT, VENDORS_HEADER_BYTES,
 };
+use crate::tls::TlsFlags;
 
 /// The environment's name for the password of Redis, as messages tell it.
 const REDIS_PASSWORD_VARIABLE: &str = "HERENOW_REDIS_PASSWORD";
@@ -258,6 +259,10 @@ pub struct Config {
     #[command(flatten)]
     pub identity: IdentityFlags,
 
+    /// The certificate of the port.
+    #[command(flatten)]
+    pub tls: TlsFlags,
+
     /// One presence on many nodes.
     #[command(flatten)]
     pub cluster: ClusterFlags,
@@ -307,6 +312,7 @@ impl Config {
             ));
         }
         self.cluster.check()?;
+        self.tls.files()?;
         let interval = self.heartbeat_interval();
         if interval >= self.presence_timeout {
             return Err(format!(

@@ -12,7 +12,8 @@
 //! 4. [`presence`], [`users`]: one channel's members and what observers are told of them, pure; what
 //!    is known of each user apart from any channel.
 //! 5. [`cluster`]: what nodes tell each other, and what each makes of it, pure.
-//! 6. [`auth`]: who a client is, and what it may do: tokens, API keys, origins.
+//! 6. [`auth`], [`tls`]: who a client is, and what it may do: tokens, API keys, origins; the certificate
+//!    that it is shown.
 //! 7. [`config`]: every flag.
 //! 8. [`delivery`]: one connection's way out, and the cursor of each of its subscriptions.
 //! 9. [`hub`]: all channels: applying commands, telling subscribers and followers, the timers.
@@ -49,6 +50,7 @@ pub mod server;
 mod share;
 mod shrink;
 pub mod sse;
+pub mod tls;
 pub mod token_bucket;
 pub mod users;
 pub mod vendors;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use herenow::Config;
 use herenow::auth::Secret;
 use herenow::auth::mint::TokenOrder;
@@ -155,9 +155,10 @@ fn serve_with(mut config: Config) -> Result<(), String> {
 async fn serve(config: &Config) -> Result<(), String> {
     start_logging(config)?;
     let signals = termination()?;
+    let reloads = stream_of(SignalKind::hangup())?;
     let broker = herenow::start(config)?;
-    greet(broker.address()).map_err(|error| format!("standard output: {error}"))?;
-    wait(signals).await;
+    greet(&broker).map_err(|error| format!("standard output: {error}"))?;
+    wait(signals, reloads, || broker.reload()).await;
     tracing::info!("shutting down");
     broker.stop().await;
     Ok(())
@@ -178,9 +179,10 @@ fn start_logging(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-fn greet(address: std::net::SocketAddr) -> std::io::Result<()> {
+fn greet(broker: &herenow::Broker) -> std::io::Result<()> {
+    let (address, s) = (broker.address(), if broker.speaks_tls() { "s" } else { "" });
     let mut out = std::io::stdout().lock();
-    writeln!(out, "listening on http://{address}")?;
+    writeln!(out, "listening on http{s}://{address}")?;
     // "All addresses" is none that a client could name.
     let port = address.port();
     let here = if address.ip().is_unspecified() {
@@ -188,23 +190,32 @@ fn greet(address: std::net::SocketAddr) -> std::io::Result<()> {
     } else {
         address.to_string()
     };
-    writeln!(out, "  demo    http://{here}/ in two browser tabs")?;
-    writeln!(out, "  wscat   npx wscat -c 'ws://{here}/ws?user=ada'   then type: help")?;
+    writeln!(out, "  demo    http{s}://{here}/ in two browser tabs")?;
+    writeln!(out, "  wscat   npx wscat -c 'ws{s}://{here}/ws?user=ada'   then type: help")?;
     out.flush()
 }
 
+fn stream_of(kind: SignalKind) -> Result<SignalStream, String> {
+    signal(kind).map(SignalStream::new).map_err(|error| format!("can't wait for signals: {error}"))
+}
+
 /// Ctrl-c and SIGTERM, as one stream.
-fn termination() -> Result<impl futures_util::Stream<Item = ()>, String> {
-    let stream = |kind| {
-        signal(kind)
-            .map(SignalStream::new)
-            .map_err(|error| format!("can't wait for signals: {error}"))
-    };
+fn termination() -> Result<impl Stream<Item = ()>, String> {
     let (interrupt, terminate) =
-        (stream(SignalKind::interrupt())?, stream(SignalKind::terminate())?);
+        (stream_of(SignalKind::interrupt())?, stream_of(SignalKind::terminate())?);
     Ok(futures_util::stream::select(interrupt, terminate))
 }
 
-async fn wait(mut signals: impl futures_util::Stream<Item = ()> + Unpin) {
-    signals.next().await;
+/// Waits for a signal that ends the broker, and has it `reload` at each SIGHUP until then.
+async fn wait(
+    mut signals: impl Stream<Item = ()> + Unpin,
+    mut reloads: impl Stream<Item = ()> + Unpin,
+    reload: impl Fn(),
+) {
+    loop {
+        tokio::select! {
+            _ = signals.next() => return,
+            Some(()) = reloads.next() => reload(),
+        }
+    }
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::connection_limits::ConnectionLimits;
 use super::listener::{self, Serving, Times};
-use super::routes;
+use super::{renewal, routes};
 use crate::actions::{Desk, Rules};
 use crate::auth::Auth;
 use crate::chance::Chance;
@@ -23,6 +23,7 @@ use crate::http::openapi::{Document, Terms};
 use crate::hub::Hub;
 use crate::redis;
 use crate::sse::Streams;
+use crate::tls::Shown;
 use crate::web::state::Web;
 
 /// A broker that runs.
@@ -38,6 +39,8 @@ pub struct Broker {
     answered: mpsc::Receiver<Infallible>,
     /// What joins it to other nodes, if there are any.
     node: Option<redis::Node>,
+    /// The certificate that clients are shown, if they are shown one.
+    shown: Option<Arc<Shown>>,
 }
 
 /// Starts a broker on the current runtime; it listens when this returns.
@@ -58,6 +61,8 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     config.check()?;
     // First what is wrong whoever has the port: the files that flags name.
     let auth = Arc::new(Auth::new(&config.identity)?);
+    let shown = Shown::of(&config.tls)?;
+    let tls = shown.as_ref().map(Shown::terms).transpose()?;
     let redis = redis::Address::of(&config.cluster)?;
     if let Some(redis) = &redis {
         redis::check(redis, &config.cluster)?;
@@ -75,8 +80,9 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     let (web, rules) = (Web::new(config, desk, stopped.clone()), SocketRules::new(config));
     let limits = ConnectionLimits::new(config);
     let streams = Streams::new(config);
-    // Only where everyone may do everything anyway, and nobody but this machine is everyone.
-    let visitors = (open && address.ip().is_loopback()).then(|| {
+    // Only where everyone may do everything anyway, and nobody but this machine is everyone; and they speak
+    // no TLS.
+    let visitors = (open && address.ip().is_loopback() && tls.is_none()).then(|| {
         let (most, lease) = (limits.demo_viewers(), config.limits.demo_lease);
         Visitors::new(address, most, lease, seed, stopped.clone())
     });
@@ -87,10 +93,14 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     let (under_way, answered) = mpsc::channel(1);
     let (times, hub_too) = (Times::new(&config.limits), Arc::clone(&hub));
     let head_bytes = config.head_bytes();
-    let serving = Serving { routes, floods, hub: hub_too, times, head_bytes, stopped, under_way };
+    if let Some(shown) = &shown {
+        tokio::spawn(renewal::mind(Arc::clone(shown), stopped.clone()));
+    }
+    let serving =
+        Serving { routes, floods, hub: hub_too, tls, times, head_bytes, stopped, under_way };
     let accepting = tokio::spawn(listener::accept(listener, limits, serving));
     let drain_timeout = config.drain_timeout;
-    Ok(Broker { address, hub, streams, drain_timeout, stop, accepting, answered, node })
+    Ok(Broker { address, hub, streams, drain_timeout, stop, accepting, answered, node, shown })
 }
 
 impl Broker {
@@ -98,6 +108,20 @@ impl Broker {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether clients speak TLS to it.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        self.shown.is_some()
+    }
+
+    /// Reads again what may be replaced while it runs: the certificate and its key. Whoever is
+    /// connected stays so, and what can't be used changes nothing but the log.
+    pub fn reload(&self) {
+        if let Some(shown) = &self.shown {
+            renewal::renew(shown);
+        }
     }
 
     /// How many streams of events are open.

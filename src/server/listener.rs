@@ -1,6 +1,7 @@
 //! Accepts connections, within bounds.
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -10,23 +11,29 @@ use std::time::Duration;
 use axum::Router;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConnection;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::connection_limits::{ConnectionLimits, Counted, OpenConnections};
 use super::owed::Owed;
 use super::watched::Watched;
 use crate::hub::Hub;
-use crate::limits::{ACCEPT_BACK_OFF, BACKLOG, Limits, SEND_BUFFER_BYTES};
+use crate::limits::{ACCEPT_BACK_OFF, BACKLOG, Limits, SEND_BUFFER_BYTES, TLS_ANSWER_BYTES};
 use crate::metrics::TurnedAway;
+use crate::tls;
 use crate::web::flood::Floods;
 use crate::web::hang_up::is_hang_up;
+use crate::web::peer::Peer;
 
 /// Listens on `address`.
 ///
@@ -80,6 +87,8 @@ pub struct Serving {
     pub floods: Arc<Floods>,
     /// See `floods`.
     pub hub: Arc<Hub>,
+    /// How TLS handshakes are made; without, the port speaks plain HTTP.
+    pub tls: Option<tls::Terms>,
     /// How long a client may take.
     pub times: Times,
     /// Bytes of a request's head.
@@ -115,14 +124,59 @@ pub async fn accept(listener: TcpListener, limits: ConnectionLimits, serving: Se
     }
 }
 
-/// Serves HTTP on a socket; a WebSocket handshake takes the socket away from here.
+/// Serves HTTP on a socket, behind a TLS handshake if that is asked for; a WebSocket handshake takes
+/// the socket away from here.
 fn serve(stream: TcpStream, counted: Counted, serving: Serving) {
-    let Serving { routes, times, head_bytes, mut stopped, under_way, .. } = serving;
     // Both only make things better: a socket without them still works.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
     let owed = Owed::default();
-    let socket = Watched::new(TokioIo::new(stream), owed.clone(), times.write);
+    let socket = Watched::new(stream, owed.clone(), serving.times.write);
+    let Some(terms) = serving.tls.clone() else {
+        tokio::spawn(speak(TokioIo::new(socket), counted, owed, serving));
+        return;
+    };
+    tokio::spawn(async move {
+        if let Some(secured) = shake_hands(terms, socket, counted.peer(), &serving).await {
+            speak(TokioIo::new(secured), counted, owed, serving).await;
+        }
+    });
+}
+
+/// The TLS handshake. `None`: there was none in time, or the broker goes.
+async fn shake_hands(
+    terms: tls::Terms,
+    socket: Watched<TcpStream>,
+    peer: Peer,
+    serving: &Serving,
+) -> Option<TlsStream<Watched<TcpStream>>> {
+    let mut stopped = serving.stopped.clone();
+    let bounded = |tls: &mut ServerConnection| tls.set_buffer_limit(Some(TLS_ANSWER_BYTES));
+    let handshake = TlsAcceptor::from(terms).accept_with(socket, bounded);
+    let made = tokio::select! {
+        made = timeout(serving.times.head, handshake) => made,
+        _ = stopped.wait_for(|&stop| stop) => return None,
+    };
+    let why: &dyn Display = match &made {
+        Ok(Ok(_)) => return made.ok()?.ok(),
+        // Somebody looked whether there is anybody: no news.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return None,
+        Ok(Err(error)) => error,
+        Err(_) => &"it did not come in time",
+    };
+    let example = format_args!("{peer}: TLS: {why}");
+    serving.floods.note(serving.hub.metrics(), TurnedAway::Handshakes, example);
+    None
+}
+
+/// HTTP on one connection, to its end or until a handshake takes the socket away.
+async fn speak(
+    socket: impl Read + Write + Unpin + Send + 'static,
+    counted: Counted,
+    owed: Owed,
+    serving: Serving,
+) {
+    let Serving { routes, times, head_bytes, mut stopped, under_way, .. } = serving;
     let routes = TowerToHyperService::new(routes);
     let service = ConnectionService { counted: Arc::new(counted), owed: owed.clone(), routes };
     let connection = http1::Builder::new()
@@ -131,21 +185,19 @@ fn serve(stream: TcpStream, counted: Counted, serving: Serving) {
         .max_buf_size(head_bytes)
         .serve_connection(socket, service)
         .with_upgrades();
-    tokio::spawn(async move {
-        let mut connection = pin!(connection);
-        let stop = async { drop(stopped.wait_for(|&stop| stop).await) };
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stop => {
-                connection.as_mut().graceful_shutdown();
-                leave(connection, &owed).await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "an HTTP connection ended");
+    let mut connection = pin!(connection);
+    let stop = async { drop(stopped.wait_for(|&stop| stop).await) };
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop => {
+            connection.as_mut().graceful_shutdown();
+            leave(connection, &owed).await
         }
-        drop(under_way);
-    });
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an HTTP connection ended");
+    }
+    drop(under_way);
 }
 
 /// Goes on with a connection for as long as its client is owed something.

@@ -111,7 +111,7 @@ impl Wire {
         Self::of(TcpStream::connect(address).await.unwrap())
     }
 
-    fn of(stream: TcpStream) -> Self {
+    pub(crate) fn of(stream: TcpStream) -> Self {
         // Small writes go out at once.
         stream.set_nodelay(true).unwrap();
         let (reader, writer) = stream.into_split();
@@ -311,6 +311,11 @@ impl Wire {
             }
         };
         timeout(PATIENCE, end).await.expect("it does not end")
+    }
+
+    /// Whether the broker neither ends it for so long nor says anything.
+    pub(crate) async fn is_open_for(&mut self, time: Duration) -> bool {
+        timeout(time, self.reader.readable()).await.is_err()
     }
 
     /// All bytes until the broker closes, as text.
