@@ -92,6 +92,14 @@ need_nginx() {
   PATH=$PATH:/usr/sbin command -v nginx >/dev/null || RUNLEVEL=1 debian_package nginx-light
 }
 
+# The tests start their own; the packages' must not take the ports.
+need_proxies() {
+  need_nginx
+  command -v caddy >/dev/null || RUNLEVEL=1 debian_package caddy
+  PATH=$PATH:/usr/sbin command -v haproxy >/dev/null || RUNLEVEL=1 debian_package haproxy
+  command -v openssl >/dev/null || debian_package openssl
+}
+
 # The tests start their own; the package's must not run beside it.
 need_redis() {
   command -v redis-server >/dev/null || RUNLEVEL=1 debian_package redis-server

@@ -11,6 +11,7 @@ use crate::duration;
 use crate::limits::{
     HEADER_BYTES, Limits, MAX_NODE_NAME, MAX_REDIS_PREFIX, NODE_TIMEOUT, VENDORS_HEADER_BYTES,
 };
+use crate::proxy::ProxyFlags;
 use crate::tls::TlsFlags;
 
 /// The environment's name for the password of Redis, as messages tell it.
@@ -263,6 +264,10 @@ pub struct Config {
     #[command(flatten)]
     pub tls: TlsFlags,
 
+    /// The proxies before it.
+    #[command(flatten)]
+    pub proxy: ProxyFlags,
+
     /// One presence on many nodes.
     #[command(flatten)]
     pub cluster: ClusterFlags,
@@ -313,6 +318,7 @@ impl Config {
         }
         self.cluster.check()?;
         self.tls.files()?;
+        self.proxy.check()?;
         let interval = self.heartbeat_interval();
         if interval >= self.presence_timeout {
             return Err(format!(

@@ -107,6 +107,11 @@ pub struct Limits {
           value_parser = duration::positive)]
     pub max_handshake: Duration,
 
+    /// How long an HTTP connection may rest between two requests: longer than proxies keep theirs
+    #[arg(long, env = "HERENOW_MAX_HTTP_IDLE", hide_env = true, value_name = "TIME", default_value = "150s",
+          value_parser = duration::positive)]
+    pub max_http_idle: Duration,
+
     /// Time in which a message that was begun must be finished
     #[arg(long, env = "HERENOW_MAX_MESSAGE_TIME", hide_env = true, value_name = "TIME", default_value = "10s",
           value_parser = duration::positive)]
@@ -606,6 +611,16 @@ pub const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 
 /// `goaway` spreads reconnects over this time.
 pub const RECONNECT_SPREAD: Duration = Duration::from_secs(5);
+
+// Proxies.
+
+/// Addresses that are looked at in what a request says of the proxies that passed it on: enough for any
+/// chain of them.
+pub const MAX_FORWARDED: usize = 32;
+
+/// Bytes behind the fixed part of a header of the PROXY protocol: addresses, and what a balancer tells
+/// beside them.
+pub const MAX_PREFACE_BYTES: usize = 4 * 1024;
 
 // TLS.
 

@@ -21,6 +21,7 @@ use crate::connection::SocketRules;
 use crate::demo::Visitors;
 use crate::http::openapi::{Document, Terms};
 use crate::hub::Hub;
+use crate::proxy::Proxies;
 use crate::redis;
 use crate::sse::Streams;
 use crate::tls::Shown;
@@ -96,9 +97,20 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     if let Some(shown) = &shown {
         tokio::spawn(renewal::mind(Arc::clone(shown), stopped.clone()));
     }
-    let serving =
-        Serving { routes, floods, hub: hub_too, tls, times, head_bytes, stopped, under_way };
-    let accepting = tokio::spawn(listener::accept(listener, limits, serving));
+    let proxies = Arc::new(Proxies::new(&config.proxy));
+    let serving = Serving {
+        routes,
+        floods,
+        hub: hub_too,
+        limits,
+        proxies,
+        tls,
+        times,
+        head_bytes,
+        stopped,
+        under_way,
+    };
+    let accepting = tokio::spawn(listener::accept(listener, serving));
     let drain_timeout = config.drain_timeout;
     Ok(Broker { address, hub, streams, drain_timeout, stop, accepting, answered, node, shown })
 }

@@ -35,6 +35,7 @@
 //! - `promised`: sentences of the reference that nothing else would have missed.
 //! - `concurrent`: many at once, who all know the same in the end.
 //! - `port`: whose page may ask, what a whole request is, who takes its answer, floods, shutdown.
+//! - `proxied`: clients behind proxies: whose address counts; nginx, Caddy and HAProxy as they are shown.
 //! - `tls`: TLS in the port, and certificates that are replaced.
 //! - `signed_out`: what a kick leaves of a user: no lease, and no earlier token.
 //! - `where_is`: the channels of one user, page by page.
@@ -89,6 +90,7 @@ mod pacing;
 mod port;
 mod promised;
 mod promises;
+mod proxied;
 mod readme;
 mod replica;
 mod ride;

@@ -134,8 +134,13 @@ impl Wire {
 
     /// Asks for a WebSocket at `path`, with further header lines; the head of the answer.
     pub(crate) async fn upgrade(&mut self, path: &str, headers: &str) -> String {
+        self.upgrade_at("localhost", path, headers).await
+    }
+
+    /// The same under another name of the broker's.
+    pub(crate) async fn upgrade_at(&mut self, host: &str, path: &str, headers: &str) -> String {
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
              {headers}\r\n"
         );
