@@ -31,8 +31,14 @@ pub struct ProxyFlags {
 
     /// How they say it: `x-forwarded-for`, `forwarded` (RFC 7239), or `proxy-protocol` (version 2, with
     /// which each of their connections must then begin)
-    #[arg(long, env = "HERENOW_PROXY_SAYS", hide_env = true, value_name = "HOW",
-          default_value = "x-forwarded-for", hide_possible_values = true)]
+    #[arg(
+        long,
+        env = "HERENOW_PROXY_SAYS",
+        hide_env = true,
+        value_name = "HOW",
+        default_value = "x-forwarded-for",
+        hide_possible_values = true
+    )]
     pub proxy_says: ProxySays,
 }
 

@@ -21,7 +21,8 @@ pub(super) fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Optio
 /// The same of `Forwarded`.
 pub(super) fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     let lines = headers.get_all(FORWARDED).into_iter().rev();
-    let items = lines.flat_map(|line| split(line.to_str().unwrap_or_default(), ',').into_iter().rev());
+    let items =
+        lines.flat_map(|line| split(line.to_str().unwrap_or_default(), ',').into_iter().rev());
     items.map(of_element).take(MAX_FORWARDED)
 }
 

@@ -40,6 +40,8 @@ pub struct Broker {
     answered: mpsc::Receiver<Infallible>,
     /// What joins it to other nodes, if there are any.
     node: Option<redis::Node>,
+    /// Who may use it.
+    auth: Arc<Auth>,
     /// The certificate that clients are shown, if they are shown one.
     shown: Option<Arc<Shown>>,
 }
@@ -74,7 +76,7 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     let seed = chance.number();
     let hub = Hub::start(config, clock, chance, Arc::default(), Handle::current());
     let (open, terms) = (auth.is_open(), Terms::new(config, auth.is_open()));
-    let desk = Desk::new(Arc::clone(&hub), auth, Rules::new(config));
+    let desk = Desk::new(Arc::clone(&hub), Arc::clone(&auth), Rules::new(config));
     let join = |redis| redis::Node::join(&config.cluster, redis, address.port(), &desk);
     let node = redis.as_ref().map(join).transpose()?;
     let (stop, stopped) = watch::channel(false);
@@ -112,7 +114,18 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     };
     let accepting = tokio::spawn(listener::accept(listener, serving));
     let drain_timeout = config.drain_timeout;
-    Ok(Broker { address, hub, streams, drain_timeout, stop, accepting, answered, node, shown })
+    Ok(Broker {
+        address,
+        hub,
+        streams,
+        drain_timeout,
+        stop,
+        accepting,
+        answered,
+        node,
+        auth,
+        shown,
+    })
 }
 
 impl Broker {
@@ -128,9 +141,18 @@ impl Broker {
         self.shown.is_some()
     }
 
-    /// Reads again what may be replaced while it runs: the certificate and its key. Whoever is
-    /// connected stays so, and what can't be used changes nothing but the log.
+    /// Reads again what may be replaced while it runs: the keys of tokens and of back ends, the
+    /// certificate and its key. Whoever is connected stays so, and what can't be used changes nothing
+    /// but the log.
     pub fn reload(&self) {
+        match self.auth.read_again() {
+            Ok(()) => tracing::info!("the keys were read again"),
+            Err(wrong) => {
+                for error in wrong {
+                    tracing::error!(%error, "the keys stay as they were");
+                }
+            }
+        }
         if let Some(shown) = &self.shown {
             renewal::renew(shown);
         }

@@ -209,7 +209,8 @@ async fn introduce(
         && serving.proxies.say_first()
     {
         let proxy = carrier.address();
-        let Some(said) = read_preface(&mut stream).await.map_err(|why| format!("{proxy}: {why}"))?
+        let Some(said) =
+            read_preface(&mut stream).await.map_err(|why| format!("{proxy}: {why}"))?
         else {
             return Ok(None);
         };

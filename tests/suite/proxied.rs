@@ -30,7 +30,8 @@ fn trusting(network: &str, says: ProxySays) -> impl Fn(&mut Config) {
 
 /// The status of the answer to a request with these header lines.
 async fn status(wire: &mut Wire, headers: &str) -> u16 {
-    let request = format!("GET /v1/channels/room/count HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
+    let request =
+        format!("GET /v1/channels/room/count HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
     wire.write(request.as_bytes()).await;
     let head = wire.head().await;
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
@@ -74,7 +75,8 @@ async fn a_trusted_proxy_speaks_for_its_clients() {
         let forged = format!("{}{}", of(before), of(&near));
         assert_eq!(let_in(&broker, &forged).await, 0);
         // And the header that the proxy does not write is not read.
-        let other = if says == ProxySays::Forwarded { "X-Forwarded-For: " } else { "Forwarded: for=" };
+        let other =
+            if says == ProxySays::Forwarded { "X-Forwarded-For: " } else { "Forwarded: for=" };
         let both = format!("{other}198.51.100.2\r\n{}", of("192.0.2.2"));
         assert_eq!(let_in(&broker, &both).await, 0);
     }
@@ -162,16 +164,21 @@ async fn a_preface_says_whom_a_connection_is_from() {
         let mut passed = 0;
         for _ in 0..6 {
             // Nobody is asked in another way.
-            passed += usize::from(status(&mut wire, "X-Forwarded-For: 198.51.100.1\r\n").await == 200);
+            passed +=
+                usize::from(status(&mut wire, "X-Forwarded-For: 198.51.100.1\r\n").await == 200);
         }
         assert_eq!(passed, 4);
         clients.push(wire);
     }
     let clock = Clock::start();
-    let second = [&preface([192, 0, 2, 1])[..], b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"].concat();
+    let second =
+        [&preface([192, 0, 2, 1])[..], b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"].concat();
     for (bytes, why) in [
         (&b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"[..], "no preface"),
-        (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET / HTTP/1.1\r\nhost: localhost\r\n\r\n", "the first version"),
+        (
+            b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET / HTTP/1.1\r\nhost: localhost\r\n\r\n",
+            "the first version",
+        ),
         (&second, "a second one from there"),
     ] {
         let mut wire = Wire::dial(broker.address()).await;
@@ -307,12 +314,15 @@ impl Proxy {
                 .map(|name| format!("{name}_temp_path {at}/{name};"))
                 .join(" ");
             let (listen, broker) = (format!("listen {address}"), broker.to_string());
-            let typed = shown("nginx", &[
-                ("listen 443 ssl", &listen),
-                ("127.0.0.1:8080", &broker),
-                ("  ssl_certificate /etc/ssl/presence.example.com.pem;\n", ""),
-                ("  ssl_certificate_key /etc/ssl/presence.example.com.key;\n", ""),
-            ]);
+            let typed = shown(
+                "nginx",
+                &[
+                    ("listen 443 ssl", &listen),
+                    ("127.0.0.1:8080", &broker),
+                    ("  ssl_certificate /etc/ssl/presence.example.com.pem;\n", ""),
+                    ("  ssl_certificate_key /etc/ssl/presence.example.com.key;\n", ""),
+                ],
+            );
             format!(
                 "daemon off; master_process off; pid {at}/pid; error_log stderr; events {{}} \
                  http {{ access_log off; {paths} {typed} }}"
@@ -328,22 +338,26 @@ impl Proxy {
         };
         Self::start("caddy", arguments, |address, _| {
             let site = format!("http://:{} {{\n  bind 127.0.0.1", address.port());
-            let typed = shown("caddy", &[
-                ("presence.example.com {", &site),
-                ("127.0.0.1:8080", &broker.to_string()),
-            ]);
+            let typed = shown(
+                "caddy",
+                &[("presence.example.com {", &site), ("127.0.0.1:8080", &broker.to_string())],
+            );
             format!("{{\n  admin off\n}}\n{typed}")
         })
         .await
     }
 
     async fn haproxy(broker: SocketAddr) -> Self {
-        let arguments = |file: &Path| vec!["-db".to_owned(), "-f".to_owned(), file.display().to_string()];
+        let arguments =
+            |file: &Path| vec!["-db".to_owned(), "-f".to_owned(), file.display().to_string()];
         Self::start("haproxy", arguments, |address, _| {
-            shown("haproxy", &[
-                ("bind :443", &format!("bind {address}")),
-                ("127.0.0.1:8080", &broker.to_string()),
-            ])
+            shown(
+                "haproxy",
+                &[
+                    ("bind :443", &format!("bind {address}")),
+                    ("127.0.0.1:8080", &broker.to_string()),
+                ],
+            )
         })
         .await
     }
@@ -394,7 +408,8 @@ async fn serves_behind(proxy: &Proxy, log: impl FnOnce() -> String) {
     for (client, expected) in [("127.0.0.4", 20), ("127.0.0.5", 20), ("127.0.0.4", 0)] {
         let mut passed = 0;
         for n in 0..30 {
-            let forged = format!("X-Forwarded-For: 198.51.100.{n}\r\nForwarded: for=192.0.2.{n}\r\n");
+            let forged =
+                format!("X-Forwarded-For: 198.51.100.{n}\r\nForwarded: for=192.0.2.{n}\r\n");
             let request = format!("GET /v1/channels/room/count HTTP/1.1\r\n{host}{forged}");
             passed += usize::from(ask(client, request).await.starts_with("HTTP/1.1 200 "));
         }

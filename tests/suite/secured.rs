@@ -176,7 +176,8 @@ pub(crate) async fn bridge(broker: SocketAddr) -> SocketAddr {
                 let stream = small_socket(broker).await;
                 stream.set_nodelay(true).unwrap();
                 let mut secured = secure(stream).await;
-                let _ = copy_bidirectional_with_sizes(&mut client, &mut secured, BYTES, BYTES).await;
+                let _ =
+                    copy_bidirectional_with_sizes(&mut client, &mut secured, BYTES, BYTES).await;
             });
         }
     });

@@ -52,10 +52,9 @@ fn s_client(address: SocketAddr, pair: &Pair, flags: &str) -> (bool, String) {
 fn openssl_speaks_12_and_13_with_it_and_nothing_older() {
     let pair = Pair::new();
     let broker = pair.start(&[]);
-    for (flags, says) in [
-        ("-tls1_2 -alpn h2,http/1.1", "TLSv1.2"),
-        ("-tls1_3 -alpn h2,http/1.1", "TLSv1.3"),
-    ] {
+    for (flags, says) in
+        [("-tls1_2 -alpn h2,http/1.1", "TLSv1.2"), ("-tls1_3 -alpn h2,http/1.1", "TLSv1.3")]
+    {
         let (done, told) = s_client(broker.address(), &pair, flags);
         assert!(done && told.contains("HTTP/1.1 200 OK"), "{flags}: {told}");
         for told_too in [says, "ALPN protocol: http/1.1", "Verify return code: 0"] {
@@ -248,8 +247,10 @@ async fn a_certificate_is_replaced_under_load() {
                 talker.ok("join room").await;
                 let mut said = 0;
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                    talker.ok(json!({"type": "setAttributes", "channel": "room",
-                        "attributes": {"n": said}})).await;
+                    talker
+                        .ok(json!({"type": "setAttributes", "channel": "room",
+                        "attributes": {"n": said}}))
+                        .await;
                     // Others come meanwhile, each with a handshake of its own.
                     let mut guest = Client::connect(at, &format!("guest-{n}")).await;
                     guest.request("count room").await;
@@ -350,10 +351,8 @@ fn flags_that_name_no_pair_are_one_clear_line() {
 
 /// An outlet over TLS, and the client that reads what it writes.
 async fn outlet(pair: &Pair) -> (Arc<Outlet>, TlsStream<TcpStream>) {
-    let flags = TlsFlags {
-        tls_cert_file: Some(pair.certificate()),
-        tls_key_file: Some(pair.key()),
-    };
+    let flags =
+        TlsFlags { tls_cert_file: Some(pair.certificate()), tls_key_file: Some(pair.key()) };
     let terms = Shown::of(&flags).unwrap().unwrap().terms().unwrap();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let (client, accepted) =
@@ -407,8 +406,8 @@ async fn each_byte_is_sealed_once() {
                 3 | 4 => {
                     let mut sending = outlet.lock();
                     if sending.flow() == Flow::Choked && sending.resume() == Sweep::Done {
-                        let to_go = Sweep::Done
-                            == sending.catch_up(&subscription, to, &payload, &roomy);
+                        let to_go =
+                            Sweep::Done == sending.catch_up(&subscription, to, &payload, &roomy);
                         if sending.cursor(&subscription) == to {
                             seq += 1;
                             expected.extend(payload);
