@@ -8,8 +8,8 @@ target=$(mkdir -p "${CARGO_TARGET_DIR:-target}" && cd "${CARGO_TARGET_DIR:-targe
 # What the JavaScript tests and schemathesis start: the broker that `build` has made.
 export HERENOW_BIN=$target/debug/herenow
 
-# The suite's tests that wait for seconds to pass, or keep both cores busy: for scripts/check.
-slow_tests=(closes:: concurrent:: demo_viewers:: lent:: levels:: liveness:: pacing:: promised:: slow:: transcripts:: visibility::)
+# The suite's tests that wait for seconds to pass, keep both cores busy, or need packages: for scripts/check.
+slow_tests=(closes:: concurrent:: demo_viewers:: lent:: levels:: liveness:: pacing:: promised:: proxied:: slow:: tls:: transcripts:: visibility::)
 # The client's tests that need no broker.
 fast_js_tests=(client/test/{carried,dist,emitter,replica}.test.js tests/browser/words.test.mjs)
 
