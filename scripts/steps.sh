@@ -8,8 +8,8 @@ target=$(mkdir -p "${CARGO_TARGET_DIR:-target}" && cd "${CARGO_TARGET_DIR:-targe
 # What the JavaScript tests and schemathesis start: the broker that `build` has made.
 export HERENOW_BIN=$target/debug/herenow
 
-# The suite's tests that wait for seconds to pass, or keep both cores busy: for scripts/check.
-slow_tests=(closes:: concurrent:: demo_viewers:: lent:: levels:: liveness:: pacing:: promised:: slow:: transcripts:: visibility::)
+# The suite's tests that wait for seconds to pass, keep both cores busy, or need packages: for scripts/check.
+slow_tests=(closes:: concurrent:: demo_viewers:: lent:: levels:: liveness:: pacing:: promised:: proxied:: slow:: tls:: transcripts:: visibility::)
 # The client's tests that need no broker.
 fast_js_tests=(client/test/{carried,dist,emitter,replica}.test.js tests/browser/words.test.mjs)
 
@@ -90,6 +90,14 @@ need_chromium() {
 # The tests start their own; the package's must not take port 80.
 need_nginx() {
   PATH=$PATH:/usr/sbin command -v nginx >/dev/null || RUNLEVEL=1 debian_package nginx-light
+}
+
+# The tests start their own; the packages' must not take the ports.
+need_proxies() {
+  need_nginx
+  command -v caddy >/dev/null || RUNLEVEL=1 debian_package caddy
+  PATH=$PATH:/usr/sbin command -v haproxy >/dev/null || RUNLEVEL=1 debian_package haproxy
+  command -v openssl >/dev/null || debian_package openssl
 }
 
 # The tests start their own; the package's must not run beside it.

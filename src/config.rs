@@ -21,6 +21,8 @@ use crate::duration;
 use crate::limits::{
     HEADER_BYTES, Limits, MAX_NODE_NAME, MAX_REDIS_PREFIX, NODE_TIMEOUT, VENDORS_HEADER_BYTES,
 };
+use crate::proxy::ProxyFlags;
+use crate::tls::TlsFlags;
 
 pub use channels::{ChannelFlags, ChannelSection};
 pub use file::ConfigFile;
@@ -303,6 +305,14 @@ pub struct Config {
     #[command(flatten)]
     pub identity: IdentityFlags,
 
+    /// The certificate of the port.
+    #[command(flatten)]
+    pub tls: TlsFlags,
+
+    /// The proxies before it.
+    #[command(flatten)]
+    pub proxy: ProxyFlags,
+
     /// One presence on many nodes.
     #[command(flatten)]
     pub cluster: ClusterFlags,
@@ -375,6 +385,8 @@ impl Config {
         }
         self.cluster.check()?;
         self.check_channels()?;
+        self.tls.files()?;
+        self.proxy.check()?;
         let interval = self.heartbeat_interval();
         if interval >= self.presence_timeout {
             return Err(format!(

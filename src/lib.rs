@@ -12,7 +12,8 @@
 //! 4. [`presence`], [`users`]: one channel's members and what observers are told of them, pure; what
 //!    is known of each user apart from any channel.
 //! 5. [`cluster`]: what nodes tell each other, and what each makes of it, pure.
-//! 6. [`auth`]: who a client is, and what it may do: tokens, API keys, origins.
+//! 6. [`auth`], [`tls`], [`proxy`]: who a client is, and what it may do: tokens, API keys, origins; the
+//!    certificate that it is shown; where it is, if it comes by a proxy.
 //! 7. [`config`]: every flag.
 //! 8. [`delivery`]: one connection's way out, and the cursor of each of its subscriptions.
 //! 9. [`hub`]: all channels: applying commands, telling subscribers and followers, the timers.
@@ -44,11 +45,13 @@ pub mod limits;
 pub mod metrics;
 pub mod now;
 pub mod presence;
+pub mod proxy;
 pub mod redis;
 pub mod server;
 mod share;
 mod shrink;
 pub mod sse;
+pub mod tls;
 pub mod token_bucket;
 pub mod users;
 pub mod vendors;

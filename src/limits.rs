@@ -107,6 +107,11 @@ pub struct Limits {
           value_parser = duration::positive)]
     pub max_handshake: Duration,
 
+    /// How long an HTTP connection may rest between two requests: longer than proxies keep theirs
+    #[arg(long, env = "HERENOW_MAX_HTTP_IDLE", hide_env = true, value_name = "TIME", default_value = "150s",
+          value_parser = duration::positive)]
+    pub max_http_idle: Duration,
+
     /// Time in which a message that was begun must be finished
     #[arg(long, env = "HERENOW_MAX_MESSAGE_TIME", hide_env = true, value_name = "TIME", default_value = "10s",
           value_parser = duration::positive)]
@@ -484,6 +489,11 @@ pub const OWN_PART_BYTES: usize = 16 * 1024;
 /// while a third of its buffer is free, which is more than 40 KiB.
 pub const WHOLE_BYTES: usize = SEND_BUFFER_BYTES / 2;
 
+/// Over TLS more than so many bytes are sealed only if the kernel says that there is room for them, which
+/// costs a question. The rest of a smaller record, which a full socket did not take, is kept: so many bytes
+/// of each slow reader, and nowhere counted.
+pub const UNASKED_BYTES: usize = 1024;
+
 /// A channel in which nothing was told for so long is quiet, in milliseconds: who is in the midst of a
 /// snapshot that the log does not reach back to any more begins anew then, since what follows will be
 /// the truth. Shorter than the second in which people expect it, longer than a rest usually is.
@@ -616,6 +626,24 @@ pub const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 
 /// `goaway` spreads reconnects over this time.
 pub const RECONNECT_SPREAD: Duration = Duration::from_secs(5);
+
+// Proxies.
+
+/// Addresses that are looked at in what a request says of the proxies that passed it on: enough for any
+/// chain of them.
+pub const MAX_FORWARDED: usize = 32;
+
+/// Bytes behind the fixed part of a header of the PROXY protocol: addresses, and what a balancer tells
+/// beside them.
+pub const MAX_PREFACE_BYTES: usize = 4 * 1024;
+
+// TLS.
+
+/// How often the files of the certificate are looked at.
+pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(2);
+
+/// Bytes of an HTTP answer that TLS takes before the socket does.
+pub const TLS_ANSWER_BYTES: usize = 16 * 1024;
 
 // Many nodes.
 

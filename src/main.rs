@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use herenow::Config;
 use herenow::auth::Secret;
 use herenow::auth::mint::TokenOrder;
@@ -230,9 +230,10 @@ fn serve_with(mut config: Config) -> Result<(), String> {
 async fn serve(config: &Config) -> Result<(), String> {
     start_logging(config)?;
     let mut signals = termination()?;
+    let reloads = stream_of(SignalKind::hangup())?;
     let broker = herenow::start(config)?;
     greet(&broker).map_err(|error| format!("standard output: {error}"))?;
-    signals.next().await;
+    wait(&mut signals, reloads, || broker.reload()).await;
     tracing::info!("shutting down");
     tokio::select! {
         () = broker.stop() => Ok(()),
@@ -256,9 +257,9 @@ fn start_logging(config: &Config) -> Result<(), String> {
 }
 
 fn greet(broker: &herenow::Broker) -> std::io::Result<()> {
-    let address = broker.address();
+    let (address, s) = (broker.address(), if broker.speaks_tls() { "s" } else { "" });
     let mut out = std::io::stdout().lock();
-    writeln!(out, "listening on http://{address}")?;
+    writeln!(out, "listening on http{s}://{address}")?;
     // "All addresses" is none that a client could name.
     let port = address.port();
     let here = if address.ip().is_unspecified() {
@@ -266,22 +267,35 @@ fn greet(broker: &herenow::Broker) -> std::io::Result<()> {
     } else {
         address.to_string()
     };
-    writeln!(out, "  demo    http://{here}/ in two browser tabs")?;
-    writeln!(out, "  wscat   npx wscat -c 'ws://{here}/ws?user=ada'   then type: help")?;
+    writeln!(out, "  demo    http{s}://{here}/ in two browser tabs")?;
+    writeln!(out, "  wscat   npx wscat -c 'ws{s}://{here}/ws?user=ada'   then type: help")?;
     if let Some(admin) = broker.admin_address() {
         writeln!(out, "  admin   http://{admin}/metrics, /readyz")?;
     }
     out.flush()
 }
 
+fn stream_of(kind: SignalKind) -> Result<SignalStream, String> {
+    signal(kind).map(SignalStream::new).map_err(|error| format!("can't wait for signals: {error}"))
+}
+
 /// Ctrl-c and SIGTERM, as one stream.
-fn termination() -> Result<impl futures_util::Stream<Item = ()> + Unpin, String> {
-    let stream = |kind| {
-        signal(kind)
-            .map(SignalStream::new)
-            .map_err(|error| format!("can't wait for signals: {error}"))
-    };
+fn termination() -> Result<impl Stream<Item = ()> + Unpin, String> {
     let (interrupt, terminate) =
-        (stream(SignalKind::interrupt())?, stream(SignalKind::terminate())?);
+        (stream_of(SignalKind::interrupt())?, stream_of(SignalKind::terminate())?);
     Ok(futures_util::stream::select(interrupt, terminate))
+}
+
+/// Waits for a signal that ends the broker, and has it `reload` at each SIGHUP until then.
+async fn wait(
+    signals: &mut (impl Stream<Item = ()> + Unpin),
+    mut reloads: impl Stream<Item = ()> + Unpin,
+    reload: impl Fn(),
+) {
+    loop {
+        tokio::select! {
+            _ = signals.next() => return,
+            Some(()) = reloads.next() => reload(),
+        }
+    }
 }

@@ -39,7 +39,7 @@ function addresses(http) {
 function listening(child) {
   return new Promise((resolve, reject) => {
     createInterface({ input: child.stdout }).once('line', (line) => {
-      const http = /^listening on (http:\S+)/.exec(line)?.[1];
+      const http = /^listening on (https?:\S+)/.exec(line)?.[1];
       if (http) resolve(http);
       else reject(new Error(`the broker began with ${JSON.stringify(line)}`));
     });

@@ -48,15 +48,15 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Reads the claims of a token whose signature is good. A null is not taken for an absent
-    /// claim: where absent means all, that could be too much.
+    /// Reads the claims of a token whose signature is good; `user` is the one that names its user. A
+    /// null is not taken for an absent claim: where absent means all, that could be too much.
     ///
     /// # Errors
     /// `unauthenticated`, with the claim and its rule.
-    pub fn read(claims: &Map<String, Value>) -> Result<Self, Refusal> {
+    pub fn read(claims: &Map<String, Value>, user: &str) -> Result<Self, Refusal> {
         let date = |name| claims.get(name).map(|date| NumericDate::read(name, date)).transpose();
         Ok(Self {
-            sub: subject(claims)?,
+            sub: user_in(claims, user)?,
             expires: date("exp")?.ok_or_else(|| lacks("exp"))?,
             not_before: date("nbf")?,
             issued: date("iat")?,
@@ -105,12 +105,12 @@ fn read<T>(
     claims.get(name).map(|value| parse(value).map_err(|rule| broken(name, rule))).transpose()
 }
 
-fn subject(claims: &Map<String, Value>) -> Result<UserId, Refusal> {
-    let sub = claims.get("sub").ok_or_else(|| lacks("sub"))?;
-    let sub = sub.as_str().ok_or_else(|| broken("sub", "must be a string"))?;
-    UserId::parse(sub, "sub").map_err(|refusal| Refusal {
-        message: format!("token's {}", refusal.message).into(),
-        ..refused("")
+fn user_in(claims: &Map<String, Value>, name: &str) -> Result<UserId, Refusal> {
+    let user = claims.get(name).ok_or_else(|| lacks(name))?;
+    let user = user.as_str().ok_or_else(|| broken(name, "must be a string"))?;
+    UserId::parse(user, "sub").map_err(|refusal| {
+        let rule = refusal.message.strip_prefix("sub ").unwrap_or(&refusal.message);
+        broken(name, rule)
     })
 }
 

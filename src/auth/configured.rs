@@ -1,6 +1,9 @@
 //! What the flags of identity come to: the keys of tokens, the API keys, the origins of pages.
 
+use std::sync::Arc;
+
 use herenow_protocol::{Refusal, UserId};
+use parking_lot::RwLock;
 
 use super::access::Identity;
 use super::caller::Caller;
@@ -17,8 +20,10 @@ use crate::now::Now;
 #[derive(Debug)]
 pub struct Auth {
     verifier: Option<Verifier>,
-    keys: ApiKeys,
+    keys: RwLock<Arc<ApiKeys>>,
     origins: Origins,
+    /// What it was made of, to be read again.
+    flags: IdentityFlags,
 }
 
 impl Auth {
@@ -30,9 +35,31 @@ impl Auth {
     pub fn new(flags: &IdentityFlags) -> Result<Self, String> {
         Ok(Self {
             verifier: verifier(&flags.tokens)?,
-            keys: api_keys(flags)?,
+            keys: RwLock::new(Arc::new(api_keys(flags)?)),
             origins: Origins::new(&flags.allow_origin, &flags.public_url)?,
+            flags: flags.clone(),
         })
+    }
+
+    /// Reads the files with keys again: those of tokens, and those of back ends. What can't be used
+    /// changes nothing. Who is connected by a key that is gone stays until its token ends.
+    ///
+    /// # Errors
+    /// One line for each file that can't be used, which names the flag.
+    pub fn read_again(&self) -> Result<(), Vec<String>> {
+        let mut wrong = Vec::new();
+        if let Some(verifier) = &self.verifier {
+            match keys(&self.flags.tokens) {
+                Ok(Some(keys)) => verifier.replace_keys(keys),
+                Ok(None) => {}
+                Err(why) => wrong.push(why),
+            }
+        }
+        match api_keys(&self.flags) {
+            Ok(keys) => *self.keys.write() = Arc::new(keys),
+            Err(why) => wrong.push(why),
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
     /// Whether no client needs a token: each is then the user that it says it is.
@@ -94,8 +121,8 @@ impl Auth {
 
     /// The API keys of back ends.
     #[must_use]
-    pub fn keys(&self) -> &ApiKeys {
-        &self.keys
+    pub fn keys(&self) -> Arc<ApiKeys> {
+        Arc::clone(&self.keys.read())
     }
 
     /// Which web pages may use the broker.
@@ -106,16 +133,29 @@ impl Auth {
 }
 
 fn verifier(flags: &TokenFlags) -> Result<Option<Verifier>, String> {
-    let Some(source) = source(flags)? else {
-        let checks = [(&flags.jwt_audience, "--jwt-audience"), (&flags.jwt_issuer, "--jwt-issuer")];
-        return match checks.iter().find(|(check, _)| check.is_some()) {
+    let Some(keys) = keys(flags)? else {
+        let named = flags.jwt_user_claim != "sub";
+        let checks = [
+            (flags.jwt_audience.is_some(), "--jwt-audience"),
+            (flags.jwt_issuer.is_some(), "--jwt-issuer"),
+            (named, "--jwt-user-claim"),
+        ];
+        return match checks.iter().find(|(check, _)| *check) {
             Some((_, flag)) => Err(format!(
                 "{flag}: nothing to check without a key for tokens, as from --jwt-secret-file"
             )),
             None => Ok(None),
         };
     };
-    let keys = match source {
+    let (audience, issuer) = (flags.jwt_audience.clone(), flags.jwt_issuer.clone());
+    let verifier = Verifier::new(keys, audience, issuer, flags.jwt_leeway);
+    Ok(Some(verifier.with_user_in(&flags.jwt_user_claim)))
+}
+
+/// The keys of tokens, if there are any.
+fn keys(flags: &TokenFlags) -> Result<Option<Keys>, String> {
+    let Some(source) = source(flags)? else { return Ok(None) };
+    Ok(Some(match source {
         KeySource::Secret(secret, name) => {
             Keys::One(named(&name, VerifyingKey::from_secret(&secret))?)
         }
@@ -131,9 +171,7 @@ fn verifier(flags: &TokenFlags) -> Result<Option<Verifier>, String> {
             }
             Keys::Set(keys)
         }
-    };
-    let (audience, issuer) = (flags.jwt_audience.clone(), flags.jwt_issuer.clone());
-    Ok(Some(Verifier::new(keys, audience, issuer, flags.jwt_leeway)))
+    }))
 }
 
 fn api_keys(flags: &IdentityFlags) -> Result<ApiKeys, String> {

@@ -44,6 +44,11 @@ pub struct TokenFlags {
     #[arg(long, env = "HERENOW_JWT_ISSUER", hide_env = true, value_name = "TEXT")]
     pub jwt_issuer: Option<String>,
 
+    /// The claim that names a token's user, where it is not "sub"
+    #[arg(long, env = "HERENOW_JWT_USER_CLAIM", hide_env = true, value_name = "CLAIM",
+          default_value = "sub", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub jwt_user_claim: String,
+
     /// How far the clock of whoever signs tokens may be ahead of this machine's: a token is good so
     /// long before its "nbf" and "iat". Its end ("exp") is the same moment for all, and has none
     #[arg(long, env = "HERENOW_JWT_LEEWAY", hide_env = true, value_name = "TIME", default_value = "30s",
@@ -60,6 +65,7 @@ impl Default for TokenFlags {
             jwks_file: None,
             jwt_audience: None,
             jwt_issuer: None,
+            jwt_user_claim: "sub".to_owned(),
             jwt_leeway: Duration::from_secs(30),
         }
     }

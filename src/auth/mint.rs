@@ -75,6 +75,12 @@ impl TokenOrder {
         };
         let key = named(&name, VerifyingKey::from_secret(&secret))?;
         let claims = self.claims(now)?;
+        let mut claims = serde_json::to_value(claims).map_err(|error| error.to_string())?;
+        if let Some(claims) = claims.as_object_mut()
+            && let Some(user) = claims.remove("sub")
+        {
+            claims.insert(self.tokens.jwt_user_claim.clone(), user);
+        }
         let signer = EncodingKey::from_secret(secret.expose());
         let token = jsonwebtoken::encode(&Header::new(key.algorithm()), &claims, &signer)
             .map_err(|error| format!("can't sign: {error}"))?;

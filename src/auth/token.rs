@@ -10,6 +10,7 @@ use std::time::Duration;
 use herenow_protocol::{ErrorCode, Refusal, UserId};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation};
+use parking_lot::RwLock;
 use serde_json::{Map, Value};
 
 use super::access::{Access, Identity};
@@ -22,9 +23,11 @@ use crate::now::Now;
 /// Verifies tokens.
 #[derive(Debug)]
 pub struct Verifier {
-    keys: Keys,
+    keys: RwLock<Arc<Keys>>,
     audience: Option<String>,
     issuer: Option<String>,
+    /// The claim that names the user.
+    user_claim: String,
     /// How far the clocks of those who sign may be ahead, in milliseconds.
     leeway_ms: u64,
     signed_out: SignedOut,
@@ -51,7 +54,19 @@ impl Verifier {
         leeway: Duration,
     ) -> Self {
         let leeway_ms = leeway.as_millis() as u64;
-        Self { keys, audience, issuer, leeway_ms, signed_out: SignedOut::default() }
+        let (keys, signed_out) = (RwLock::new(Arc::new(keys)), SignedOut::default());
+        Self { keys, audience, issuer, user_claim: "sub".to_owned(), leeway_ms, signed_out }
+    }
+
+    /// The same, with the user's name in that claim.
+    #[must_use]
+    pub fn with_user_in(self, user_claim: &str) -> Self {
+        Self { user_claim: user_claim.to_owned(), ..self }
+    }
+
+    /// Verifies with `keys` from here on. Whom a token was good for stays until it ends.
+    pub fn replace_keys(&self, keys: Keys) {
+        *self.keys.write() = Arc::new(keys);
     }
 
     /// Signs the user out: from here on its tokens from before this second are refused.
@@ -99,12 +114,13 @@ impl Verifier {
             // RFC 7515, section 4.1.11: who does not understand an extension must refuse.
             return Err(refused("must not use extensions (header \"crit\")"));
         }
-        let key = self.keys.pick(&header)?;
+        let keys = Arc::clone(&self.keys.read());
+        let key = keys.pick(&header)?;
         let validation = self.validation(key.algorithm());
         let data = jsonwebtoken::decode::<Map<String, Value>>(token, key.decoding(), &validation)
             .map_err(|error| explain(error.kind()))?;
         check_parties(&data.claims, self.audience.is_some())?;
-        let claims = Claims::read(&data.claims)?;
+        let claims = Claims::read(&data.claims, &self.user_claim)?;
         check_begun(&claims, self.leeway_ms, now)?;
         let (user, access) = claims.into_access();
         self.check_signed_in(&user, &access, now)?;

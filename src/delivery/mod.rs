@@ -9,6 +9,8 @@
 //!
 //! In the order in which the files need each other:
 //!
+//! - `kernel`: what the kernel says of a socket.
+//! - `tls`: the records of a TLS connection.
 //! - [`transport`]: the socket, and the only place that knows what it is made of.
 //! - [`backlog`]: how many bytes slow readers keep alive, in the whole broker.
 //! - [`shared_frame`]: bytes that many sockets are to get.
@@ -24,12 +26,14 @@
 pub mod backlog;
 pub mod behind;
 pub mod cursor;
+mod kernel;
 pub mod mailbox;
 pub mod outlet;
 pub mod owed;
 pub mod sending;
 pub mod shared_frame;
 pub mod subscription;
+mod tls;
 pub mod transport;
 pub mod writer;
 

@@ -247,12 +247,6 @@ impl Hub {
         self.leaving.load(Ordering::SeqCst)
     }
 
-    /// Members of a channel above which they are counted.
-    #[must_use]
-    pub fn roster_limit(&self) -> usize {
-        self.bounds.roster
-    }
-
     /// Whether the broker is shutting down.
     #[must_use]
     pub fn is_draining(&self) -> bool {

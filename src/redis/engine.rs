@@ -63,11 +63,15 @@ impl Node {
             Arc::new(Line::new(address.clone(), clock, Arc::clone(&chance), Arc::clone(&metrics)));
         let (ear, heard) =
             Ear::new(address.clone(), &prefix, clock, Arc::clone(&chance), Arc::clone(&metrics));
+        let rules = Arc::downgrade(hub);
         let store = Store::new(
             names,
             Arc::clone(&line),
             address.cluster,
-            hub.roster_limit(),
+            Box::new(move |channel| {
+                // Without it nothing is said.
+                rules.upgrade().map_or(usize::MAX, |hub| hub.rules_of(channel).bounds.roster)
+            }),
             Arc::clone(&chance),
             Arc::clone(&metrics),
         );

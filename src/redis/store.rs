@@ -1,5 +1,6 @@
 //! What a node asks of Redis: each question typed, with what it is answered.
 
+use std::fmt;
 use std::sync::Arc;
 
 use herenow_protocol::{ChannelName, UserId};
@@ -19,8 +20,10 @@ use crate::metrics::RedisMetrics;
 use crate::presence::NodeId;
 use crate::presence::pending::Cause;
 
+/// Above how many members of a channel they are counted.
+pub type RosterLimits = Box<dyn Fn(&ChannelName) -> usize + Send + Sync>;
+
 /// What is asked of Redis.
-#[derive(Debug)]
 pub struct Store {
     names: Names,
     line: Arc<Line>,
@@ -29,8 +32,13 @@ pub struct Store {
     metrics: Arc<RedisMetrics>,
     /// By which command scripts publish.
     publish: &'static str,
-    /// Above how many members of a channel they are counted.
-    roster: usize,
+    roster: RosterLimits,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("names", &self.names).finish_non_exhaustive()
+    }
 }
 
 /// What comes in pages, and where the next begins; 0: that was all.
@@ -49,7 +57,7 @@ impl Store {
         names: Names,
         line: Arc<Line>,
         is_cluster: bool,
-        roster: usize,
+        roster: RosterLimits,
         chance: Arc<Chance>,
         metrics: Arc<RedisMetrics>,
     ) -> Self {
@@ -155,7 +163,7 @@ impl Store {
         call.key(names.records(channel)).key(names.head(channel));
         call.key(names.channels(group)).key(names.era(group)).key(names.shown(channel));
         call.arg(self.new_era()).arg(channel.as_str()).arg(names.topic(channel));
-        call.arg(self.publish).arg(names.summary(channel)).arg(self.roster);
+        call.arg(self.publish).arg(names.summary(channel)).arg((self.roster)(channel));
     }
 
     /// What a load begins with: all but the records.

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::connection_limits::ConnectionLimits;
 use super::listener::{self, Serving, Times};
-use super::routes;
+use super::{renewal, routes};
 use crate::actions::{Desk, Rules};
 use crate::auth::Auth;
 use crate::chance::Chance;
@@ -22,8 +22,10 @@ use crate::connection::SocketRules;
 use crate::demo::Visitors;
 use crate::http::openapi::{Document, Terms};
 use crate::hub::Hub;
+use crate::proxy::{Proxies, ProxyFlags};
 use crate::redis;
 use crate::sse::Streams;
+use crate::tls::Shown;
 use crate::web::operation::Port;
 use crate::web::state::Web;
 
@@ -43,6 +45,10 @@ pub struct Broker {
     answered: mpsc::Receiver<Infallible>,
     /// What joins it to other nodes, if there are any.
     node: Option<redis::Node>,
+    /// Who may use it.
+    auth: Arc<Auth>,
+    /// The certificate that clients are shown, if they are shown one.
+    shown: Option<Arc<Shown>>,
 }
 
 /// The port for whoever operates a broker.
@@ -70,6 +76,8 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     config.check()?;
     // First what is wrong whoever has the port: the files that flags name.
     let auth = Arc::new(Auth::new(&config.identity)?);
+    let shown = Shown::of(&config.tls)?;
+    let tls = shown.as_ref().map(Shown::terms).transpose()?;
     let redis = redis::Address::of(&config.cluster)?;
     if let Some(redis) = &redis {
         redis::check(redis, &config.cluster)?;
@@ -79,15 +87,16 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     let seed = chance.number();
     let hub = Hub::start(config, clock, chance, Arc::default(), Handle::current());
     let (open, terms) = (auth.is_open(), Terms::new(config, auth.is_open()));
-    let desk = Desk::new(Arc::clone(&hub), auth, Rules::new(config));
+    let desk = Desk::new(Arc::clone(&hub), Arc::clone(&auth), Rules::new(config));
     let join = |redis| redis::Node::join(&config.cluster, redis, address.port(), &desk);
     let node = redis.as_ref().map(join).transpose()?;
     let (stop, stopped) = watch::channel(false);
     let (web, rules) = (Web::new(config, desk, stopped.clone()), SocketRules::new(config));
     let limits = ConnectionLimits::new(config);
     let streams = Streams::new(config);
-    // Only where everyone may do everything anyway, and nobody but this machine is everyone.
-    let visitors = (open && address.ip().is_loopback()).then(|| {
+    // Only where everyone may do everything anyway, and nobody but this machine is everyone; and they speak
+    // no TLS.
+    let visitors = (open && address.ip().is_loopback() && tls.is_none()).then(|| {
         let (most, lease) = (limits.demo_viewers(), config.limits.demo_lease);
         Visitors::new(address, most, lease, seed, stopped.clone())
     });
@@ -95,13 +104,28 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     let floods = Arc::clone(&web.floods);
     let (under_way, answered) = mpsc::channel(1);
     let (times, hub_too) = (Times::new(&config.limits), Arc::clone(&hub));
-    let (routes, head_bytes) = (routes::admin(web.clone()), config.head_bytes());
-    let admin = Serving { routes, floods, hub: hub_too, times, head_bytes, stopped, under_way };
+    let proxies = Arc::new(Proxies::new(&config.proxy));
     let (port, streams_too) = (Port::of_clients(config), Arc::clone(&streams));
+    let for_admin = routes::admin(web.clone());
     let routes = routes::router(web, port, rules, document, streams_too, visitors, &config.vendors);
-    let serving = Serving { routes, ..admin.clone() };
-    let accepting = tokio::spawn(listener::accept(listener, limits, serving));
+    let serving = Serving {
+        routes,
+        floods,
+        hub: hub_too,
+        limits,
+        proxies,
+        tls,
+        times,
+        head_bytes: config.head_bytes(),
+        stopped: stopped.clone(),
+        under_way,
+    };
+    if let Some(shown) = &shown {
+        tokio::spawn(renewal::mind(Arc::clone(shown), stopped));
+    }
+    let admin = Serving { routes: for_admin, ..serving.clone() };
     let admin = for_operators.map(|(listener, address)| serve_operators(listener, address, admin));
+    let accepting = tokio::spawn(listener::accept(listener, serving));
     let (drain_delay, drain_timeout) = (config.drain_delay, config.drain_timeout);
     Ok(Broker {
         address,
@@ -114,6 +138,8 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
         accepting,
         answered,
         node,
+        auth,
+        shown,
     })
 }
 
@@ -123,11 +149,19 @@ fn bind(flag: &str, at: SocketAddr) -> Result<(TcpListener, SocketAddr), String>
     Ok((listener, address))
 }
 
-/// Serves whoever operates the broker, for as long as it runs. A shutdown waits for none of them.
+/// Serves whoever operates the broker, for as long as it runs: without TLS, and without believing any
+/// proxy. A shutdown waits for none of them.
 fn serve_operators(listener: TcpListener, address: SocketAddr, serving: Serving) -> Admin {
     let (stop, stopped) = watch::channel(false);
-    let serving = Serving { stopped, under_way: mpsc::channel(1).0, ..serving };
-    tokio::spawn(listener::accept(listener, ConnectionLimits::of_operators(), serving));
+    let serving = Serving {
+        limits: ConnectionLimits::of_operators(),
+        proxies: Arc::new(Proxies::new(&ProxyFlags::default())),
+        tls: None,
+        stopped,
+        under_way: mpsc::channel(1).0,
+        ..serving
+    };
+    tokio::spawn(listener::accept(listener, serving));
     Admin { address, stop }
 }
 
@@ -142,6 +176,29 @@ impl Broker {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|admin| admin.address)
+    }
+
+    /// Whether clients speak TLS to it.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        self.shown.is_some()
+    }
+
+    /// Reads again what may be replaced while it runs: the keys of tokens and of back ends, the
+    /// certificate and its key. Whoever is connected stays so, and what can't be used changes nothing
+    /// but the log.
+    pub fn reload(&self) {
+        match self.auth.read_again() {
+            Ok(()) => tracing::info!("the keys were read again"),
+            Err(wrong) => {
+                for error in wrong {
+                    tracing::error!(%error, "the keys stay as they were");
+                }
+            }
+        }
+        if let Some(shown) = &self.shown {
+            renewal::renew(shown);
+        }
     }
 
     /// How many streams of events are open.

@@ -2,15 +2,17 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
+use futures_util::task::AtomicWaker;
 use hyper::body::{Frame, SizeHint};
 
+use super::connection_limits::Counted;
 use crate::limits::SSE_DRAIN;
 
 /// Shared by a connection's socket, the requests that come by it, and its task.
@@ -23,6 +25,10 @@ struct State {
     debt: AtomicU8,
     /// The socket takes nothing of what was answered.
     blocked: AtomicBool,
+    /// Requests that have come.
+    asked: AtomicU32,
+    /// The connection's task, which waits for an answer to end.
+    waits: AtomicWaker,
 }
 
 #[derive(Clone, Copy)]
@@ -38,20 +44,36 @@ impl Owed {
     /// A request has come.
     pub fn asked(&self) {
         self.owe(Debt::Answer);
+        self.0.asked.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It is answered with this, once that is written.
-    pub fn answered(&self, response: Response) -> Response {
+    /// How many requests have come, modulo 2³².
+    #[must_use]
+    pub fn asked_so_far(&self) -> u32 {
+        self.0.asked.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request has come that is not answered whole; then the task of `cx` is woken once it is.
+    pub fn owes_an_answer(&self, cx: &Context<'_>) -> bool {
+        let owes = || self.0.debt.load(Ordering::SeqCst) != Debt::Nothing as u8;
+        if owes() {
+            self.0.waits.register(cx.waker());
+        }
+        owes()
+    }
+
+    /// It is answered with this, once that is written; until then `counted` is kept.
+    pub fn answered(&self, response: Response, counted: Option<Arc<Counted>>) -> Response {
         let kind = response.headers().get(CONTENT_TYPE);
         if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
             self.owe(Debt::Stream);
         }
         let owed = self.clone();
-        response.map(|body| Body::new(Answer { body, owed }))
+        response.map(|body| Body::new(Answer { body, owed, _counted: counted }))
     }
 
     fn owe(&self, debt: Debt) {
-        self.0.debt.store(debt as u8, Ordering::Relaxed);
+        self.0.debt.store(debt as u8, Ordering::SeqCst);
     }
 
     /// What became of a write.
@@ -77,6 +99,7 @@ impl Owed {
 struct Answer {
     body: Body,
     owed: Owed,
+    _counted: Option<Arc<Counted>>,
 }
 
 impl HttpBody for Answer {
@@ -102,5 +125,6 @@ impl HttpBody for Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         self.owed.owe(Debt::Nothing);
+        self.owed.0.waits.wake();
     }
 }

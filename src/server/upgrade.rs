@@ -11,17 +11,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use herenow_protocol::{ErrorCode, Refusal, SUBPROTOCOL, UserId};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::connection_limits::Counted;
-use super::watched::Watched;
+use super::socket::bare;
 use crate::actions::Desk;
 use crate::auth::Identity;
 use crate::chance::Chance;
 use crate::connection::{self, Dialect, Herenow, SocketRules, Upgraded};
-use crate::delivery::Transport;
 use crate::metrics::TurnedAway;
 use crate::vendors::appwrite;
 use crate::web::admit::check_origin;
@@ -169,12 +166,10 @@ async fn connect(
     dialect: impl Dialect,
 ) {
     let Ok(upgraded) = upgrade.await else { return };
-    let Ok(parts) = upgraded.downcast::<Watched<TokioIo<TcpStream>>>() else {
-        tracing::error!("an upgraded connection is no TcpStream");
+    let Some((transport, early)) = bare(upgraded) else {
+        tracing::error!("an upgraded connection is no socket of ours");
         return;
     };
-    let stream = parts.io.into_inner().into_inner();
-    let (transport, early) = (Transport::plain(stream), Vec::from(parts.read_buf));
     let upgraded = Upgraded { transport, early, dialect };
     connection::start(desk, rules, upgraded, identity, counted);
 }

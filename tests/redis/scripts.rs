@@ -74,7 +74,8 @@ impl Both {
             let _wire = wire;
             std::future::pending::<()>().await;
         });
-        let real = Store::new(names, line, false, roster, chance, Arc::clone(&metrics));
+        let real =
+            Store::new(names, line, false, Box::new(move |_| roster), chance, Arc::clone(&metrics));
         let (twin, rng) = (Twin::new(ERA).with_roster(roster), Rng::with_seed(seed));
         Self { redis, real, twin, metrics, published, eras: BTreeMap::new(), rng }
     }

@@ -167,7 +167,10 @@ impl Process {
         let address = ([0, 0, 0, 0], 0).into();
         let mut process = Self { child, address, lines, stderr: Some(stderr) };
         let first = process.lines.recv_timeout(PATIENCE);
-        let said = first.as_deref().ok().and_then(|line| line.strip_prefix("listening on http://"));
+        let said = first.as_deref().ok().and_then(|line| {
+            let said = line.strip_prefix("listening on http")?;
+            said.trim_start_matches('s').strip_prefix("://")
+        });
         match said.and_then(|address| address.parse().ok()) {
             Some(address) => process.address = address,
             None => {

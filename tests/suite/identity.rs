@@ -297,3 +297,75 @@ fn with_tokens_it_listens_beyond_loopback() {
     command.args(["--listen", "0.0.0.0:0"]).env("HERENOW_JWT_SECRET", SECRET);
     assert!(Process::spawn(command).address().ip().is_unspecified());
 }
+
+/// SIGHUP has the files read again: the new keys count, the old ones don't, and who is connected stays.
+/// Files that can't be used change nothing, and the log says which and why.
+#[tokio::test]
+async fn keys_are_replaced_while_clients_are_connected() {
+    const OTHER: &str = "another secret of at least 32 bytes, too";
+    let key = |secret: &str| {
+        format!("[[key]]\nname = \"a\"\nsecret = \"{secret}\"\nrights = [\"read\"]\n")
+    };
+    let secrets = File::new("rotated-secret", SECRET);
+    let keys = File::new("rotated-keys", &key("first-first-first"));
+    let mut broker =
+        Process::start(&["--jwt-secret-file", secrets.path(), "--api-keys-file", keys.path()]);
+    let at = broker.address();
+    let of = |secret: &str| {
+        let mut command = binary();
+        command.env("HERENOW_JWT_SECRET", secret).args(["token", "--user", "ada"]);
+        minted(&mut command)
+    };
+    let lets_in = async |credential: &str| {
+        let header = format!("authorization: Bearer {credential}");
+        ask(at, "GET", "/v1/channels/room/count", &[&header], "").await.status == 200
+    };
+    let (old, new) = (of(SECRET), of(OTHER));
+    let path = format!("/ws?token={old}");
+    let stream = tokio::net::TcpStream::connect(at).await.unwrap();
+    let mut ada = crate::client::Client::open(stream, &path, None).await.unwrap().0;
+    ada.next().await;
+    assert!(lets_in(&old).await && !lets_in(&new).await && lets_in("first-first-first").await);
+    let reload = async |secret: &str, text: &str, holds: &str| {
+        fs::write(secrets.path(), secret).unwrap();
+        fs::write(keys.path(), text).unwrap();
+        broker.signal("HUP");
+        let clock = Clock::start();
+        while !lets_in(holds).await {
+            assert!(clock.elapsed() < crate::client::PATIENCE, "{holds} is never good");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    reload(OTHER, &key("second-second-second"), "second-second-second").await;
+    assert!(lets_in(&new).await && !lets_in(&old).await && !lets_in("first-first-first").await);
+    // One file is broken, and the other counts.
+    reload("short", &key("third-third-third"), "third-third-third").await;
+    assert!(lets_in(&new).await && !lets_in("short").await);
+    ada.ok("join room").await;
+    broker.signal("TERM");
+    let (_, log) = broker.exited(crate::client::PATIENCE);
+    let told: Vec<_> = log.lines().filter(|line| line.contains("stay as they were")).collect();
+    assert!(matches!(told[..], [line] if line.contains("--jwt-secret-file")), "{log}");
+    assert!(!log.contains("third-third") && !log.contains(OTHER), "{log}");
+}
+
+/// Whose tokens they are may stand in another claim than "sub".
+#[test]
+fn a_user_is_read_from_the_claim_that_is_named() {
+    let token = minted(&mut token(&["--user", "ada", "--jwt-user-claim", "uid"]));
+    let named = |claim: &str| {
+        let mut identity = IdentityFlags::default();
+        identity.tokens.jwt_secret = Some(Secret::new(SECRET.as_bytes()));
+        identity.tokens.jwt_user_claim = claim.to_owned();
+        Auth::new(&identity).unwrap().verify_token(&token, Clock::start().now())
+    };
+    assert_eq!(named("uid").unwrap().user.as_str(), "ada");
+    for claim in ["sub", "email"] {
+        let why = named(claim).unwrap_err().message;
+        assert!(why.contains(&format!("has no claim \"{claim}\"")), "{why}");
+    }
+    assert!(named("exp").unwrap_err().message.contains("token's exp must be a string"));
+    let mut identity = IdentityFlags::default();
+    identity.tokens.jwt_user_claim = "uid".to_owned();
+    assert!(Auth::new(&identity).unwrap_err().contains("--jwt-user-claim"));
+}

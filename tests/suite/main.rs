@@ -38,13 +38,15 @@
 //! - `promised`: sentences of the reference that nothing else would have missed.
 //! - `concurrent`: many at once, who all know the same in the end.
 //! - `port`: whose page may ask, what a whole request is, who takes its answer, floods, shutdown.
+//! - `proxied`: clients behind proxies: whose address counts; nginx, Caddy and HAProxy as they are shown.
+//! - `tls`: TLS in the port, and certificates that are replaced.
 //! - `signed_out`: what a kick leaves of a user: no lease, and no earlier token.
 //! - `where_is`: the channels of one user, page by page.
 //! - `counted`: what outlives a connection is counted; much at once, and others' turns.
 //! - `social_plus`: what a vendor's library shows only to those who wait.
 //! - `examples`: the bot of `examples/`.
 //!
-//! Beside them `broker` (brokers to test), `client` and `wire` (clients, decent and not), `source` (a
+//! Beside them `broker` (brokers to test), `secured` (certificates, and clients that speak TLS), `client` and `wire` (clients, decent and not), `source` (a
 //! stream of events), `commands` (to the core), `replica` and `followed` (what an observer knows, by a socket or without) and
 //! `seed` (where randomness comes from).
 
@@ -94,12 +96,14 @@ mod pacing;
 mod port;
 mod promised;
 mod promises;
+mod proxied;
 mod readme;
 mod replica;
 mod ride;
 mod rights;
 mod roles;
 mod rules;
+mod secured;
 mod seed;
 mod shorthand;
 mod signed_out;
@@ -109,6 +113,7 @@ mod social_plus;
 mod source;
 mod status;
 mod swept;
+mod tls;
 mod told;
 mod transcripts;
 mod two_worlds;

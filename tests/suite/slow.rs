@@ -94,7 +94,7 @@ async fn a_reader_that_slept_is_resynced() {
 }
 
 /// Someone who takes a few bytes at a time, of two channels, replies and pongs.
-struct Crawler {
+pub(crate) struct Crawler {
     wire: Wire,
     random: fastrand::Rng,
     replicas: [Replica; 2],
@@ -174,7 +174,7 @@ async fn frames_never_interleave_with_threads_either() {
 }
 
 /// Reads what comes, less than `most` bytes at a time, while both channels are busy.
-async fn crawl(address: SocketAddr, most: usize) -> Crawler {
+pub(crate) async fn crawl(address: SocketAddr, most: usize) -> Crawler {
     const CHANGES: usize = 400;
     let mut random = fastrand::Rng::with_seed(seed("frames_never_interleave"));
     let wire = Wire::connect_small(address, "crawler").await;

@@ -111,7 +111,7 @@ impl Wire {
         Self::of(TcpStream::connect(address).await.unwrap())
     }
 
-    fn of(stream: TcpStream) -> Self {
+    pub(crate) fn of(stream: TcpStream) -> Self {
         // Small writes go out at once.
         stream.set_nodelay(true).unwrap();
         let (reader, writer) = stream.into_split();
@@ -134,8 +134,13 @@ impl Wire {
 
     /// Asks for a WebSocket at `path`, with further header lines; the head of the answer.
     pub(crate) async fn upgrade(&mut self, path: &str, headers: &str) -> String {
+        self.upgrade_at("localhost", path, headers).await
+    }
+
+    /// The same under another name of the broker's.
+    pub(crate) async fn upgrade_at(&mut self, host: &str, path: &str, headers: &str) -> String {
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
              {headers}\r\n"
         );
@@ -311,6 +316,11 @@ impl Wire {
             }
         };
         timeout(PATIENCE, end).await.expect("it does not end")
+    }
+
+    /// Whether the broker neither ends it for so long nor says anything.
+    pub(crate) async fn is_open_for(&self, time: Duration) -> bool {
+        timeout(time, self.reader.readable()).await.is_err()
     }
 
     /// All bytes until the broker closes, as text.

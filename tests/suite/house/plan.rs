@@ -31,7 +31,7 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
 
 /// Parts that may know only some of what stands below them: the part, and what it may know beside
 /// itself. The first that a file's path begins with holds for it.
-const NARROW: [(&str, &[&str]); 23] = [
+const NARROW: [(&str, &[&str]); 25] = [
     ("protocol/src/", &[]),
     ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits.rs"]),
     (
@@ -50,6 +50,8 @@ const NARROW: [(&str, &[&str]); 23] = [
             "src/presence/viewer.rs",
         ],
     ),
+    ("src/tls/", &["src/limits.rs"]),
+    ("src/proxy/", &["src/limits.rs"]),
     // A simulated viewer is a client: it has no way in but the port.
     ("src/demo/", &["protocol/src/", "src/limits.rs", "src/web/input.rs", "src/web/problem.rs"]),
     // Followers live inside the broker, so this one is a broker.
@@ -93,10 +95,26 @@ const OUTSIDE: [(&str, &[&str]); 16] = [
     ("fastrand::…", &["src/chance.rs", "bench/"]),
     ("getrandom::…", &[]),
     ("rand::…", &[]),
-    ("socket2::…", &["src/delivery/transport.rs", "src/server/", "bench/"]),
+    (
+        "socket2::…",
+        &[
+            "src/delivery/kernel.rs",
+            "src/delivery/tls.rs",
+            "src/delivery/transport.rs",
+            "src/server/",
+            "bench/",
+        ],
+    ),
     (
         "…::TcpStream",
-        &["src/delivery/transport.rs", "src/server/", "src/demo/visitor.rs", "bench/"],
+        &[
+            "src/delivery/kernel.rs",
+            "src/delivery/tls.rs",
+            "src/delivery/transport.rs",
+            "src/server/",
+            "src/demo/visitor.rs",
+            "bench/",
+        ],
     ),
     ("…::RawFd", &["src/delivery/transport.rs", "bench/"]),
     ("std::env::…", &["src/main.rs", "bench/"]),
