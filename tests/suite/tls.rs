@@ -384,12 +384,12 @@ async fn each_byte_is_sealed_once() {
     for _ in 0..4 {
         let (outlet, mut client) = outlet(&pair).await;
         let subscription = Subscription::new(Arc::clone(&outlet), Level::Events.into());
-        let roomy = Backlog::new(usize::MAX);
-        let full = Backlog::new(0);
+        let (roomy, full) = (Backlog::new(usize::MAX), Backlog::new(0));
         outlet.lock().set_cursor(&subscription, Cursor::Next(0));
         let (mut seq, mut expected, mut got) = (0, Vec::new(), Vec::new());
         for step in 0..3_000u32 {
-            let bytes = random.usize(2..[40, 2_000, 40_000][random.usize(..3)]);
+            let most = [40, 2_000, 40_000][random.usize(..3)];
+            let bytes = random.usize(2..most);
             let payload: Vec<u8> = (0..bytes).map(|n| (step as usize * 31 + n) as u8).collect();
             let (from, to) = (Cursor::Next(seq), Cursor::Next(seq + 1));
             match random.u8(..8) {
