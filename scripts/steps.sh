@@ -138,7 +138,7 @@ cargo_deny() {
     [ -x "$deny" ] && [ "$("$deny" --version)" = "cargo-deny $version" ] && return
   done
   # Not into our own target folder: it shares nothing with us.
-  env -u CARGO_TARGET_DIR cargo install --quiet --locked --root "$home" --version "$version" cargo-deny
+  env -u CARGO_TARGET_DIR cargo install --quiet --debug --locked --root "$home" --version "$version" cargo-deny
 }
 
 dependencies() {

@@ -2,7 +2,7 @@
 //! name in a configuration file, which has sections for some channels besides.
 //!
 //! - [`channels`]: such a section.
-//! - [`file`]: the file, read and judged.
+//! - [`file`](mod@file): the file, read and judged.
 //! - [`shown`]: what is in force, and where it came from.
 
 pub mod channels;

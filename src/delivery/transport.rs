@@ -1,6 +1,6 @@
 //! The socket of one connection: the only place among connections that knows what it is made of.
 //!
-//! Plain TCP, or TLS over it, whose records are made and read in [`tls`](super::tls). Everything here
+//! Plain TCP, or TLS over it, whose records are made and read in `delivery/tls`. Everything here
 //! takes a shared reference, since passes write to a socket while its connection's task reads from
 //! it, and everything speaks in bytes of the WebSocket.
 
