@@ -130,8 +130,8 @@ documentation() {
   RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --locked
 }
 
-# Sets `deny` to cargo-deny of the version that deny.toml is written for. To build it takes about two
-# minutes, once.
+# Sets `deny` to cargo-deny of the version that deny.toml is written for. To build it takes a minute
+# or two, once.
 cargo_deny() {
   local version=0.20.2 home=$target/cargo-deny
   for deny in "$(command -v cargo-deny || true)" "$home/bin/cargo-deny"; do
