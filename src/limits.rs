@@ -764,9 +764,6 @@ pub const TIMER_SLICE: Duration = Duration::from_millis(1);
 /// Members whose time is over that a channel ends in one hold of its lock.
 pub const EXPIRY_BATCH: usize = 64;
 
-/// Members of other nodes that a channel takes in, or forgets, in one hold of its lock.
-pub const PEERS_BATCH: usize = 64;
-
 /// How long whoever looks at a channel waits until all that other nodes have of it is known, in
 /// milliseconds. After that it is shown what is.
 pub const LOAD_WAIT_MS: u64 = 1_000;

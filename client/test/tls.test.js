@@ -1,23 +1,12 @@
 /** The client library over `wss:`, to a broker that speaks TLS itself. */
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { certificate } from './certificate.js';
 import { client, settled, startBroker, state, until, WebSocket } from './broker.js';
-
-/** A certificate for this machine, which is its own authority. @param {string} directory */
-function certificate(directory) {
-  const [key, cert] = ['key.pem', 'cert.pem'].map((name) => path.join(directory, name));
-  execFileSync('openssl', [
-    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-    '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1',
-    '-keyout', key, '-out', cert,
-  ], { stdio: 'ignore' });
-  return { key, cert };
-}
 
 test('channels, requests and attributes over wss, and a certificate that is replaced', async (t) => {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'herenow-wss-'));

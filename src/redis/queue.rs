@@ -78,12 +78,6 @@ impl Queue {
         }
     }
 
-    /// Whether the channel waits.
-    #[must_use]
-    pub fn has(&self, channel: &Arc<Channel>) -> bool {
-        self.inner.lock().known.contains(&place(channel))
-    }
-
     /// How many wait.
     #[must_use]
     pub fn len(&self) -> usize {

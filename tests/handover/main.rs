@@ -581,18 +581,7 @@ fn two_rides(mutant: Mutant) {
 /// What other nodes have comes to be known. Meanwhile somebody subscribes, and a member changes.
 fn a_subscribe_and_what_others_have(mutant: Mutant) {
     let hub = Hub::new(mutant);
-    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, AMPLE));
-    rest(&hub, &mut [&mut writer, &mut reader]);
-    hub.hold_back(0);
-    hub.allow_flushers(2);
-    let subscribe = loom::thread::spawn(move || {
-        reader.read(&[Request::Subscribe(0, None)]);
-        reader
-    });
-    change(&mut writer, 0);
-    hub.complete(0);
-    let mut reader = subscribe.join().unwrap();
-    judge(&hub, &mut [&mut writer, &mut reader]);
+    learn_of_others(&hub, |hub| hub.hold_back(0), |_, writer| change(writer, 0));
 }
 
 /// The same for somebody who was told before what was known then, over a socket with room for a message
@@ -618,48 +607,41 @@ fn a_sweep_and_what_others_have(mutant: Mutant) {
 fn a_ride_and_what_others_have(mutant: Mutant) {
     let hub = Hub::new(mutant);
     hub.tell_by_parts();
-    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, AMPLE));
-    rest(&hub, &mut [&mut writer, &mut reader]);
-    hub.allow_flushers(2);
-    let reading = loom::thread::spawn(move || {
-        reader.read(&[Request::Subscribe(0, None)]);
-        reader
-    });
-    hub.complete(0);
-    let mut reader = reading.join().unwrap();
-    judge(&hub, &mut [&mut writer, &mut reader]);
+    learn_of_others(&hub, |_| {}, |_, _| {});
 }
 
 /// And while somebody is told all parts in one go.
 fn a_whole_ride_and_what_others_have(mutant: Mutant) {
-    let hub = Hub::new(mutant);
-    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, AMPLE));
-    rest(&hub, &mut [&mut writer, &mut reader]);
+    learn_of_others(&Hub::new(mutant), |_| {}, |_, _| {});
+}
+
+/// First how many they are comes to be known, which no frame tells, then who.
+fn a_sum_and_what_others_have(mutant: Mutant) {
+    let sum_up = |hub: &Arc<Hub>, writer: &mut Task| {
+        hub.sum_up(0);
+        change(writer, 0);
+    };
+    learn_of_others(&Hub::new(mutant), |_| {}, sum_up);
+}
+
+/// Somebody subscribes while what other nodes have comes to be known, and before that something else.
+fn learn_of_others(
+    hub: &Arc<Hub>,
+    at_rest: impl FnOnce(&Arc<Hub>),
+    before: impl FnOnce(&Arc<Hub>, &mut Task),
+) {
+    let (mut writer, mut reader) = (writer(hub, 0), connect(hub, AMPLE));
+    rest(hub, &mut [&mut writer, &mut reader]);
+    at_rest(hub);
     hub.allow_flushers(2);
     let reading = loom::thread::spawn(move || {
         reader.read(&[Request::Subscribe(0, None)]);
         reader
     });
+    before(hub, &mut writer);
     hub.complete(0);
     let mut reader = reading.join().unwrap();
-    judge(&hub, &mut [&mut writer, &mut reader]);
-}
-
-/// First how many they are comes to be known, which no frame tells, then who.
-fn a_sum_and_what_others_have(mutant: Mutant) {
-    let hub = Hub::new(mutant);
-    let (mut writer, mut reader) = (writer(&hub, 0), connect(&hub, AMPLE));
-    rest(&hub, &mut [&mut writer, &mut reader]);
-    hub.allow_flushers(2);
-    let subscribe = loom::thread::spawn(move || {
-        reader.read(&[Request::Subscribe(0, None)]);
-        reader
-    });
-    hub.sum_up(0);
-    change(&mut writer, 0);
-    hub.complete(0);
-    let mut reader = subscribe.join().unwrap();
-    judge(&hub, &mut [&mut writer, &mut reader]);
+    judge(hub, &mut [&mut writer, &mut reader]);
 }
 
 /// Every scenario, with as many preemptions as a few seconds allow.

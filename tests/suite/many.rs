@@ -327,16 +327,22 @@ fn held(broker: &Broker) -> usize {
     broker.hub().look(ada_room(), |guarded| guarded.presence().members_held()).unwrap_or(0)
 }
 
-#[tokio::test]
-async fn of_a_giant_the_summary_alone_is_followed_until_somebody_is_told_each_change() {
-    let (twin, a, b) = two_giants();
+/// So many join at both by turns, and are in the store.
+async fn join_both(twin: &Twin, brokers: [&Broker; 2], count: usize) -> Vec<Client> {
     let mut members = Vec::new();
-    for n in 0..6 {
-        let mut client = [&a, &b][n % 2].connect(&format!("user-{n}")).await;
+    for n in 0..count {
+        let mut client = brokers[n % 2].connect(&format!("user-{n}")).await;
         client.ok("join room").await;
         members.push(client);
     }
-    until("all are in the store", || twin.count("room") == 6).await;
+    until("all are in the store", || twin.count("room") == count).await;
+    members
+}
+
+#[tokio::test]
+async fn of_a_giant_the_summary_alone_is_followed_until_somebody_is_told_each_change() {
+    let (twin, a, b) = two_giants();
+    let mut members = join_both(&twin, [&a, &b], 6).await;
     let newest: Vec<_> = (0..6).rev().map(|n| format!("user-{n}")).collect();
     let mut lookers = Vec::new();
     for broker in [&a, &b] {
@@ -397,13 +403,7 @@ async fn of_a_giant_the_summary_alone_is_followed_until_somebody_is_told_each_ch
 #[tokio::test]
 async fn the_last_summary_holds_while_the_store_is_gone() {
     let (twin, a, b) = two_giants();
-    let mut members = Vec::new();
-    for n in 0..5 {
-        let mut client = [&a, &b][n % 2].connect(&format!("user-{n}")).await;
-        client.ok("join room").await;
-        members.push(client);
-    }
-    until("all are in the store", || twin.count("room") == 5).await;
+    let _members = join_both(&twin, [&a, &b], 5).await;
     let mut looker = a.connect("looker").await;
     looker.ok("sub room").await;
     assert_eq!(counted(&mut looker).await.0, 5);

@@ -434,10 +434,9 @@ const BEHIND: [&str; 4] = [
     "--max-requests-burst=20",
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn behind_nginx_as_it_is_shown() {
+async fn behind<P: Future<Output = Proxy>>(proxy: impl FnOnce(SocketAddr) -> P) {
     let mut broker = Process::start(&BEHIND);
-    let proxy = Proxy::nginx(broker.address()).await;
+    let proxy = proxy(broker.address()).await;
     serves_behind(&proxy, move || {
         broker.signal("TERM");
         broker.exited(PATIENCE).1
@@ -446,14 +445,13 @@ async fn behind_nginx_as_it_is_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_nginx_as_it_is_shown() {
+    behind(Proxy::nginx).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn behind_caddy_as_it_is_shown() {
-    let mut broker = Process::start(&BEHIND);
-    let proxy = Proxy::caddy(broker.address()).await;
-    serves_behind(&proxy, move || {
-        broker.signal("TERM");
-        broker.exited(PATIENCE).1
-    })
-    .await;
+    behind(Proxy::caddy).await;
 }
 
 /// TCP is passed on, TLS and all; who it is from stands ahead of it.

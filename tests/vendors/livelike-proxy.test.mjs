@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { startBroker } from '../../client/test/rig.js';
 import { until } from '../../client/test/broker.js';
 import { Remote } from './livelike/rig.mjs';
-import { certificate } from './livelike/tls.mjs';
+import { certificate } from '../../client/test/certificate.js';
 import { SECRET, token } from './token.mjs';
 
 const DOCUMENT = fileURLToPath(new URL('../../docs/vendors.md', import.meta.url));

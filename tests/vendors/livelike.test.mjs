@@ -12,7 +12,8 @@ import { connect } from '../../client/src/index.js';
 import { startBroker } from '../../client/test/rig.js';
 import { until } from '../../client/test/broker.js';
 import { Remote } from './livelike/rig.mjs';
-import { certificate, startProxy } from './livelike/tls.mjs';
+import { certificate } from '../../client/test/certificate.js';
+import { startProxy } from './livelike/tls.mjs';
 import { SECRET, token } from './token.mjs';
 
 const files = certificate();

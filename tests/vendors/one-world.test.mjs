@@ -11,7 +11,8 @@ import { startBroker } from '../../client/test/rig.js';
 import { tellings, until } from '../../client/test/broker.js';
 import { loggedIn } from './amity.mjs';
 import { Remote } from './livelike/rig.mjs';
-import { certificate, startProxy } from './livelike/tls.mjs';
+import { certificate } from '../../client/test/certificate.js';
+import { startProxy } from './livelike/tls.mjs';
 
 const ROOM = 'live-room';
 

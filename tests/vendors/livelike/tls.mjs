@@ -1,24 +1,9 @@
 /** What stands in front of the broker: PubNub's library speaks TLS only. The certificate is the test's own. */
 
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
-import os from 'node:os';
-import path from 'node:path';
-
-/** A certificate for 127.0.0.1, which is its own authority. */
-export function certificate() {
-  const directory = mkdtempSync(path.join(os.tmpdir(), 'herenow-tls-'));
-  const [key, cert] = ['key.pem', 'cert.pem'].map((name) => path.join(directory, name));
-  execFileSync('openssl', [
-    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-    '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1',
-    '-keyout', key, '-out', cert,
-  ], { stdio: 'ignore' });
-  return { key, cert };
-}
 
 /**
  * A proxy that speaks TLS, passes everything on, and gives up a connection with its other half, as the
