@@ -20,9 +20,9 @@
 //! 10. [`actions`]: the desk: all that a client may ask, whichever wing it came by.
 //! 11. [`web`]: what everything that speaks HTTP shares: callers, rates, input, problems, tables of
 //!     operations.
-//! 12. [`connection`], [`http`], [`sse`], [`redis`](mod@redis), and later `webhooks`: the wings: one
-//!     WebSocket from its first byte to its last; the HTTP API; server-sent events; what carries one
-//!     presence over many nodes.
+//! 12. [`connection`], [`http`], [`sse`], [`redis`](mod@redis), [`jwks`], and later `webhooks`: the
+//!     wings: one WebSocket from its first byte to its last; the HTTP API; server-sent events; what
+//!     carries one presence over many nodes; the keys of tokens, fetched.
 //! 13. [`vendors`]: a wing for each vendor whose own client libraries are served.
 //! 14. [`demo`]: the demo page: its files, and simulated viewers, clients of our own port.
 //! 15. [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
@@ -41,6 +41,7 @@ pub mod demo;
 mod duration;
 pub mod http;
 pub mod hub;
+pub mod jwks;
 pub mod limits;
 pub mod metrics;
 pub mod now;

@@ -220,6 +220,33 @@ pub const RSA_BYTES: RangeInclusive<usize> = 256..=512;
 /// Bytes of a file with keys. Beyond it, it is some other file.
 pub const MAX_KEY_FILE_BYTES: u64 = 1024 * 1024;
 
+/// Bytes of a set of keys that is fetched.
+pub const MAX_JWKS_BYTES: usize = 256 * 1024;
+
+/// Time for a set of keys to come whole.
+pub const JWKS_TIME: Duration = Duration::from_secs(5);
+
+/// How long a token whose key is not known waits for fresh ones: shorter than a handshake may take.
+pub const JWKS_WAIT: Duration = Duration::from_secs(3);
+
+/// Between two times that keys are fetched since a token needs one. Whoever makes up names of keys gets
+/// no more out of us.
+pub const JWKS_PAUSE: Duration = Duration::from_secs(5);
+
+/// When to send a token again whose key was not known: fresh ones may have been fetched.
+pub const JWKS_RETRY_MS: u64 = 5_000;
+
+/// How long a set of keys is good if its answer does not say (`Cache-Control: max-age`).
+pub const JWKS_AGE: Duration = Duration::from_secs(10 * 60);
+
+/// What is taken of an answer that says how long its keys are good.
+pub const JWKS_AGES: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(24 * 3_600);
+
+/// After keys could not be fetched: the first wait, and the longest; each is twice the one before.
+pub const JWKS_BACK_OFF: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(60);
+
 /// Bytes of a token's `info`, as JSON without white space: it is shown with every member.
 pub const MAX_INFO_BYTES: usize = 1024;
 

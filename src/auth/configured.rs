@@ -8,6 +8,7 @@ use parking_lot::RwLock;
 use super::access::Identity;
 use super::caller::Caller;
 use super::claims::refused;
+use super::fetched::{FetchedKeys, is_lacking};
 use super::flags::{API_KEYS_VARIABLE, IdentityFlags, TokenFlags};
 use super::key_source::{KeySource, named, read, source};
 use super::keys::ApiKeys;
@@ -45,10 +46,13 @@ impl Auth {
     /// changes nothing. Who is connected by a key that is gone stays until its token ends.
     ///
     /// # Errors
-    /// One line for each file that can't be used, which names the flag.
+    /// One line for each file that can't be used, which names the flag. Keys that are fetched are asked
+    /// for, and come later.
     pub fn read_again(&self) -> Result<(), Vec<String>> {
         let mut wrong = Vec::new();
-        if let Some(verifier) = &self.verifier {
+        if let Some(fetched) = self.fetched() {
+            fetched.want();
+        } else if let Some(verifier) = &self.verifier {
             match keys(&self.flags.tokens) {
                 Ok(Some(keys)) => verifier.replace_keys(keys),
                 Ok(None) => {}
@@ -60,6 +64,50 @@ impl Auth {
             Err(why) => wrong.push(why),
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+
+    /// Between those who need keys and whoever fetches them, and from where; `None`: they are not
+    /// fetched.
+    #[must_use]
+    pub fn fetching(&self) -> Option<(&str, Arc<FetchedKeys>)> {
+        let url = self.flags.tokens.jwks_url.as_deref()?;
+        Some((url, Arc::clone(self.fetched()?)))
+    }
+
+    fn fetched(&self) -> Option<&Arc<FetchedKeys>> {
+        self.verifier.as_ref()?.fetched()
+    }
+
+    /// Takes keys that were fetched. What is wrong with some of them is told, and those are left out.
+    ///
+    /// # Errors
+    /// What is wrong with all of them; the last good ones stay.
+    pub fn take_fetched(&self, text: &[u8], now: Now) -> Result<Vec<String>, String> {
+        let (keys, left_out) = VerifyingKey::from_jwks(text)?;
+        if let Some(verifier) = &self.verifier
+            && let Some(fetched) = verifier.fetched()
+        {
+            verifier.replace_keys(Keys::Set(keys));
+            fetched.came(now.mono_ms);
+        }
+        Ok(left_out)
+    }
+
+    /// Whether keys are fetched, and none ever came: nobody can be let in.
+    #[must_use]
+    pub fn waits_for_keys(&self) -> bool {
+        self.fetched().is_some_and(|fetched| fetched.came_ms().is_none())
+    }
+
+    /// Waits for fresh keys, if a token was refused for want of its key. Whether to verify it again.
+    pub async fn waited_for_key(&self, refusal: &Refusal) -> bool {
+        match self.fetched() {
+            Some(fetched) if is_lacking(refusal) => {
+                fetched.wait().await;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Whether no client needs a token: each is then the user that it says it is.
@@ -148,8 +196,9 @@ fn verifier(flags: &TokenFlags) -> Result<Option<Verifier>, String> {
         };
     };
     let (audience, issuer) = (flags.jwt_audience.clone(), flags.jwt_issuer.clone());
+    let fetched = flags.jwks_url.is_some().then(|| Arc::new(FetchedKeys::new()));
     let verifier = Verifier::new(keys, audience, issuer, flags.jwt_leeway);
-    Ok(Some(verifier.with_user_in(&flags.jwt_user_claim)))
+    Ok(Some(verifier.with_user_in(&flags.jwt_user_claim).with_fetched(fetched)))
 }
 
 /// The keys of tokens, if there are any.
@@ -171,6 +220,8 @@ fn keys(flags: &TokenFlags) -> Result<Option<Keys>, String> {
             }
             Keys::Set(keys)
         }
+        // They come once the broker runs.
+        KeySource::Fetched(_) => Keys::Set(Box::default()),
     }))
 }
 

@@ -15,7 +15,7 @@ pub const SECRET_VARIABLE: &str = "HERENOW_JWT_SECRET";
 /// The environment's name for the text of API keys.
 pub const API_KEYS_VARIABLE: &str = "HERENOW_API_KEYS";
 
-/// Which tokens are good. Without any of the first three, everyone is whoever it says.
+/// Which tokens are good. Without any of the keys, everyone is whoever it says.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Identity")]
 pub struct TokenFlags {
@@ -35,6 +35,11 @@ pub struct TokenFlags {
     /// File with a set of keys, as JWKS; a token's "kid" picks one
     #[arg(long, env = "HERENOW_JWKS_FILE", hide_env = true, value_name = "FILE")]
     pub jwks_file: Option<PathBuf>,
+
+    /// Where that set is fetched, over HTTPS (or from this machine): at the start, again as its answer
+    /// says how long it holds, and when a token names a "kid" that is not in it
+    #[arg(long, env = "HERENOW_JWKS_URL", hide_env = true, value_name = "URL")]
+    pub jwks_url: Option<String>,
 
     /// Accept only tokens that are for this audience ("aud")
     #[arg(long, env = "HERENOW_JWT_AUDIENCE", hide_env = true, value_name = "TEXT")]
@@ -63,6 +68,7 @@ impl Default for TokenFlags {
             jwt_secret: None,
             jwt_public_key_file: None,
             jwks_file: None,
+            jwks_url: None,
             jwt_audience: None,
             jwt_issuer: None,
             jwt_user_claim: "sub".to_owned(),
@@ -85,6 +91,7 @@ impl TokenFlags {
             || self.jwt_secret.is_some()
             || self.jwt_public_key_file.is_some()
             || self.jwks_file.is_some()
+            || self.jwks_url.is_some()
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) enum KeySource<'a> {
     Secret(Secret, String),
     PublicKey(&'a Path),
     Jwks(&'a Path),
+    Fetched(&'a str),
 }
 
 /// The one source that is set, if any.
@@ -23,6 +24,7 @@ pub(super) fn source(flags: &TokenFlags) -> Result<Option<KeySource<'_>>, String
         (flags.jwt_secret.is_some(), SECRET_VARIABLE),
         (flags.jwt_public_key_file.is_some(), "--jwt-public-key-file"),
         (flags.jwks_file.is_some(), "--jwks-file"),
+        (flags.jwks_url.is_some(), "--jwks-url"),
     ];
     let mut set = sources.iter().filter(|(set, _)| *set).map(|(_, name)| name);
     if let (Some(one), Some(other)) = (set.next(), set.next()) {
@@ -35,9 +37,29 @@ pub(super) fn source(flags: &TokenFlags) -> Result<Option<KeySource<'_>>, String
         Some(KeySource::Secret(secret.clone(), SECRET_VARIABLE.into()))
     } else if let Some(path) = &flags.jwt_public_key_file {
         Some(KeySource::PublicKey(path))
+    } else if let Some(path) = &flags.jwks_file {
+        Some(KeySource::Jwks(path))
+    } else if let Some(url) = &flags.jwks_url {
+        check_url(url)?;
+        Some(KeySource::Fetched(url))
     } else {
-        flags.jwks_file.as_deref().map(KeySource::Jwks)
+        None
     })
+}
+
+/// Refuses an address from which nobody can be sure to get the right keys: whoever sits in between
+/// could hand out its own.
+fn check_url(url: &str) -> Result<(), String> {
+    let rule = "must be https://HOST/PATH, or http:// on this machine, without user and fragment";
+    let wrong = || format!("--jwks-url: {rule}");
+    let uri: http::Uri = url.parse().map_err(|_| wrong())?;
+    let host = uri.host().ok_or_else(wrong)?;
+    let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    let name = host.trim_start_matches('[').trim_end_matches(']');
+    let here =
+        name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    let safe = uri.scheme_str() == Some("https") || (uri.scheme_str() == Some("http") && here);
+    if plain && safe && !url.contains('#') { Ok(()) } else { Err(wrong()) }
 }
 
 /// Says whose mistake it is.
@@ -63,6 +85,33 @@ pub(super) fn read(flag: &str, path: &Path) -> Result<(Vec<u8>, String), String>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_fetched_from_where_nobody_else_can_put_them() {
+        for good in [
+            "https://example.com/jwks.json",
+            "https://example.com:8443/.well-known/jwks.json?a=b",
+            "http://127.0.0.1:9/k",
+            "http://localhost/k",
+            "http://[::1]:80/k",
+        ] {
+            assert_eq!(check_url(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "example.com/jwks",
+            "/jwks",
+            "http://example.com/jwks",
+            "http://127.0.0.1.example.com/",
+            "http://localhost@example.com/",
+            "https://ada:secret@example.com/jwks",
+            "ftp://127.0.0.1/jwks",
+            "https://example.com/#keys",
+        ] {
+            let why = check_url(bad).unwrap_err();
+            assert!(why.starts_with("--jwks-url: must be") && !why.contains("secret"), "{why}");
+        }
+    }
 
     #[test]
     fn a_file_larger_than_any_key_is_refused() {

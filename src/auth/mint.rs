@@ -67,6 +67,9 @@ impl TokenOrder {
             Some(KeySource::Jwks(_)) => {
                 return Err("--jwks-file: can't sign; see --jwt-secret-file".into());
             }
+            Some(KeySource::Fetched(_)) => {
+                return Err("--jwks-url: can't sign; see --jwt-secret-file".into());
+            }
             None => {
                 return Err("--jwt-secret-file: needed to sign a token, or HERENOW_JWT_SECRET \
                             in the environment"

@@ -8,6 +8,7 @@
 //! - [`secret`]: what must never be printed.
 //! - [`flags`]: what an operator sets.
 //! - `key_source`: where the keys of tokens come from.
+//! - [`fetched`]: keys that come late: who waits for them.
 //! - [`verifying_key`]: keys, each for one algorithm.
 //! - [`pattern`]: which channels or users a claim is about.
 //! - [`access`]: what a token grants.
@@ -24,6 +25,7 @@ pub mod access;
 pub mod caller;
 pub mod claims;
 pub mod configured;
+pub mod fetched;
 pub mod flags;
 mod key_source;
 pub mod keys;
@@ -38,6 +40,7 @@ pub mod verifying_key;
 pub use access::{Access, Grants, Identity, Right};
 pub use caller::{Caller, Credential};
 pub use configured::Auth;
+pub use fetched::FetchedKeys;
 pub use flags::{IdentityFlags, TokenFlags};
 pub use keys::{ApiKey, ApiKeys, KeyRight};
 pub use origin::Origins;

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::access::{Access, Identity};
 use super::claims::{Claims, refused};
+use super::fetched::{FetchedKeys, lacking};
 use super::signed_out::SignedOut;
 use super::verifying_key::VerifyingKey;
 use crate::limits::MAX_TOKEN_BYTES;
@@ -31,6 +32,8 @@ pub struct Verifier {
     /// How far the clocks of those who sign may be ahead, in milliseconds.
     leeway_ms: u64,
     signed_out: SignedOut,
+    /// Where the keys come from, if they are fetched.
+    fetched: Option<Arc<FetchedKeys>>,
 }
 
 /// What there is to verify with.
@@ -55,7 +58,27 @@ impl Verifier {
     ) -> Self {
         let leeway_ms = leeway.as_millis() as u64;
         let (keys, signed_out) = (RwLock::new(Arc::new(keys)), SignedOut::default());
-        Self { keys, audience, issuer, user_claim: "sub".to_owned(), leeway_ms, signed_out }
+        Self {
+            keys,
+            audience,
+            issuer,
+            user_claim: "sub".to_owned(),
+            leeway_ms,
+            signed_out,
+            fetched: None,
+        }
+    }
+
+    /// The same, with keys that are fetched, and may be there later than a token that needs them.
+    #[must_use]
+    pub fn with_fetched(self, fetched: Option<Arc<FetchedKeys>>) -> Self {
+        Self { fetched, ..self }
+    }
+
+    /// Where the keys come from, if they are fetched.
+    #[must_use]
+    pub fn fetched(&self) -> Option<&Arc<FetchedKeys>> {
+        self.fetched.as_ref()
     }
 
     /// The same, with the user's name in that claim.
@@ -115,6 +138,12 @@ impl Verifier {
             return Err(refused("must not use extensions (header \"crit\")"));
         }
         let keys = Arc::clone(&self.keys.read());
+        if let Some(fetched) = &self.fetched
+            && keys.lacks(&header)
+        {
+            fetched.want();
+            return Err(lacking(!keys.is_empty()));
+        }
         let key = keys.pick(&header)?;
         let validation = self.validation(key.algorithm());
         let data = jsonwebtoken::decode::<Map<String, Value>>(token, key.decoding(), &validation)
@@ -148,6 +177,20 @@ impl Verifier {
 }
 
 impl Keys {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Set(keys) if keys.is_empty())
+    }
+
+    /// Whether a set has no key that the header could mean.
+    fn lacks(&self, header: &Header) -> bool {
+        let Self::Set(keys) = self else { return false };
+        let meant = |key: &VerifyingKey| match &header.kid {
+            Some(kid) => key.kid() == Some(kid),
+            None => key.algorithm() == header.alg,
+        };
+        !keys.iter().any(meant)
+    }
+
     fn pick(&self, header: &Header) -> Result<&VerifyingKey, Refusal> {
         let key = match (self, &header.kid) {
             (Self::One(key), _) => key,

@@ -29,6 +29,11 @@ pub async fn readyz(State(web): State<Web>) -> Response {
         let refusal = Refusal::new(ErrorCode::Unavailable, "the broker is shutting down");
         return Problem::from(Refusal { retry_after_ms: Some(5_000), ..refusal }).into_response();
     }
+    if web.desk.auth().waits_for_keys() {
+        let text = "the keys of tokens could not be fetched so far (--jwks-url)";
+        let refusal = Refusal::new(ErrorCode::Unavailable, text);
+        return Problem::from(Refusal { retry_after_ms: Some(1_000), ..refusal }).into_response();
+    }
     let cluster = web.desk.hub().engine().map(|engine| ClusterHealth {
         redis: if engine.is_well() { "ok" } else { "away" },
         nodes: engine.others(),
@@ -49,6 +54,9 @@ pub async fn metrics(State(web): State<Web>, headers: HeaderMap) -> Response {
     gauge("users", "Users that are known", hub.user_count());
     let kept = hub.backlog().bytes();
     gauge("backlog_bytes", "Bytes that slow readers keep in memory, of --max-backlog", kept);
+    let keys = web.desk.auth().fetching().map(|(_, keys)| keys.came_ms().unwrap_or(0));
+    let age = keys.map_or(0, |ms| web.desk.now().mono_ms.saturating_sub(ms) as usize / 1_000);
+    gauge("jwks_age_seconds", "Since the keys of tokens were fetched, if they are fetched", age);
     gauge("uptime_seconds", "Since the start", hub.clock().elapsed().as_secs() as usize);
     registry.register(
         "connections_opened",

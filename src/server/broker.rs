@@ -22,6 +22,7 @@ use crate::connection::SocketRules;
 use crate::demo::Visitors;
 use crate::http::openapi::{Document, Terms};
 use crate::hub::Hub;
+use crate::jwks;
 use crate::proxy::{Proxies, ProxyFlags};
 use crate::redis;
 use crate::sse::Streams;
@@ -91,6 +92,7 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     let join = |redis| redis::Node::join(&config.cluster, redis, address.port(), &desk);
     let node = redis.as_ref().map(join).transpose()?;
     let (stop, stopped) = watch::channel(false);
+    jwks::mind(&auth, hub.clock(), stopped.clone())?;
     let (web, rules) = (Web::new(config, desk, stopped.clone()), SocketRules::new(config));
     let limits = ConnectionLimits::new(config);
     let streams = Streams::new(config);

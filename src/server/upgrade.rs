@@ -39,6 +39,7 @@ pub async fn websocket(
     take_over(&web, counted, rules, request, |web, headers, query| {
         (identify(web, headers, query), Herenow)
     })
+    .await
 }
 
 /// Answers `GET /appwrite/v1/realtime`.
@@ -51,18 +52,20 @@ pub async fn realtime(
 ) -> Response {
     take_over(&web, counted, rules, request, |web, headers, query| {
         let (auth, now) = (web.desk.auth(), web.desk.now());
+        let presences = Arc::clone(&presences);
         appwrite::introduce(presences, auth, headers, query.unwrap_or_default(), now)
     })
+    .await
 }
 
 /// Answers a handshake, and has the socket served. `introduce` says who it is of, and how it is spoken
 /// to.
-fn take_over<D: Dialect>(
+async fn take_over<D: Dialect>(
     web: &Web,
     counted: Arc<Counted>,
     rules: Arc<SocketRules>,
     mut request: Request,
-    introduce: impl FnOnce(&Web, &HeaderMap, Option<&str>) -> (Result<Identity, Refusal>, D),
+    introduce: impl Fn(&Web, &HeaderMap, Option<&str>) -> (Result<Identity, Refusal>, D),
 ) -> Response {
     let turned_away = |kind| web.floods.note(web.desk.hub().metrics(), kind, counted.peer());
     if let Err(refusal) = check_origin(web, request.headers()) {
@@ -77,9 +80,20 @@ fn take_over<D: Dialect>(
             return *refusal;
         }
     };
-    let (identity, dialect) = introduce(web, request.headers(), request.uri().query());
+    let (mut identity, mut dialect) = introduce(web, request.headers(), request.uri().query());
+    if let Err(refusal) = &identity
+        && web.desk.auth().waited_for_key(refusal).await
+    {
+        (identity, dialect) = introduce(web, request.headers(), request.uri().query());
+    }
     if identity.is_err() && !web.desk.auth().is_open() {
         turned_away(TurnedAway::Tokens);
+    }
+    if let Err(refusal) = &identity
+        && refusal.code == ErrorCode::Unavailable
+    {
+        // Whoever is refused for what it is stays away for good; this one is to come back.
+        return Problem::from(refusal.clone()).into_response();
     }
     if let Ok(Identity { user, .. }) = &identity
         && let Err(refusal) = web.desk.hub().check_connections(user)

@@ -93,7 +93,12 @@ async fn let_in(
     if request.method() == Method::OPTIONS {
         return Ok(());
     }
-    let caller = manner.identify(web, request, web.desk.now());
+    let mut caller = manner.identify(web, request, web.desk.now());
+    if let Err(refusal) = &caller
+        && web.desk.auth().waited_for_key(refusal).await
+    {
+        caller = manner.identify(web, request, web.desk.now());
+    }
     let account = match &caller {
         Ok(caller) => account(caller, peer),
         Err(_) => peer.account(),

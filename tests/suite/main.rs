@@ -23,6 +23,7 @@
 //! - `drain`: a shutdown under many clients, and the port for whoever operates the broker.
 //! - `deploy`: what `deploy/` names, and `herenow health`.
 //! - `identity`: `herenow token`, and the flags of identity.
+//! - `fetched_keys`: the keys of tokens, fetched from whoever signs.
 //! - `transcripts`: what the documents show.
 //! - `readme`: the session that the README shows.
 //! - `errors`, `closes`: every error code and every close code, provoked; floods.
@@ -75,6 +76,7 @@ mod events;
 mod events_slow;
 mod events_storm;
 mod examples;
+mod fetched_keys;
 mod follow;
 mod followed;
 mod house;

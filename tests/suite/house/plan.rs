@@ -31,7 +31,7 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
 
 /// Parts that may know only some of what stands below them: the part, and what it may know beside
 /// itself. The first that a file's path begins with holds for it.
-const NARROW: [(&str, &[&str]); 25] = [
+const NARROW: [(&str, &[&str]); 26] = [
     ("protocol/src/", &[]),
     ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits.rs"]),
     (
@@ -52,6 +52,7 @@ const NARROW: [(&str, &[&str]); 25] = [
     ),
     ("src/tls/", &["src/limits.rs"]),
     ("src/proxy/", &["src/limits.rs"]),
+    ("src/jwks/", &["src/auth/", "src/clock.rs", "src/limits.rs"]),
     // A simulated viewer is a client: it has no way in but the port.
     ("src/demo/", &["protocol/src/", "src/limits.rs", "src/web/input.rs", "src/web/problem.rs"]),
     // Followers live inside the broker, so this one is a broker.
