@@ -221,7 +221,7 @@ fn keys(flags: &TokenFlags) -> Result<Option<Keys>, String> {
             Keys::Set(keys)
         }
         // They come once the broker runs.
-        KeySource::Fetched(_) => Keys::Set(Box::default()),
+        KeySource::Fetched => Keys::Set(Box::default()),
     }))
 }
 

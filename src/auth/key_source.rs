@@ -13,7 +13,7 @@ pub(super) enum KeySource<'a> {
     Secret(Secret, String),
     PublicKey(&'a Path),
     Jwks(&'a Path),
-    Fetched(&'a str),
+    Fetched,
 }
 
 /// The one source that is set, if any.
@@ -41,7 +41,7 @@ pub(super) fn source(flags: &TokenFlags) -> Result<Option<KeySource<'_>>, String
         Some(KeySource::Jwks(path))
     } else if let Some(url) = &flags.jwks_url {
         check_url(url)?;
-        Some(KeySource::Fetched(url))
+        Some(KeySource::Fetched)
     } else {
         None
     })

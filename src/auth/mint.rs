@@ -67,7 +67,7 @@ impl TokenOrder {
             Some(KeySource::Jwks(_)) => {
                 return Err("--jwks-file: can't sign; see --jwt-secret-file".into());
             }
-            Some(KeySource::Fetched(_)) => {
+            Some(KeySource::Fetched) => {
                 return Err("--jwks-url: can't sign; see --jwt-secret-file".into());
             }
             None => {

@@ -91,7 +91,8 @@ mod tests {
             socket.write_all(answer.as_bytes()).await.unwrap();
             while !ends && socket.write_all(&[b'x'; 4096]).await.is_ok() {}
         };
-        tokio::join!(fetch(&client().unwrap(), &url), answering).0
+        let client = client().unwrap();
+        tokio::join!(fetch(&client, &url), answering).0
     }
 
     #[tokio::test]
