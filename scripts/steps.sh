@@ -5,7 +5,7 @@ set -euo pipefail
 
 # Absolute, since some steps change the folder.
 target=$(mkdir -p "${CARGO_TARGET_DIR:-target}" && cd "${CARGO_TARGET_DIR:-target}" && pwd)
-# What the JavaScript tests and schemathesis start: the broker that `build` has made.
+# What the JavaScript tests and schemathesis start: the broker that `tests` or `build` has made.
 export HERENOW_BIN=$target/debug/herenow
 
 # The suite's tests that wait for seconds to pass, keep both cores busy, or need packages: for scripts/check.
@@ -170,6 +170,12 @@ tests() {
   cargo test --workspace --all-features --locked
 }
 
+# With the features that users get: tests and benchmarks ask some of our dependencies for more. It is
+# looked at and not built, since the tests have built a broker.
+as_users_build() {
+  cargo check --locked
+}
+
 build() {
   cargo build --locked
 }
@@ -203,8 +209,8 @@ js_tests() {
     tests/vendors/*.test.mjs
 }
 
-# Many nodes on a Redis of their own.
+# Many nodes on a Redis of their own, and one broker among clients that misbehave.
 node_tests() {
   npm_packages client
-  node --test --test-concurrency=2 tests/nodes/*.test.mjs
+  node --test --test-concurrency=2 tests/nodes/*.test.mjs tests/chaos/*.test.mjs
 }

@@ -13,6 +13,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use super::process::Process;
 use super::shapes::{ClusterHealth, Health};
 use crate::web::problem::Problem;
 use crate::web::state::Web;
@@ -45,6 +46,7 @@ pub async fn readyz(State(web): State<Web>) -> Response {
 /// for whoever asks for `text/plain` and not for OpenMetrics.
 pub async fn metrics(State(web): State<Web>, headers: HeaderMap) -> Response {
     let hub = web.desk.hub();
+    let process = Process::look().await;
     let mut registry = Registry::with_prefix("herenow");
     let mut gauge = |name: &str, help: &str, value: usize| {
         registry.register(name, help, ConstGauge::new(value as u64));
@@ -57,6 +59,10 @@ pub async fn metrics(State(web): State<Web>, headers: HeaderMap) -> Response {
     let keys = web.desk.auth().fetching().map(|(_, keys)| keys.came_ms().unwrap_or(0));
     let age = keys.map_or(0, |ms| web.desk.now().mono_ms.saturating_sub(ms) as usize / 1_000);
     gauge("jwks_age_seconds", "Since the keys of tokens were fetched, if they are fetched", age);
+    gauge("resident_bytes", "Memory of the process", process.resident_bytes);
+    gauge("open_files", "Files that the process has open, sockets among them", process.open_files);
+    gauge("max_open_files", "Files that the process may have open", process.max_open_files);
+    gauge("tasks", "Tasks of the runtime that have not ended", process.tasks);
     gauge("uptime_seconds", "Since the start", hub.clock().elapsed().as_secs() as usize);
     registry.register(
         "connections_opened",

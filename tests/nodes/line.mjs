@@ -99,7 +99,7 @@ export class Observer {
   static async open(node, channel, user = 'an-observer') {
     const line = await Line.open(node, user);
     const observer = new Observer(line, channel);
-    line.onframe = (frame) => { if (frame.channel === channel) observer.#take(frame); };
+    line.onframe = (frame) => { if (frame.channel === channel) observer.take(frame); };
     await line.request({ type: 'subscribe', channel, level: 'events' });
     return observer;
   }
@@ -118,14 +118,14 @@ export class Observer {
         text += decoder.decode(bytes, { stream: true });
         const lines = text.split('\n');
         text = /** @type {string} */ (lines.pop());
-        for (const data of lines.filter((each) => each.startsWith('data: '))) observer.#take(JSON.parse(data.slice(6)));
+        for (const data of lines.filter((each) => each.startsWith('data: '))) observer.take(JSON.parse(data.slice(6)));
       }
     })().catch(() => {}).finally(() => { line.closed = 0; });
     return observer;
   }
 
-  /** @param {any} frame */
-  #take(frame) {
+  /** A frame that is about the channel. @param {any} frame */
+  take(frame) {
     if (frame.type === 'snapshot') {
       this.snapshots += 1;
       if (frame.partial) this.partials += 1;

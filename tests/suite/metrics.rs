@@ -32,8 +32,8 @@ async fn text(address: SocketAddr) -> String {
     answer.body.as_str().unwrap().to_owned()
 }
 
-/// All that is shown and not 0, less what depends on the time, and less the ticks and the frames that
-/// are kept of them: how many changes one of them folds is nobody's to know.
+/// All that is shown and not 0, less what depends on the time or is the system's, and less the ticks and
+/// the frames that are kept of them: how many changes one of them folds is nobody's to know.
 async fn shown(address: SocketAddr) -> Shown {
     let text = text(address).await;
     let samples = text.lines().filter(|line| !line.starts_with('#'));
@@ -42,7 +42,8 @@ async fn shown(address: SocketAddr) -> Shown {
         let name = name.strip_prefix("herenow_").unwrap();
         (name.to_owned(), number.parse().unwrap())
     };
-    let aside = ["uptime_seconds", "ticks_total", "log_bytes"];
+    let own = ["resident_bytes", "open_files", "max_open_files", "tasks"];
+    let aside = [&own[..], &["uptime_seconds", "ticks_total", "log_bytes"]].concat();
     samples.map(number).filter(|(name, n)| *n > 0 && !aside.contains(&&**name)).collect()
 }
 
