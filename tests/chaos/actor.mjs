@@ -27,7 +27,7 @@ const DEEDS = [
     const [channel] = actor.joined;
     if (channel) await line.request({ type: 'setAttributes', channel, merge: true, attributes: { mood: pick(['up', 'down', null]), pad: 'x'.repeat(between(0, 2_000)) }, ...(Math.random() < 0.3 && { ttlMs: 700 }) });
   }],
-  [6, async (actor, line) => void await line.request({ type: 'away', away: Math.random() < 0.5 })],
+  [6, async (_actor, line) => void await line.request({ type: 'away', away: Math.random() < 0.5 })],
   [8, async (actor, line) => void await line.request({ type: 'subscribe', channel: pick(actor.allowed), level: pick(['auto', 'events', 'count']) })],
   [4, async (actor, line) => void await line.request({ type: 'watch', users: [pick(actor.all), pick(actor.all)] })],
   // Gone without a goodbye.
@@ -55,7 +55,7 @@ const DEEDS = [
     socket.resume();
   }],
   // More than it may say: what is too much is refused, or ends it.
-  [3, async (actor, line) => {
+  [3, async (_actor, line) => {
     for (let n = 0; n < 400 && line.closed === null; n++) line.send({ type: 'getCount', channel: 'hall', id: `flood-${n}` });
     await sleep(1_500);
   }],
@@ -66,7 +66,7 @@ const DEEDS = [
     line.socket.send(bytes, { binary });
     await actor.closed(line);
   })],
-  [3, async (actor, line) => {
+  [3, async (_actor, line) => {
     line.socket.send(pick(['{', '{"type":"join"}', '[]', '{"type":"join","channel":"hall","attributes":3}', 'null']));
   }],
   // Another token: other roles, something else to tell, or fewer rights.
