@@ -629,6 +629,13 @@ pub const REPLICA_BATCH: usize = 256;
 
 // The port.
 
+/// Bytes of an HTTP answer that are given to a socket at once. A larger one counts as what slow readers
+/// keep until all of it is out.
+pub const ANSWER_PART_BYTES: usize = 16 * 1024;
+
+/// When to ask again for an answer that there was no room for.
+pub const ANSWER_RETRY_MS: u64 = 1_000;
+
 /// Sockets that the kernel may keep waiting to be accepted.
 pub const BACKLOG: i32 = 4096;
 

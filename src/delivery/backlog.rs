@@ -1,7 +1,7 @@
 //! How many bytes slow readers keep alive in the whole broker, and the bound of that.
 //!
 //! What is counted: the rests of cut frames, shared frames of which a rest is kept (once, however
-//! many keep one), and replies that a full socket has not taken. Beyond the bound nothing is begun
+//! many keep one), replies that a full socket has not taken, and large answers over HTTP. Beyond the bound nothing is begun
 //! whose rest would have to be kept: a reader then gets only what its socket takes whole, and who is
 //! owed something larger waits in line for room: first come, first served.
 
@@ -95,7 +95,7 @@ impl Backlog {
     /// never refused: whoever writes asks [`Backlog::has_room`] first. The bound may so be passed by
     /// what as many threads as the runtime has are writing just then.
     #[must_use]
-    pub(super) fn hold(self: &Arc<Self>, bytes: usize) -> Held {
+    pub fn hold(self: &Arc<Self>, bytes: usize) -> Held {
         self.held.fetch_add(bytes, Ordering::SeqCst);
         Held { backlog: Arc::clone(self), bytes }
     }
@@ -141,7 +141,7 @@ impl Backlog {
 
 /// Bytes that are held, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
+pub struct Held {
     backlog: Arc<Backlog>,
     bytes: usize,
 }

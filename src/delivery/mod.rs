@@ -37,7 +37,7 @@ mod tls;
 pub mod transport;
 pub mod writer;
 
-pub use backlog::Backlog;
+pub use backlog::{Backlog, Held};
 pub use cursor::{Cursor, Want};
 pub use mailbox::{Letter, Undelivered, Wake};
 pub use outlet::Outlet;

@@ -19,6 +19,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::credential::account;
+use super::held::hold;
 use super::input::check_address;
 use super::manner::Manner;
 use super::peer::Peer;
@@ -62,10 +63,11 @@ async fn admit<M: Manner>(
         None => let_in(&web, &manner, peer, &mut request).await.err(),
         foreign => foreign,
     };
-    let mut response = match refusal {
-        None => next.run(request).await,
-        Some(refusal) => manner.refuse(refusal),
+    let answered = match refusal {
+        None => hold(web.desk.hub().backlog(), next.run(request).await).await,
+        Some(refusal) => Err(refusal),
     };
+    let mut response = answered.unwrap_or_else(|refusal| manner.refuse(refusal));
     if let Some(origin) = readable {
         make_readable::<M>(&mut response, &method, origin);
     }

@@ -6,6 +6,7 @@
 //!   and so is the document that describes them.
 //! - [`host`]: whom a request is for.
 //! - [`manner`]: how one kind of clients says who it is, and reads a refusal.
+//! - [`held`]: large answers count as what slow readers keep.
 //! - [`admit`]: what holds for every request that needs credentials: origin, rate, caller.
 //! - [`credential`]: who sent a request's headers.
 //! - [`peer`], [`limit`]: where a request comes from, and how many each caller may still make.
@@ -20,6 +21,7 @@ pub mod credential;
 pub mod flood;
 pub mod hang_up;
 pub mod headers;
+pub mod held;
 pub mod host;
 pub mod input;
 pub mod limit;

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, until};
 use crate::http::{Answer, ask};
 use crate::rights::{self, OPERATOR, READER};
-use crate::wire::Wire;
+use crate::wire::{Wire, small_socket};
 
 const MEMBER: &str = "/v1/channels/room/members/ada";
 
@@ -157,4 +158,46 @@ async fn a_broker_that_goes_is_alive_and_not_ready() {
     assert_eq!((answer.status, answer.code()), (503, "unavailable"));
     assert_eq!(answer.header("retry-after"), Some("5"));
     assert_eq!(get(&broker, "/healthz", &[]).await.status, 200);
+}
+
+/// Who asks for long answers and takes none of them fills what is kept for slow readers, and no more: who
+/// asks for as much is to come back, who asks for little is answered, and all is given back.
+#[tokio::test]
+async fn answers_that_nobody_takes_are_bounded_in_all() {
+    const MOST: u32 = 512 << 10;
+    let broker = Broker::with(|config| {
+        config.limits.max_backlog = MOST;
+        config.limits.max_write_time = Duration::from_secs(2);
+        config.limits.max_requests_burst = 100_000;
+    });
+    let pad = json!({"attributes": {"pad": "x".repeat(3_900)}}).to_string();
+    let json = ["content-type: application/json"];
+    for n in 0..20 {
+        let path = format!("/v1/channels/room/members/user-{n}");
+        assert_eq!(ask(broker.address(), "PUT", &path, &json, &pad).await.status, 201);
+    }
+    let list = "/v1/channels/room/members?limit=1000";
+    let whole = get(&broker, list, &[]).await;
+    // A page is not longer than that.
+    assert_eq!(whole.body["members"].as_array().unwrap().len(), 16);
+    until("nothing is kept", || broker.hub().backlog().bytes() == 0).await;
+    let mut slow = Vec::new();
+    for n in 0..80 {
+        let mut socket = small_socket(broker.address()).await;
+        let list = format!("/v1/channels/room/members?limit={}", 7 + n % 10);
+        let request = format!("GET {list} HTTP/1.1\r\nhost: {}\r\n\r\n", broker.address());
+        // The kernel takes the first ones, and not always whole.
+        socket.write_all(request.repeat(50).as_bytes()).await.unwrap();
+        slow.push(socket);
+    }
+    until("as much is kept as may be", || broker.hub().backlog().is_full()).await;
+    // Beyond the bound is what was begun last.
+    assert!(broker.hub().backlog().bytes() < MOST as usize + (256 << 10));
+    let refused = get(&broker, list, &[]).await;
+    assert_eq!((refused.status, refused.code()), (503, "unavailable"));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(get(&broker, "/v1/channels/room/count", &[]).await.status, 200);
+    until("they are given up", || broker.hub().backlog().bytes() == 0).await;
+    assert_eq!(get(&broker, list, &[]).await.body, whole.body);
+    drop(slow);
 }
