@@ -416,18 +416,13 @@ async fn each_byte_is_sealed_once() {
                 3 | 4 => {
                     let mut sending = outlet.lock();
                     if sending.flow() == Flow::Choked && sending.resume() == Sweep::Done {
-                        let to_go = Sweep::Done
-                            == sending.catch_up(
-                                &subscription,
-                                to,
-                                (&payload, payload.len()),
-                                &roomy,
-                            );
+                        let lacks = (&payload[..], bytes);
+                        let swept = sending.catch_up(&subscription, to, lacks, &roomy);
                         if sending.cursor(&subscription) == to {
                             seq += 1;
                             expected.extend(payload);
                         }
-                        if to_go {
+                        if swept == Sweep::Done {
                             sending.flowing();
                         }
                     }
