@@ -33,7 +33,11 @@ pub async fn compress(State(web): State<Web>, request: Request, next: Next) -> R
     if response.extensions_mut().remove::<ForAll>().is_none() || !web.compresses {
         return response;
     }
-    tell_that_it_varies(response.headers_mut());
+    response.headers_mut().append(VARY, ACCEPT_ENCODING.into());
+    if takes && response.status() == StatusCode::NOT_MODIFIED {
+        // As the whole answer would have it.
+        weaken(response.headers_mut());
+    }
     let worth = response.body().size_hint().exact().is_some_and(|it| it >= SQUEEZE_BYTES as u64);
     if !(takes && worth && response.status() == StatusCode::OK) {
         return response;
@@ -46,15 +50,15 @@ pub async fn compress(State(web): State<Web>, request: Request, next: Next) -> R
     let Some(packed) = gzip(&plain) else {
         return Response::from_parts(parts, Body::from(plain));
     };
+    weaken(&mut parts.headers);
     parts.headers.remove(CONTENT_LENGTH);
     parts.headers.extend([GZIP]);
     Response::from_parts(parts, Body::from(packed))
 }
 
-/// Caches keep both forms apart, and one tag stands for both: a weak one (RFC 9110, 8.8.1), in every
-/// answer, so that it is the same however it was asked for.
-fn tell_that_it_varies(headers: &mut HeaderMap) {
-    headers.append(VARY, ACCEPT_ENCODING.into());
+/// The bytes are others than those that the tag was made of, and say the same: that is what a weak tag
+/// stands for (RFC 9110, 8.8.1).
+fn weaken(headers: &mut HeaderMap) {
     let tag = headers.get(ETAG).and_then(|tag| tag.to_str().ok());
     let strong = tag.filter(|tag| tag.starts_with('"'));
     if let Some(weak) = strong.and_then(|tag| HeaderValue::try_from(format!("W/{tag}")).ok()) {

@@ -54,7 +54,17 @@ const NARROW: [(&str, &[&str]); 26] = [
     ("src/tls/", &["src/limits.rs"]),
     ("src/proxy/", &["src/limits.rs"]),
     // A simulated viewer is a client: it has no way in but the port.
-    ("src/demo/", &["protocol/src/", "src/limits.rs", "src/web/input.rs", "src/web/problem.rs"]),
+    (
+        "src/demo/",
+        &[
+            "protocol/src/",
+            "src/limits.rs",
+            "src/web/accepted.rs",
+            "src/web/compressed.rs",
+            "src/web/input.rs",
+            "src/web/problem.rs",
+        ],
+    ),
     // Followers live inside the broker, so this one is a broker.
     ("bench/src/followed_server.rs", &["bench/src/", "protocol/src/", "src/"]),
     // A million users come by sockets only in minutes, so this one is a broker, too.
