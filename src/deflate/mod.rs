@@ -3,7 +3,7 @@
 //!
 //! Without context takeover on either side: each message is compressed by itself. So a frame is
 //! compressed once and shared by all who negotiated it, and a connection keeps no window: what is
-//! kept is one compressor and one inflater for each thread that ever needed one (about 300 KiB).
+//! kept is one compressor and one inflater for each thread that ever needed one (half a MiB at most).
 //!
 //! - [`offer`]: what is offered in a handshake, and what is answered.
 //! - [`inflate`](mod@inflate): a message of a client, back to what it says.
