@@ -43,6 +43,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// Whether what is sent is compressed, where clients take it so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Compression {
+    /// Large messages to WebSockets that negotiated it, and large HTTP answers.
+    On,
+    /// Nothing is, and WebSockets negotiate nothing.
+    Off,
+}
+
 /// Somebody whose client libraries can be pointed here, unmodified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Vendor {
@@ -273,6 +282,17 @@ pub struct Config {
     #[arg(long, env = "HERENOW_DRAIN_TIMEOUT", hide_env = true, value_name = "TIME", default_value = "5s",
           value_parser = duration::any)]
     pub drain_timeout: Duration,
+
+    /// Whether large WebSocket messages and HTTP answers are compressed for clients that offer it
+    #[arg(
+        long,
+        env = "HERENOW_COMPRESSION",
+        hide_env = true,
+        value_name = "on|off",
+        default_value = "on",
+        hide_possible_values = true
+    )]
+    pub compression: Compression,
 
     /// What to log: error, warn, info, debug, trace, or by module as in herenow::hub=debug
     #[arg(

@@ -9,23 +9,24 @@
 //! 3. [`limits`], [`clock`], [`chance`], [`metrics`], [`token_bucket`], `shrink`, `share`: every bound;
 //!    the only readers of time and of randomness; what is counted; how often anybody may ask; giving
 //!    back the room of a map; what one thing takes of a bound for all.
-//! 4. [`presence`], [`users`]: one channel's members and what observers are told of them, pure; what
+//! 4. [`deflate`]: messages compressed, and what clients compressed.
+//! 5. [`presence`], [`users`]: one channel's members and what observers are told of them, pure; what
 //!    is known of each user apart from any channel.
-//! 5. [`cluster`]: what nodes tell each other, and what each makes of it, pure.
-//! 6. [`auth`], [`tls`], [`proxy`]: who a client is, and what it may do: tokens, API keys, origins; the
+//! 6. [`cluster`]: what nodes tell each other, and what each makes of it, pure.
+//! 7. [`auth`], [`tls`], [`proxy`]: who a client is, and what it may do: tokens, API keys, origins; the
 //!    certificate that it is shown; where it is, if it comes by a proxy.
-//! 7. [`config`]: every flag.
-//! 8. [`delivery`]: one connection's way out, and the cursor of each of its subscriptions.
-//! 9. [`hub`]: all channels: applying commands, telling subscribers and followers, the timers.
-//! 10. [`actions`]: the desk: all that a client may ask, whichever wing it came by.
-//! 11. [`web`]: what everything that speaks HTTP shares: callers, rates, input, problems, tables of
+//! 8. [`config`]: every flag.
+//! 9. [`delivery`]: one connection's way out, and the cursor of each of its subscriptions.
+//! 10. [`hub`]: all channels: applying commands, telling subscribers and followers, the timers.
+//! 11. [`actions`]: the desk: all that a client may ask, whichever wing it came by.
+//! 12. [`web`]: what everything that speaks HTTP shares: callers, rates, input, problems, tables of
 //!     operations.
-//! 12. [`connection`], [`http`], [`sse`], [`redis`](mod@redis), [`jwks`], and later `webhooks`: the
+//! 13. [`connection`], [`http`], [`sse`], [`redis`](mod@redis), [`jwks`], and later `webhooks`: the
 //!     wings: one WebSocket from its first byte to its last; the HTTP API; server-sent events; what
 //!     carries one presence over many nodes; the keys of tokens, fetched.
-//! 13. [`vendors`]: a wing for each vendor whose own client libraries are served.
-//! 14. [`demo`]: the demo page: its files, and simulated viewers, clients of our own port.
-//! 15. [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
+//! 14. [`vendors`]: a wing for each vendor whose own client libraries are served.
+//! 15. [`demo`]: the demo page: its files, and simulated viewers, clients of our own port.
+//! 16. [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
 //!
 //! ARCHITECTURE.md walks through them in the order of a change.
 
@@ -36,6 +37,7 @@ pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod connection;
+pub mod deflate;
 pub mod delivery;
 pub mod demo;
 mod duration;

@@ -40,6 +40,10 @@ pub struct Metrics {
     pub resyncs: Counter,
     /// Times that a connection found its socket full, and had to catch up later.
     pub choked: Counter,
+    /// Bytes of frames that were compressed, each once however many got it.
+    pub squeezed_from: Counter,
+    /// What these came to.
+    pub squeezed_to: Counter,
     /// Requests over WebSocket that were refused, and handshakes without an acceptable identity.
     pub websocket_refusals: Each<ErrorCode>,
     /// Requests to the HTTP API that were refused.
@@ -87,6 +91,8 @@ impl Default for Metrics {
             ticks: Counter::default(),
             resyncs: Counter::default(),
             choked: Counter::default(),
+            squeezed_from: Counter::default(),
+            squeezed_to: Counter::default(),
             websocket_refusals: Each::new("code", ErrorCode::ALL),
             http_refusals: Each::new("code", ErrorCode::ALL),
             turned_away: Each::new("kind", TurnedAway::ALL),
@@ -131,6 +137,8 @@ impl Metrics {
             ("ticks", "Times that a channel told what had changed in it", &self.ticks),
             ("resyncs", "Snapshots with reason resync that were given", &self.resyncs),
             ("choked", "Times that a connection found its socket full", &self.choked),
+            ("squeezed_from_bytes", "Bytes of frames that were compressed", &self.squeezed_from),
+            ("squeezed_to_bytes", "Bytes that these frames came to", &self.squeezed_to),
         ] {
             registry.register(name, help, counter.clone());
         }

@@ -12,6 +12,7 @@ pub(crate) const PONG: u8 = 10;
 
 const FINAL: u8 = 0x80;
 const MASKED: u8 = 0x80;
+const SQUEEZED: u8 = 0x40;
 
 /// The key of every handshake. Servers must not care, and a fixed one has a fixed answer.
 pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -23,6 +24,8 @@ pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 pub(crate) struct Header {
     pub(crate) opcode: u8,
     pub(crate) last: bool,
+    /// The message is compressed.
+    pub(crate) squeezed: bool,
     /// Bytes of the header itself.
     pub(crate) size: usize,
     /// Bytes behind it.
@@ -37,7 +40,8 @@ pub(crate) fn header(bytes: &[u8]) -> Option<Header> {
         127 => (10, usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)).ok()?),
         short => (2, usize::from(short)),
     };
-    Some(Header { opcode: first & 0x0f, last: first & FINAL != 0, size, payload })
+    let (last, squeezed) = (first & FINAL != 0, first & SQUEEZED != 0);
+    Some(Header { opcode: first & 0x0f, last, squeezed, size, payload })
 }
 
 /// Appends one whole message of `opcode`, masked with zero.

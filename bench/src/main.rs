@@ -5,7 +5,8 @@
 //! folder.
 //!
 //! 1. [`failure`], [`clock`], [`machine`], [`frame`]: errors, time, the machine, WebSocket frames.
-//! 2. [`histogram`], [`progress`], [`table`], [`procfs`]: latencies; what people see; CPU and memory.
+//! 2. [`histogram`], [`progress`], [`table`], [`procfs`], [`inflate`]: latencies; what people see; CPU
+//!    and memory; messages that were compressed.
 //! 3. [`population`], [`replica`], [`talk`]: which users are expected in which channel; what a client
 //!    knows of one; a process that is talked with.
 //! 4. [`socket`], [`server`]: one connection; the process under test.
@@ -27,6 +28,7 @@ mod followed_server;
 mod frame;
 mod giant;
 mod histogram;
+mod inflate;
 mod machine;
 mod mode;
 mod peer;

@@ -8,7 +8,7 @@ use mio::net::TcpStream;
 use socket2::{Domain, Protocol, Type};
 
 use crate::failure::{Result, fail};
-use crate::frame;
+use crate::{frame, inflate};
 
 /// What a WebSocket client asks for when it connects.
 #[derive(Clone, Debug)]
@@ -86,9 +86,12 @@ impl Socket {
         let protocol = upgrade
             .protocol
             .map_or(String::new(), |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
+        // Others would keep windows, which is another work.
+        let ours = upgrade.path.starts_with("/ws");
+        let extension = if ours { inflate::offer() } else { "" };
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n{protocol}\r\n",
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n{protocol}{extension}\r\n",
             upgrade.path,
             frame::KEY
         );

@@ -8,6 +8,9 @@ pub const MAX_HEADER_BYTES: usize = 10;
 
 const FINAL_TEXT: u8 = 0x81;
 
+/// The bit that says that a message is compressed (RFC 7692, section 6).
+const SQUEEZED: u8 = 0x40;
+
 /// Appends `frame` to `out` as one text message.
 ///
 /// The JSON is written behind room for the longest header and then moved up to the real one: the
@@ -42,6 +45,25 @@ pub fn control_message(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
     debug_assert!(opcode >= 8 && payload.len() <= 125);
     out.extend_from_slice(&[0x80 | opcode, payload.len() as u8]);
     out.extend_from_slice(payload);
+}
+
+/// Appends a text message whose payload is compressed (RFC 7692), for who negotiated that.
+pub fn squeezed_message(payload: &[u8], out: &mut Vec<u8>) {
+    let (header, length) = header(FINAL_TEXT | SQUEEZED, payload.len());
+    out.extend_from_slice(&header[..length]);
+    out.extend_from_slice(payload);
+}
+
+/// The first of whole messages as they are written here: how many bytes its header has, and its
+/// payload. `None`: there is none, or it is not whole.
+#[must_use]
+pub fn first_message(messages: &[u8]) -> Option<(usize, &[u8])> {
+    let (start, length) = match *messages.get(1)? {
+        126 => (4, u16::from_be_bytes(*messages.get(2..)?.first_chunk()?).into()),
+        127 => (10, usize::try_from(u64::from_be_bytes(*messages.get(2..)?.first_chunk()?)).ok()?),
+        short => (2, short.into()),
+    };
+    Some((start, messages.get(start..)?.get(..length)?))
 }
 
 /// The header of an unmasked frame (RFC 6455 section 5.2), and how many of its bytes count.
@@ -83,6 +105,13 @@ mod tests {
             };
             assert_eq!(told, payload as u64);
             assert!(frame[size..].starts_with(b"\"") && frame.ends_with(b"\""));
+            assert_eq!(first_message(frame), Some((size, &frame[size..])));
+            for end in 0..frame.len() {
+                assert_eq!(first_message(&frame[..end]), None, "it is not whole");
+            }
+            let mut squeezed = Vec::new();
+            squeezed_message(&frame[size..], &mut squeezed);
+            assert_eq!((squeezed[0], &squeezed[1..]), (0xc1, &frame[1..]));
         }
     }
 }

@@ -8,11 +8,12 @@ use herenow_protocol::{Level, encode};
 use super::client::Client;
 use super::place::Place;
 use crate::auth::Caller;
+use crate::deflate::squeeze;
 use crate::delivery::{Cursor, Owed, Sending, Subscription, Sweep, Want};
 use crate::hub::{At, Channel};
 use crate::limits::{OWN_PART_BYTES, QUIET_MS, SWEEP_BYTES};
 use crate::now::Now;
-use crate::presence::{ChannelState, SnapshotPlace};
+use crate::presence::{ChannelState, Rest, SnapshotPlace};
 use herenow_protocol::reply::SnapshotReason;
 
 /// What a step of catching up came to.
@@ -94,7 +95,16 @@ enum Next {
     /// Nothing, or nothing before the connection flows.
     Nothing,
     /// What was put into the buffer, after which the subscription stands here.
-    Bytes(Cursor),
+    Bytes(Cursor, Shown),
+}
+
+/// What a connection is caught up by, as far as it matters to its being compressed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// A part of a snapshot that everyone gets.
+    ListToAll,
+    /// Frames of a log, which is not worth it for one alone; or what only some may see.
+    Plain,
 }
 
 impl Client {
@@ -110,9 +120,12 @@ impl Client {
             bytes.clear();
             match self.next(&place.channel, subscription, sending, bytes, now) {
                 Next::Nothing => (Sweep::Done, 0),
-                Next::Bytes(to) => {
-                    let backlog = self.desk.hub().backlog();
-                    (sending.catch_up(subscription, to, bytes, backlog), bytes.len())
+                Next::Bytes(to, shown) => {
+                    let (hub, cost) = (self.desk.hub(), bytes.len());
+                    let squeezes = sending.squeezes() && shown == Shown::ListToAll;
+                    let squeezed = squeezes.then(|| squeeze(bytes, hub.metrics())).flatten();
+                    let frames = squeezed.as_ref().unwrap_or(bytes);
+                    (sending.catch_up(subscription, to, (frames, cost), hub.backlog()), cost)
                 }
             }
         })
@@ -135,7 +148,7 @@ impl Client {
                 Some(([], _)) => Next::Nothing,
                 Some((frames, next_seq)) => {
                     out.extend_from_slice(frames);
-                    Next::Bytes(Cursor::Next(next_seq))
+                    Next::Bytes(Cursor::Next(next_seq), Shown::Plain)
                 }
                 None => {
                     sending.set_cursor(subscription, resync);
@@ -158,11 +171,13 @@ impl Client {
                 let epoch = presence.epoch();
                 drop(look);
                 encode::text_message(&part.frame(channel.name(), epoch), out);
-                Next::Bytes(match rest {
+                let to = match rest {
                     Some(rest) => Cursor::Within(rest),
                     None if place.missed => resync,
                     None => Cursor::Next(place.seq + 1),
-                })
+                };
+                let to_all = matches!(place.rest, Rest::Public(_));
+                Next::Bytes(to, if to_all { Shown::ListToAll } else { Shown::Plain })
             }
             _ => Next::Nothing,
         }

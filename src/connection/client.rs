@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use herenow_protocol::reply::{Answer, HeartbeatInfo, InForce, LevelReason};
+use herenow_protocol::reply::{HeartbeatInfo, InForce, LevelReason};
 use herenow_protocol::{ChannelName, ServerFrame, Sight};
 
-use super::parked::Parked;
+use super::parked::{Answered, Parked};
 use super::place::Places;
 use super::rules::SocketRules;
-use crate::actions::{Desk, Known};
+use crate::actions::Desk;
 use crate::auth::Caller;
 use crate::delivery::{Outlet, Sending};
 use crate::presence::Source;
@@ -64,7 +64,7 @@ pub(super) enum Done {
         removed: Option<ServerFrame>,
     },
     /// To a query.
-    Answer(Known<Answer>),
+    Answer(Answered),
     /// To a query whose answer comes later.
     Later,
     /// To `help`.

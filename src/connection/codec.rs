@@ -1,6 +1,8 @@
 //! Bytes from a client → WebSocket messages (RFC 6455 sections 5 and 7), or the Close code that
 //! they deserve.
 //!
+//! Messages that the client compressed are inflated (`deflate`), if that was negotiated.
+//!
 //! Header parsing is tungstenite's. The rest is ours, because its message reader keeps a buffer for
 //! each connection, hides empty continuation frames from whoever counts frames, and sends no Close
 //! on most errors. Here a connection between messages holds one null pointer, every frame is
@@ -13,6 +15,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{
     CloseCode as WireCloseCode, Control, Data, OpCode,
 };
+
+use crate::deflate::inflate::most_squeezed;
+use crate::deflate::{Damage, inflate};
 
 /// One frame's worth of news from a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +49,22 @@ impl Violation {
     }
 }
 
+/// What a client may send.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Bytes of a message, inflated.
+    pub limit: usize,
+    /// It was negotiated that messages may be compressed.
+    pub squeezes: bool,
+}
+
+impl Terms {
+    /// Bytes of a message as it comes.
+    fn most(self, squeezed: bool) -> usize {
+        if squeezed { most_squeezed(self.limit) } else { self.limit }
+    }
+}
+
 /// Whether to go on decoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterFrame {
@@ -67,9 +88,17 @@ struct UnfinishedInput {
     /// Bytes that are not decoded yet: a cut frame, or whatever came while paused.
     raw: Vec<u8>,
     /// The parts of an unfinished message, unmasked.
-    message: Option<Vec<u8>>,
+    message: Option<Parts>,
     /// When the unfinished message or frame began; none if it is the broker that paused.
     since_ms: Option<u64>,
+}
+
+/// The parts of an unfinished message, one behind the other.
+#[derive(Debug)]
+struct Parts {
+    bytes: Vec<u8>,
+    /// The message is compressed.
+    squeezed: bool,
 }
 
 impl Decoder {
@@ -87,13 +116,13 @@ impl Decoder {
     pub fn feed(
         &mut self,
         input: &mut [u8],
-        limit: usize,
+        terms: Terms,
         now_ms: u64,
         mut sink: impl FnMut(Incoming<'_>) -> AfterFrame,
     ) -> Result<(), Violation> {
         let Some(mut kept) = self.kept.take() else {
             let mut message = None;
-            let used = decode_all(input, &mut message, limit, &mut sink)?;
+            let used = decode_all(input, &mut message, terms, &mut sink)?;
             if used.bytes < input.len() || message.is_some() {
                 let raw = input[used.bytes..].to_vec();
                 let since_ms = (!used.paused).then_some(now_ms);
@@ -102,7 +131,7 @@ impl Decoder {
             return Ok(());
         };
         kept.raw.extend_from_slice(input);
-        let used = decode_all(&mut kept.raw, &mut kept.message, limit, &mut sink)?;
+        let used = decode_all(&mut kept.raw, &mut kept.message, terms, &mut sink)?;
         kept.raw.drain(..used.bytes);
         let began_ms = kept.since_ms.filter(|_| !used.finished_message).unwrap_or(now_ms);
         kept.since_ms = (!used.paused).then_some(began_ms);
@@ -133,16 +162,16 @@ struct Used {
 
 fn decode_all(
     buffer: &mut [u8],
-    message: &mut Option<Vec<u8>>,
-    limit: usize,
+    message: &mut Option<Parts>,
+    terms: Terms,
     sink: &mut impl FnMut(Incoming<'_>) -> AfterFrame,
 ) -> Result<Used, Violation> {
     let mut used = Used { bytes: 0, finished_message: false, paused: false };
-    while let Some(frame) = next_frame(&mut buffer[used.bytes..], limit)? {
+    while let Some(frame) = next_frame(&mut buffer[used.bytes..], message.as_ref(), terms)? {
         used.bytes += frame.length;
         let next = match frame.opcode {
             OpCode::Control(control) => sink(control_frame(control, &frame)?),
-            OpCode::Data(data) => data_frame(data, &frame, message, limit, sink)?,
+            OpCode::Data(data) => data_frame(data, &frame, message, terms, sink)?,
         };
         used.finished_message |= message.is_none();
         match next {
@@ -164,30 +193,47 @@ fn decode_all(
 struct Frame<'a> {
     opcode: OpCode,
     is_final: bool,
+    /// It begins a message that is compressed.
+    squeezed: bool,
     payload: &'a [u8],
     /// Header and payload, in bytes.
     length: usize,
 }
 
 /// The next frame, `None` if it is not whole yet. What is wrong with it shows as early as it can.
-fn next_frame(buffer: &mut [u8], limit: usize) -> Result<Option<Frame<'_>>, Violation> {
+fn next_frame<'a>(
+    buffer: &'a mut [u8],
+    unfinished: Option<&Parts>,
+    terms: Terms,
+) -> Result<Option<Frame<'a>>, Violation> {
     let mut cursor = Cursor::new(&*buffer);
     let parsed = FrameHeader::parse(&mut cursor)
         .map_err(|_| Violation::protocol("the opcode is reserved"))?;
     let start = cursor.position() as usize;
     let Some((header, length)) = parsed else { return Ok(None) };
-    check_header(&header, length, limit)?;
+    let squeezed = header.rsv1 || unfinished.is_some_and(|parts| parts.squeezed);
+    check_header(&header, length, terms, squeezed)?;
     // The limit was checked, so this is small.
     let end = start + length as usize;
     let (Some(mask), Some(payload)) = (header.mask, buffer.get_mut(start..end)) else {
         return Ok(None);
     };
     unmask(payload, mask);
-    Ok(Some(Frame { opcode: header.opcode, is_final: header.is_final, payload, length: end }))
+    let FrameHeader { opcode, is_final, rsv1: squeezed, .. } = header;
+    Ok(Some(Frame { opcode, is_final, squeezed, payload, length: end }))
 }
 
-fn check_header(header: &FrameHeader, length: u64, limit: usize) -> Result<(), Violation> {
-    if header.rsv1 || header.rsv2 || header.rsv3 {
+/// `squeezed`: the message of which it is a part is compressed.
+fn check_header(
+    header: &FrameHeader,
+    length: u64,
+    terms: Terms,
+    squeezed: bool,
+) -> Result<(), Violation> {
+    // The first frame of a message says whether it is compressed, and no other.
+    let begins = matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
+    let may_say_so = terms.squeezes && begins;
+    if header.rsv1 && !may_say_so || header.rsv2 || header.rsv3 {
         return Err(Violation::protocol("a reserved bit is set"));
     }
     if header.mask.is_none() {
@@ -204,7 +250,7 @@ fn check_header(header: &FrameHeader, length: u64, limit: usize) -> Result<(), V
             code: CloseCode::Unsupported,
             reason: "herenow speaks text, not binary",
         }),
-        _ if length > limit as u64 => Err(too_big()),
+        _ if length > terms.most(squeezed) as u64 => Err(too_big()),
         _ => Ok(()),
     }
 }
@@ -229,36 +275,64 @@ fn unmask(payload: &mut [u8], mask: [u8; 4]) {
 fn data_frame(
     data: Data,
     frame: &Frame<'_>,
-    message: &mut Option<Vec<u8>>,
-    limit: usize,
+    message: &mut Option<Parts>,
+    terms: Terms,
     sink: &mut impl FnMut(Incoming<'_>) -> AfterFrame,
 ) -> Result<AfterFrame, Violation> {
-    let text = |bytes| {
-        std::str::from_utf8(bytes).map_err(|_| Violation {
-            code: CloseCode::InvalidUtf8,
-            reason: "the message is not UTF-8",
-        })
-    };
     match (data, message.as_mut()) {
         (Data::Continue, None) => Err(Violation::protocol("nothing to continue")),
         (Data::Continue, Some(parts)) => {
-            if parts.len() + frame.payload.len() > limit {
+            if parts.bytes.len() + frame.payload.len() > terms.most(parts.squeezed) {
                 return Err(too_big());
             }
-            parts.extend_from_slice(frame.payload);
+            parts.bytes.extend_from_slice(frame.payload);
             if !frame.is_final {
                 return Ok(sink(Incoming::Part));
             }
-            let whole = message.take().unwrap_or_default();
-            Ok(sink(Incoming::Text(text(&whole)?)))
+            match message.take() {
+                Some(Parts { bytes, squeezed }) => whole(&bytes, squeezed, terms, sink),
+                None => Err(Violation::protocol("nothing to continue")),
+            }
         }
         (_, Some(_)) => Err(Violation::protocol("a message began inside another")),
-        (_, None) if frame.is_final => Ok(sink(Incoming::Text(text(frame.payload)?))),
+        (_, None) if frame.is_final => whole(frame.payload, frame.squeezed, terms, sink),
         (_, None) => {
-            *message = Some(frame.payload.to_vec());
+            let (bytes, squeezed) = (frame.payload.to_vec(), frame.squeezed);
+            *message = Some(Parts { bytes, squeezed });
             Ok(sink(Incoming::Part))
         }
     }
+}
+
+/// Hands on a whole message.
+fn whole(
+    payload: &[u8],
+    squeezed: bool,
+    terms: Terms,
+    sink: &mut impl FnMut(Incoming<'_>) -> AfterFrame,
+) -> Result<AfterFrame, Violation> {
+    if squeezed {
+        let inflated = inflate(payload, terms.limit).map_err(|damage| match damage {
+            Damage::TooBig => too_big(),
+            Damage::Broken => {
+                let reason = "the compressed message is damaged";
+                Violation { code: CloseCode::InvalidUtf8, reason }
+            }
+        })?;
+        return say(&inflated, sink);
+    }
+    say(payload, sink)
+}
+
+fn say(
+    bytes: &[u8],
+    sink: &mut impl FnMut(Incoming<'_>) -> AfterFrame,
+) -> Result<AfterFrame, Violation> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Violation {
+        code: CloseCode::InvalidUtf8,
+        reason: "the message is not UTF-8",
+    })?;
+    Ok(sink(Incoming::Text(text)))
 }
 
 fn control_frame<'a>(control: Control, frame: &Frame<'a>) -> Result<Incoming<'a>, Violation> {

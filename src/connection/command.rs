@@ -11,13 +11,15 @@ use herenow_protocol::{
 use super::client::{Client, Done};
 use super::codec::Violation;
 use super::dialect::{Dialect, Herenow};
+use super::parked::Answered;
 use super::query::Query;
-use crate::actions::Known;
 use crate::delivery::Sending;
 use crate::now::Now;
 use crate::presence::Asked;
 
 impl Dialect for Herenow {
+    const SQUEEZES: bool = true;
+
     fn act(
         &mut self,
         client: &mut Client,
@@ -85,8 +87,13 @@ impl Client {
             self.desk.hub().metrics().websocket_refusals.inc(refusal.code);
         }
         let follows = follows(&outcome);
+        let to_all = matches!(outcome, Ok(Done::Answer(Answered { to_all: true, .. })));
+        let before = sending.queued();
         for frame in reply(id, outcome).into_iter().chain(follows) {
             dialect.reply(sending, &frame);
+        }
+        if to_all {
+            sending.squeeze_queued(before, self.desk.hub().metrics());
         }
     }
 
@@ -180,7 +187,8 @@ fn reply(id: Option<FrameId>, outcome: Result<Done, Refusal>) -> Option<ServerFr
             let done = Outcome { sight: Some(sight), ..Outcome::default() };
             id.map(|id| done.ok(id, None))
         }
-        Ok(Done::Answer(Known { is: answer, partial })) => {
+        Ok(Done::Answer(Answered { known, .. })) => {
+            let (answer, partial) = (known.is, known.partial);
             Some(ServerFrame::Result { id, answer, partial })
         }
         Ok(Done::Later) => None,

@@ -29,6 +29,10 @@ pub trait Dialect: Send + Unpin + 'static {
     /// Whether [`Dialect::tell`] may have something. The task of one that never has does not ask.
     const TELLS: bool = false;
 
+    /// Whether its clients may negotiate that messages are compressed: where there is something large
+    /// to be told them, which many are told.
+    const SQUEEZES: bool = false;
+
     /// Acts on a text message, and queues what is replied. `limited`: it came too soon, and is to be
     /// refused.
     ///

@@ -8,7 +8,21 @@ use herenow_protocol::{FrameId, Refusal};
 
 use crate::actions::Known;
 
-pub(super) type Answering = Pin<Box<dyn Future<Output = Result<Known<Answer>, Refusal>> + Send>>;
+/// What a query came to.
+pub(super) struct Answered {
+    pub(super) known: Known<Answer>,
+    /// It is a list, and everyone may see all who stand in it: it may be compressed.
+    pub(super) to_all: bool,
+}
+
+impl From<Known<Answer>> for Answered {
+    /// What is no list.
+    fn from(known: Known<Answer>) -> Self {
+        Self { known, to_all: false }
+    }
+}
+
+pub(super) type Answering = Pin<Box<dyn Future<Output = Result<Answered, Refusal>> + Send>>;
 
 /// A query whose answer is not known yet.
 pub(super) struct Parked {

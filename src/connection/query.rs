@@ -12,8 +12,8 @@ use herenow_protocol::reply::Answer;
 use herenow_protocol::{ChannelName, ErrorCode, FrameId, Refusal, StatusPatch, UserId};
 
 use super::client::{Client, Done};
-use super::parked::{Answering, Parked};
-use crate::actions::{Desk, Known};
+use super::parked::{Answered, Answering, Parked};
+use crate::actions::Desk;
 use crate::auth::{Access, Caller};
 use crate::delivery::{Outlet, Sending};
 use crate::now::Now;
@@ -35,34 +35,37 @@ struct Asking {
 }
 
 impl Asking {
-    async fn answer(self, query: Query) -> Result<Known<Answer>, Refusal> {
+    async fn answer(self, query: Query) -> Result<Answered, Refusal> {
         let Self { desk, outlet, access } = self;
         let own = || outlet.user().clone();
         let caller = Caller::User { user: outlet.user(), access: access.as_deref() };
         match query {
             Query::Count(channel) => {
                 let known = desk.count(caller, &channel).await?;
-                Ok(known.map(|count| Answer::Count { channel, count }))
+                Ok(known.map(|count| Answer::Count { channel, count }).into())
             }
             Query::Members { channel, limit, after } => {
                 let known = desk.list(caller, &channel, limit, after).await?;
-                Ok(known.map(|(count, page)| {
+                let to_all = known.is.1.is_for_all();
+                let known = known.map(|(count, page)| {
                     let members = page.members.iter().map(|member| member.view()).collect();
                     Answer::Members { channel, count, members, next: page.next }
-                }))
+                });
+                Ok(Answered { known, to_all })
             }
             Query::Attributes { channel, user } => {
                 let user = user.unwrap_or_else(own);
                 let known = desk.member(caller, &channel, &user).await?;
-                Ok(known.map(|member| {
+                let known = known.map(|member| {
                     let attributes = member.attributes.clone();
                     Answer::Attributes { channel, user, attributes }
-                }))
+                });
+                Ok(known.into())
             }
             Query::Channels { user, limit, after } => {
                 let user = user.unwrap_or_else(own);
                 let known = desk.channels_of(caller, &user, limit, after.as_ref()).await?;
-                Ok(known.map(|(channels, next)| Answer::Channels { user, channels, next }))
+                Ok(known.map(|(channels, next)| Answer::Channels { user, channels, next }).into())
             }
         }
     }

@@ -9,7 +9,8 @@ use herenow_protocol::reply::{LimitsInfo, ServerInfo};
 use super::liveness::PingRules;
 use crate::actions::Desk;
 use crate::auth::Caller;
-use crate::config::Config;
+use crate::config::{Compression, Config};
+use crate::deflate::Answer;
 use crate::delivery::Outlet;
 use crate::limits::LIST_MAX;
 use crate::now::Now;
@@ -24,6 +25,8 @@ pub struct SocketRules {
     pub(super) message_time_ms: u64,
     pub(super) max_channels: usize,
     pub(super) max_watches: usize,
+    /// Whether clients may negotiate that messages are compressed.
+    pub(super) squeezes: bool,
     limits: LimitsInfo,
 }
 
@@ -44,6 +47,7 @@ impl SocketRules {
             message_time_ms: ms(limits.max_message_time),
             max_channels: limits.max_channels as usize,
             max_watches: limits.max_watches as usize,
+            squeezes: config.compression == Compression::On,
             limits: LimitsInfo {
                 message_bytes: limits.max_message_bytes.into(),
                 attribute_bytes: limits.max_attribute_bytes.into(),
@@ -60,6 +64,15 @@ impl SocketRules {
                 roster: limits.roster_limit.into(),
             },
         })
+    }
+
+    /// What is answered to the lines of `Sec-WebSocket-Extensions` of a client; `None`: nothing, and
+    /// frames stay plain.
+    pub fn answer_extensions<'a>(
+        &self,
+        lines: impl IntoIterator<Item = &'a str>,
+    ) -> Option<Answer> {
+        if self.squeezes { Answer::to(lines) } else { None }
     }
 
     /// The first frame of a connection.

@@ -9,7 +9,7 @@ use herenow_protocol::{CloseCode, ErrorCode, Refusal, UserId};
 
 use super::catch_up::CaughtUp;
 use super::client::Client;
-use super::codec::{AfterFrame, Decoder, Incoming};
+use super::codec::{AfterFrame, Decoder, Incoming, Terms};
 use super::dialect::{Dialect, Herenow};
 use super::ending::{End, Leaving, linger, turn_away};
 use super::liveness::{Heart, Pulse};
@@ -31,6 +31,8 @@ pub struct Upgraded<D> {
     pub early: Vec<u8>,
     /// How the client speaks.
     pub dialect: D,
+    /// Whether messages may be compressed, as the handshake said.
+    pub squeezes: bool,
 }
 
 /// Starts to serve a WebSocket in a task of its own. `guard` is kept until the socket is closed.
@@ -44,13 +46,14 @@ pub fn start(
     identity: Result<Identity, Refusal>,
     guard: impl Send + Unpin + 'static,
 ) {
-    let Upgraded { transport, early, mut dialect } = upgraded;
+    let Upgraded { transport, early, mut dialect, squeezes } = upgraded;
     let (identity, refusal) = match identity {
         Ok(identity) => (identity, None),
         Err(refusal) => (Identity { user: UserId::nobody(), access: None }, Some(refusal)),
     };
     let (hub, now) = (Arc::clone(desk.hub()), desk.now());
-    let outlet = Outlet::new(hub.number_connection(), transport, identity, now.mono_ms);
+    let number = hub.number_connection();
+    let outlet = Outlet::new(number, transport, identity, now.mono_ms, squeezes);
     hub.connected(&outlet);
     match refusal.map_or_else(|| welcome(&desk, &rules, &outlet, &mut dialect, now), Err) {
         Ok(away) => {
@@ -291,8 +294,8 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         let mut sending = outlet.lock();
         let mut end = None;
         let Self { decoder, client, dialect, bucket, paused, fresh, .. } = self;
-        let limit = client.rules.message_bytes;
-        let decoded = decoder.feed(input, limit, now.mono_ms, |incoming| {
+        let terms = Terms { limit: client.rules.message_bytes, squeezes: outlet.squeezes() };
+        let decoded = decoder.feed(input, terms, now.mono_ms, |incoming| {
             let charge = bucket.charge(client.rules.rate, now.mono_ms);
             match take(client, dialect, &mut sending, incoming, charge, now) {
                 Ok(()) => {

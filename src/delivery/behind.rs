@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::backlog::{Backlog, Held};
 use super::cursor::CursorCell;
-use super::shared_frame::SharedFrame;
+use super::shared_frame::SharedBytes;
 use crate::limits::TAIL_COPY_BYTES;
 use crate::presence::SnapshotPlace;
 
@@ -70,7 +70,7 @@ pub(super) enum Tail {
     /// Few bytes: copied.
     Own { bytes: Box<[u8]>, sent: usize, _held: Held },
     /// Many: shared with everyone who gets them.
-    Shared(Arc<SharedFrame>, usize),
+    Shared(Arc<SharedBytes>, usize),
 }
 
 impl Tail {
@@ -80,7 +80,7 @@ impl Tail {
     }
 
     /// What is left of `frame` after `written` bytes.
-    pub(super) fn of(frame: &Arc<SharedFrame>, written: usize, backlog: &Arc<Backlog>) -> Self {
+    pub(super) fn of(frame: &Arc<SharedBytes>, written: usize, backlog: &Arc<Backlog>) -> Self {
         let rest = &frame.bytes()[written..];
         if rest.len() <= TAIL_COPY_BYTES && !frame.is_kept() {
             return Self::own(rest, backlog);
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_rest_counts_as_what_is_kept_for_it() {
         let backlog = Backlog::new(1 << 30);
-        let frame = SharedFrame::new(vec![b'x'; 2 * TAIL_COPY_BYTES]);
+        let frame = SharedBytes::new(vec![b'x'; 2 * TAIL_COPY_BYTES]);
         let all = frame.bytes().len();
         let small = Tail::of(&frame, all - 10, &backlog);
         assert_eq!((small.bytes().len(), backlog.bytes()), (10, 10));

@@ -28,6 +28,8 @@ pub struct Outlet {
     /// broker's clock.
     heard_ms: AtomicU64,
     wakes: Wakes,
+    /// Whether its client negotiated compression. Never changes, and lies where there was room.
+    squeezes: bool,
     /// When the timers will wake the task, in milliseconds of the broker's clock.
     armed_ms: AtomicU64,
     writer: Mutex<Writer>,
@@ -41,9 +43,16 @@ impl Outlet {
     /// Not armed: no wake-up is on its way.
     pub const NEVER: u64 = u64::MAX;
 
-    /// Connection number `id` over `transport`, of whom `identity` says, heard at `now_ms`.
+    /// Connection number `id` over `transport`, of whom `identity` says, heard at `now_ms`. Its client
+    /// negotiated compression (`squeezes`) or not.
     #[must_use]
-    pub fn new(id: u64, transport: Transport, identity: Identity, now_ms: u64) -> Arc<Self> {
+    pub fn new(
+        id: u64,
+        transport: Transport,
+        identity: Identity,
+        now_ms: u64,
+        squeezes: bool,
+    ) -> Arc<Self> {
         let Identity { user, access } = identity;
         let known = OnceLock::new();
         if !user.is_nobody() {
@@ -55,6 +64,7 @@ impl Outlet {
             user: known,
             heard_ms: AtomicU64::new(now_ms),
             wakes: Wakes::default(),
+            squeezes,
             armed_ms: AtomicU64::new(Self::NEVER),
             writer: Mutex::new(Writer::new(access)),
         })
@@ -81,6 +91,12 @@ impl Outlet {
     /// Says whose connection it is, if that was not known. Whether it is that user's now.
     pub fn identify(&self, user: &UserId) -> bool {
         self.user.get_or_init(|| user.clone()) == user
+    }
+
+    /// Whether its client negotiated compression: of what it sends, too.
+    #[must_use]
+    pub fn squeezes(&self) -> bool {
+        self.squeezes
     }
 
     /// The socket, for reading, and for waiting until it takes bytes.
@@ -140,7 +156,7 @@ impl Outlet {
     /// Takes the connection's lock: whoever holds the result is the only one who writes.
     #[must_use]
     pub fn lock(&self) -> Sending<'_> {
-        Sending::new(&self.transport, self.writer.lock())
+        Sending::new(&self.transport, self.writer.lock(), self.squeezes)
     }
 
     /// Registers the connection's task to be woken.

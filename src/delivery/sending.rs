@@ -15,7 +15,9 @@ use super::shared_frame::SharedFrame;
 use super::transport::Transport;
 use super::writer::{Flow, Full, Writer};
 use crate::auth::Access;
+use crate::deflate;
 use crate::limits::WHOLE_BYTES;
+use crate::metrics::Metrics;
 
 /// Opcode of a Close frame.
 pub const CLOSE: u8 = 8;
@@ -62,11 +64,17 @@ impl Written {
 pub struct Sending<'a> {
     transport: &'a Transport,
     writer: MutexGuard<'a, Writer>,
+    /// Whether the client negotiated compression.
+    squeezes: bool,
 }
 
 impl<'a> Sending<'a> {
-    pub(super) fn new(transport: &'a Transport, writer: MutexGuard<'a, Writer>) -> Self {
-        Self { transport, writer }
+    pub(super) fn new(
+        transport: &'a Transport,
+        writer: MutexGuard<'a, Writer>,
+        squeezes: bool,
+    ) -> Self {
+        Self { transport, writer, squeezes }
     }
 
     pub(super) fn writer(&mut self) -> &mut Writer {
@@ -102,9 +110,26 @@ impl<'a> Sending<'a> {
         }
     }
 
+    /// Compresses the replies behind the first `from` bytes, if the client takes it so and they are
+    /// large. Only for what everyone may see.
+    pub fn squeeze_queued(&mut self, from: usize, metrics: &Metrics) {
+        if self.squeezes
+            && let Some(squeezed) = deflate::squeeze(&self.writer.replies[from..], metrics)
+        {
+            self.writer.replies.truncate(from);
+            self.writer.replies.extend_from_slice(&squeezed);
+        }
+    }
+
     /// Queues a ping, pong or Close among the replies, so that it cuts no frame.
     pub fn control(&mut self, opcode: u8, payload: &[u8]) {
         self.queue(|out| encode::control_message(opcode, payload, out));
+    }
+
+    /// Whether the client negotiated compression.
+    #[must_use]
+    pub fn squeezes(&self) -> bool {
+        self.squeezes
     }
 
     /// Bytes of replies that are not sent yet.
@@ -198,7 +223,7 @@ impl<'a> Sending<'a> {
         &mut self,
         cell: &CursorCell,
         to: Cursor,
-        frames: &[u8],
+        (frames, cost): (&[u8], usize),
         (backlog, connection): (&Arc<Backlog>, u64),
     ) -> Sweep {
         let asked = self.writer.cursor(cell).is_asked_for();
@@ -219,7 +244,7 @@ impl<'a> Sending<'a> {
         };
         self.writer.set_cursor(cell, to);
         if asked {
-            self.writer.charge(frames.len());
+            self.writer.charge(cost);
         }
         swept
     }
@@ -275,7 +300,8 @@ impl<'a> Sending<'a> {
         frame: &Arc<SharedFrame>,
         backlog: &Arc<Backlog>,
     ) -> bool {
-        let bytes = frame.bytes();
+        let form = frame.form(self.squeezes);
+        let bytes = form.bytes();
         let result = if backlog.has_room() {
             self.transport.write_at_once(bytes)
         } else if bytes.len() <= WHOLE_BYTES {
@@ -287,7 +313,7 @@ impl<'a> Sending<'a> {
         match Written::new(result, &mut self.writer.sent, bytes) {
             Written::All => {}
             Written::Cut(written) => {
-                self.writer.set_tail(Tail::of(frame, written, backlog));
+                self.writer.set_tail(Tail::of(form, written, backlog));
                 self.choke();
             }
             Written::Nothing => {
@@ -302,7 +328,7 @@ impl<'a> Sending<'a> {
         }
         self.writer.set_cursor(cell, to);
         if from.is_asked_for() {
-            self.writer.charge(bytes.len());
+            self.writer.charge(frame.bytes().len());
         }
         true
     }
@@ -349,7 +375,7 @@ mod tests {
         let transport = Transport::plain(ours.unwrap().0);
         transport.writable().await.unwrap();
         let (writer, backlog) = (Mutex::new(Writer::new(None)), Backlog::new(100));
-        let mut sending = Sending::new(&transport, writer.lock());
+        let mut sending = Sending::new(&transport, writer.lock(), false);
         sending.hold_passes();
         sending.queue(|out| out.extend_from_slice(b"late"));
         sending.count_replies(&backlog);

@@ -124,16 +124,17 @@ impl Sending<'_> {
         self.writer().set_cursor(&sub.cursor, cursor);
     }
 
-    /// A later step of catching up: frames of a channel, after which the subscription stands at `to`.
+    /// A later step of catching up: frames of a channel, after which the subscription stands at `to`,
+    /// and what they cost in bytes, however few they came to.
     /// The connection is choked, and stays so until [`Sending::flowing`].
     pub fn catch_up(
         &mut self,
         sub: &Subscription,
         to: Cursor,
-        frames: &[u8],
+        (frames, cost): (&[u8], usize),
         backlog: &Arc<Backlog>,
     ) -> Sweep {
-        self.write_missed(&sub.cursor, to, frames, (backlog, sub.outlet.id()))
+        self.write_missed(&sub.cursor, to, (frames, cost), (backlog, sub.outlet.id()))
     }
 }
 

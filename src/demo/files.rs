@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
@@ -16,7 +17,8 @@ use futures_util::stream;
 use headers::{HeaderMapExt, IfNoneMatch};
 use rust_embed::{Embed, EmbeddedFile};
 
-use super::accepted::takes_gzip;
+use crate::web::accepted::takes_gzip;
+use crate::web::compressed::ForAll;
 use crate::web::problem;
 
 #[derive(Embed)]
@@ -71,7 +73,7 @@ pub async fn file(name: Result<Path<String>, PathRejection>, asked: HeaderMap) -
 fn page(name: &str, asked: &HeaderMap) -> Response {
     // The page says the rest of its policy itself; this part only a header can.
     let headers = [FRESH, (CONTENT_SECURITY_POLICY, "frame-ancestors 'none'")];
-    answer(name, PageFiles::get(name), headers, asked)
+    answer(name, PageFiles::get(name), (headers, Extension(ForAll)), asked)
 }
 
 /// It is public code, and pages of any origin import it as it lies here.
@@ -84,7 +86,10 @@ pub async fn client(name: Result<Path<String>, PathRejection>, asked: HeaderMap)
     let name = text(name);
     match version(&name) {
         Some(version) => one_file(version, &asked),
-        None => answer(&name, LibraryFiles::get(&name), ([FRESH], OPEN), &asked),
+        None => {
+            let headers = ([FRESH], OPEN, Extension(ForAll));
+            answer(&name, LibraryFiles::get(&name), headers, &asked)
+        }
     }
 }
 

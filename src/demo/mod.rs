@@ -6,7 +6,6 @@
 //! others: each is counted among the connections of its address, and one that is refused waits and
 //! tries again.
 //!
-//! - [`accepted`]: whether a client takes what is gzipped.
 //! - [`files`]: the page and the client library, compiled in.
 //! - [`turn`]: what viewers are called and what they do next; pure.
 //! - [`number_pool`]: how many there may be, and which number each has.
@@ -14,7 +13,6 @@
 //! - [`visitors`]: all of them, by the channels for which people asked for them.
 //! - [`route`]: asking for them over HTTP.
 
-pub mod accepted;
 pub mod files;
 pub mod number_pool;
 pub mod route;

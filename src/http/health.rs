@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use herenow_protocol::{ErrorCode, Refusal};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 
 use super::process::Process;
 use super::shapes::{ClusterHealth, Health};
+use crate::web::compressed::ForAll;
 use crate::web::problem::Problem;
 use crate::web::state::Web;
 
@@ -83,7 +84,7 @@ pub async fn metrics(State(web): State<Web>, headers: HeaderMap) -> Response {
     } else {
         ("application/openmetrics-text; version=1.0.0; charset=utf-8", text)
     };
-    ([(CONTENT_TYPE, kind), (VARY, "accept")], text).into_response()
+    ([(CONTENT_TYPE, kind), (VARY, "accept")], Extension(ForAll), text).into_response()
 }
 
 fn wants_plain_text(headers: &HeaderMap) -> bool {

@@ -12,6 +12,7 @@ use super::shapes::{Answered, LeasedMember, MemberList, OneMember};
 use crate::auth::Credential;
 use crate::limits::LIST_MAX;
 use crate::presence::{Keeper, Member};
+use crate::web::compressed::ForAll;
 use crate::web::input::{JsonText, OfChannel, OfMember, Query};
 use crate::web::problem::Problem;
 use crate::web::state::Web;
@@ -19,21 +20,26 @@ use crate::web::state::Web;
 /// A list may be a little old; whose it is depends on who asks.
 const CACHED: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "private, max-age=3")];
 
+/// A list, and whether everyone may see all who stand in it.
+type Listed =
+    ([(HeaderName, &'static str); 1], Option<Extension<ForAll>>, Json<Answered<MemberList>>);
+
 /// Who is in a channel, newest first.
 pub async fn list(
     State(web): State<Web>,
     Extension(credential): Extension<Credential>,
     OfChannel(channel): OfChannel,
     query: Query,
-) -> Result<([(HeaderName, &'static str); 1], Json<Answered<MemberList>>), Problem> {
+) -> Result<Listed, Problem> {
     let limit = query.number("limit", 1, LIST_MAX as u64)?;
     let after = query.number("after", 0, u64::MAX)?;
     let known = web.desk.list(credential.caller(), &channel, limit, after).await?;
+    let for_all = known.is.1.is_for_all().then_some(Extension(ForAll));
     let list = known.map(|(count, page)| {
         let members = page.members.iter().map(|member| member.view()).collect();
         MemberList { channel, count, members, next: page.next }
     });
-    Ok((CACHED, Json(list.into())))
+    Ok((CACHED, for_all, Json(list.into())))
 }
 
 /// One member. Who is not there and whom the caller may not see are answered alike.

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::limits::HEADER_BYTES;
+use crate::web::compressed::ForAll;
 use crate::web::operation::{Content, Operation, Parameter, ParameterPlace, Port, Tables, V1};
 use crate::web::problem::Details;
 
@@ -45,7 +46,8 @@ impl Document {
 
 /// Answers `GET /openapi.json`.
 pub async fn document(Extension(document): Extension<Arc<Document>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], document.text())
+    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")];
+    (headers, Extension(ForAll), document.text())
 }
 
 /// What of the document depends on how the broker is set.

@@ -10,6 +10,7 @@ use herenow_protocol::{ChannelName, Level, ServerFrame, UserStatus, encode};
 use super::convoy::{Convoy, viewer};
 use crate::delivery::{Backlog, Cursor, Owed, SharedFrame, Subscription};
 use crate::limits::MAX_SHARED_KINDS;
+use crate::metrics::Metrics;
 use crate::presence::{Bundle, ChannelState, Recent, Sight, Standing, Step, Tally};
 
 /// The frames of a tick, and what else its round may need, taken at the tick.
@@ -28,6 +29,9 @@ pub(super) struct Broadcast {
     /// Those who are owed a snapshot.
     convoy: Convoy,
     backlog: Arc<Backlog>,
+    /// How many are told it, about.
+    readers: usize,
+    metrics: Arc<Metrics>,
 }
 
 /// What somebody begins with at `events`.
@@ -51,10 +55,12 @@ impl Broadcast {
         standing: Standing,
         frames: Option<Bundle>,
         aside: Option<Arc<Step>>,
-        backlog: Arc<Backlog>,
+        readers: usize,
+        (backlog, metrics): (&Arc<Backlog>, &Arc<Metrics>),
     ) -> Self {
+        let shared = |frame| SharedFrame::of_tick(frame, readers, metrics);
         let frames = frames.into_iter().flat_map(|Bundle { first_seq, frames }| {
-            (first_seq..).zip(frames.into_iter().map(SharedFrame::new))
+            (first_seq..).zip(frames.into_iter().map(shared))
         });
         Self {
             standing,
@@ -65,7 +71,9 @@ impl Broadcast {
             aside,
             asides: HashMap::new(),
             convoy: Convoy::default(),
-            backlog,
+            backlog: Arc::clone(backlog),
+            readers,
+            metrics: Arc::clone(metrics),
         }
     }
 
@@ -109,6 +117,7 @@ impl Broadcast {
         let viewer = viewer(sub, access.as_deref());
         let changes = &aside.changes;
         let Some(sight) = changes.sight(viewer) else { return false };
+        // Never compressed: what one writes stands beside what only others may see.
         let encode = || SharedFrame::new(changes.encode(channel, viewer));
         let shared = self.asides.entry(sight).or_insert_with(encode);
         let (from, to) = (Cursor::Next(changes.first_seq()), Cursor::Next(changes.next_seq()));
@@ -206,7 +215,10 @@ impl Broadcast {
         let known = self.shared.iter().position(|(known, _)| *known == kind);
         let of_kind = match known {
             Some(index) => self.shared.remove(index),
-            None => (kind, SharedFrame::new(self.encode(channel, kind))),
+            None => {
+                let bytes = self.encode(channel, kind);
+                (kind, SharedFrame::of_tick(bytes, self.readers, &self.metrics))
+            }
         };
         // What was given longest ago goes: whatever few ask for, the crowd's is kept.
         if self.shared.len() == MAX_SHARED_KINDS {

@@ -106,7 +106,7 @@ impl Convoy {
         mut self,
         clock: Clock,
         channel: &Channel,
-        (backlog, metrics): (&Arc<Backlog>, &Metrics),
+        (backlog, metrics): (&Arc<Backlog>, &Arc<Metrics>),
         pace: &mut Pace,
     ) {
         let ends = clock.elapsed() + RIDE_SLICE;
@@ -189,6 +189,7 @@ impl Leg {
         reason: SnapshotReason,
         switch: bool,
         more: bool,
+        metrics: &Arc<Metrics>,
     ) -> Arc<SharedFrame> {
         let key = (reason, switch, more);
         if let Some((_, shared)) = self.encoded.iter().find(|(known, _)| *known == key) {
@@ -200,7 +201,7 @@ impl Leg {
         }
         (self.part.reason, self.part.more) = (reason, more);
         encode::text_message(&self.part.frame(name, self.epoch), &mut out);
-        let shared = SharedFrame::new(out);
+        let shared = SharedFrame::squeezable(out, metrics);
         self.encoded.push((key, Arc::clone(&shared)));
         shared
     }
@@ -213,7 +214,7 @@ impl Rider {
         channel: &Channel,
         leg: &mut Leg,
         backlog: &Arc<Backlog>,
-        metrics: &Metrics,
+        metrics: &Arc<Metrics>,
     ) -> bool {
         if let Cursor::Within(place) = self.at
             && leg.leapt.is_some_and(|seq| seq >= place.seq)
@@ -229,11 +230,12 @@ impl Rider {
             None => None,
         };
         if let Some((_, seq)) = self.began.filter(|_| leg.next.is_none()) {
-            self.arrive(channel, leg, seq, backlog);
+            self.arrive(channel, leg, seq, (backlog, metrics));
             return false;
         }
         let first = !matches!(self.at, Cursor::Within(_));
-        let shared = leg.shared(channel.name(), self.reason, self.switch && first, rest.is_some());
+        let shared =
+            leg.shared(channel.name(), self.reason, self.switch && first, rest.is_some(), metrics);
         if first && shared.bytes().len() > WHOLE_BYTES && !backlog.has_room() {
             if self.wait_for_room(channel.name(), leg.part.seq, backlog)
                 && self.reason == SnapshotReason::Resync
@@ -259,7 +261,13 @@ impl Rider {
 
     /// Tells the last part to a rider that began at an earlier tick. What ticks told since `seq` comes
     /// from the log, by its own task.
-    fn arrive(&self, channel: &Channel, leg: &mut Leg, seq: u64, backlog: &Arc<Backlog>) {
+    fn arrive(
+        &self,
+        channel: &Channel,
+        leg: &mut Leg,
+        seq: u64,
+        (backlog, metrics): (&Arc<Backlog>, &Arc<Metrics>),
+    ) {
         let missed = matches!(self.at, Cursor::Within(SnapshotPlace { missed: true, .. }));
         let to = Cursor::Next(seq + 1);
         if missed || leg.hides {
@@ -268,7 +276,7 @@ impl Rider {
             let _ = self.sub.go_on_alone(self.at, self.at);
             return;
         }
-        let shared = leg.shared(channel.name(), self.reason, false, false);
+        let shared = leg.shared(channel.name(), self.reason, false, false, metrics);
         if self.sub.visit(self.at, to, &shared, backlog) {
             let _ = self.sub.go_on_alone(to, to);
         }
@@ -313,6 +321,7 @@ impl Rider {
                 told.clear();
             }
             let numbers = part.members.iter().map(|member| member.number).collect();
+            // Never compressed: what one writes stands beside what only others may see.
             let shared = told.entry((self.reason, numbers, part.more)).or_insert_with(|| {
                 let mut out = Vec::new();
                 encode::text_message(&part.frame(channel.name(), epoch), &mut out);

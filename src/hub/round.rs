@@ -68,7 +68,8 @@ impl Round {
         let switched = before.roster != standing.roster;
         let waiting = guarded.take_waiting();
         let asked = asked(&guarded, told.frames.is_some(), counting, switched);
-        let mut broadcast = Broadcast::new(standing, told.frames, told.aside, Arc::clone(backlog));
+        let (frames, aside, readers) = (told.frames, told.aside, guarded.observers());
+        let mut broadcast = Broadcast::new(standing, frames, aside, readers, (backlog, metrics));
         // Only at a tick do log and state agree, so whatever this round may need is taken now.
         // Subscribers that are told frames as ever need nothing else.
         let beginning = switched && asked.contains(&Level::Auto);

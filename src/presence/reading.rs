@@ -32,6 +32,14 @@ pub struct Page {
     pub next: Option<u64>,
 }
 
+impl Page {
+    /// Whether everyone may see all who stand in it.
+    #[must_use]
+    pub fn is_for_all(&self) -> bool {
+        !self.members.iter().any(|member| member.is_restricted())
+    }
+}
+
 impl ChannelState {
     /// The history that its seqs count in.
     #[must_use]

@@ -15,6 +15,7 @@ use crate::http::openapi::Document;
 use crate::sse::{self, Streams};
 use crate::vendors;
 use crate::web::admit::admitted;
+use crate::web::compressed::compress;
 use crate::web::headers::guarded;
 use crate::web::host::check_host;
 use crate::web::manner::Herenow;
@@ -30,7 +31,8 @@ pub fn admin(web: Web) -> Router {
     let routes = operation::beside_v1(TABLES, Port::Admin)
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method);
-    guarded(routes.layer(from_fn_with_state(web.clone(), check_host))).with_state(web)
+    let routes = routes.layer(from_fn_with_state(web.clone(), check_host));
+    guarded(routes.layer(from_fn_with_state(web.clone(), compress))).with_state(web)
 }
 
 /// The routes of the port that clients come to. Without `visitors` there is no path that asks for any.
@@ -65,5 +67,5 @@ pub fn router(
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method);
     let addressed = routes.layer(from_fn_with_state(web.clone(), check_host));
-    guarded(addressed).with_state(web)
+    guarded(addressed.layer(from_fn_with_state(web.clone(), compress))).with_state(web)
 }

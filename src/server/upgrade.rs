@@ -6,7 +6,9 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CONNECTION, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
+use axum::http::header::{
+    CONNECTION, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use herenow_protocol::{ErrorCode, Refusal, SUBPROTOCOL, UserId};
@@ -104,8 +106,15 @@ async fn take_over<D: Dialect>(
         let name = HeaderValue::from_static(SUBPROTOCOL);
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
     }
+    let offered = lines(request.headers(), &SEC_WEBSOCKET_EXTENSIONS);
+    let extension = rules.answer_extensions(offered).filter(|_| D::SQUEEZES);
+    if let Some(answer) = extension {
+        let line = HeaderValue::from_static(answer.line());
+        response.headers_mut().insert(SEC_WEBSOCKET_EXTENSIONS, line);
+    }
+    let asked = Asked { upgrade, dialect, squeezes: extension.is_some() };
     let desk = Arc::clone(&web.desk);
-    tokio::spawn(connect(desk, rules, counted, upgrade, identity, dialect));
+    tokio::spawn(connect(desk, rules, counted, asked, identity));
     response
 }
 
@@ -161,12 +170,19 @@ fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 
 /// The items of a list that may stand in several lines.
 fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
+    lines(headers, name).flat_map(|value| value.split(',')).map(str::trim)
+}
+
+fn lines<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
+}
+
+/// What a handshake asked for.
+struct Asked<D> {
+    upgrade: OnUpgrade,
+    dialect: D,
+    /// It was answered that messages may be compressed.
+    squeezes: bool,
 }
 
 /// Waits for the upgrade, and runs the connection in a task of its own: the one that waited for
@@ -175,16 +191,16 @@ async fn connect(
     desk: Arc<Desk>,
     rules: Arc<SocketRules>,
     counted: Arc<Counted>,
-    upgrade: OnUpgrade,
+    asked: Asked<impl Dialect>,
     identity: Result<Identity, Refusal>,
-    dialect: impl Dialect,
 ) {
+    let Asked { upgrade, dialect, squeezes } = asked;
     let Ok(upgraded) = upgrade.await else { return };
     let Some((transport, early)) = bare(upgraded) else {
         tracing::error!("an upgraded connection is no socket of ours");
         return;
     };
-    let upgraded = Upgraded { transport, early, dialect };
+    let upgraded = Upgraded { transport, early, dialect, squeezes };
     connection::start(desk, rules, upgraded, identity, counted);
 }
 

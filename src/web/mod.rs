@@ -15,8 +15,11 @@
 //! - [`problem`]: refusals as problem details.
 //! - [`hang_up`]: not answering.
 //! - [`headers`]: what every answer says of itself.
+//! - [`accepted`], [`compressed`]: whether a client takes what is gzipped; large answers, gzipped.
 
+pub mod accepted;
 pub mod admit;
+pub mod compressed;
 pub mod credential;
 pub mod flood;
 pub mod hang_up;

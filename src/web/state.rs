@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::flood::Floods;
 use super::limit::Limiter;
 use crate::actions::Desk;
-use crate::config::Config;
+use crate::config::{Compression, Config};
 
 /// What every request works with. Cloned for each: it is a handful of handles.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Web {
     pub(crate) body_bytes: usize,
     /// Time in which a body must have come whole.
     pub(crate) body_time: Duration,
+    /// Whether large answers are compressed for who takes that.
+    pub(crate) compresses: bool,
     /// What the log says of those who are turned away.
     pub(crate) floods: Arc<Floods>,
     /// Whether the broker goes.
@@ -40,6 +42,7 @@ impl Web {
             limiter: Arc::new(Limiter::new(limits)),
             body_bytes: limits.max_message_bytes as usize,
             body_time: limits.max_handshake,
+            compresses: config.compression == Compression::On,
             floods: Floods::new(),
             stopped,
             warned_of_proxy: Arc::default(),

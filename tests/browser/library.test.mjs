@@ -123,3 +123,27 @@ test('a guest that loads the page again has its name, and nobody was told of an 
   assert.notEqual(await other.evaluate('here.me'), first);
   for (const each of [page, other]) await each.context().close();
 });
+
+test('a browser compresses what it says and reads what was compressed', async () => {
+  const page = await visit({ user: 'ada' });
+  const told = await page.evaluate(async (url) => {
+    const socket = new WebSocket(`${url}?user=zoe`);
+    /** @type {any[]} */ const frames = [];
+    const members = new Promise((resolve, reject) => {
+      socket.onclose = ({ code }) => reject(new Error(`closed with ${code}`));
+      socket.onmessage = ({ data }) => {
+        const frame = JSON.parse(data);
+        frames.push(frame.type);
+        if (frame.type === 'snapshot' && frame.members.length > 0) resolve(frame.members);
+      };
+    });
+    await new Promise((resolve) => { socket.onopen = resolve; });
+    const attributes = { text: 'over and over '.repeat(200) };
+    socket.send(JSON.stringify({ type: 'join', channel: 'compressed', attributes }));
+    socket.send(JSON.stringify({ type: 'subscribe', channel: 'compressed' }));
+    const [zoe] = await /** @type {any} */ (members);
+    return { extensions: socket.extensions, user: zoe.user, same: zoe.attributes.text === attributes.text };
+  }, broker.url);
+  assert.deepEqual({ ...told, extensions: undefined }, { user: 'zoe', same: true, extensions: undefined });
+  assert.match(told.extensions, /^permessage-deflate; *server_no_context_takeover/);
+});

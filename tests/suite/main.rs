@@ -40,6 +40,7 @@
 //! - `concurrent`: many at once, who all know the same in the end.
 //! - `port`: whose page may ask, what a whole request is, who takes its answer, floods, shutdown.
 //! - `proxied`: clients behind proxies: whose address counts; nginx, Caddy and HAProxy as they are shown.
+//! - `compressed`: bytes on the line: what is compressed, for whom, and what never is.
 //! - `tls`: TLS in the port, and certificates that are replaced.
 //! - `signed_out`: what a kick leaves of a user: no lease, and no earlier token.
 //! - `where_is`: the channels of one user, page by page.
@@ -62,6 +63,7 @@ mod broker;
 mod client;
 mod closes;
 mod commands;
+mod compressed;
 mod concurrent;
 mod configured;
 mod counted;

@@ -374,7 +374,7 @@ async fn outlet(pair: &Pair) -> (Arc<Outlet>, TlsStream<TcpStream>) {
     let (socket, session) = ours.unwrap().into_inner();
     socket.writable().await.unwrap();
     let identity = Identity { user: UserId::parse("ada", "user").unwrap(), access: None };
-    (Outlet::new(1, Transport::tls(socket, session), identity, 0), client)
+    (Outlet::new(1, Transport::tls(socket, session), identity, 0, false), client)
 }
 
 /// Whatever is written in whichever sizes, and however the client reads: it gets each byte that was
@@ -416,13 +416,13 @@ async fn each_byte_is_sealed_once() {
                 3 | 4 => {
                     let mut sending = outlet.lock();
                     if sending.flow() == Flow::Choked && sending.resume() == Sweep::Done {
-                        let to_go =
-                            Sweep::Done == sending.catch_up(&subscription, to, &payload, &roomy);
+                        let lacks = (&payload[..], bytes);
+                        let swept = sending.catch_up(&subscription, to, lacks, &roomy);
                         if sending.cursor(&subscription) == to {
                             seq += 1;
                             expected.extend(payload);
                         }
-                        if to_go {
+                        if swept == Sweep::Done {
                             sending.flowing();
                         }
                     }

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use herenow_protocol::ServerFrame;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,6 +18,8 @@ use crate::client::{End, PATIENCE};
 
 /// First byte of a frame that is a whole text message.
 pub(crate) const TEXT: u8 = 0x81;
+/// The bit in it that says that the message is compressed.
+pub(crate) const SQUEEZED: u8 = 0x40;
 /// First byte of the first part of a text message.
 pub(crate) const TEXT_BEGINS: u8 = 0x01;
 /// First byte of a further part, not the last.
@@ -88,6 +91,37 @@ pub(crate) struct Wire {
     buffer: Vec<u8>,
     /// How many bytes a read takes at most.
     sip: usize,
+    /// It was negotiated that messages may be compressed.
+    squeezes: bool,
+    /// Of the text messages that came.
+    pub(crate) came: Came,
+}
+
+/// How many messages came, and their bytes with headers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Came {
+    pub(crate) bytes: usize,
+    pub(crate) plain: usize,
+    pub(crate) squeezed: usize,
+}
+
+/// As a client compresses a message: raw, flushed, less the last four bytes.
+pub(crate) fn deflated(text: &[u8]) -> Vec<u8> {
+    let mut compress = Compress::new(Compression::best(), false);
+    let mut out = Vec::with_capacity(text.len() + 100);
+    compress.compress_vec(text, &mut out, FlushCompress::Sync).unwrap();
+    out.truncate(out.len() - 4);
+    out
+}
+
+/// What the broker compressed, as a client without any window from before reads it.
+fn inflated(payload: &[u8]) -> Vec<u8> {
+    let (mut inflate, mut out) = (Decompress::new(false), Vec::with_capacity(1 << 21));
+    for input in [payload, &[0, 0, 0xff, 0xff]] {
+        inflate.decompress_vec(input, &mut out, FlushDecompress::Sync).unwrap();
+    }
+    assert_eq!(inflate.total_in() as usize, payload.len() + 4, "not taken whole");
+    out
 }
 
 impl Wire {
@@ -115,7 +149,26 @@ impl Wire {
         // Small writes go out at once.
         stream.set_nodelay(true).unwrap();
         let (reader, writer) = stream.into_split();
-        Self { reader, writer: Some(writer), buffer: Vec::new(), sip: 64 * 1024 }
+        let (buffer, sip) = (Vec::new(), 64 * 1024);
+        let came = Came::default();
+        Self { reader, writer: Some(writer), buffer, sip, squeezes: false, came }
+    }
+
+    /// As [`Wire::connect`], and has what is large compressed.
+    pub(crate) async fn connect_squeezing(address: SocketAddr, user: &str) -> Self {
+        Self::squeezing(TcpStream::connect(address).await.unwrap(), &format!("user={user}")).await
+    }
+
+    /// As [`Wire::connect_squeezing`], over any socket, with any query.
+    pub(crate) async fn squeezing(stream: TcpStream, query: &str) -> Self {
+        let mut wire = Self::of(stream);
+        let offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+        let head = wire.upgrade(&format!("/ws?{query}"), offer).await;
+        let answer = "sec-websocket-extensions: permessage-deflate; server_no_context_takeover; \
+                      client_no_context_takeover\r\n";
+        assert!(head.to_ascii_lowercase().contains(answer), "{head}");
+        wire.squeezes = true;
+        wire.welcomed().await
     }
 
     async fn over(stream: TcpStream, user: &str) -> Self {
@@ -260,7 +313,16 @@ impl Wire {
         }
         let payload: Vec<u8> = self.buffer.drain(..end).skip(start).collect();
         Some(match first {
-            TEXT => Got::Text(String::from_utf8(payload).unwrap()),
+            TEXT => {
+                self.came.bytes += end;
+                self.came.plain += 1;
+                Got::Text(String::from_utf8(payload).unwrap())
+            }
+            _ if first == TEXT | SQUEEZED && self.squeezes => {
+                self.came.bytes += end;
+                self.came.squeezed += 1;
+                Got::Text(String::from_utf8(inflated(&payload)).unwrap())
+            }
             PING => Got::Ping(payload),
             PONG => Got::Pong(payload),
             CLOSE => match payload.split_first_chunk() {

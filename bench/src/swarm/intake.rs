@@ -4,6 +4,7 @@ use std::mem;
 
 use crate::failure::{Result, fail};
 use crate::frame;
+use crate::inflate;
 use crate::socket::{Stage, upgraded};
 use crate::swarm::connections::Connections;
 use crate::swarm::driver::Driver;
@@ -143,6 +144,11 @@ fn take_frame(
     match header.opcode {
         frame::TEXT | frame::BINARY if header.last => {
             tally.frames += 1;
+            if header.squeezed {
+                return inflate::inflated(payload, |payload| {
+                    driver.message(who, payload, &mut socket.out)
+                });
+            }
             driver.message(who, payload, &mut socket.out)
         }
         frame::PING => {

@@ -14,6 +14,8 @@ use super::*;
 
 /// Not below what a ping may carry, as the flag's own bound sees to.
 const LIMIT: usize = 125;
+/// Nothing was negotiated.
+const PLAIN: Terms = Terms { limit: LIMIT, squeezes: false };
 /// A header, its length of eight bytes and its mask.
 const HEADER_BYTES: usize = 14;
 
@@ -158,7 +160,7 @@ fn feed_in(
     let mut sizes = sizes.iter().cycle();
     while !rest.is_empty() {
         let after = rest.split_off(rest.len().min(*sizes.next().unwrap()));
-        let fed = decoder.feed(&mut rest, LIMIT, 0, |incoming| {
+        let fed = decoder.feed(&mut rest, PLAIN, 0, |incoming| {
             let heard_now = Decoded::from(incoming);
             let stop = matches!(heard_now, Decoded::Close(_));
             heard.push(heard_now);
@@ -169,7 +171,7 @@ fn feed_in(
         }
         if let Some(kept) = &decoder.kept {
             assert!(kept.raw.len() < LIMIT + HEADER_BYTES, "{}", kept.raw.len());
-            assert!(kept.message.as_ref().is_none_or(|parts| parts.len() <= LIMIT));
+            assert!(kept.message.as_ref().is_none_or(|parts| parts.bytes.len() <= LIMIT));
         }
         rest = after;
     }
@@ -296,7 +298,7 @@ proptest! {
             let size = if wait { 0 } else { rest.len().min(*sizes.next().unwrap()) };
             let after = rest.split_off(size);
             paused = false;
-            decoder.feed(&mut rest, LIMIT, 0, |incoming| {
+            decoder.feed(&mut rest, PLAIN, 0, |incoming| {
                 assert!(!paused, "heard more after a pause");
                 heard.push(Decoded::from(incoming));
                 paused = *pauses.next().unwrap();
@@ -498,7 +500,7 @@ fn nothing_is_heard_after_a_stop() {
         let mut bytes = [frame(TEXT, true, b"stop"), behind].concat();
         let mut decoder = Decoder::default();
         let mut heard = 0;
-        let fed = decoder.feed(&mut bytes, LIMIT, 0, |_| {
+        let fed = decoder.feed(&mut bytes, PLAIN, 0, |_| {
             heard += 1;
             AfterFrame::Stop
         });
@@ -511,7 +513,7 @@ fn nothing_is_heard_after_a_stop() {
 fn it_knows_since_when_a_message_is_unfinished() {
     let mut decoder = Decoder::default();
     let mut at = |now_ms: u64, mut bytes: Vec<u8>| {
-        decoder.feed(&mut bytes, LIMIT, now_ms, |_| AfterFrame::More).unwrap();
+        decoder.feed(&mut bytes, PLAIN, now_ms, |_| AfterFrame::More).unwrap();
         decoder.unfinished_since()
     };
     let (first, second) = (frame(TEXT, false, b"a"), frame(CONTINUE, true, b"b"));
@@ -534,7 +536,186 @@ fn finished_control_frames_do_not_age() {
     let (head, tail) = ping.split_at(3);
     for now_ms in 1..10 {
         let mut bytes = if now_ms == 1 { head.to_vec() } else { [tail, head].concat() };
-        decoder.feed(&mut bytes, LIMIT, now_ms, |_| AfterFrame::More).unwrap();
+        decoder.feed(&mut bytes, PLAIN, now_ms, |_| AfterFrame::More).unwrap();
         assert_eq!(decoder.unfinished_since(), Some(now_ms));
+    }
+}
+
+/// It was negotiated that messages may be compressed.
+const SQUEEZING: Terms = Terms { limit: LIMIT, squeezes: true };
+/// The bit that says so.
+const RSV1: u8 = 0x40;
+
+/// As a client compresses a message: raw, flushed, less the last four bytes.
+fn deflated(text: &[u8]) -> Vec<u8> {
+    let mut compress = flate2::Compress::new(flate2::Compression::best(), false);
+    let mut out = Vec::with_capacity(text.len() + 100);
+    compress.compress_vec(text, &mut out, flate2::FlushCompress::Sync).unwrap();
+    out.truncate(out.len() - 4);
+    out
+}
+
+/// The same frame, said to be compressed.
+fn squeezed(mut frame: Vec<u8>) -> Vec<u8> {
+    frame[0] |= RSV1;
+    frame
+}
+
+fn feed_on(terms: Terms, bytes: &[u8]) -> (Vec<Decoded>, Result<(), Violation>) {
+    let (mut bytes, mut heard) = (bytes.to_vec(), Vec::new());
+    let fed = Decoder::default().feed(&mut bytes, terms, 0, |incoming| {
+        heard.push(Decoded::from(incoming));
+        AfterFrame::More
+    });
+    (heard, fed)
+}
+
+#[test]
+fn compressed_messages_are_heard_as_others_are() {
+    let text = "say it again, ".repeat(8);
+    let small = deflated(text.as_bytes());
+    assert!(small.len() < 30);
+    let (first, rest) = small.split_at(7);
+    let parts = [
+        squeezed(frame(TEXT, false, b"")),
+        frame(CONTINUE, false, first),
+        frame(PING, true, b"between"),
+        frame(CONTINUE, true, rest),
+    ];
+    let stream = [
+        frame(TEXT, true, b"plain"),
+        squeezed(frame(TEXT, true, &small)),
+        parts.concat(),
+        squeezed(frame(TEXT, true, &[0])),
+        frame(TEXT, false, b"pl"),
+        frame(CONTINUE, true, b"ain"),
+    ];
+    let said = || Decoded::Text(text.clone());
+    let plain = || Decoded::Text("plain".into());
+    let expected = [
+        plain(),
+        said(),
+        Decoded::Part,
+        Decoded::Part,
+        Decoded::Ping(b"between".to_vec()),
+        said(),
+        Decoded::Text(String::new()),
+        Decoded::Part,
+        plain(),
+    ];
+    assert_eq!(feed_on(SQUEEZING, &stream.concat()), (expected.to_vec(), Ok(())));
+    // A part at a time, with what is kept in between.
+    let mut decoder = Decoder::default();
+    let mut heard = Vec::new();
+    for byte in stream.concat() {
+        let fed = decoder.feed(&mut [byte], SQUEEZING, 0, |incoming| {
+            heard.push(Decoded::from(incoming));
+            AfterFrame::More
+        });
+        assert_eq!(fed, Ok(()));
+    }
+    assert_eq!(heard, expected);
+    assert!(decoder.kept.is_none(), "kept at rest: {:?}", decoder.kept);
+}
+
+#[test]
+fn what_is_wrong_with_a_compressed_message_has_its_code() {
+    use CloseCode::{InvalidUtf8, Protocol, TooBig, Unsupported};
+    let bit = "a reserved bit is set";
+    let good = deflated(b"good");
+    let begun = |behind: Vec<u8>| [squeezed(frame(TEXT, false, &good)), behind].concat();
+    let flagged = |bit: u8| {
+        let mut bytes = squeezed(frame(TEXT, true, &good));
+        bytes[0] |= bit;
+        bytes
+    };
+    let large = vec![b'x'; LIMIT + 1];
+    let incompressible: Vec<u8> = (0..400).map(|n: u32| (n * n * 31 % 251) as u8).collect();
+    for (code, reason, bytes) in [
+        (Protocol, bit, squeezed(frame(PING, true, b""))),
+        (Protocol, bit, squeezed(frame(CLOSE, true, b""))),
+        // Only the first frame of a message says so.
+        (Protocol, bit, begun(squeezed(frame(CONTINUE, true, b"")))),
+        (Protocol, bit, flagged(0x20)),
+        (Protocol, bit, flagged(0x10)),
+        (Unsupported, "herenow speaks text, not binary", squeezed(frame(BINARY, true, &good))),
+        (
+            TooBig,
+            "the message is larger than the limit",
+            squeezed(frame(TEXT, true, &deflated(&large))),
+        ),
+        (
+            TooBig,
+            "the message is larger than the limit",
+            squeezed(frame(TEXT, true, &incompressible)),
+        ),
+        (
+            TooBig,
+            "the message is larger than the limit",
+            begun(frame(CONTINUE, true, &incompressible)),
+        ),
+        (InvalidUtf8, "the compressed message is damaged", squeezed(frame(TEXT, true, &[0xff; 5]))),
+        (InvalidUtf8, "the compressed message is damaged", squeezed(frame(TEXT, true, &good[..2]))),
+        (InvalidUtf8, "the message is not UTF-8", squeezed(frame(TEXT, true, &deflated(&[0xff])))),
+    ] {
+        let stream = [frame(TEXT, true, b"before"), bytes.clone()].concat();
+        let (heard, end) = feed_on(SQUEEZING, &stream);
+        assert_eq!(end, Err(Violation { code, reason }), "{bytes:02x?}");
+        assert_eq!(heard[0], Decoded::Text("before".into()));
+    }
+    // The limit itself is fine, however little it was compressed; and nothing was negotiated.
+    let most = "x".repeat(LIMIT);
+    let said = vec![Decoded::Text(most.clone())];
+    assert_eq!(
+        feed_on(SQUEEZING, &squeezed(frame(TEXT, true, &deflated(most.as_bytes())))),
+        (said, Ok(()))
+    );
+    let plain = feed_on(PLAIN, &squeezed(frame(TEXT, true, &good))).1;
+    assert_eq!(plain, Err(Violation { code: Protocol, reason: bit }));
+}
+
+/// Autobahn's groups 12 and 13, in their spirit: messages of its sizes and kinds, each way that its
+/// clients compress (any level, any window that a client may use, kept from message to message by
+/// nobody, whole and in fragments of its sizes), a thousand of each cut down to a few. What it has
+/// echoed is here what is heard.
+#[test]
+fn messages_of_all_sizes_and_kinds_are_heard_as_they_were_said() {
+    const SIZES: [usize; 10] = [16, 64, 256, 1_024, 4_096, 8_192, 16_384, 32_768, 65_536, 131_072];
+    const FRAGMENTS: [usize; 3] = [usize::MAX, 1_024, 256];
+    let json = r#"{"user":"user-17","attributes":{"mood":"happy"},"joinedAt":1795403459349},"#;
+    let mut random = fastrand::Rng::with_seed(12);
+    for size in SIZES {
+        let kinds: [String; 4] = [
+            "*".repeat(size),
+            json.chars().cycle().take(size).collect(),
+            (0..size).map(|_| random.char(' '..='~')).collect(),
+            "naïve 🦀 ".chars().cycle().take(size / 2).collect(),
+        ];
+        for text in kinds {
+            for (level, window) in [(0, 15), (1, 15), (6, 9), (9, 12)] {
+                let level = flate2::Compression::new(level);
+                let mut compress = flate2::Compress::new_with_window_bits(level, false, window);
+                let mut payload = Vec::with_capacity(2 * text.len() + 100);
+                let flush = flate2::FlushCompress::Sync;
+                compress.compress_vec(text.as_bytes(), &mut payload, flush).unwrap();
+                assert_eq!(compress.total_in() as usize, text.len());
+                payload.truncate(payload.len() - 4);
+                for fragment in FRAGMENTS {
+                    let mut parts = payload.chunks(fragment.min(payload.len())).peekable();
+                    let (mut stream, mut opcode) = (Vec::new(), TEXT);
+                    while let Some(part) = parts.next() {
+                        let part = frame(opcode, parts.peek().is_none(), part);
+                        stream.extend(if opcode == TEXT { squeezed(part) } else { part });
+                        opcode = CONTINUE;
+                    }
+                    let terms = Terms { limit: text.len(), squeezes: true };
+                    let (heard, end) = feed_on(terms, &stream);
+                    assert_eq!(end, Ok(()), "{size} bytes");
+                    let last = heard.last();
+                    assert_eq!(last, Some(&Decoded::Text(text.clone())), "{size} bytes");
+                    assert!(heard[..heard.len() - 1].iter().all(|it| *it == Decoded::Part));
+                }
+            }
+        }
     }
 }

@@ -33,6 +33,7 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
 /// itself. The first that a file's path begins with holds for it.
 const NARROW: [(&str, &[&str]); 26] = [
     ("protocol/src/", &[]),
+    ("src/deflate/", &["protocol/src/", "src/limits.rs", "src/metrics.rs"]),
     ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits.rs"]),
     (
         "src/cluster/",
@@ -54,7 +55,17 @@ const NARROW: [(&str, &[&str]); 26] = [
     ("src/proxy/", &["src/limits.rs"]),
     ("src/jwks/", &["src/auth/", "src/clock.rs", "src/limits.rs"]),
     // A simulated viewer is a client: it has no way in but the port.
-    ("src/demo/", &["protocol/src/", "src/limits.rs", "src/web/input.rs", "src/web/problem.rs"]),
+    (
+        "src/demo/",
+        &[
+            "protocol/src/",
+            "src/limits.rs",
+            "src/web/accepted.rs",
+            "src/web/compressed.rs",
+            "src/web/input.rs",
+            "src/web/problem.rs",
+        ],
+    ),
     // Followers live inside the broker, so this one is a broker.
     ("bench/src/followed_server.rs", &["bench/src/", "protocol/src/", "src/"]),
     // A million users come by sockets only in minutes, so this one is a broker, too.
