@@ -176,7 +176,7 @@ fn say_user(
         user: user.clone(),
         mark: shown_mark(own, known.record.as_ref(), me, leaving).map(|mark| say_mark(mark, now)),
         leases: ended.chain(taken).collect(),
-        place: say_place(known, own, touch, me),
+        place: say_place(known, own, touch, again, me),
         fresh: touch.fresh,
         ends_grace: touch.ended_grace,
         why: touch.why.filter(|_| !has_own),
@@ -237,7 +237,13 @@ fn say_attributes(
     Some(Said { base, value })
 }
 
-fn say_place(known: &Known, own: Option<&Own>, touch: &Touch, me: NodeId) -> Said<Place> {
+fn say_place(
+    known: &Known,
+    own: Option<&Own>,
+    touch: &Touch,
+    again: bool,
+    me: NodeId,
+) -> Said<Place> {
     let joined_at = own.map_or(0, |own| own.member.joined_at);
     let anew = Place { joined_at, number: 0 };
     match known.place() {
@@ -245,7 +251,13 @@ fn say_place(known: &Known, own: Option<&Own>, touch: &Touch, me: NodeId) -> Sai
             let stamp = Stamp { counter: place.stamp.counter + 1, node: me };
             Said { base: Base::At(stamp), value: anew }
         }
-        Some(place) => Said { base: Base::At(place.stamp), value: place.value },
+        Some(place) => {
+            // If the user went meanwhile, so may the whole channel, and then its numbers began anew and
+            // the old one is another's. After a loss they are kept, so that lists stay in their order.
+            let lost = again || known.record.is_none();
+            let number = if lost { place.value.number } else { 0 };
+            Said { base: Base::At(place.stamp), value: Place { number, ..place.value } }
+        }
         None => Said { base: Base::IfNone, value: anew },
     }
 }

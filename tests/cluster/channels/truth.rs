@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use herenow::cluster::Mark;
+use herenow::presence::Viewer;
 use herenow_protocol::UserId;
 
 use super::node::{CHANNELS, Node, STORE_AHEAD_MS, channel};
@@ -235,8 +236,17 @@ impl World {
             let once =
                 |list: &[UserId]| if self.truth.ever_lost { Vec::new() } else { list.to_vec() };
             if once(wanted) != once(&list) || *connections != sources {
+                let places: Vec<_> = list
+                    .iter()
+                    .map(|user| {
+                        let shown = one.state.member(user, Viewer::All);
+                        let shown = shown.map(|it| (it.joined_at, it.number));
+                        (user, shown, one.replica.record(user).map(|record| &record.place))
+                    })
+                    .collect();
                 return Err(format!(
-                    "c{at}: {wanted:?} of {connections} connections, at node {number} {list:?} of {sources}"
+                    "c{at}: {wanted:?} of {connections} connections, at node {number} {list:?} of \
+                     {sources}\n{places:#?}"
                 ));
             }
         }

@@ -31,7 +31,7 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
 
 /// Parts that may know only some of what stands below them: the part, and what it may know beside
 /// itself. The first that a file's path begins with holds for it.
-const NARROW: [(&str, &[&str]); 26] = [
+const NARROW: [(&str, &[&str]); 27] = [
     ("protocol/src/", &[]),
     ("src/deflate/", &["protocol/src/", "src/limits.rs", "src/metrics.rs"]),
     ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits.rs"]),
