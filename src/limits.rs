@@ -642,6 +642,9 @@ pub const REPLICA_BATCH: usize = 256;
 
 // The port.
 
+/// How long a look at the process itself is shown: to count its files takes as long as there are many.
+pub const PROCESS_LOOK_MS: u64 = 1_000;
+
 /// Bytes of an HTTP answer that are given to a socket at once. A larger one counts as what slow readers
 /// keep until all of it is out.
 pub const ANSWER_PART_BYTES: usize = 16 * 1024;

@@ -13,7 +13,6 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::process::Process;
 use super::shapes::{ClusterHealth, Health};
 use crate::web::compressed::ForAll;
 use crate::web::problem::Problem;
@@ -47,7 +46,7 @@ pub async fn readyz(State(web): State<Web>) -> Response {
 /// for whoever asks for `text/plain` and not for OpenMetrics.
 pub async fn metrics(State(web): State<Web>, headers: HeaderMap) -> Response {
     let hub = web.desk.hub();
-    let process = Process::look().await;
+    let process = web.last_look.at(web.desk.now().mono_ms).await;
     let mut registry = Registry::with_prefix("herenow");
     let mut gauge = |name: &str, help: &str, value: usize| {
         registry.register(name, help, ConstGauge::new(value as u64));

@@ -3,7 +3,6 @@
 //!
 //! - [`channels`], [`members`], [`users`]: what is answered.
 //! - [`shapes`]: answers as JSON.
-//! - `process`: what the system says of this process.
 //! - [`health`]: for whoever watches over the broker.
 //! - [`operations`]: all of it as a table, from which the routes are made.
 //! - [`openapi`]: the document that describes the tables of all wings.
@@ -13,7 +12,6 @@ pub mod health;
 pub mod members;
 pub mod openapi;
 pub mod operations;
-mod process;
 pub mod shapes;
 pub mod users;
 

@@ -1,6 +1,7 @@
 //! What everything that speaks HTTP shares. The wings that answer requests stand on it, and none of
 //! them knows another.
 //!
+//! - [`process`]: what the system says of this process.
 //! - [`state`]: what every request works with.
 //! - [`operation`]: one thing that can be asked, as the row of a table: the routes are made from it,
 //!   and so is the document that describes them.
@@ -32,4 +33,5 @@ pub mod manner;
 pub mod operation;
 pub mod peer;
 pub mod problem;
+pub mod process;
 pub mod state;

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::flood::Floods;
 use super::limit::Limiter;
+use super::process::LastLook;
 use crate::actions::Desk;
 use crate::config::{Compression, Config};
 
@@ -26,6 +27,8 @@ pub struct Web {
     pub(crate) compresses: bool,
     /// What the log says of those who are turned away.
     pub(crate) floods: Arc<Floods>,
+    /// The process, as it was looked at last.
+    pub(crate) last_look: Arc<LastLook>,
     /// Whether the broker goes.
     stopped: watch::Receiver<bool>,
     /// The log says that there is a proxy.
@@ -44,6 +47,7 @@ impl Web {
             body_time: limits.max_handshake,
             compresses: config.compression == Compression::On,
             floods: Floods::new(),
+            last_look: Arc::default(),
             stopped,
             warned_of_proxy: Arc::default(),
         }

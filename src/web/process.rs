@@ -2,26 +2,29 @@
 
 use std::fs;
 
+use parking_lot::Mutex;
 use rlimit::Resource;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
+use crate::limits::PROCESS_LOOK_MS;
+
 /// This process as the system sees it. What this system does not tell is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Process {
+pub struct Process {
     /// Bytes of its memory that are in RAM.
-    pub(super) resident_bytes: usize,
+    pub resident_bytes: usize,
     /// Files that it has open, sockets among them.
-    pub(super) open_files: usize,
+    pub open_files: usize,
     /// How many it may have open.
-    pub(super) max_open_files: usize,
+    pub max_open_files: usize,
     /// Tasks of its runtime that have not ended.
-    pub(super) tasks: usize,
+    pub tasks: usize,
 }
 
 impl Process {
     /// As it is now. To count files takes as long as there are many, so another thread does.
-    pub(super) async fn look() -> Self {
+    async fn look() -> Self {
         let tasks = Handle::current().metrics().num_alive_tasks();
         let found = spawn_blocking(|| Self {
             resident_bytes: resident_bytes().unwrap_or_default(),
@@ -31,6 +34,27 @@ impl Process {
             tasks: 0,
         });
         Self { tasks, ..found.await.unwrap_or_default() }
+    }
+}
+
+/// The last look at this process. Anybody may ask for it, as often as they like, so it is shown for
+/// [`PROCESS_LOOK_MS`].
+#[derive(Debug, Default)]
+pub struct LastLook(Mutex<Option<(u64, Process)>>);
+
+impl LastLook {
+    /// As the process is now, or was at the last look, if that was just before `now_ms`.
+    pub async fn at(&self, now_ms: u64) -> Process {
+        let last = *self.0.lock();
+        if let Some((_, last)) = last.filter(|(at_ms, _)| now_ms < at_ms + PROCESS_LOOK_MS) {
+            return last;
+        }
+        // Whoever asks meanwhile is shown the one before.
+        let before = last.map(|(_, process)| process).unwrap_or_default();
+        *self.0.lock() = Some((now_ms, before));
+        let process = Process::look().await;
+        *self.0.lock() = Some((now_ms, process));
+        process
     }
 }
 
@@ -59,7 +83,11 @@ mod tests {
         assert_eq!(after.tasks, before.tasks + 50);
         assert!(after.resident_bytes >= before.resident_bytes + (48 << 20), "{before:?} {after:?}");
         assert!(after.max_open_files > after.open_files, "{after:?}");
+        let last = LastLook::default();
+        let first = last.at(5_000).await;
         drop(held);
+        assert_eq!(last.at(5_000 + PROCESS_LOOK_MS - 1).await, first);
+        assert!(last.at(5_000 + PROCESS_LOOK_MS).await.open_files <= first.open_files - 40);
         tasks.into_iter().for_each(|task| task.abort());
     }
 }
