@@ -671,7 +671,7 @@ holds! {
     two_changes: 6,
     two_channels: 4,
     the_last_goes_and_another_comes: 6,
-    the_last_leaves_and_another_joins: 4,
+    the_last_leaves_and_another_joins: 3,
     a_sweep_and_an_aside: 4,
     a_subscribe_and_an_aside: 4,
     a_resume_and_an_aside: 4,
