@@ -1,19 +1,31 @@
 //! One try to fetch a set of keys.
 
+use std::error::Error;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use headers::{CacheControl, HeaderMapExt};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, USER_AGENT};
+use hyper::{Request, Response, StatusCode};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use rustls::crypto::ring;
+use tokio::time::timeout;
 
 use crate::limits::{JWKS_AGE, JWKS_AGES, JWKS_TIME, MAX_JWKS_BYTES};
+
+/// What asks.
+pub(super) type Client = legacy::Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 
 /// A set as it came.
 #[derive(Debug)]
 pub(super) struct Fetched {
     /// At most [`MAX_JWKS_BYTES`].
-    pub(super) text: Vec<u8>,
+    pub(super) text: Bytes,
     /// How long it is good.
     pub(super) age: Duration,
 }
@@ -24,11 +36,14 @@ pub(super) struct Fetched {
 /// # Errors
 /// One line: the system's certificates can't be read.
 pub(super) fn client() -> Result<Client, String> {
-    // The library asks for it where a program may have several.
-    let _ = ring::default_provider().install_default();
-    let agent = concat!("herenow/", env!("CARGO_PKG_VERSION"));
-    let client = Client::builder().user_agent(agent).redirect(Policy::none()).timeout(JWKS_TIME);
-    client.build().map_err(|error| format!("--jwks-url: {}", said(&error)))
+    let connector = HttpsConnectorBuilder::new()
+        .with_provider_and_native_roots(ring::default_provider())
+        .map_err(|error| format!("--jwks-url: the system's certificates: {error}"))?
+        .https_or_http()
+        .enable_http1()
+        .build();
+    // It asks too seldom to keep a connection.
+    Ok(legacy::Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
 }
 
 /// Fetches a set of keys.
@@ -36,38 +51,42 @@ pub(super) fn client() -> Result<Client, String> {
 /// # Errors
 /// One line without the address, which may hold a secret in its query.
 pub(super) async fn fetch(client: &Client, url: &str) -> Result<Fetched, String> {
-    let asked = client.get(url).header("accept", "application/json").send();
-    let answer = asked.await.map_err(|error| said(&error))?;
-    if answer.status() != StatusCode::OK {
-        return Err(format!("the answer is {}, not 200", answer.status().as_u16()));
-    }
-    let age = age_of(&answer);
-    Ok(Fetched { text: body(answer).await?, age })
+    let request = Request::get(url)
+        .header(ACCEPT, "application/json")
+        .header(USER_AGENT, concat!("herenow/", env!("CARGO_PKG_VERSION")))
+        .body(Empty::new())
+        .map_err(|error| said(&error))?;
+    let fetched = async {
+        let answer = client.request(request).await.map_err(|error| said(&error))?;
+        if answer.status() != StatusCode::OK {
+            return Err(format!("the answer is {}, not 200", answer.status().as_u16()));
+        }
+        let age = age_of(&answer);
+        Ok(Fetched { text: body(answer).await?, age })
+    };
+    let late = |_| Err(format!("no answer within {} s", JWKS_TIME.as_secs()));
+    timeout(JWKS_TIME, fetched).await.unwrap_or_else(late)
 }
 
-fn age_of(answer: &Response) -> Duration {
+fn age_of(answer: &Response<Incoming>) -> Duration {
     let cached = answer.headers().typed_get::<CacheControl>();
     let age = cached.and_then(|cached| cached.max_age()).unwrap_or(JWKS_AGE);
     age.clamp(*JWKS_AGES.start(), *JWKS_AGES.end())
 }
 
-async fn body(mut answer: Response) -> Result<Vec<u8>, String> {
-    let mut text = Vec::new();
-    while let Some(part) = answer.chunk().await.map_err(|error| said(&error))? {
-        if text.len() + part.len() > MAX_JWKS_BYTES {
-            return Err(format!("the answer is larger than {MAX_JWKS_BYTES} bytes: no keys"));
+async fn body(answer: Response<Incoming>) -> Result<Bytes, String> {
+    let whole = Limited::new(answer.into_body(), MAX_JWKS_BYTES).collect().await;
+    whole.map(http_body_util::Collected::to_bytes).map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            return format!("the answer is larger than {MAX_JWKS_BYTES} bytes: no keys");
         }
-        text.extend_from_slice(&part);
-    }
-    Ok(text)
+        said(&*error)
+    })
 }
 
-/// What the library says, with its reasons: the outermost alone is "error sending request".
-fn said(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("no answer within {} s", JWKS_TIME.as_secs());
-    }
-    let mut reason: &dyn std::error::Error = error;
+/// The reason of the library's reasons: the outermost alone is "client error".
+fn said(error: &dyn Error) -> String {
+    let mut reason = error;
     while let Some(source) = reason.source() {
         reason = source;
     }
@@ -106,7 +125,7 @@ mod tests {
         ] {
             let answer = format!("HTTP/1.1 200 OK\r\n{says}content-length: 2\r\n\r\n{{}}");
             let fetched = fetched(&answer, true).await.unwrap();
-            assert_eq!((fetched.text.as_slice(), fetched.age.as_secs()), (&b"{}"[..], seconds));
+            assert_eq!((&fetched.text[..], fetched.age.as_secs()), (&b"{}"[..], seconds));
         }
     }
 

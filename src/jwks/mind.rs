@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Client;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::fetch::{client, fetch};
+use super::fetch::{Client, client, fetch};
 use crate::auth::{Auth, FetchedKeys};
 use crate::clock::Clock;
 use crate::limits::{JWKS_BACK_OFF, JWKS_PAUSE};
