@@ -4,7 +4,7 @@
 //!
 //! In the order in which the files need each other:
 //!
-//! - [`fetch`](mod@fetch): one try.
+//! - `fetch`: one try.
 //! - [`mind`](mod@mind): when to try.
 
 mod fetch;
