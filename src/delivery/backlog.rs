@@ -1,9 +1,9 @@
 //! How many bytes slow readers keep alive in the whole broker, and the bound of that.
 //!
 //! What is counted: the rests of cut frames, shared frames of which a rest is kept (once, however
-//! many keep one), replies that a full socket has not taken, and large answers over HTTP. Beyond the bound nothing is begun
-//! whose rest would have to be kept: a reader then gets only what its socket takes whole, and who is
-//! owed something larger waits in line for room: first come, first served.
+//! many keep one), replies that a full socket has not taken, and large answers over HTTP. Beyond the
+//! bound nothing is begun whose rest would have to be kept: a reader then gets only what its socket
+//! takes whole, and who is owed something larger waits in line for room: first come, first served.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

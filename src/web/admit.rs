@@ -64,7 +64,7 @@ async fn admit<M: Manner>(
         foreign => foreign,
     };
     let answered = match refusal {
-        None => hold(web.desk.hub().backlog(), next.run(request).await).await,
+        None => hold(web.desk.hub().backlog(), &method, next.run(request).await).await,
         Some(refusal) => Err(refusal),
     };
     let mut response = answered.unwrap_or_else(|refusal| manner.refuse(refusal));

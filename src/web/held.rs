@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, to_bytes};
+use axum::http::Method;
 use axum::response::Response;
 use herenow_protocol::{ErrorCode, Refusal};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -16,16 +17,22 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use crate::delivery::{Backlog, Held};
 use crate::limits::{ANSWER_PART_BYTES, ANSWER_RETRY_MS};
 
-/// The answer, counted if it is large. A stream, whose size nobody knows, is its own affair.
+/// The answer to a request of this `method`, counted if it is large. A stream, whose size nobody knows,
+/// is its own affair.
 ///
 /// # Errors
-/// `unavailable`: as much is kept for slow readers as may be.
-pub async fn hold(backlog: &Arc<Backlog>, answer: Response) -> Result<Response, Refusal> {
+/// `unavailable`: as much is kept for slow readers as may be. Only where nothing was changed: what was
+/// done is never told to have been refused.
+pub async fn hold(
+    backlog: &Arc<Backlog>,
+    method: &Method,
+    answer: Response,
+) -> Result<Response, Refusal> {
     let large = answer.body().size_hint().exact().filter(|&it| it > ANSWER_PART_BYTES as u64);
     if large.is_none() {
         return Ok(answer);
     }
-    if !backlog.has_room() {
+    if method.is_safe() && !backlog.has_room() {
         let text = "the broker keeps as much for slow readers as it may (--max-backlog)";
         let refusal = Refusal::new(ErrorCode::Unavailable, text);
         return Err(Refusal { retry_after_ms: Some(ANSWER_RETRY_MS), ..refusal });
@@ -62,5 +69,27 @@ impl HttpBody for Parts {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.rest.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_done_is_answered_however_much_is_kept() {
+        let backlog = Backlog::new(1);
+        let answer = |bytes| Response::new(Body::from(vec![b'x'; bytes]));
+        let get = hold(&backlog, &Method::GET, answer(ANSWER_PART_BYTES + 1)).await.unwrap();
+        assert_eq!(backlog.bytes(), ANSWER_PART_BYTES + 1);
+        let refused = hold(&backlog, &Method::GET, answer(ANSWER_PART_BYTES + 1)).await;
+        assert_eq!(refused.unwrap_err().code, ErrorCode::Unavailable);
+        for (method, bytes) in [(Method::PUT, ANSWER_PART_BYTES + 1), (Method::GET, 10)] {
+            let held = hold(&backlog, &method, answer(bytes)).await.unwrap();
+            assert_eq!(to_bytes(held.into_body(), usize::MAX).await.unwrap().len(), bytes);
+        }
+        assert_eq!(backlog.bytes(), ANSWER_PART_BYTES + 1);
+        drop(get);
+        assert_eq!(backlog.bytes(), 0);
     }
 }
