@@ -108,6 +108,7 @@ impl Desk {
         if let Some(info) = caller.info() {
             self.hub.inform_user(user, info, now);
         }
+        self.hub.until_told(channel, user).await;
         let heartbeat = HeartbeatInfo { interval_ms: (ttl_ms / 2).max(1), timeout_ms: ttl_ms };
         Ok(Leased { member, is_new, heartbeat })
     }
@@ -125,7 +126,7 @@ impl Desk {
     ///
     /// # Errors
     /// `forbidden`.
-    pub fn end_lease(
+    pub async fn end_lease(
         &self,
         caller: Caller<'_>,
         channel: &ChannelName,
@@ -135,13 +136,15 @@ impl Desk {
     ) -> Result<(), Refusal> {
         caller.may_write(&user)?;
         self.check_joins(caller, channel)?;
-        let end = |door: &mut Door<'_>| door.end_lease(user, keeper, LeaveReason::Left, now);
+        let ended = user.clone();
+        let end = |door: &mut Door<'_>| door.end_lease(ended, keeper, LeaveReason::Left, now);
         if self.hub.engine().is_some() {
             // Other nodes may have the channel, and this one not.
             self.hub.enter(At::Named(channel), end);
         } else {
             self.hub.enter_existing(channel, end);
         }
+        self.hub.until_told(channel, &user).await;
         Ok(())
     }
 }

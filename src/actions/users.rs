@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use herenow_protocol::reply::HeartbeatInfo;
-use herenow_protocol::{ErrorCode, Heartbeat, Refusal, StatusPatch, UserId, UserStatus};
+use herenow_protocol::{
+    ChannelName, ErrorCode, Heartbeat, Refusal, StatusPatch, UserId, UserStatus,
+};
 
 use super::desk::Desk;
 use super::known::Known;
@@ -69,6 +71,9 @@ impl Desk {
         caller.may_write(user)?;
         self.hub.attend_settings(user).await;
         self.set_status(caller, user, patch, now)?;
+        for status in [ChannelName::of_shown_status(user), ChannelName::of_own_status(user)] {
+            self.hub.until_told(&status, user).await;
+        }
         self.own_status(caller, user, now).await
     }
 

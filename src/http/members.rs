@@ -81,6 +81,8 @@ pub async fn end(
     Extension(credential): Extension<Credential>,
     OfMember(channel, user): OfMember,
 ) -> Result<StatusCode, Problem> {
-    web.desk.end_lease(credential.caller(), &channel, user, Keeper::Herenow, web.desk.now())?;
+    web.desk
+        .end_lease(credential.caller(), &channel, user, Keeper::Herenow, web.desk.now())
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -25,9 +25,19 @@ impl Hub {
         self.attend_all(std::slice::from_ref(name), Wanted::Members).await
     }
 
+    /// As [`Hub::attend`], of several channels together.
+    pub async fn attend_channels(self: &Arc<Self>, names: &[ChannelName]) -> bool {
+        self.attend_all(names, Wanted::Members).await
+    }
+
     /// As [`Hub::attend`], for how many members there are and the newest of them.
     pub async fn attend_count(self: &Arc<Self>, name: &ChannelName) -> bool {
         self.attend_all(std::slice::from_ref(name), Wanted::Count).await
+    }
+
+    /// The same of several channels together.
+    pub async fn attend_counts(self: &Arc<Self>, names: &[ChannelName]) -> bool {
+        self.attend_all(names, Wanted::Count).await
     }
 
     /// As [`Hub::attend`], of several channels together, and as much of each as is `wanted`.
@@ -56,6 +66,19 @@ impl Hub {
             partial |= !some.iter().all(whole);
         }
         partial || !engine.is_well()
+    }
+
+    /// Waits until the store has what was done here of the user in the channel, a second at most: whoever
+    /// was answered may ask any node next, or have it do the opposite, and the last word counts. At once
+    /// for a node that runs alone, and while the store is away.
+    pub async fn until_told(self: &Arc<Self>, name: &ChannelName, user: &UserId) {
+        if !self.engine().is_some_and(|engine| engine.is_well()) {
+            return;
+        }
+        let told = self.enter_existing(name, |door| door.guarded().until_told(user)).flatten();
+        if let Some(told) = told {
+            let _ = tokio::time::timeout(Duration::from_millis(LOAD_WAIT_MS), told).await;
+        }
     }
 
     /// What the store has of one user in a channel of which this node does not know it: asked for where

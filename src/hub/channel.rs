@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use herenow_protocol::reply::InForce;
 use herenow_protocol::{ChannelName, Epoch, Level, LossReason, Refusal, UserId};
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::oneshot;
 
 use super::clustered::{Clustered, Wanted};
 use super::count_pacer::CountPacer;
@@ -534,6 +535,18 @@ impl Guarded {
     ) -> Option<T> {
         let Self { clustered, presence, .. } = self;
         clustered.as_mut().map(|clustered| act(&mut clustered.replica, presence))
+    }
+
+    /// What tells that other nodes can know what was done here of the user; `None`: they can.
+    pub(super) fn until_told(&mut self, user: &UserId) -> Option<oneshot::Receiver<()>> {
+        let Self { clustered, presence, .. } = self;
+        clustered.as_mut()?.until_told(user, presence)
+    }
+
+    /// The store answered: see [`Clustered::release_told`].
+    pub(super) fn release_told(&mut self) {
+        let Self { clustered, presence, .. } = self;
+        clustered.iter_mut().for_each(|clustered| clustered.release_told(presence));
     }
 
     /// How many members were touched since the last tick.

@@ -10,11 +10,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use herenow_protocol::UserId;
 use tokio::sync::oneshot;
 
 use crate::cluster::Replica;
 use crate::limits::{ATTENTION_MS, LOAD_WAIT_MS};
-use crate::presence::NodeId;
+use crate::presence::{ChannelState, NodeId};
 
 /// What a channel of a cluster has beside its members.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(super) struct Clustered {
     attended: Option<Attended>,
     /// Those who asked and wait until all is known. Bounded by the requests under way.
     waiting: Vec<oneshot::Sender<()>>,
+    /// Those who did something of a user and wait until the store has it. Bounded so, too.
+    untold: Vec<(UserId, oneshot::Sender<()>)>,
 }
 
 /// That somebody asked: counted among all channels for which somebody did.
@@ -99,6 +102,7 @@ impl Clustered {
             anew: false,
             attended: None,
             waiting: Vec::new(),
+            untold: Vec::new(),
         }
     }
 
@@ -265,6 +269,29 @@ impl Clustered {
         let members = attended.and_then(|attended| attended.members_until_ms);
         let attended = attended.map(|attended| attended.until_ms);
         [awaited, attended, members, self.lingers_ms].into_iter().flatten().min()
+    }
+
+    /// What tells that the store has what was done here of the user; `None`: it has.
+    pub(super) fn until_told(
+        &mut self,
+        user: &UserId,
+        state: &ChannelState,
+    ) -> Option<oneshot::Receiver<()>> {
+        if self.replica.has_told(user, state) {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.untold.push((user.clone(), sender));
+        Some(receiver)
+    }
+
+    /// Something was answered by the store: whoever waited for no more than that goes on.
+    pub(super) fn release_told(&mut self, state: &ChannelState) {
+        let replica = &self.replica;
+        for (_, sender) in self.untold.extract_if(.., |(user, _)| replica.has_told(user, state)) {
+            let _ = sender.send(());
+        }
+        self.untold.retain(|(_, sender)| !sender.is_closed());
     }
 
     fn release(&mut self) {

@@ -83,6 +83,12 @@ impl Hub {
         channel.look().has_said_all()
     }
 
+    /// Whether this node has something that keeps the user in the channel.
+    #[must_use]
+    pub fn has_own(&self, name: &ChannelName, user: &UserId) -> bool {
+        self.look(name, |guarded| guarded.has_own(user)).unwrap_or(false)
+    }
+
     /// Whether this node has nothing of the user in the channel, and the other nodes were told so.
     #[must_use]
     pub fn has_let_go(&self, name: &ChannelName, user: &UserId) -> bool {
@@ -96,10 +102,12 @@ impl Hub {
         act: impl FnOnce(&mut Replica, &ChannelState, &Peers, Now) -> Heard,
     ) {
         let again = self.enter_living(channel, |door| {
-            door.hear(false, |replica, presence, peers, now| {
+            let again = door.hear(false, |replica, presence, peers, now| {
                 let heard = act(replica, presence, peers, now);
                 (heard.commands, heard.load_again)
-            })
+            });
+            door.guarded().release_told();
+            again
         });
         self.load_again(channel, again.flatten() == Some(true));
     }

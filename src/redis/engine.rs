@@ -99,6 +99,7 @@ impl Node {
             deeds,
             soon: tokio::sync::Notify::new(),
             burial: tokio::sync::Notify::new(),
+            to_compare: tokio::sync::Notify::new(),
             leased: watch::channel(false).0,
             unsaid: Queue::new(clock),
             renewals: parking_lot::Mutex::default(),
@@ -132,6 +133,7 @@ impl Node {
         self.spawn(joint().keep_living());
         self.spawn(joint().keep_doing(to_do));
         self.spawn(joint().keep_burying());
+        self.spawn(joint().keep_comparing());
         self.spawn(joint().keep_saying());
         self.spawn(joint().keep_striking());
         self.spawn(joint().keep_leaving());

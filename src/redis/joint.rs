@@ -50,6 +50,8 @@ pub(super) struct Joint {
     pub(super) soon: Notify,
     /// A burial may have something to do.
     pub(super) burial: Notify,
+    /// The data may be an old copy.
+    pub(super) to_compare: Notify,
 
     /// Channels that have something to say.
     pub(super) unsaid: Queue,

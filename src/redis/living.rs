@@ -188,6 +188,7 @@ impl Joint {
         }
         let unsaid = hub.say_all(move |name| groups.contains(&Group::of(name)), true).await;
         self.load_followed(|group| lost.contains_key(&group));
+        self.to_compare.notify_one();
         for channel in &unsaid {
             // What was in flight may have been answered meanwhile, and all that followed.
             self.owe(channel);

@@ -19,11 +19,13 @@
 //! - `following`: what others have of the channels that somebody looks at.
 //! - `summing`: of giants how many there are.
 //! - `living`: leases, the dead, data that were lost.
+//! - `comparing`: what an old copy of the data has of this node.
 //! - [`engine`]: what the hub wants of all this; its start and end.
 //! - [`start`]: whether all that is needed is there, said in one line before the broker listens.
 //! - [`list`](mod@list): what people are shown of all nodes.
 
 pub mod address;
+mod comparing;
 pub mod ear;
 pub mod engine;
 mod following;

@@ -24,11 +24,40 @@ pub struct Queue {
 struct Inner {
     /// All that wait, by where they lie in memory: they stay there as long as they wait.
     known: HashSet<usize>,
-    ready: VecDeque<Arc<Channel>>,
+    ready: Lanes<Arc<Channel>>,
     /// Those whose turn is not before a moment, in milliseconds of the broker's clock.
     later: BTreeMap<(u64, usize), Arc<Channel>>,
     /// Those among them that wait so long only as long as nothing new comes, and until when.
     resting: HashMap<usize, u64>,
+}
+
+/// Those whose turn it is: statuses of users and all other channels, one by turns. Where a thousand come at
+/// once, each brings a status of its own, and all of them together one room: in a single line the room
+/// would wait for all of them, again and again.
+#[derive(Debug)]
+struct Lanes<T> {
+    lanes: [VecDeque<T>; 2],
+    /// Which of them comes next, if it has any.
+    next: bool,
+}
+
+impl<T> Default for Lanes<T> {
+    fn default() -> Self {
+        Self { lanes: [VecDeque::new(), VecDeque::new()], next: false }
+    }
+}
+
+impl<T> Lanes<T> {
+    fn push(&mut self, lane: bool, it: T) {
+        self.lanes[usize::from(lane)].push_back(it);
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        let lane = self.next;
+        self.next = !lane;
+        let [first, second] = [lane, !lane].map(usize::from);
+        self.lanes[first].pop_front().or_else(|| self.lanes[second].pop_front())
+    }
 }
 
 fn place(channel: &Arc<Channel>) -> usize {
@@ -50,7 +79,7 @@ impl Queue {
             inner.later.remove(&(due_ms, place(channel)));
         }
         if rested.is_some() || inner.known.insert(place(channel)) {
-            inner.ready.push_back(Arc::clone(channel));
+            inner.ready.push(channel.name().is_status(), Arc::clone(channel));
             drop(inner);
             self.woken.notify_one();
         }
@@ -113,7 +142,7 @@ impl Queue {
         let mut inner = self.inner.lock();
         let due = inner.later.first_key_value().map(|(&(due_ms, _), _)| due_ms);
         let late = due.filter(|&due_ms| due_ms <= now_ms).and_then(|_| inner.later.pop_first());
-        let channel = late.map(|(_, channel)| channel).or_else(|| inner.ready.pop_front());
+        let channel = late.map(|(_, channel)| channel).or_else(|| inner.ready.pop());
         match channel {
             Some(channel) => {
                 inner.known.remove(&place(&channel));
@@ -122,5 +151,21 @@ impl Queue {
             }
             None => Err(due.map(|due_ms| due_ms - now_ms)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_does_not_wait_for_a_thousand_statuses() {
+        let mut lanes = Lanes::default();
+        (0..1_000).for_each(|n| lanes.push(true, n));
+        lanes.push(false, 1_000);
+        lanes.push(false, 1_001);
+        let first: Vec<_> = (0..5).map_while(|_| lanes.pop()).collect();
+        assert_eq!(first, [1_000, 0, 1_001, 1, 2]);
+        assert_eq!(std::iter::from_fn(|| lanes.pop()).count(), 997);
     }
 }

@@ -48,5 +48,6 @@ async function wrong(crowd, node, channel) {
   const ghosts = shown.filter((/** @type {string} */ user) => !wanted.includes(user));
   // In the others some are shown to some only.
   const missing = channel === crowd.channels[0] ? wanted.filter((user) => !shown.includes(user)) : [];
-  return [...ghosts.map((/** @type {string} */ user) => `${user} is a ghost`), ...missing.map((user) => `${user} is missing`)];
+  return [...ghosts.map((/** @type {string} */ user) => `${user} is a ghost`), ...missing.map((user) => `${user} is missing`)]
+    .map((line) => `${line}\n    ${crowd.did(line.split(' ')[0])}`);
 }

@@ -21,6 +21,9 @@ export class Crowd {
   /** Of each user one at a time, so that it is known which was the last. @type {Map<string, Promise<unknown>>} */
   #leasing = new Map();
 
+  /** What each user did last, in lines. @type {Map<string, string[]>} */
+  #did = new Map();
+
   /** @param {Node[]} nodes @param {number} clients of which some are of one user */
   constructor(nodes, clients) {
     this.nodes = nodes;
@@ -58,6 +61,18 @@ export class Crowd {
     await next;
   }
 
+  /** Keeps what a user did. @param {string} user @param {string} what */
+  note(user, what) {
+    const lines = this.#did.get(user) ?? [];
+    lines.push(`${Math.round(performance.now())} ${what}`);
+    this.#did.set(user, lines.slice(-80));
+  }
+
+  /** What a user did last. @param {string} user */
+  did(user) {
+    return (this.#did.get(user) ?? []).join('\n    ');
+  }
+
   async close() {
     await Promise.all(this.clients.map((client) => client.line?.close()));
   }
@@ -69,6 +84,8 @@ class Wanderer {
   line = null;
   /** @type {Set<string>} */
   joined = new Set();
+  /** Of the node to which it is connected. */
+  index = -1;
 
   /** @param {Crowd} crowd @param {string} user */
   constructor(crowd, user) {
@@ -79,7 +96,10 @@ class Wanderer {
   async connected() {
     if (this.line?.closed === null) return this.line;
     this.joined.clear();
-    this.line = await Line.open(pick(this.crowd.nodes), this.user);
+    const node = pick(this.crowd.nodes);
+    this.line = await Line.open(node, this.user);
+    this.index = node.index;
+    this.crowd.note(this.user, `connected to ${node.index}`);
     return this.line;
   }
 
@@ -100,10 +120,12 @@ class Wanderer {
     if (dice < 0.9) return this.#beat();
     if (dice < 0.95) {
       this.joined.clear();
+      this.crowd.note(this.user, `drops ${this.index}`);
       return line.drop();
     }
     if (dice < 0.98) {
       this.joined.clear();
+      this.crowd.note(this.user, `closes ${this.index}`);
       return line.close();
     }
   }
@@ -122,6 +144,7 @@ class Wanderer {
       ...(channel !== CHANNELS[0] && chance(0.25) && { visibleTo: pick([['any'], [], [`user:${this.crowd.users[0]}`], ['user:user-1', 'user:user-2']]) }),
     });
     this.joined.add(channel);
+    this.crowd.note(this.user, `joined ${channel} at ${this.index}`);
   }
 
   /** @param {Line} line @param {string} channel */
@@ -136,6 +159,7 @@ class Wanderer {
   async #leave(line, channel) {
     await line.request({ type: 'leave', channel });
     this.joined.delete(channel);
+    this.crowd.note(this.user, `left ${channel} at ${this.index}`);
   }
 
   /** A lease is taken, refreshed or ended at any node, as a balancer has it. @param {string} channel */
@@ -159,10 +183,13 @@ class Wanderer {
 
   /** @param {string} method @param {string} path @param {object} [body] */
   async #http(method, path, body) {
-    const answer = await fetch(pick(this.crowd.nodes).http + path, {
+    const node = pick(this.crowd.nodes);
+    const begun = Math.round(performance.now());
+    const answer = await fetch(node.http + path, {
       method, ...(body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
     });
     await answer.arrayBuffer();
+    this.crowd.note(this.user, `${method} ${path} ${JSON.stringify(body) ?? ''} at ${node.index}, from ${begun}: ${answer.status}`);
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status}`);
   }
 }

@@ -7,7 +7,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../../client/test/broker.js';
+import { get } from './answers.mjs';
 import { LONG, startCluster } from './cluster.mjs';
+import { Line } from './line.mjs';
 import { liveOn, populate } from './presence.mjs';
 
 const [EACH, AWAY_MS, AGO_MS] = LONG ? [100, 30_000, 5_000] : [20, 5_000, 2_000];
@@ -67,5 +70,34 @@ describe('Redis fails', { concurrency: LONG ? 1 : 4 }, () => {
   holds('Redis forgets everything while it runs', async (redis, goOn) => {
     await redis.ask('flushall');
     await goOn(AGO_MS);
+  });
+
+  test('an old copy brings nobody back who left where nobody looked', async () => {
+    const cluster = await startCluster(2, { flags: ['--node-timeout', '2s'] });
+    try {
+      const { nodes: [one, other], redis } = cluster;
+      const [ada, bob] = await Promise.all(['ada', 'bob'].map((user) => Line.open(one, user)));
+      for (const line of [ada, bob]) {
+        for (const channel of ['attic', `cellar-of-${line.user}`]) await line.request({ type: 'join', channel });
+      }
+      const who = async (/** @type {string} */ channel) => (await get(other, `/v1/channels/${channel}/members`)).members
+        .map((/** @type {{user: string}} */ { user }) => user).sort().join();
+      const shows = async (/** @type {string} */ attic, /** @type {string} */ cellar) => (
+        (await who('attic')) === attic && (await who('cellar-of-ada')) === cellar && (await who('cellar-of-bob')) === 'bob'
+      );
+      await until('both are there', () => shows('ada,bob', 'ada'));
+      await redis.keep();
+      // The second channel ends with it at the node that had it.
+      for (const channel of ['attic', 'cellar-of-ada']) await ada.request({ type: 'leave', channel });
+      await until('one is gone', () => shows('bob', ''));
+      await redis.kill();
+      await redis.comeBack('kept');
+      await sleep(2_000);
+      await until('it is gone for good', () => shows('bob', ''), 5_000);
+      await sleep(1_000);
+      assert.ok(await shows('bob', ''));
+    } finally {
+      await cluster.stop();
+    }
   });
 });

@@ -95,6 +95,14 @@ impl Replica {
             || self.dirty.iter().any(|user| self.is_news(user, state))
     }
 
+    /// Whether the store has what was done here of the user, as far as that is news to others.
+    #[must_use]
+    pub fn has_told(&self, user: &UserId, state: &ChannelState) -> bool {
+        let in_flight = self.users.get(user).is_some_and(|known| known.sent.is_some());
+        let to_be_said = self.dirty.contains(user) && self.is_news(user, state);
+        !in_flight && !to_be_said
+    }
+
     fn is_news(&self, user: &UserId, state: &ChannelState) -> bool {
         let Some(known) = self.users.get(user) else { return true };
         let is_touched = |todo: &Todo| todo.tried || todo.touch != Touch::default();

@@ -95,7 +95,7 @@ pub async fn leave(
     let caller = credential.caller();
     let user = user_of(caller)?;
     for channel in &channels {
-        web.desk.end_lease(caller, channel, user.clone(), LIVELIKE, web.desk.now())?;
+        web.desk.end_lease(caller, channel, user.clone(), LIVELIKE, web.desk.now()).await?;
     }
     Ok(Json(Answer::left()))
 }

@@ -227,6 +227,10 @@ impl Node {
             channel.replica.follow();
         } else if !wanted {
             channel.observer = None;
+            if channel.visited {
+                // Followed until it was looked at, whoever else goes.
+                return;
+            }
             let mut from = None;
             loop {
                 let part = channel.replica.unfollow(from.as_ref(), &channel.state, now);
