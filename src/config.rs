@@ -226,6 +226,11 @@ pub struct Config {
     #[arg(skip)]
     pub channels: Vec<ChannelSection>,
 
+    /// `/echo` is served too, a WebSocket that answers each text with itself. No flag: a hidden subcommand,
+    /// for development.
+    #[arg(skip)]
+    pub echo: bool,
+
     /// Address and port to listen on; port 0 picks a free one
     #[arg(
         long,

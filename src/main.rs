@@ -60,6 +60,12 @@ enum CliCommand {
         #[arg(long)]
         ready: bool,
     },
+    /// Serve, and `/echo` besides: a WebSocket that answers each text with itself, for suites that test servers
+    #[command(hide = true)]
+    Echo {
+        #[command(flatten)]
+        config: Box<Config>,
+    },
     /// Print the nodes that share a Redis: how each stands, its lease, members and channels
     Nodes {
         #[command(flatten)]
@@ -99,6 +105,9 @@ fn main() -> ExitCode {
     let done = match command {
         None => serve_with(with_sections(config)),
         Some(CliCommand::Serve { config }) => serve_with(with_sections(*config)),
+        Some(CliCommand::Echo { config }) => {
+            serve_with(Config { echo: true, ..with_sections(*config) })
+        }
         Some(CliCommand::ShowConfig { config }) => {
             print_config(with_sections(*config), &asked.matches, asked.file.as_ref())
         }

@@ -36,6 +36,18 @@ pub struct Metrics {
     pub timeouts: Each<LossReason>,
     /// Ticks: one tells all that changed in a channel since the last.
     pub ticks: Counter,
+    /// How long each tick held its channel, in seconds.
+    pub tick_times: Histogram,
+    /// How long the pass behind a tick took to reach the last subscriber, in seconds.
+    pub pass_times: Histogram,
+    /// Subscribers that passes came by with something for them.
+    pub deliveries: Counter,
+    /// WebSocket frames that clients sent, pings and parts of messages too.
+    pub frames_received: Counter,
+    /// Bytes that clients sent over WebSockets, behind TLS.
+    pub received: Counter,
+    /// Bytes that sockets of WebSockets took, behind TLS. Each connection counts them when its task looks.
+    pub sent: Counter,
     /// Snapshots with reason `resync` that a subscriber or follower was given.
     pub resyncs: Counter,
     /// Times that a connection found its socket full, and had to catch up later.
@@ -89,6 +101,12 @@ impl Default for Metrics {
             leaves: Each::new("reason", LeaveReason::ALL),
             timeouts: Each::new("reason", LossReason::ALL),
             ticks: Counter::default(),
+            tick_times: Histogram::new(exponential_buckets(0.00001, 4.0, 9)),
+            pass_times: Histogram::new(exponential_buckets(0.00001, 4.0, 9)),
+            deliveries: Counter::default(),
+            frames_received: Counter::default(),
+            received: Counter::default(),
+            sent: Counter::default(),
             resyncs: Counter::default(),
             choked: Counter::default(),
             squeezed_from: Counter::default(),
@@ -135,12 +153,22 @@ impl Metrics {
         for (name, help, counter) in [
             ("joins", "Members that came", &self.joins),
             ("ticks", "Times that a channel told what had changed in it", &self.ticks),
+            ("deliveries", "Times that a subscriber was told what had changed", &self.deliveries),
+            ("frames_received", "WebSocket frames that clients sent", &self.frames_received),
+            ("received_bytes", "Bytes that clients sent over WebSockets", &self.received),
+            ("sent_bytes", "Bytes that WebSockets were sent", &self.sent),
             ("resyncs", "Snapshots with reason resync that were given", &self.resyncs),
             ("choked", "Times that a connection found its socket full", &self.choked),
             ("squeezed_from_bytes", "Bytes of frames that were compressed", &self.squeezed_from),
             ("squeezed_to_bytes", "Bytes that these frames came to", &self.squeezed_to),
         ] {
             registry.register(name, help, counter.clone());
+        }
+        for (name, help, times) in [
+            ("tick_seconds", "How long a tick held its channel", &self.tick_times),
+            ("pass_seconds", "How long a tick took to reach the last subscriber", &self.pass_times),
+        ] {
+            registry.register(name, help, times.clone());
         }
         let answered = "Requests to the HTTP API that were answered";
         registry.register("http_requests", answered, self.http_requests.clone());

@@ -19,6 +19,13 @@ pub fn text_message(frame: &impl Serialize, out: &mut Vec<u8>) {
     message(out, |out| serde_json::to_writer(out, frame));
 }
 
+/// Appends `text` to `out` as one text message, as it is.
+pub fn verbatim_text_message(text: &str, out: &mut Vec<u8>) {
+    let (header, length) = header(FINAL_TEXT, text.len());
+    out.extend_from_slice(&header[..length]);
+    out.extend_from_slice(text.as_bytes());
+}
+
 /// As [`text_message`], with the JSON spread over lines: for frames that a person reads.
 pub fn readable_text_message(frame: &impl Serialize, out: &mut Vec<u8>) {
     message(out, |out| serde_json::to_writer_pretty(out, frame));

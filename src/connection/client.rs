@@ -109,6 +109,15 @@ impl Client {
         }
     }
 
+    /// Counts the bytes that the socket took since `counted` was noted.
+    pub(super) fn count_sent(&self, sending: &Sending<'_>, counted: &mut u32) {
+        let sent = sending.sent();
+        let more = sent.wrapping_sub(std::mem::replace(counted, sent));
+        if more > 0 {
+            self.desk.hub().metrics().sent.inc_by(more.into());
+        }
+    }
+
     /// The connection as what keeps its user present.
     pub(super) fn source(&self) -> Source {
         Source::connection(self.outlet.id())

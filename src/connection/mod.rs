@@ -11,6 +11,7 @@
 //! - [`dialect`]: what the texts mean: our own protocol, or a vendor's.
 //! - [`arrival`]: whose it is, from the beginning or from a word of its client on.
 //! - `away`: whether its user is away from it.
+//! - [`echo`]: for development: what is said comes back.
 //! - `member`, `observer`, `query`: its requests, each translated to the desk.
 //! - [`ending`]: how it ends, and what becomes of its memberships.
 //! - `renew`: the token's end, and a fresh one.
@@ -29,6 +30,7 @@ pub mod client;
 pub mod codec;
 pub mod command;
 pub mod dialect;
+pub mod echo;
 pub mod ending;
 pub mod liveness;
 mod member;
@@ -45,5 +47,6 @@ pub mod task;
 pub use client::Client;
 pub use codec::Violation;
 pub use dialect::{Dialect, Herenow};
+pub use echo::Echo;
 pub use rules::SocketRules;
 pub use task::{Upgraded, start};

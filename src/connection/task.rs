@@ -104,6 +104,8 @@ struct Task<D: Dialect, G: Send + Unpin + 'static> {
     dialect: D,
     /// Taken at the end.
     guard: Option<G>,
+    /// What [`Sending::sent`] said when it was counted last.
+    counted: u32,
     /// What is kept was not looked at yet: it came behind the handshake, or behind a command after which
     /// others have their turn.
     fresh: bool,
@@ -131,6 +133,7 @@ impl<D: Dialect, G: Send + Unpin + 'static> Future for Task<D, G> {
 impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
     fn begin(client: Client, early: Vec<u8>, dialect: D, guard: G) -> Self {
         let now = client.desk.now();
+        client.desk.hub().metrics().received.inc_by(early.len() as u64);
         Self {
             decoder: Decoder::after(early),
             bucket: TokenBucket::new(client.rules.rate, now.mono_ms),
@@ -138,6 +141,7 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
             client,
             dialect,
             guard: Some(guard),
+            counted: 0,
             fresh: true,
             paused: false,
         }
@@ -168,6 +172,7 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         let mut sending = self.client.outlet.lock();
         let (flow, has_letters) = (sending.flow(), sending.has_letters());
         self.client.count_choked(&mut sending);
+        self.client.count_sent(&sending, &mut self.counted);
         sending.count_replies(self.client.desk.hub().backlog());
         drop(sending);
         if self.client.outlet.take_wake(Wake::Drain) {
@@ -279,6 +284,7 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
             match self.client.outlet.transport().poll_read(cx, buffer) {
                 Poll::Pending => Ok(AfterStep::Wait),
                 Poll::Ready(Ok(length)) if length > 0 => {
+                    self.client.desk.hub().metrics().received.inc_by(length as u64);
                     self.receive(&mut buffer[..length], now)?;
                     Ok(if self.fresh { AfterStep::Yield } else { AfterStep::Again })
                 }
@@ -292,10 +298,11 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         self.heart.heard();
         let outlet = Arc::clone(&self.client.outlet);
         let mut sending = outlet.lock();
-        let mut end = None;
+        let (mut end, mut frames) = (None, 0);
         let Self { decoder, client, dialect, bucket, paused, fresh, .. } = self;
         let terms = Terms { limit: client.rules.message_bytes, squeezes: outlet.squeezes() };
         let decoded = decoder.feed(input, terms, now.mono_ms, |incoming| {
+            frames += 1;
             let charge = bucket.charge(client.rules.rate, now.mono_ms);
             match take(client, dialect, &mut sending, incoming, charge, now) {
                 Ok(()) => {
@@ -312,6 +319,7 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
                 }
             }
         });
+        client.desk.hub().metrics().frames_received.inc_by(frames);
         if std::mem::take(&mut client.resumed) {
             // The next look catches up, as with any choked connection.
             sending.hold_passes();
@@ -415,6 +423,7 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         let (hub, outlet) = (Arc::clone(desk.hub()), Arc::clone(outlet));
         let leaving = Arc::new(Leaving { hub, outlet });
         self.client.end(&mut self.dialect, end, &leaving);
+        self.client.count_sent(&leaving.outlet.lock(), &mut self.counted);
         Some((leaving, guard))
     }
 }

@@ -454,10 +454,14 @@ async fn flush(hub: Arc<Hub>, channel: Arc<Channel>) {
     let counted = (&hub.backlog, &hub.metrics);
     let bounds = &hub.rules_in(&channel).bounds;
     let mut pace = Pace::default();
-    while let Some(mut round) =
-        Round::begin(&channel, hub.clock.now(), bounds, &hub.stamps, counted)
-    {
+    loop {
+        let began = hub.clock.elapsed();
+        let begun = Round::begin(&channel, hub.clock.now(), bounds, &hub.stamps, counted);
+        let Some(mut round) = begun else { break };
+        let ticked = hub.clock.elapsed();
         round.tell_subscribers(hub.clock, &channel, &mut pace).await;
+        hub.metrics.tick_times.observe((ticked - began).as_secs_f64());
+        hub.metrics.pass_times.observe((hub.clock.elapsed() - ticked).as_secs_f64());
         let (followed, folds) = (round.is_followed(), round.folds());
         round.end(&channel);
         match pace.rest(folds) {

@@ -200,6 +200,7 @@ impl Round {
     fn tell(&mut self, channel: &Channel, asked: Level, batch: &mut Batch, now_ms: u64) {
         let only_frames = self.broadcast.standing().level(asked) == InForce::Events
             && !(self.switched && asked == Level::Auto);
+        self.metrics.deliveries.inc_by(batch.len() as u64);
         batch.iter().for_each(|sub| sub.outlet().fetch());
         for sub in batch.drain(..) {
             if only_frames {

@@ -27,7 +27,6 @@ use crate::proxy::{Proxies, ProxyFlags};
 use crate::redis;
 use crate::sse::Streams;
 use crate::tls::Shown;
-use crate::web::operation::Port;
 use crate::web::state::Web;
 
 /// A broker that runs.
@@ -107,9 +106,9 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     let (under_way, answered) = mpsc::channel(1);
     let (times, hub_too) = (Times::new(&config.limits), Arc::clone(&hub));
     let proxies = Arc::new(Proxies::new(&config.proxy));
-    let (port, streams_too) = (Port::of_clients(config), Arc::clone(&streams));
+    let streams_too = Arc::clone(&streams);
     let for_admin = routes::admin(web.clone());
-    let routes = routes::router(web, port, rules, document, streams_too, visitors, &config.vendors);
+    let routes = routes::router(config, web, rules, document, streams_too, visitors);
     let serving = Serving {
         routes,
         floods,

@@ -7,7 +7,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 
 use super::upgrade;
-use crate::config::Vendors;
+use crate::config::Config;
 use crate::connection::SocketRules;
 use crate::demo::{self, Visitors, files};
 use crate::http::OPERATIONS;
@@ -37,13 +37,12 @@ pub fn admin(web: Web) -> Router {
 
 /// The routes of the port that clients come to. Without `visitors` there is no path that asks for any.
 pub fn router(
+    config: &Config,
     web: Web,
-    port: Port,
     rules: Arc<SocketRules>,
     document: Document,
     streams: Arc<Streams>,
     visitors: Option<Arc<Visitors>>,
-    vendors: &Vendors,
 ) -> Router {
     let v1 = operation::below_v1(TABLES)
         .fallback(problem::no_such_path)
@@ -55,14 +54,18 @@ pub fn router(
     });
     let rules = Extension(rules);
     let realtime = get(upgrade::realtime).layer(rules.clone());
+    let echo =
+        config.echo.then(|| Router::new().route("/echo", get(upgrade::echo).layer(rules.clone())));
+    let beside_v1 = operation::beside_v1(TABLES, Port::of_clients(config));
     let routes = Router::new()
         .nest("/v1", admitted(web.clone(), Herenow { tables: TABLES }, v1))
         .route("/", get(files::index))
         .route("/{file}", get(files::file))
         .route("/client/{file}", get(files::client))
-        .merge(operation::beside_v1(TABLES, port).layer(Extension(Arc::new(document))))
+        .merge(beside_v1.layer(Extension(Arc::new(document))))
         .merge(viewers)
-        .merge(vendors::routes(&web, vendors, realtime))
+        .merge(echo.unwrap_or_default())
+        .merge(vendors::routes(&web, &config.vendors, realtime))
         .route("/ws", get(upgrade::websocket).layer(rules))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method);

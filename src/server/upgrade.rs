@@ -20,7 +20,7 @@ use super::socket::bare;
 use crate::actions::Desk;
 use crate::auth::Identity;
 use crate::chance::Chance;
-use crate::connection::{self, Dialect, Herenow, SocketRules, Upgraded};
+use crate::connection::{self, Dialect, Echo, Herenow, SocketRules, Upgraded};
 use crate::metrics::TurnedAway;
 use crate::vendors::appwrite;
 use crate::web::admit::check_origin;
@@ -40,6 +40,19 @@ pub async fn websocket(
 ) -> Response {
     take_over(&web, counted, rules, request, |web, headers, query| {
         (identify(web, headers, query), Herenow)
+    })
+    .await
+}
+
+/// Answers `GET /echo`, for development.
+pub async fn echo(
+    State(web): State<Web>,
+    Extension(counted): Extension<Arc<Counted>>,
+    Extension(rules): Extension<Arc<SocketRules>>,
+    request: Request,
+) -> Response {
+    take_over(&web, counted, rules, request, |web, headers, query| {
+        (identify(web, headers, query), Echo)
     })
     .await
 }

@@ -21,7 +21,7 @@ use crate::client::{Client, End, PATIENCE};
 use crate::http::ask;
 use crate::rights::{self, token};
 use crate::seed::seed;
-use crate::wire::{Wire, small_socket};
+use crate::wire::{ENDS, Got, PING, TEXT, TEXT_BEGINS, Wire, frame, small_socket};
 
 /// Numbers by the sample's name, with its labels.
 type Shown = BTreeMap<String, u64>;
@@ -32,8 +32,9 @@ async fn text(address: SocketAddr) -> String {
     answer.body.as_str().unwrap().to_owned()
 }
 
-/// All that is shown and not 0, less what depends on the time or is the system's, and less the ticks and
-/// the frames that are kept of them: how many changes one of them folds is nobody's to know.
+/// All that is shown and not 0, less what depends on the time or is the system's, and less the ticks, the
+/// frames that are kept of them and what they send: how many changes one of them folds is nobody's to
+/// know.
 async fn shown(address: SocketAddr) -> Shown {
     let text = text(address).await;
     let samples = text.lines().filter(|line| !line.starts_with('#'));
@@ -43,7 +44,10 @@ async fn shown(address: SocketAddr) -> Shown {
         (name.to_owned(), number.parse().unwrap())
     };
     let own = ["resident_bytes", "open_files", "max_open_files", "tasks"];
-    let aside = [&own[..], &["uptime_seconds", "ticks_total", "log_bytes"]].concat();
+    let traffic =
+        ["deliveries_total", "frames_received_total", "received_bytes_total", "sent_bytes_total"];
+    let aside = [&own[..], &traffic, &["uptime_seconds", "ticks_total", "log_bytes"]].concat();
+    let samples = samples.filter(|line| !line.contains("_seconds_"));
     samples.map(number).filter(|(name, n)| *n > 0 && !aside.contains(&&**name)).collect()
 }
 
@@ -99,7 +103,11 @@ async fn the_document_and_the_broker_name_the_same_metrics() {
             // What stands before an equals sign, less the values in quotes.
             let labels = labels.split('"').step_by(2).filter_map(|key| key.strip_suffix('='));
             let labels = labels.map(|key| key.trim_start_matches(',').to_owned());
-            shown.get_mut(name).unwrap().1.extend(labels);
+            // Of a histogram there are several samples, and its limits are no label of ours.
+            let parts = ["_bucket", "_sum", "_count"];
+            let of = parts.iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name);
+            let name = if shown.contains_key(name) { name } else { of };
+            shown.get_mut(name).unwrap().1.extend(labels.filter(|label| label != "le"));
         }
     }
     // Those of many nodes are compared by `tests/redis`.
@@ -415,4 +423,79 @@ async fn other_roles_and_a_follower_that_fell_behind_are_a_resync_each() {
     assert_eq!(ada.close(1000).await, End::Close(1000, String::new()));
     until("all are gone", || broker.hub().channel_count() == 0).await;
     assert_eq!(number(at, "subscribers").await, 0);
+}
+
+/// One sample of the whole text, by its name without labels.
+async fn sample(address: SocketAddr, name: &str) -> u64 {
+    let text = text(address).await;
+    let line =
+        text.lines().find(|line| line.strip_prefix(name).is_some_and(|l| l.starts_with(' ')));
+    line.unwrap().rsplit_once(' ').unwrap().1.parse().unwrap()
+}
+
+/// What clients say and what they are told, to the byte, however it was cut; and how long that takes.
+#[tokio::test]
+async fn traffic_is_counted_to_the_byte() {
+    let (broker, _) = broker();
+    let at = broker.address();
+    let mut ada = Wire::connect(at, "ada").await;
+    const JOIN: &str = r#"{"type":"join","channel":"room","id":1}"#;
+    const REST: &str = r#""channel":"room","attributes":{"mood":"happy"},"id":2}"#;
+    ada.say(JOIN).await;
+    ada.json().await;
+    // In pieces, of which each is a read of its own.
+    let begins = frame(TEXT_BEGINS, br#"{"type":"setAttributes","#);
+    let said = [begins, frame(PING, b"ping"), frame(ENDS, REST.as_bytes())];
+    let mut sent = frame(TEXT, JOIN.as_bytes()).len();
+    for bytes in said.concat().chunks(5) {
+        ada.write(bytes).await;
+        sent += bytes.len();
+        tokio::task::yield_now().await;
+    }
+    let pong = ada.next().await;
+    assert_eq!(pong, Got::Pong(b"ping".to_vec()));
+    ada.json().await;
+    assert_eq!(sample(at, "herenow_received_bytes_total").await, sent as u64);
+    assert_eq!(sample(at, "herenow_frames_received_total").await, 4);
+    // A pong of four bytes has two more in front.
+    let came = ada.came.bytes as u64 + 6;
+    until("what was sent is counted", || broker.hub().metrics().sent.get() == came).await;
+
+    let mut readers = Vec::new();
+    for name in ["bob", "cleo", "dan"] {
+        let mut reader = Wire::connect(at, name).await;
+        reader.say("sub room").await;
+        while reader.json().await["type"] != "snapshot" {}
+        readers.push(reader);
+    }
+    let before = sample(at, "herenow_deliveries_total").await;
+    for mood in ["sad", "calm"] {
+        ada.say(&format!("set room mood={mood}")).await;
+        for reader in &mut readers {
+            assert_eq!(reader.json().await["events"][0]["attributes"], json!({ "mood": mood }));
+        }
+    }
+    // The pass is counted before it writes.
+    assert_eq!(sample(at, "herenow_deliveries_total").await, before + 6);
+    until("each tick is timed", || {
+        let metrics = broker.hub().metrics();
+        metrics.ticks.get() >= 4
+    })
+    .await;
+    let ticks = sample(at, "herenow_ticks_total").await;
+    for name in ["herenow_tick_seconds_count", "herenow_pass_seconds_count"] {
+        while sample(at, name).await != ticks {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    // What passes wrote is counted when a connection's task looks: now, since each answers. A pong
+    // without payload has two bytes.
+    readers.push(ada);
+    let mut all = 6;
+    for wire in &mut readers {
+        wire.ping(b"").await;
+        while !matches!(wire.next().await, Got::Pong(_)) {}
+        all += wire.came.bytes as u64 + 2;
+    }
+    until("all that was sent is counted", || broker.hub().metrics().sent.get() == all).await;
 }
