@@ -744,6 +744,29 @@ pub const MAX_DOUBTS: usize = 10_000;
 /// How often renewals of leases in a channel are said, in milliseconds.
 pub const RENEWALS_EVERY_MS: u64 = 1_000;
 
+/// Leases that one request may take, refresh and end.
+pub const LEASES_MAX: usize = 1_000;
+
+/// Bytes of such a request: a kibibyte for each. What is being read of such counts against
+/// `--max-backlog`.
+pub const LEASES_BYTES: usize = 1024 * 1024;
+
+/// Of them so many count as one request more for the caller's rate: what a request costs by itself.
+pub const LEASES_OF_A_REQUEST: usize = 100;
+
+/// Of one request so many are done side by side, where the store of a cluster is waited for.
+pub const LEASES_AT_ONCE: usize = 64;
+
+/// After so many of them others get their turn.
+pub const LEASES_TURN: usize = 50;
+
+/// Channels that one request may have counted.
+pub const COUNTS_MAX: usize = 100;
+
+/// After so long a comparison with what an old copy of the data has is begun again, if it did not get
+/// through.
+pub const COMPARE_AGAIN: Duration = Duration::from_secs(1);
+
 /// After about so long what was not answered is said again.
 pub const SAY_AGAIN: Duration = Duration::from_millis(200);
 

@@ -59,6 +59,23 @@ impl Desk {
         Ok(Known { is: self.hub.count(channel) as u64, partial })
     }
 
+    /// The same of several channels, in their order.
+    ///
+    /// # Errors
+    /// `forbidden`: one of them is not for the caller.
+    pub async fn counts(
+        &self,
+        caller: Caller<'_>,
+        channels: &[ChannelName],
+    ) -> Result<Known<Vec<u64>>, Refusal> {
+        for channel in channels {
+            self.may_look(caller, Right::Count, channel)?;
+        }
+        let partial = self.hub.attend_counts(channels).await;
+        let counts = channels.iter().map(|channel| self.hub.count(channel) as u64).collect();
+        Ok(Known { is: counts, partial })
+    }
+
     /// Number of members visible to all, and one page of those that the caller may see, newest
     /// first, from the one numbered `after` on.
     ///

@@ -4,9 +4,9 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use herenow_protocol::{ChannelName, Refusal};
 
-use super::shapes::{Answered, ChannelList, ChannelView, CountView, UserChannels};
+use super::shapes::{Answered, ChannelList, ChannelView, CountList, CountView, UserChannels};
 use crate::auth::Credential;
-use crate::limits::LIST_MAX;
+use crate::limits::{COUNTS_MAX, LIST_MAX};
 use crate::web::input::{OfChannel, OfUser, Query};
 use crate::web::problem::Problem;
 use crate::web::state::Web;
@@ -35,6 +35,31 @@ pub async fn count(
 ) -> Result<Json<Answered<CountView>>, Problem> {
     let known = web.desk.count(credential.caller(), &channel).await?;
     Ok(Json(known.map(|count| CountView { channel, count }).into()))
+}
+
+/// How many are in each of several channels.
+pub async fn counts(
+    State(web): State<Web>,
+    Extension(credential): Extension<Credential>,
+    query: Query,
+) -> Result<Json<Answered<CountList>>, Problem> {
+    let mut names = Vec::new();
+    for list in query.all("channels") {
+        for name in list.split(',') {
+            if names.len() == COUNTS_MAX {
+                let rule = format_args!("must be at most {COUNTS_MAX} names");
+                return Err(Refusal::invalid("channels", rule).into());
+            }
+            names.push(ChannelName::parse(name, "channels")?);
+        }
+    }
+    if names.is_empty() {
+        return Err(Refusal::missing("channels").into());
+    }
+    let known = web.desk.counts(credential.caller(), &names).await?;
+    let counted = |(channel, count)| CountView { channel, count };
+    let channels = known.map(|counts| names.into_iter().zip(counts).map(counted).collect());
+    Ok(Json(channels.map(|channels| CountList { channels }).into()))
 }
 
 /// The channel behind which a page begins.

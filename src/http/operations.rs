@@ -5,12 +5,13 @@ use herenow_protocol::request::MAX_USERS;
 use herenow_protocol::{ChannelName, Heartbeat, Lease, StatusPatch, UserId, UserStatus};
 use serde_json::{Map, Value, json};
 
+use super::leases::{LeasesAnswered, LeasesAsked};
 use super::shapes::{
-    Answered, Beating, ChannelList, ChannelView, CountView, Health, Kicked, LeasedMember,
-    MemberList, OneMember, StatusList, UserChannels,
+    Answered, Beating, ChannelList, ChannelView, CountList, CountView, Health, Kicked,
+    LeasedMember, MemberList, OneMember, StatusList, UserChannels,
 };
-use super::{channels, health, members, openapi, users};
-use crate::limits::{LIST_DEFAULT, LIST_MAX};
+use super::{channels, health, leases, members, openapi, users};
+use crate::limits::{COUNTS_MAX, LIST_DEFAULT, LIST_MAX};
 use crate::web::operation::{
     Content, Operation, Parameter, ParameterPlace, json as json_of, operation, value_of,
 };
@@ -54,6 +55,20 @@ const IDS: Parameter = Parameter {
         item["pattern"] =
             json!("^[^$,\\u0000-\\u001f\\u007f-\\u009f][^,\\u0000-\\u001f\\u007f-\\u009f]*$");
         json!({"type": "array", "minItems": 1, "maxItems": MAX_USERS, "items": item})
+    },
+};
+
+const COUNTED: Parameter = Parameter {
+    name: "channels",
+    place: ParameterPlace::QueryList,
+    required: true,
+    description: "Channels, with commas between them, in a request whose head is at most 16 KiB. One \
+        that has a comma in its name can't be asked for here.",
+    schema: |generator| {
+        let mut item = value_of::<ChannelName>(generator);
+        item["pattern"] =
+            json!("^[^$,\\u0000-\\u001f\\u007f-\\u009f][^,\\u0000-\\u001f\\u007f-\\u009f]*$");
+        json!({"type": "array", "minItems": 1, "maxItems": COUNTS_MAX, "items": item})
     },
 };
 
@@ -122,6 +137,25 @@ pub const OPERATIONS: &[Operation] = &[
         "Ends the user's lease. Connections that joined keep it present.",
         &[(204, "There is no lease now.", Content::Nothing)],
     ),
+    operation(
+        "post",
+        "/v1/leases",
+        "leaseMembers",
+        || routing::post(leases::many),
+        "Takes, refreshes and ends many leases, each answered for itself: not all or nothing.",
+        &[(200, "What became of each, in their order.", json_of::<LeasesAnswered>())],
+    )
+    .body::<LeasesAsked>(&[408, 413, 415, 503]),
+    operation(
+        "get",
+        "/v1/counts",
+        "countMembers",
+        || routing::get(channels::counts),
+        "How many are in each of several channels.",
+        &[(200, "In the order in which they were asked for.", json_of::<Answered<CountList>>())],
+    )
+    .parameters(&[COUNTED])
+    .refuses(&[431]),
     operation(
         "get",
         "/v1/users/status",

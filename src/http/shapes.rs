@@ -47,6 +47,13 @@ pub struct CountView {
     pub count: u64,
 }
 
+/// How many are in each of several channels.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct CountList {
+    /// In the order in which they were asked for.
+    pub channels: Vec<CountView>,
+}
+
 /// One page of the channels that somebody is in.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ChannelList {

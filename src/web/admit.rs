@@ -111,9 +111,10 @@ async fn let_in(
             tokio::time::sleep(Duration::from_millis(ms)).await;
         }
     } else {
-        web.limiter.charge(account, web.desk.now().mono_ms)?;
+        web.limiter.charge(account.clone(), web.desk.now().mono_ms)?;
     }
     request.extensions_mut().insert(caller?);
+    request.extensions_mut().insert(account);
     check_address(request.uri())?;
     if manner.works_without_presence(request) { Ok(()) } else { web.desk.rules().check_enabled() }
 }

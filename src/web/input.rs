@@ -4,15 +4,17 @@ use std::borrow::Cow;
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use herenow_protocol::{ChannelName, ErrorCode, Refusal, UserId};
+use hyper::body::Body as _;
 
 use super::problem::Problem;
 use super::state::Web;
 use crate::auth::Credential;
+use crate::limits::ANSWER_RETRY_MS;
 
 /// The channel that the path names.
 #[derive(Debug)]
@@ -166,8 +168,31 @@ impl FromRequest<Web> for JsonText {
 /// `too_large`, `bad_json`: it did not come whole, or is no UTF-8; `unauthenticated`: the user was
 /// signed out meanwhile.
 pub async fn text_of(request: Request, web: &Web) -> Result<String, Problem> {
+    text_within(request, web, web.body_bytes).await
+}
+
+/// A JSON body that may be larger than a message: as text, at most `most` bytes. What is read of such
+/// bodies counts against `--max-backlog`.
+///
+/// # Errors
+/// As [`text_of`]; `invalid_field`: it is no JSON; `unavailable`: as much is kept as may be.
+pub async fn text_up_to(mut request: Request, web: &Web, most: usize) -> Result<String, Problem> {
+    check_content_type(request.headers())?;
+    let backlog = web.desk.hub().backlog();
+    if !backlog.has_room() {
+        let text = "the broker keeps as much as it may (--max-backlog)";
+        let refusal = Refusal::new(ErrorCode::Unavailable, text);
+        return Err(Refusal { retry_after_ms: Some(ANSWER_RETRY_MS), ..refusal }.into());
+    }
+    let told = request.body().size_hint().upper().map_or(most, |it| it.min(most as u64) as usize);
+    let _held = backlog.hold(told);
+    DefaultBodyLimit::max(most).apply(&mut request);
+    text_within(request, web, most).await
+}
+
+async fn text_within(request: Request, web: &Web, most: usize) -> Result<String, Problem> {
     let credential = request.extensions().get::<Credential>().cloned();
-    let text = read(request, web).await?;
+    let text = read(request, web, most).await?;
     // A body may take its time, and the user may be signed out meanwhile.
     if let Some(credential) = credential {
         web.desk.auth().check_signed_in(credential.caller(), web.desk.now())?;
@@ -189,12 +214,12 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// The bound on its bytes is a layer of the router's.
-async fn read(request: Request, web: &Web) -> Result<String, Problem> {
+async fn read(request: Request, web: &Web, most: usize) -> Result<String, Problem> {
     let read = Bytes::from_request(request, web);
     let bytes = match tokio::time::timeout(web.body_time, read).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
-            let rule = format_args!("must be at most {} bytes", web.body_bytes);
+            let rule = format_args!("must be at most {most} bytes");
             return Err(Refusal::field(ErrorCode::TooLarge, "body", rule).into());
         }
         Ok(Err(_)) => {

@@ -85,6 +85,18 @@ impl Limiter {
     }
 }
 
+impl Limiter {
+    /// Charges `requests` more, for one that was let in and asks for much: whoever has too few left
+    /// is refused its next ones.
+    pub fn spend(&self, account: Account, requests: usize, now_ms: u64) {
+        let mut accounts = self.accounts.lock();
+        let account = accounts.make_room(account, self.rate, now_ms);
+        let bucket =
+            accounts.buckets.entry(account).or_insert_with(|| TokenBucket::new(self.rate, now_ms));
+        bucket.spend(u32::try_from(requests).unwrap_or(u32::MAX), self.rate, now_ms);
+    }
+}
+
 impl Accounts {
     /// The account to charge. A full bucket says nothing and is forgotten when room is needed;
     /// if there is none then, newcomers share one. Looking through all of them takes a millisecond,
