@@ -163,6 +163,8 @@ unit_tests() {
 fast_suite() {
   local skip=() name
   for name in "${slow_tests[@]}"; do skip+=(--skip "$name"); done
+  # Which the suite starts.
+  cargo build --workspace --all-features --locked --quiet --bins
   cargo test --workspace --all-features --locked --quiet --test suite --test vectors -- "${skip[@]}"
 }
 

@@ -18,6 +18,7 @@ use herenow::clock::Clock;
 use herenow::hub::Hub;
 
 use crate::client::{Client, PATIENCE};
+use crate::place;
 use crate::replica::Observer;
 
 /// Waits until `holds`: for what nobody is told of. The test fails if it never does.
@@ -133,7 +134,7 @@ pub(crate) struct Process {
 
 /// The binary, not started yet, with an empty environment.
 pub(crate) fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_herenow"));
+    let mut command = Command::new(place::binary());
     command.env_clear().stdin(Stdio::null());
     command
 }

@@ -11,6 +11,8 @@ use quote::ToTokens;
 use sha2::{Digest, Sha256};
 use syn::{Attribute, Block, ImplItem, Item, Signature, Type};
 
+use crate::place::ROOT;
+
 const TABLE: &str = "tests/handover/copied.txt";
 const RENEW: &str = "HERENOW_RENEW_COPIES";
 /// The files of the model that copy code. The others are its world: sockets, clients, scenarios.
@@ -20,7 +22,7 @@ const COPIES: [&str; 3] = ["hub.rs", "outlet.rs", "task.rs"];
 type Functions = BTreeMap<String, String>;
 
 fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    PathBuf::from(ROOT)
 }
 
 fn is_test(attributes: &[Attribute]) -> bool {

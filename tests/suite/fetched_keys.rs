@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::broker::{Broker, Process, binary};
 use crate::client::{Client, PATIENCE};
 use crate::http::ask;
+use crate::place::ROOT;
 use crate::secured::Pair;
 
 /// Whoever signs tokens, and publishes its keys.
@@ -91,7 +92,7 @@ async fn answer_once(mut socket: impl AsyncRead + AsyncWrite + Unpin, text: Stri
 
 fn signer(algorithm: Algorithm) -> EncodingKey {
     let name = if algorithm == Algorithm::ES256 { "ec.pem" } else { "ed.pem" };
-    let path = format!("{}/tests/keys/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{ROOT}/tests/keys/{name}");
     let pem = std::fs::read(path).unwrap();
     match algorithm {
         Algorithm::ES256 => EncodingKey::from_ec_pem(&pem).unwrap(),

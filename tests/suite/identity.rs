@@ -11,11 +11,12 @@ use herenow_protocol::{ChannelName, UserId};
 use crate::broker::{Process, binary};
 use crate::http::ask;
 use crate::lifecycle::refused;
+use crate::place::ROOT;
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
 
 fn key_file(name: &str) -> String {
-    format!("{}/tests/keys/{name}", env!("CARGO_MANIFEST_DIR"))
+    format!("{ROOT}/tests/keys/{name}")
 }
 
 /// A file with this text, gone with the test.

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use crate::broker::{Broker, Process, binary};
 use crate::client::Client;
 use crate::http::ask;
+use crate::place::ROOT;
 use crate::rights;
 use crate::wire::{Wire, small_socket};
 
@@ -487,7 +488,7 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 #[test]
 fn what_is_logged_of_clients_is_bounded_and_quoted() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(ROOT);
     let mut files = Vec::new();
     rust_files(&root.join("src"), &mut files);
     let mut calls = 0;

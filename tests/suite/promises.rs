@@ -8,6 +8,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::place::ROOT;
+
 const LIST: &str = "tests/promises.toml";
 const REFERENCE: &str = "protocol/README.md";
 const WORDS: [&str; 7] = ["always", "never", "exactly", "at most", "each", "all", "untouched"];
@@ -33,7 +35,7 @@ struct Promise {
 }
 
 fn read(file: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+    fs::read_to_string(Path::new(ROOT).join(file)).unwrap()
 }
 
 /// Whether one of the words stands in it as a word of its own.
@@ -96,7 +98,7 @@ fn tests_of(path: &Path, found: &mut BTreeSet<String>) {
 #[test]
 fn each_promise_has_a_test_that_is_there() {
     let list: List = toml::from_str(&read(LIST)).unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(ROOT);
     let mut tests = BTreeSet::new();
     FOLDERS.iter().for_each(|folder| tests_of(&root.join(folder), &mut tests));
     let mut faults = String::new();

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 
 use crate::broker::{Broker, Process, took, until};
 use crate::client::{Client, PATIENCE};
+use crate::place::ROOT;
 use crate::secured::{Pair, secure};
 use crate::wire::{Got, Wire};
 
@@ -257,7 +258,7 @@ struct Proxy {
 
 /// The example in that language, with the places of the test's instead of those that it shows.
 fn shown(language: &str, mine: &[(&str, &str)]) -> String {
-    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    let document = Path::new(ROOT).join("docs/operations.md");
     let text = fs::read_to_string(document).unwrap();
     let (_, rest) = text.split_once(&format!("```{language}\n")).unwrap();
     let mut typed = rest.split_once("```").unwrap().0.to_owned();

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::broker::{Process, binary};
 use crate::client::PATIENCE;
+use crate::place;
 use crate::wire::Wire;
 
 /// One chapter under way.
@@ -183,7 +184,8 @@ impl Chapter {
     }
 
     fn command(&self, script: &str) -> Command {
-        let bin = Path::new(env!("CARGO_BIN_EXE_herenow")).parent().unwrap();
+        let binary = place::binary();
+        let bin = binary.parent().unwrap();
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
         let mut command = Command::new("sh");
         command

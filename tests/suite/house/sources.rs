@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use crate::place::ROOT;
+
 /// Path from the top of the repository → text.
 pub(crate) type Sources = BTreeMap<String, String>;
 
@@ -19,7 +21,7 @@ const READ: [(&str, &str); 6] = [
 
 /// Every source of ours.
 pub(crate) fn ours() -> Sources {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let top = Path::new(ROOT);
     let mut sources = Sources::new();
     for (folder, ending) in READ {
         let before = sources.len();
