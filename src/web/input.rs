@@ -26,6 +26,10 @@ pub struct OfMember(pub ChannelName, pub UserId);
 #[derive(Debug)]
 pub struct OfUser(pub UserId);
 
+/// The user and the connection that the path names.
+#[derive(Debug)]
+pub struct OfConnection(pub UserId, pub String);
+
 async fn segment<T>(
     parts: &mut Parts,
     name: &'static str,
@@ -61,6 +65,16 @@ impl<S: Send + Sync> FromRequestParts<S> for OfMember {
         let channel = segment(parts, "channel", ChannelName::parse).await?;
         let user = segment(parts, "user", UserId::parse).await?;
         Ok(Self(channel, user))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for OfConnection {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let user = segment(parts, "user", UserId::parse).await?;
+        let named = |text: &str, _| Ok(text.to_owned());
+        Ok(Self(user, segment(parts, "connection", named).await?))
     }
 }
 
