@@ -43,7 +43,8 @@ export class OverviewView {
   }
 
   open() {
-    const { rights } = this.#app.key;
+    const { name, rights } = this.#app.key;
+    setText(byId('your-key-name'), name === undefined ? '' : `: ${name}`);
     byId('rights').replaceChildren(...Object.entries(RIGHTS).map(([right, words]) => {
       const has = rights.includes(right);
       const line = make('li', has ? 'yes' : 'no', words);

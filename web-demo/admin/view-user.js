@@ -96,14 +96,12 @@ export class UserView {
   /** @param {any} status null: nobody knows the user */
   #showStatus(status) {
     const now = Date.now();
-    const ago = (/** @type {number} */ at) => `${duration(now - at)} ago`;
     const facts = status
       ? [
         ['Is', statusText(status)],
         ['Says', status.text],
         ['Wait time', status.waitTime && `${status.waitTime}`],
-        ['Last seen', status.lastSeen && (status.online ? 'now' : ago(status.lastSeen))],
-        ['Known since', status.createdAt && ago(status.createdAt)],
+        ['Last seen', status.lastSeen && (status.online ? 'now' : `${duration(now - status.lastSeen)} ago`)],
       ]
       : [['Is', 'not known: it was never here, or so long ago that it was forgotten']];
     byId('status').replaceChildren(...facts.filter(([, text]) => text).flatMap(([name, text]) => [make('dt', '', name), make('dd', '', text)]));

@@ -24,7 +24,7 @@ export class WindowList {
    * @param {(index: number) => T | undefined} options.item undefined: not known yet
    * @param {(row: HTMLElement, item: T) => void} options.draw what the row shows, and how it is called
    * @param {(item: T) => void} options.open the row was chosen
-   * @param {(first: number, last: number) => void} options.look these rows are looked at now
+   * @param {(first: number, last: number) => void} options.look these rows are drawn now
    */
   constructor(viewport, options) {
     this.#viewport = viewport;
@@ -91,7 +91,7 @@ export class WindowList {
     const active = this.#rows.get(this.#active);
     if (active) this.#viewport.setAttribute('aria-activedescendant', active.element.id);
     else this.#viewport.removeAttribute('aria-activedescendant');
-    if (this.#length) this.#options.look(first, last);
+    if (this.#length) this.#options.look(from, to);
   }
 
   /** @param {number} index @param {number} px @param {HTMLElement} [used] */
