@@ -114,9 +114,11 @@ class Admin {
     }, part);
   }
 
-  /** By how many pixels the page is wider than its window. */
-  async overflow() {
-    return this.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  /** What is wider than its room: the page, or what scrolls in it. */
+  async tooWide() {
+    return this.page.evaluate(() => [document.documentElement, ...document.querySelectorAll('main, main > section, .card, .scroll, .window, ul')]
+      .filter((each) => each.scrollWidth > each.clientWidth && each.clientWidth)
+      .map((each) => `${each.tagName}#${each.id}.${each.className}: ${each.scrollWidth} > ${each.clientWidth}`));
   }
 }
 
@@ -384,13 +386,16 @@ describe('how it is used', { timeout: 60_000 }, () => {
     const room = `a-room-with-quite-a-long-name-that-no-phone-can-show-on-one-line-${number}`;
     await lease(room, 'somebody-with-a-name-that-is-longer-than-a-phone-is-wide-and-then-some', { mood: 'a word that goes on and on and on and on' });
     const phone = await newTabs(browser, { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
+    await connect('ada', room, 'lobby', 'another-room-with-a-name-that-is-long', 'and-one-more-of-them');
     const admin = await Admin.open({ inside: phone.context });
     await admin.says('now-members', /\d/);
-    assert.equal(await admin.overflow(), 0, 'overview');
-    for (const [at, shown] of [['channels', 'channel-list'], [`channels/${room}`, 'member-list'], ['users', 'user-search'], ['users/ada', 'status']]) {
+    assert.deepEqual(await admin.tooWide(), [], 'overview');
+    assert.ok(await admin.page.locator('h1:visible').evaluate((title) => title.getBoundingClientRect().height > 20));
+    for (const [at, shown] of [['channels', 'channel-list'], [`channels/${room}`, 'member-list'], ['users', 'user-search'], ['users/ada', 'line']]) {
       await admin.page.goto(`${broker.http}/admin#/${at}`);
-      await admin.get(shown).waitFor();
-      assert.equal(await admin.overflow(), 0, at);
+      await admin.get(shown).first().waitFor();
+      assert.deepEqual(await admin.tooWide(), [], at);
+      assert.ok(await admin.page.locator('h1:visible').evaluate((title) => title.getBoundingClientRect().height > 20), at);
       const small = await admin.page.evaluate(() => [...document.querySelectorAll('nav a, button, input')]
         .filter((each) => /** @type {HTMLElement} */ (each).offsetParent && each.getBoundingClientRect().height < 32).map((each) => each.outerHTML));
       assert.deepEqual(small, [], 'too small for a finger');

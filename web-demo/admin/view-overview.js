@@ -73,25 +73,26 @@ export class OverviewView {
     this.#samples = [...this.#samples, ...told.samples].filter(({ at }) => at > now.at - HOUR_MS);
     const nodes = told.otherNodes === undefined ? '' : `, one of ${counted(told.otherNodes + 1, 'node')}: the numbers are its own`;
     setText(byId('overview-about'), `herenow ${told.version}, up for ${duration(told.uptimeMs)}${nodes}. ${counted(now.users, 'user')} known, ${counted(now.subscribers, 'subscription')}, ${inBytes(now.backlogBytes)} kept for slow readers.`);
-    this.#draw(now);
+    const spanMs = span(this.#samples, now.at);
+    const last = spanMs === HOUR_MS ? 'last hour' : `last ${duration(spanMs)}`;
+    setText(byId('overview-span'), `The curves show the ${last}.`);
+    this.#draw(now, spanMs, last);
     this.#before = now;
   }
 
-  /** @param {any} now */
-  #draw(now) {
-    const spanMs = span(this.#samples, now.at);
-    const last = spanMs === HOUR_MS ? 'last hour' : `last ${duration(spanMs)}`;
+  /** @param {any} now @param {number} spanMs how far back @param {string} last the same in words */
+  #draw(now, spanMs, last) {
     const since = this.#before ?? this.#samples.at(-1) ?? now;
     PLOTS.forEach((plot, index) => {
-      const { value, spark, least, most } = this.#figures[index];
+      const { value, spark, range } = this.#figures[index];
       const all = [...this.#samples.filter(({ at }) => at < now.at), now];
       const points = plot.isRate ? rates(all, plot.read) : all.map((sample) => ({ at: sample.at, value: plot.read(sample) }));
       const current = plot.isRate ? (rates([since, now], plot.read)[0]?.value ?? 0) : plot.read(now);
       const drawn = curve(points, now.at, spanMs);
       setText(value, plot.say(current));
-      setText(least, `${plot.say(drawn.least)} to ${plot.say(drawn.most)}`);
-      setText(most, last);
-      spark.setAttribute('aria-label', `${plot.words}, ${last}: ${plot.say(drawn.least)} to ${plot.say(drawn.most)}`);
+      const reach = `${plot.say(drawn.least)} to ${plot.say(drawn.most)}`;
+      setText(range, reach);
+      spark.setAttribute('aria-label', `${plot.words}, ${last}: ${reach}`);
       spark.querySelector('.line')?.setAttribute('d', drawn.line);
       spark.querySelector('.area')?.setAttribute('d', drawn.area);
     });
@@ -113,7 +114,7 @@ function figure({ name, words }) {
     path.classList.add(kind);
     spark.append(path);
   }
-  const [least, most] = [make('span', ''), make('span', '')];
-  const element = make('figure', 'card', make('figcaption', '', make('span', '', words), value), spark, make('div', 'axis', least, most));
-  return { element, value, spark, least, most };
+  const range = make('p', 'axis');
+  const element = make('figure', 'card', make('figcaption', '', make('span', '', words), value), spark, range);
+  return { element, value, spark, range };
 }

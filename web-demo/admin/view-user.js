@@ -115,7 +115,9 @@ export class UserView {
       const line = before.get(each.connection) ?? this.#line(each.connection);
       const heard = each.lastSeen === undefined ? 'going' : `heard ${duration(now - each.lastSeen)} ago`;
       const where = each.channels.length ? `in ${each.channels.join(', ')}` : 'in no channel';
-      setText(/** @type {Element} */ (line.querySelector('.where')), `${where} · ${heard}`);
+      const words = /** @type {HTMLElement} */ (line.querySelector('.where'));
+      setText(words, `${where} · ${heard}`);
+      words.title = where;
       return [each.connection, line];
     }));
     for (const [connection, line] of before) if (!this.#lines.has(connection)) line.remove();
