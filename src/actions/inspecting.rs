@@ -7,7 +7,7 @@ use super::desk::Desk;
 use super::known::Known;
 use super::rules::check_limit;
 use crate::auth::{Caller, Credential, KeyRight, Right};
-use crate::hub::{Held, Line, Seen};
+use crate::hub::{Held, LiveConnection, Seen};
 use crate::now::Now;
 use crate::presence::Page;
 
@@ -61,12 +61,12 @@ impl Desk {
         limit: Option<u64>,
         after: Option<String>,
         now: Now,
-    ) -> Result<Seen<Line>, Refusal> {
+    ) -> Result<Seen<LiveConnection>, Refusal> {
         caller.may_operate(KeyRight::Read)?;
         let limit = check_limit(limit)?;
         let after = after.map(|name| self.hub.connection_called(&name).unwrap_or_default());
         let may_list = |name: &ChannelName| self.may_look(caller, Right::List, name).is_ok();
-        Ok(self.hub.lines_of(user, caller.viewer(), (after, limit), may_list, now).await)
+        Ok(self.hub.connections_of(user, caller.viewer(), (after, limit), may_list, now).await)
     }
 
     /// Ends one of the user's connections to this node. Its tokens stay good: it is no

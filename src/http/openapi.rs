@@ -234,7 +234,7 @@ impl Book {
             let schema: Value = match name {
                 "channel" => self.schema::<ChannelName>().into(),
                 "user" => self.schema::<UserId>().into(),
-                // As one is called; nobody has any other.
+                // As `web/input` reads it.
                 _ => json!({"type": "string", "pattern": "^c[0-9]{1,19}(@[0-9a-f]{12})?$"}),
             };
             parameters

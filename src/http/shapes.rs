@@ -195,7 +195,8 @@ pub struct ConnectionView {
     /// When it was last heard; absent: it has just gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<u64>,
-    /// Where it keeps the user present, by name: of the first 1,000 channels that the user is in.
+    /// Where it keeps the user present, by name: of the first 1,000 channels that the user is in, and
+    /// until about 1,000 are named of all connections.
     pub channels: Vec<ChannelName>,
 }
 

@@ -8,7 +8,7 @@ use herenow_protocol::{Heartbeat, Refusal, UserId, UserStatus, parse};
 
 use super::shapes::{Answered, Beating, ConnectionList, ConnectionView, Kicked, StatusList};
 use crate::auth::Credential;
-use crate::hub::Line;
+use crate::hub::LiveConnection;
 use crate::limits::LIST_MAX;
 use crate::web::input::{JsonText, OfConnection, OfUser, Query};
 use crate::web::problem::Problem;
@@ -111,7 +111,7 @@ pub async fn connections(
     let (limit, after) = (query.number("limit", 1, LIST_MAX as u64)?, query.text("after"));
     let (caller, now) = (credential.caller(), web.desk.now());
     let seen = web.desk.connections(caller, &user, limit, after, now).await?;
-    let view = |Line { number, last_seen, channels }| ConnectionView {
+    let view = |LiveConnection { number, last_seen, channels }| ConnectionView {
         connection: web.desk.hub().name_of_connection(number),
         last_seen,
         channels,

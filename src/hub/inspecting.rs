@@ -12,7 +12,7 @@ use super::reading::Seen;
 use super::state::Hub;
 use crate::auth::Credential;
 use crate::delivery::{Flow, Wake};
-use crate::limits::{KICK_BATCH, LIST_MAX};
+use crate::limits::{LIST_MAX, USER_BATCH};
 use crate::now::Now;
 use crate::presence::{Heard, Member, Source, Viewer};
 
@@ -29,12 +29,13 @@ pub struct Held {
 
 /// A connection of a user.
 #[derive(Debug)]
-pub struct Line {
+pub struct LiveConnection {
     /// Its number on this node.
     pub number: u64,
     /// When it was last heard, by the wall clock; `None`: it has just gone.
     pub last_seen: Option<u64>,
-    /// Where it keeps the user present, by name: of the first [`LIST_MAX`] channels that the user is in.
+    /// Where it keeps the user present, by name: of the first [`LIST_MAX`] channels that the user is in,
+    /// and until there are about as many names in all.
     pub channels: Vec<ChannelName>,
 }
 
@@ -98,31 +99,38 @@ impl Hub {
 
     /// The user's connections to this node, behind the one numbered `after`, each with where it keeps
     /// the user present, as far as `viewer` may see it there and `may_list` lets it look.
-    pub async fn lines_of(
+    pub async fn connections_of(
         &self,
         user: &UserId,
         viewer: Viewer<'_>,
         (after, limit): (Option<u64>, usize),
         may_list: impl Fn(&ChannelName) -> bool,
         now: Now,
-    ) -> Seen<Line> {
+    ) -> Seen<LiveConnection> {
         let mut numbers = self.users.connections_after(user, after, limit + 1);
         let more = numbers.len() > limit;
         numbers.truncate(limit);
         let mut channels: BTreeMap<u64, Vec<ChannelName>> = BTreeMap::new();
-        let (mut behind, mut looked_at) = (None, 0);
-        while looked_at < LIST_MAX {
-            let some = self.users.channels_after(user, behind.as_ref(), KICK_BATCH);
+        let (mut behind, mut looked_at, mut named) = (None, 0, 0);
+        while looked_at < LIST_MAX && named < LIST_MAX {
+            let some = self.users.channels_after(user, behind.as_ref(), USER_BATCH);
             for name in some.iter().filter(|name| may_list(name)) {
+                if named >= LIST_MAX {
+                    break;
+                }
                 let held = |guarded: &Guarded| {
                     let presence = guarded.presence();
                     let is_seen = presence.member(user, viewer).is_some();
                     is_seen.then(|| presence.held_by(user).collect::<Vec<_>>())
                 };
-                for source in self.look(name, held).flatten().unwrap_or_default() {
-                    if let Source::Connection(id) = source {
-                        channels.entry(id.number()).or_default().push(name.clone());
-                    }
+                let held = self.look(name, held).flatten().unwrap_or_default().into_iter();
+                let here = held.filter_map(|source| match source {
+                    Source::Connection(id) => Some(id.number()),
+                    Source::Lease(_) | Source::Node(_) => None,
+                });
+                for number in here.filter(|number| numbers.binary_search(number).is_ok()) {
+                    channels.entry(number).or_default().push(name.clone());
+                    named += 1;
                 }
             }
             looked_at += some.len();
@@ -130,12 +138,12 @@ impl Hub {
             behind = Some(last.clone());
             tokio::task::yield_now().await;
         }
-        let line = |number| Line {
+        let view = |number| LiveConnection {
             number,
             last_seen: self.last_heard(number, now),
             channels: channels.remove(&number).unwrap_or_default(),
         };
-        let found = numbers.into_iter().map(line).collect();
+        let found = numbers.into_iter().map(view).collect();
         Seen { found, more, partial: self.is_one_of_many() }
     }
 

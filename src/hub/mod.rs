@@ -66,6 +66,6 @@ pub use channel_rules::ChannelRules;
 pub use door::{At, Door};
 pub use engine::{Answering, Engine, Kicked, Kicking};
 pub use follow::{Follower, Told, What};
-pub use inspecting::{Held, Line};
+pub use inspecting::{Held, LiveConnection};
 pub use reading::Seen;
 pub use state::Hub;

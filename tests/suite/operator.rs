@@ -259,8 +259,12 @@ async fn a_users_connections_are_told_and_one_is_kicked() {
     let path = |user: &str, name: &str| format!("/v1/users/{user}/connections/{name}");
     let refused = asked(&broker, "DELETE", &path("ada", &of_desk), READER).await;
     assert_eq!((refused.status, refused.code()), (403, "forbidden"));
-    // Only the user's own, and only by its whole name.
-    for (user, name) in [("bob", of_desk.as_str()), ("ada", "c999"), ("ada", "1"), ("ada", "c+1")] {
+    for name in ["1", "c", "c+1", "c1@", "c1@node", "c12345678901234567890", "welcome"] {
+        let bad = asked(&broker, "DELETE", &path("ada", name), OPERATOR).await;
+        assert_eq!((bad.status, &bad.body["field"]), (400, &json!("connection")), "{name}");
+    }
+    // Only the user's own, and of this node.
+    for (user, name) in [("bob", of_desk.as_str()), ("ada", "c999"), ("ada", "c1@0123456789ab")] {
         let nobody = asked(&broker, "DELETE", &path(user, name), OPERATOR).await;
         assert_eq!(nobody.body, json!({"user": user, "closed": 0}), "{name}");
     }
