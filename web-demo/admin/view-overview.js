@@ -6,6 +6,8 @@ import { Poll } from './poll.js';
 import { counted, duration, inBytes, perSecond, whole } from './words.js';
 
 const EVERY_MS = 3_000;
+/** A rate over less than this jumps about, and is no part of a curve. */
+const SETTLED_MS = 5_000;
 const NAMESPACE = 'http://www.w3.org/2000/svg';
 
 /** @typedef {{name: string, words: string, read: (sample: any) => number, say: (value: number) => string, isRate?: boolean}} Plot */
@@ -85,7 +87,8 @@ export class OverviewView {
     const since = this.#before ?? this.#samples.at(-1) ?? now;
     PLOTS.forEach((plot, index) => {
       const { value, spark, range } = this.#figures[index];
-      const all = [...this.#samples.filter(({ at }) => at < now.at), now];
+      const all = this.#samples.filter(({ at }) => at < now.at);
+      if (!plot.isRate || now.at - (all.at(-1)?.at ?? 0) >= SETTLED_MS) all.push(now);
       const points = plot.isRate ? rates(all, plot.read) : all.map((sample) => ({ at: sample.at, value: plot.read(sample) }));
       const current = plot.isRate ? (rates([since, now], plot.read)[0]?.value ?? 0) : plot.read(now);
       const drawn = curve(points, now.at, spanMs);
