@@ -11,7 +11,7 @@ export HERENOW_BIN=$target/debug/herenow
 # The suite's tests that wait for seconds to pass, keep both cores busy, or need packages: for scripts/check.
 slow_tests=(closes:: concurrent:: demo_viewers:: fetched_keys:: lent:: levels:: liveness:: pacing:: promised:: proxied:: slow:: tls:: transcripts:: visibility::)
 # The client's tests that need no broker.
-fast_js_tests=(client/test/{carried,dist,emitter,replica}.test.js tests/browser/words.test.mjs)
+fast_js_tests=(client/test/{carried,dist,emitter,replica}.test.js tests/browser/{admin-lists,words}.test.mjs)
 
 took=()
 

@@ -21,16 +21,18 @@
 //! 11. [`actions`]: the desk: all that a client may ask, whichever wing it came by.
 //! 12. [`web`]: what everything that speaks HTTP shares: callers, rates, input, problems, tables of
 //!     operations.
-//! 13. [`connection`], [`http`], [`sse`], [`redis`](mod@redis), [`jwks`], and later `webhooks`: the
-//!     wings: one WebSocket from its first byte to its last; the HTTP API; server-sent events; what
-//!     carries one presence over many nodes; the keys of tokens, fetched.
+//! 13. [`connection`], [`http`], [`sse`], [`admin`], [`redis`](mod@redis), [`jwks`], later `webhooks`: the
+//!     wings: one WebSocket from its first byte to its last; the HTTP API; server-sent events; what the
+//!     operator's page shows of the broker as a whole; what carries one presence over many nodes; the
+//!     keys of tokens, fetched.
 //! 14. [`vendors`]: a wing for each vendor whose own client libraries are served.
-//! 15. [`demo`]: the demo page: its files, and simulated viewers, clients of our own port.
+//! 15. [`demo`]: the pages: their files; simulated viewers, clients of our own port.
 //! 16. [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
 //!
 //! ARCHITECTURE.md walks through them in the order of a change.
 
 pub mod actions;
+pub mod admin;
 pub mod auth;
 pub mod chance;
 pub mod clock;

@@ -642,6 +642,12 @@ pub const REPLICA_BATCH: usize = 256;
 
 // The port.
 
+/// From one sample of the broker's numbers to the next.
+pub const SAMPLE_STEP: Duration = Duration::from_secs(10);
+
+/// Samples that are kept: an hour of them, about 40 KB.
+pub const SAMPLES: usize = 360;
+
 /// How long a look at the process itself is shown: to count its files takes as long as there are many.
 pub const PROCESS_LOOK_MS: u64 = 1_000;
 

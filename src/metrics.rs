@@ -297,6 +297,11 @@ impl<T: Copy + PartialEq + Serialize> Each<T> {
         }
     }
 
+    /// How many there were of all.
+    pub fn sum(&self) -> u64 {
+        self.counters.iter().map(|(_, counter)| counter.get()).sum()
+    }
+
     /// How many there were.
     pub fn get(&self, value: T) -> u64 {
         let known = self.counters.iter().find(|(one, _)| *one == value);

@@ -10,11 +10,13 @@
 //! - [`records`]: presence records, which vendors' client libraries write.
 //! - [`known`]: an answer, and whether it may not be all.
 //! - [`queries`]: list, count, one member, where, channels.
+//! - [`inspecting`]: channels by size, sources, a user's connections.
 //! - [`observing`]: subscribe, follow, watch.
 //! - [`users`]: status, heartbeat, kick.
 
 pub mod desk;
 pub mod guests;
+pub mod inspecting;
 pub mod known;
 pub mod leases;
 pub mod members;

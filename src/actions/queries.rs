@@ -7,10 +7,9 @@ use herenow_protocol::{ChannelName, ErrorCode, Refusal, UserId};
 
 use super::desk::Desk;
 use super::known::Known;
-use super::rules::check_between;
+use super::rules::check_limit;
 use crate::auth::{Caller, Credential, KeyRight, Right};
 use crate::hub::Seen;
-use crate::limits::{LIST_DEFAULT, LIST_MAX};
 use crate::now::Now;
 use crate::presence::{Member, Page};
 
@@ -184,13 +183,6 @@ impl Desk {
     ) -> Result<(), Refusal> {
         if caller.is(user) { Ok(()) } else { self.may_look(caller, Right::List, channel) }
     }
-}
-
-/// How many of a list to answer with.
-fn check_limit(limit: Option<u64>) -> Result<usize, Refusal> {
-    let limit = limit.unwrap_or(LIST_DEFAULT as u64);
-    check_between("limit", limit, 1, LIST_MAX as u64)?;
-    Ok(limit as usize)
 }
 
 fn no_member() -> Refusal {

@@ -6,6 +6,7 @@ use herenow_protocol::reply::HeartbeatInfo;
 use herenow_protocol::{ChannelName, ErrorCode, Refusal};
 
 use crate::config::Config;
+use crate::limits::{LIST_DEFAULT, LIST_MAX};
 
 /// What holds for everybody.
 #[derive(Clone, Copy, Debug)]
@@ -81,4 +82,11 @@ pub(super) fn check_joinable(channel: &ChannelName) -> Result<(), Refusal> {
     }
     let rule = "is the broker's own: it may be read, and nobody joins it";
     Err(Refusal::field(ErrorCode::Forbidden, "channel", rule))
+}
+
+/// How many of a list to answer with.
+pub(super) fn check_limit(limit: Option<u64>) -> Result<usize, Refusal> {
+    let limit = limit.unwrap_or(LIST_DEFAULT as u64);
+    check_between("limit", limit, 1, LIST_MAX as u64)?;
+    Ok(limit as usize)
 }

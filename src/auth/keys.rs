@@ -64,6 +64,12 @@ impl ApiKey {
         &self.name
     }
 
+    /// What it may do.
+    #[must_use]
+    pub fn rights(&self) -> &[KeyRight] {
+        &self.rights
+    }
+
     /// Whether it has this right.
     ///
     /// # Errors
@@ -122,6 +128,12 @@ impl ApiKeys {
             keys.push(key);
         }
         Ok(Self(keys.into()))
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The key whose secret is `bearer`. Takes as long whether there is one or none, and whichever

@@ -1,5 +1,5 @@
-//! The demo page and the client library: the files of `web-demo/`, `client/src/` and `client/dist/`,
-//! compiled into the binary.
+//! The demo page, the operator's page and the client library: the files of `web-demo/`, `client/src/`
+//! and `client/dist/`, compiled into the binary.
 
 use std::convert::Infallible;
 
@@ -67,7 +67,19 @@ pub async fn index(asked: HeaderMap) -> Response {
 
 /// A file of the page, by its path.
 pub async fn file(name: Result<Path<String>, PathRejection>, asked: HeaderMap) -> Response {
-    page(&text(name), &asked)
+    let name = text(name);
+    // A slash that was written as %2f leads into no folder.
+    if name.contains('/') { problem::absent().into_response() } else { page(&name, &asked) }
+}
+
+/// The operator's page.
+pub async fn admin(asked: HeaderMap) -> Response {
+    page("admin/index.html", &asked)
+}
+
+/// A file of the operator's page, by its path.
+pub async fn admin_file(name: Result<Path<String>, PathRejection>, asked: HeaderMap) -> Response {
+    page(&format!("admin/{}", text(name)), &asked)
 }
 
 fn page(name: &str, asked: &HeaderMap) -> Response {
@@ -171,6 +183,13 @@ mod tests {
 
     use super::*;
 
+    /// The files that lie in a folder; none if there is no such folder.
+    fn names_in(folder: &std::path::Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().map(Result::unwrap);
+        let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+        files.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    }
+
     /// A file of an unknown kind is a page that does not load; so is a new one that was not there
     /// when the broker was compiled last.
     #[test]
@@ -180,10 +199,8 @@ mod tests {
         assert_eq!(OneFile::iter().collect::<Vec<_>>(), ["herenow.js", "herenow.js.gz"]);
         for (folder, mut served) in [("web-demo", page), ("client/src", client)] {
             let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-            let mut names: Vec<_> = std::fs::read_dir(path)
-                .unwrap()
-                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-                .collect();
+            let mut names = names_in(&path);
+            names.extend(names_in(&path.join("admin")).iter().map(|name| format!("admin/{name}")));
             names.sort();
             served.sort();
             assert_eq!(served, names, "{folder}");

@@ -74,13 +74,27 @@ pub async fn list(
     query: Query,
 ) -> Result<Json<Answered<ChannelList>>, Problem> {
     let limit = query.number("limit", 1, LIST_MAX as u64)?;
-    let after = after(&query)?;
+    let (after, below) = (after(&query)?, query.number("below", 0, u64::MAX)?);
     let prefix = query.text("prefix").unwrap_or_default();
-    let seen = web.desk.channels(&credential, prefix, after, limit).await?;
+    let (seen, total) = if by_size(&query)? {
+        let after = after.map(|name| (name, below));
+        let (seen, all) = web.desk.channels_by_size(&credential, prefix, after, limit).await?;
+        (seen, Some(all))
+    } else {
+        (web.desk.channels(&credential, prefix, after, limit).await?, None)
+    };
     let next = seen.found.last().filter(|_| seen.more).map(|(name, _)| name.clone());
     let channels = seen.found.into_iter().map(|(channel, count)| CountView { channel, count });
-    let is = ChannelList { channels: channels.collect(), next };
+    let is = ChannelList { channels: channels.collect(), total, next };
     Ok(Json(Answered { is, partial: seen.partial }))
+}
+
+fn by_size(query: &Query) -> Result<bool, Refusal> {
+    match query.text("order").as_deref() {
+        None | Some("name") => Ok(false),
+        Some("size") => Ok(true),
+        Some(_) => Err(Refusal::invalid("order", "must be \"name\" or \"size\"")),
+    }
 }
 
 /// Where a user is, as far as the caller may see.

@@ -6,12 +6,15 @@ use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderName, StatusCode};
 use axum::{Extension, Json};
-use herenow_protocol::{Lease, parse};
+use herenow_protocol::{Lease, Refusal, parse};
 
-use super::shapes::{Answered, LeasedMember, MemberList, OneMember};
+use super::shapes::{
+    Answered, LeasedMember, ListedMember, MemberList, OneMember, SourceKind, SourceView,
+};
 use crate::auth::Credential;
+use crate::hub::Held;
 use crate::limits::LIST_MAX;
-use crate::presence::{Keeper, Member};
+use crate::presence::{Keeper, Member, Source};
 use crate::web::compressed::ForAll;
 use crate::web::input::{JsonText, OfChannel, OfMember, Query};
 use crate::web::problem::Problem;
@@ -33,13 +36,56 @@ pub async fn list(
 ) -> Result<Listed, Problem> {
     let limit = query.number("limit", 1, LIST_MAX as u64)?;
     let after = query.number("after", 0, u64::MAX)?;
-    let known = web.desk.list(credential.caller(), &channel, limit, after).await?;
-    let for_all = known.is.1.is_for_all().then_some(Extension(ForAll));
+    let (caller, desk) = (credential.caller(), &web.desk);
+    let (known, sources) = if with_sources(&query)? {
+        let now = desk.now();
+        let listed = desk.list_with_sources(caller, &channel, limit, after, now).await?;
+        (listed.0, Some(listed.1))
+    } else {
+        (desk.list(caller, &channel, limit, after).await?, None)
+    };
+    // How many windows somebody has open is not for all.
+    let is_for_all = sources.is_none() && known.is.1.is_for_all();
     let list = known.map(|(count, page)| {
-        let members = page.members.iter().map(|member| member.view()).collect();
+        let members = listed(&web, &page.members, sources);
         MemberList { channel, count, members, next: page.next }
     });
-    Ok((CACHED, for_all, Json(list.into())))
+    Ok((CACHED, is_for_all.then_some(Extension(ForAll)), Json(list.into())))
+}
+
+fn with_sources(query: &Query) -> Result<bool, Refusal> {
+    match query.text("sources").as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(Refusal::invalid("sources", "must be \"true\" or \"false\"")),
+    }
+}
+
+/// Members, each with what keeps it present, if that was asked for.
+fn listed(
+    web: &Web,
+    members: &[Arc<Member>],
+    sources: Option<Vec<Vec<Held>>>,
+) -> Vec<ListedMember> {
+    let views = |held: Vec<Held>| held.into_iter().map(|held| source_view(web, held)).collect();
+    let mut sources = sources.map(Vec::into_iter);
+    let view = |member: &Arc<Member>| {
+        let sources = sources.as_mut().and_then(Iterator::next).map(views);
+        ListedMember { member: member.view(), sources }
+    };
+    members.iter().map(view).collect()
+}
+
+fn source_view(web: &Web, Held { source, last_seen, is_lost: lost }: Held) -> SourceView {
+    let (kind, connection, node) = match source {
+        Source::Connection(id) => {
+            let name = web.desk.hub().name_of_connection(id.number());
+            (SourceKind::Connection, Some(name), None)
+        }
+        Source::Lease(_) => (SourceKind::Lease, None, None),
+        Source::Node(node) => (SourceKind::Node, None, Some(node.to_string())),
+    };
+    SourceView { kind, connection, node, lost, last_seen }
 }
 
 /// One member. Who is not there and whom the caller may not see are answered alike.

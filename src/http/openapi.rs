@@ -227,14 +227,15 @@ impl Book {
     }
 
     fn parameters(&mut self, operation: &Operation) -> Vec<Value> {
-        let names = ["channel", "user"].into_iter();
+        let names = ["channel", "user", "connection"].into_iter();
         let in_path = names.filter(|name| operation.path.contains(&format!("{{{name}}}")));
         let mut parameters = Vec::new();
         for name in in_path {
-            let schema = if name == "channel" {
-                self.schema::<ChannelName>()
-            } else {
-                self.schema::<UserId>()
+            let schema: Value = match name {
+                "channel" => self.schema::<ChannelName>().into(),
+                "user" => self.schema::<UserId>().into(),
+                // As `web/input` reads it.
+                _ => json!({"type": "string", "pattern": "^c[0-9]{1,19}(@[0-9a-f]{12})?$"}),
             };
             parameters
                 .push(json!({"name": name, "in": "path", "required": true, "schema": schema}));

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::leases::{LeasesAnswered, LeasesAsked};
 use super::shapes::{
-    Answered, Beating, ChannelList, ChannelView, CountList, CountView, Health, Kicked,
-    LeasedMember, MemberList, OneMember, StatusList, UserChannels,
+    Answered, Beating, ChannelList, ChannelView, ConnectionList, CountList, CountView, Health,
+    Kicked, LeasedMember, MemberList, OneMember, StatusList, UserChannels,
 };
 use super::{channels, health, leases, members, openapi, users};
 use crate::limits::{COUNTS_MAX, LIST_DEFAULT, LIST_MAX};
@@ -43,6 +43,27 @@ const PREFIX: Parameter = Parameter::query(
     "Only channels whose names begin so.",
     |_| json!({"type": "string"}),
 );
+
+const ORDER: Parameter = Parameter::query(
+    "order",
+    "By name, or the largest first; of many nodes each then tells what it knows by itself.",
+    |_| json!({"type": "string", "enum": ["name", "size"], "default": "name"}),
+);
+
+const BELOW: Parameter = Parameter::query(
+    "below",
+    "By size, the count of the last channel of the page before; absent: the count that it has now.",
+    |_| json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}),
+);
+
+const SOURCES: Parameter = Parameter::query(
+    "sources",
+    "Also what keeps each member present. For back ends.",
+    |_| json!({"type": "string", "enum": ["true", "false"], "default": "false"}),
+);
+
+const AFTER_CONNECTION: Parameter =
+    Parameter::query("after", "The next of the page before.", |_| json!({"type": "string"}));
 
 const IDS: Parameter = Parameter {
     name: "ids",
@@ -79,10 +100,10 @@ pub const OPERATIONS: &[Operation] = &[
         "/v1/channels",
         "listChannels",
         || routing::get(channels::list),
-        "The channels that somebody is in, by name. For back ends.",
+        "The channels that somebody is in, by name or by size. For back ends.",
         &[(200, "One page of them.", json_of::<Answered<ChannelList>>())],
     )
-    .parameters(&[PREFIX, LIMIT, AFTER_CHANNEL]),
+    .parameters(&[PREFIX, ORDER, LIMIT, AFTER_CHANNEL, BELOW]),
     operation(
         "get",
         "/v1/channels/{channel}",
@@ -107,7 +128,7 @@ pub const OPERATIONS: &[Operation] = &[
         "Who is in a channel, newest first, as far as the caller may see.",
         &[(200, "One page of them.", json_of::<Answered<MemberList>>())],
     )
-    .parameters(&[LIMIT, AFTER_MEMBER]),
+    .parameters(&[LIMIT, AFTER_MEMBER, SOURCES]),
     operation(
         "get",
         MEMBER,
@@ -211,6 +232,15 @@ pub const OPERATIONS: &[Operation] = &[
         &[(204, "No heartbeat keeps it online now.", Content::Nothing)],
     ),
     operation(
+        "get",
+        "/v1/users/{user}/connections",
+        "listConnections",
+        || routing::get(users::connections),
+        "A user's connections, the oldest first: those to the node that answers. For back ends.",
+        &[(200, "One page of them.", json_of::<Answered<ConnectionList>>())],
+    )
+    .parameters(&[LIMIT, AFTER_CONNECTION]),
+    operation(
         "delete",
         "/v1/users/{user}/connections",
         "kick",
@@ -220,6 +250,15 @@ pub const OPERATIONS: &[Operation] = &[
         &[(200, "How many connections there were.", json_of::<Answered<Kicked>>())],
     )
     .parameters(&[LEASES]),
+    operation(
+        "delete",
+        "/v1/users/{user}/connections/{connection}",
+        "kickConnection",
+        || routing::delete(users::kick_one),
+        "Ends one of a user's connections, of those to the node that answers. Its tokens stay good. For \
+            back ends.",
+        &[(200, "How many there were: 1, or 0.", json_of::<Kicked>())],
+    ),
     operation(
         "get",
         "/healthz",

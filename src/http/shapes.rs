@@ -57,8 +57,11 @@ pub struct CountList {
 /// One page of the channels that somebody is in.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ChannelList {
-    /// By name.
+    /// By name, or by size.
     pub channels: Vec<CountView>,
+    /// How many there are in all. Only by size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
     /// Pass as `after` for the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<ChannelName>,
@@ -72,10 +75,54 @@ pub struct MemberList {
     /// Exact number of members that are visible to all, however many are listed.
     pub count: u64,
     /// Newest first.
-    pub members: Vec<MemberView>,
+    pub members: Vec<ListedMember>,
     /// Pass as `after` for the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
+}
+
+/// A member as a list has it.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct ListedMember {
+    /// The member.
+    #[serde(flatten)]
+    pub member: MemberView,
+    /// What keeps it present. Only if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Vec<SourceView>>,
+}
+
+/// What keeps a member present.
+#[derive(Debug, JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceView {
+    /// What it is.
+    pub kind: SourceKind,
+    /// Which connection of this node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
+    /// Which other node, on which the user has a source of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// `true`: the connection is lost, and its grace runs. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    pub lost: bool,
+    /// When it was last heard; absent: another node knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<u64>,
+}
+
+/// What may keep a member present.
+#[derive(Clone, Copy, Debug, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SourceKind {
+    /// A connection.
+    Connection,
+    /// A lease.
+    Lease,
+    /// Another node.
+    Node,
 }
 
 /// One member.
@@ -132,6 +179,32 @@ pub struct Beating {
     pub user: UserId,
     /// How often to send one, and how long one lasts.
     pub heartbeat: HeartbeatInfo,
+}
+
+/// One page of a user's connections to the node that answers.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct ConnectionList {
+    /// Who.
+    pub user: UserId,
+    /// The oldest first.
+    pub connections: Vec<ConnectionView>,
+    /// Pass as `after` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// One connection.
+#[derive(Debug, JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionView {
+    /// As `welcome` told its client; behind that, where there are many nodes, `@` and the node.
+    pub connection: String,
+    /// When it was last heard; absent: it has just gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<u64>,
+    /// Where it keeps the user present, by name: of the first 1,000 channels that the user is in, and
+    /// until about 1,000 are named of all connections.
+    pub channels: Vec<ChannelName>,
 }
 
 /// A user whose connections were ended.

@@ -6,9 +6,11 @@ use axum::{Extension, Json};
 use herenow_protocol::request::MAX_USERS;
 use herenow_protocol::{Heartbeat, Refusal, UserId, UserStatus, parse};
 
-use super::shapes::{Answered, Beating, Kicked, StatusList};
+use super::shapes::{Answered, Beating, ConnectionList, ConnectionView, Kicked, StatusList};
 use crate::auth::Credential;
-use crate::web::input::{JsonText, OfUser, Query};
+use crate::hub::LiveConnection;
+use crate::limits::LIST_MAX;
+use crate::web::input::{JsonText, OfConnection, OfUser, Query};
 use crate::web::problem::Problem;
 use crate::web::state::Web;
 
@@ -97,4 +99,35 @@ pub async fn kick(
     let (caller, now) = (credential.caller(), web.desk.now());
     let known = web.desk.kick(caller, user.clone(), keeps_leases, now).await?;
     Ok(Json(known.map(|closed| Kicked { user, closed }).into()))
+}
+
+/// By which connections the user is here.
+pub async fn connections(
+    State(web): State<Web>,
+    Extension(credential): Extension<Credential>,
+    OfUser(user): OfUser,
+    query: Query,
+) -> Result<Json<Answered<ConnectionList>>, Problem> {
+    let (limit, after) = (query.number("limit", 1, LIST_MAX as u64)?, query.text("after"));
+    let (caller, now) = (credential.caller(), web.desk.now());
+    let seen = web.desk.connections(caller, &user, limit, after, now).await?;
+    let view = |LiveConnection { number, last_seen, channels }| ConnectionView {
+        connection: web.desk.hub().name_of_connection(number),
+        last_seen,
+        channels,
+    };
+    let connections: Vec<_> = seen.found.into_iter().map(view).collect();
+    let next = connections.last().filter(|_| seen.more).map(|last| last.connection.clone());
+    let is = ConnectionList { user, connections, next };
+    Ok(Json(Answered { is, partial: seen.partial }))
+}
+
+/// Ends one of the user's connections.
+pub async fn kick_one(
+    State(web): State<Web>,
+    Extension(credential): Extension<Credential>,
+    OfConnection(user, connection): OfConnection,
+) -> Result<Json<Kicked>, Problem> {
+    let closed = web.desk.kick_one(credential.caller(), &user, &connection)?;
+    Ok(Json(Kicked { user, closed: u64::from(closed) }))
 }

@@ -26,6 +26,7 @@
 //! - `turns`: what happens because time passes.
 //! - `attending`: asking once, of a channel that other nodes may have members in.
 //! - `reading`: what anybody asks of the live state.
+//! - `inspecting`: what an operator asks of it: channels by size, sources, connections.
 //! - [`follow`]: following a channel, or all that match a pattern, without a socket.
 //!
 //! Lock order: a connection's, a shard of the map of channels, the patterns of followers, a
@@ -46,6 +47,7 @@ pub mod door;
 pub mod engine;
 pub mod follow;
 mod followers;
+mod inspecting;
 mod nodes;
 pub mod pace;
 mod reading;
@@ -64,5 +66,6 @@ pub use channel_rules::ChannelRules;
 pub use door::{At, Door};
 pub use engine::{Answering, Engine, Kicked, Kicking};
 pub use follow::{Follower, Told, What};
+pub use inspecting::{Held, LiveConnection};
 pub use reading::Seen;
 pub use state::Hub;

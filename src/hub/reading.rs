@@ -120,7 +120,7 @@ impl Hub {
     }
 
     /// When a connection was last heard, by the wall clock; `None`: it is gone.
-    fn last_heard(&self, number: u64, now: Now) -> Option<u64> {
+    pub(super) fn last_heard(&self, number: u64, now: Now) -> Option<u64> {
         self.connection(number).map(|outlet| now.unix_at(outlet.heard_ms()))
     }
 

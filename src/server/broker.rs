@@ -12,8 +12,10 @@ use tokio::task::JoinHandle;
 
 use super::connection_limits::ConnectionLimits;
 use super::listener::{self, Serving, Times};
-use super::{renewal, routes};
+use super::renewal;
+use super::routes::{self, Kept};
 use crate::actions::{Desk, Rules};
+use crate::admin::{self, Samples};
 use crate::auth::Auth;
 use crate::chance::Chance;
 use crate::clock::Clock;
@@ -106,9 +108,11 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     let (under_way, answered) = mpsc::channel(1);
     let (times, hub_too) = (Times::new(&config.limits), Arc::clone(&hub));
     let proxies = Arc::new(Proxies::new(&config.proxy));
-    let streams_too = Arc::clone(&streams);
+    let samples = Arc::<Samples>::default();
+    tokio::spawn(admin::mind(Arc::clone(&samples), web.clone()));
+    let kept = Kept { streams: Arc::clone(&streams), samples, visitors };
     let for_admin = routes::admin(web.clone());
-    let routes = routes::router(config, web, rules, document, streams_too, visitors);
+    let routes = routes::router(config, web, rules, document, kept);
     let serving = Serving {
         routes,
         floods,

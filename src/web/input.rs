@@ -28,6 +28,10 @@ pub struct OfMember(pub ChannelName, pub UserId);
 #[derive(Debug)]
 pub struct OfUser(pub UserId);
 
+/// The user and the connection that the path names.
+#[derive(Debug)]
+pub struct OfConnection(pub UserId, pub String);
+
 async fn segment<T>(
     parts: &mut Parts,
     name: &'static str,
@@ -64,6 +68,29 @@ impl<S: Send + Sync> FromRequestParts<S> for OfMember {
         let user = segment(parts, "user", UserId::parse).await?;
         Ok(Self(channel, user))
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for OfConnection {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let user = segment(parts, "user", UserId::parse).await?;
+        Ok(Self(user, segment(parts, "connection", connection).await?))
+    }
+}
+
+/// A connection's name: `c7`, or `c7@1f2e3d4c5b6a` of one of many nodes.
+fn connection(text: &str, field: &'static str) -> Result<String, Refusal> {
+    let (number, node) = text.split_once('@').unwrap_or((text, "000000000000"));
+    let digits = number.strip_prefix('c').unwrap_or_default();
+    let is_number =
+        (1..=19).contains(&digits.len()) && digits.bytes().all(|it| it.is_ascii_digit());
+    let is_node =
+        node.len() == 12 && node.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
+    if is_number && is_node {
+        return Ok(text.to_owned());
+    }
+    Err(Refusal::invalid(field, "must be a connection's name, as c7"))
 }
 
 /// Refuses an address that is not percent-encoded UTF-8. Taken as it comes, `%zz` would be a name of

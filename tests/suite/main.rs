@@ -45,6 +45,7 @@
 //! - `signed_out`: what a kick leaves of a user: no lease, and no earlier token.
 //! - `where_is`: the channels of one user, page by page.
 //! - `counted`: what outlives a connection is counted; much at once, and others' turns.
+//! - `operator`: what whoever operates the broker is shown, and the end of one connection.
 //! - `social_plus`: what a vendor's library shows only to those who wait.
 //! - `examples`: the bot of `examples/`.
 //!
@@ -97,6 +98,7 @@ mod metrics;
 mod model;
 mod online;
 mod openapi;
+mod operator;
 mod outlet;
 mod pacing;
 mod place;

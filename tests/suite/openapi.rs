@@ -238,6 +238,7 @@ async fn every_operation_answers_as_described() {
     let document = describe(&TERMS);
     for (path, methods) in document["paths"].as_object().unwrap() {
         let real = path.replace("{channel}", "room").replace("{user}", "ada");
+        let real = real.replace("{connection}", "c1");
         // So that there is something to read, whatever the row before has ended.
         let mut ada = broker.connect("ada").await;
         ada.ok("join room mood=happy").await;

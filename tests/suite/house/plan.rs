@@ -8,9 +8,9 @@ use super::graph::{self, Arrow};
 use super::javascript;
 use super::sources::Sources;
 
-/// The client library and the page, line by line as the rooms: files of one line do not know each
+/// The client library and the pages, line by line as the rooms: files of one line do not know each
 /// other. A name that ends with `*` stands for all that begin so.
-const JAVASCRIPT: [(&str, &[&str]); 2] = [
+const JAVASCRIPT: [(&str, &[&str]); 3] = [
     (
         "client/src/",
         &[
@@ -26,12 +26,13 @@ const JAVASCRIPT: [(&str, &[&str]); 2] = [
             "livelike rooms react svelte testing vue",
         ],
     ),
-    ("web-demo/", &["dom words breakable viewers", "meter guinea-pig", "view-*", "app"]),
+    ("web-demo/", &["dom words breakable viewers", "meter guinea-pig", "view-*", "app admin"]),
+    ("web-demo/admin/", &["api pages plot poll words", "window-list", "view-*", "app"]),
 ];
 
 /// Parts that may know only some of what stands below them: the part, and what it may know beside
 /// itself. The first that a file's path begins with holds for it.
-const NARROW: [(&str, &[&str]); 27] = [
+const NARROW: [(&str, &[&str]); 29] = [
     ("protocol/src/", &[]),
     ("src/deflate/", &["protocol/src/", "src/limits.rs", "src/metrics.rs"]),
     ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits.rs"]),
@@ -91,6 +92,8 @@ const NARROW: [(&str, &[&str]); 27] = [
         ],
     ),
     ("client/src/fake-", &[]),
+    ("web-demo/admin/view-channel.js", &["web-demo/", "client/src/replica.js"]),
+    ("web-demo/admin/", &["web-demo/dom.js"]),
     ("web-demo/app.js", &["web-demo/", "client/src/index.js"]),
     (
         "web-demo/guinea-pig.js",
