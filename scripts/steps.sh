@@ -207,8 +207,9 @@ js_tests() {
   npm_packages tests/browser
   npm_packages tests/next
   npm_packages tests/vendors
+  npm_packages examples/mirror
   node --test --test-concurrency=2 client/test/*.test.js tests/browser/*.test.mjs \
-    tests/vendors/*.test.mjs
+    tests/mirror/*.test.mjs tests/vendors/*.test.mjs
 }
 
 # Many nodes on a Redis of their own, and one broker among clients that misbehave.

@@ -206,6 +206,21 @@ fn node_name(text: &str) -> Result<String, String> {
     Err(format!("must be 1 to {MAX_NODE_NAME} bytes, without control characters"))
 }
 
+/// Back ends that are told by HTTP requests.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Webhooks")]
+pub struct WebhookFlags {
+    /// File with those who are told what happens in channels, in TOML: `[[hook]]` with name, url, secret,
+    /// and channels and events if not all
+    #[arg(long, env = "HERENOW_WEBHOOKS_FILE", hide_env = true, value_name = "FILE")]
+    pub webhooks_file: Option<PathBuf>,
+
+    /// Send webhooks to loopback and private addresses, too, and there without TLS as well
+    #[arg(long, env = "HERENOW_WEBHOOKS_ALLOW_PRIVATE", hide_env = true,
+          value_parser = clap::builder::FalseyValueParser::new())]
+    pub webhooks_allow_private: bool,
+}
+
 /// Where more is set.
 #[derive(Args, Clone, Debug, Default)]
 pub struct FileFlag {
@@ -342,6 +357,10 @@ pub struct Config {
     #[command(flatten)]
     pub cluster: ClusterFlags,
 
+    /// Back ends that are told by HTTP requests.
+    #[command(flatten)]
+    pub webhooks: WebhookFlags,
+
     /// The bounds.
     #[command(flatten)]
     pub limits: Limits,
@@ -409,6 +428,13 @@ impl Config {
             ));
         }
         self.cluster.check()?;
+        if self.webhooks.webhooks_file.is_some() && self.cluster.redis_url.is_some() {
+            return Err(
+                "--webhooks-file: not together with --redis-url: every node would send each \
+                        event; follow one node by /v1/events instead"
+                    .to_owned(),
+            );
+        }
         self.check_channels()?;
         self.tls.files()?;
         self.proxy.check()?;

@@ -13,18 +13,18 @@
 //! 5. [`presence`], [`users`]: one channel's members and what observers are told of them, pure; what
 //!    is known of each user apart from any channel.
 //! 6. [`cluster`]: what nodes tell each other, and what each makes of it, pure.
-//! 7. [`auth`], [`tls`], [`proxy`]: who a client is, and what it may do: tokens, API keys, origins; the
-//!    certificate that it is shown; where it is, if it comes by a proxy.
+//! 7. [`auth`], [`tls`], [`proxy`], [`outgoing`]: who a client is, and what it may do: tokens, API keys,
+//!    origins; the certificate that it is shown; where it is, if it comes by a proxy; what we ask others.
 //! 8. [`config`]: every flag.
 //! 9. [`delivery`]: one connection's way out, and the cursor of each of its subscriptions.
 //! 10. [`hub`]: all channels: applying commands, telling subscribers and followers, the timers.
 //! 11. [`actions`]: the desk: all that a client may ask, whichever wing it came by.
 //! 12. [`web`]: what everything that speaks HTTP shares: callers, rates, input, problems, tables of
 //!     operations.
-//! 13. [`connection`], [`http`], [`sse`], [`admin`], [`redis`](mod@redis), [`jwks`], later `webhooks`: the
+//! 13. [`connection`], [`http`], [`sse`], [`admin`], [`redis`](mod@redis), [`jwks`], [`webhooks`]: the
 //!     wings: one WebSocket from its first byte to its last; the HTTP API; server-sent events; what the
 //!     operator's page shows of the broker as a whole; what carries one presence over many nodes; the
-//!     keys of tokens, fetched.
+//!     keys of tokens, fetched; back ends that are told by requests.
 //! 14. [`vendors`]: a wing for each vendor whose own client libraries are served.
 //! 15. [`demo`]: the pages: their files; simulated viewers, clients of our own port.
 //! 16. [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
@@ -49,6 +49,7 @@ pub mod jwks;
 pub mod limits;
 pub mod metrics;
 pub mod now;
+pub mod outgoing;
 pub mod presence;
 pub mod proxy;
 pub mod redis;
@@ -61,6 +62,7 @@ pub mod token_bucket;
 pub mod users;
 pub mod vendors;
 pub mod web;
+pub mod webhooks;
 
 pub use config::Config;
 pub use server::{Broker, start, start_with};

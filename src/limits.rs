@@ -127,6 +127,12 @@ pub struct Limits {
           value_parser = clap::value_parser!(u32).range(1 << 20..))]
     pub max_backlog: u32,
 
+    /// Bytes that webhooks may keep in memory in all, for receivers that do not take them: each as large
+    /// a part as the others
+    #[arg(long, env = "HERENOW_MAX_WEBHOOK_BYTES", hide_env = true, value_name = "BYTES", default_value = "33554432",
+          value_parser = clap::value_parser!(u32).range(1 << 20..))]
+    pub max_webhook_bytes: u32,
+
     /// Connections in all [default: what the limit on open files allows]
     #[arg(long, env = "HERENOW_MAX_CONNECTIONS", hide_env = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -150,7 +156,23 @@ pub struct Limits {
     /// After so long without an event a stream of events sends a comment. No flag, either.
     #[arg(skip = SSE_KEEP_ALIVE)]
     pub sse_keep_alive: Duration,
+
+    /// Time in which a webhook's receiver must answer. Nor this.
+    #[arg(skip = WEBHOOK_TIME)]
+    pub webhook_time: Duration,
+
+    /// After a batch was not taken: the first wait, and the longest; each is twice the one before. Nor
+    /// this.
+    #[arg(skip = WEBHOOK_BACK_OFF)]
+    pub webhook_back_off: (Duration, Duration),
 }
+
+/// As Standard Webhooks recommends: from 15 to 30 s.
+const WEBHOOK_TIME: Duration = Duration::from_secs(15);
+
+/// Soon, since most receivers are merely being replaced; and a minute, at which one that is down for
+/// the night costs nothing.
+const WEBHOOK_BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Less than what proxies bear of silence: nginx 60 s.
 const SSE_KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -391,6 +413,51 @@ pub const MAX_PATTERN_FOLLOWERS: usize = 1_000;
 /// Channels that a follower of a pattern is attached to or taken from in one go, before others get
 /// their turn.
 pub const FOLLOW_BATCH: usize = 256;
+
+// Webhooks.
+
+/// Webhooks that there may be: each encodes for itself what happens in its channels.
+pub const MAX_WEBHOOKS: usize = 32;
+
+/// Bytes of a webhook's name, which is a label of its metrics.
+pub const MAX_WEBHOOK_NAME_BYTES: usize = 64;
+
+/// Bytes of a webhook's address.
+pub const MAX_WEBHOOK_URL_BYTES: usize = 2_048;
+
+/// Bytes of a webhook's secret, as Standard Webhooks says.
+pub const WEBHOOK_SECRET_BYTES: RangeInclusive<usize> = 24..=64;
+
+/// Secrets of one webhook: two, while one takes the other's place.
+pub const MAX_WEBHOOK_SECRETS: usize = 2;
+
+/// A batch ends at about so many bytes. A single item may be larger.
+pub const WEBHOOK_BATCH_BYTES: usize = 256 * 1024;
+
+/// Items of one batch.
+pub const WEBHOOK_BATCH_ITEMS: usize = 1_000;
+
+/// Of what a webhook may keep, this part is for saying what it could not keep.
+pub const WEBHOOK_GAPS_PART: usize = 8;
+
+/// Bytes that are read of a receiver's answer, so that its connection can be used again.
+pub const WEBHOOK_ANSWER_BYTES: usize = 16 * 1024;
+
+/// Longest wait that a receiver may ask for (`Retry-After`).
+pub const WEBHOOK_RETRY_AFTER: Duration = Duration::from_secs(600);
+
+/// What happened in channels is taken over into a webhook's memory so many times before others get
+/// their turn.
+pub const WEBHOOK_TURN: usize = 64;
+
+/// How long a shutdown waits for receivers to take what waits for them.
+pub const WEBHOOK_DRAIN: Duration = Duration::from_secs(1);
+
+/// How far a receiver's clock and the broker's may be apart.
+pub const WEBHOOK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
+
+/// Bytes of a batch that `herenow webhook-test` takes.
+pub const WEBHOOK_TEST_BYTES: usize = 4 * 1024 * 1024;
 
 // Long polls, as PubNub's.
 

@@ -15,6 +15,8 @@ use herenow::clock::Clock;
 use herenow::config::{ClusterFlags, ConfigFile, FileFlag, LogFormat, SECRET_VARIABLES, shown};
 use herenow::limits::MEMORY_DECAY_MS;
 use herenow::server::probe::{Asking, probe};
+use herenow::webhooks::receiver::SECRET_VARIABLE as WEBHOOK_SECRET_VARIABLE;
+use herenow::webhooks::{ReceiverFlags, receive};
 use tikv_jemalloc_ctl::{Access, AsName};
 use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -73,6 +75,11 @@ enum CliCommand {
         #[command(flatten)]
         cluster: Box<ClusterFlags>,
     },
+    /// Take what a webhook sends, verify it, and print a line for each thing that it tells
+    WebhookTest {
+        #[command(flatten)]
+        receiver: ReceiverFlags,
+    },
     /// Print a token for development, signed with the secret of HS256 tokens
     Token {
         #[command(flatten)]
@@ -113,6 +120,7 @@ fn main() -> ExitCode {
         }
         Some(CliCommand::Health { config, ready }) => health(&config, ready),
         Some(CliCommand::Nodes { cluster, .. }) => nodes(*cluster),
+        Some(CliCommand::WebhookTest { receiver }) => webhook_test(receiver),
         Some(CliCommand::Token { order, .. }) => token(*order),
     };
     match done {
@@ -133,7 +141,9 @@ fn parse() -> Result<Asked, clap::Error> {
     let command = without_empty(Cli::command()).mut_subcommands(without_empty);
     let matches = command.clone().try_get_matches()?;
     let within = matches.subcommand().map_or(&matches, |(_, within)| within);
-    let (matches, file) = match within.get_one::<PathBuf>("config") {
+    // Not every command has that flag.
+    let path = within.try_get_one::<PathBuf>("config").ok().flatten();
+    let (matches, file) = match path {
         None => (matches, None),
         Some(path) => {
             let file = ConfigFile::read(path, &flags())
@@ -227,6 +237,12 @@ async fn nodes(mut flags: ClusterFlags) -> Result<(), String> {
     flags.take_secrets(secret);
     let table = herenow::redis::list(&flags).await?;
     write!(std::io::stdout(), "{table}").map_err(|error| format!("standard output: {error}"))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn webhook_test(mut flags: ReceiverFlags) -> Result<(), String> {
+    flags.secret = secret(WEBHOOK_SECRET_VARIABLE);
+    receive(&flags, |line| writeln!(std::io::stdout(), "{line}").is_ok()).await
 }
 
 fn serve_with(mut config: Config) -> Result<(), String> {

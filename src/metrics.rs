@@ -62,6 +62,8 @@ pub struct Metrics {
     pub http_refusals: Each<ErrorCode>,
     /// Those who did not get far enough to be refused anything, and those who came as nobody known.
     pub turned_away: Each<TurnedAway>,
+    /// What webhooks come to.
+    pub webhooks: WebhookMetrics,
     http_requests: Family<[(&'static str, String); 3], Counter>,
 }
 
@@ -114,6 +116,7 @@ impl Default for Metrics {
             websocket_refusals: Each::new("code", ErrorCode::ALL),
             http_refusals: Each::new("code", ErrorCode::ALL),
             turned_away: Each::new("kind", TurnedAway::ALL),
+            webhooks: WebhookMetrics::default(),
             http_requests: Family::default(),
         }
     }
@@ -187,6 +190,93 @@ impl Metrics {
                 "Clients that got no further than the door, by kind",
                 &self.turned_away.family,
             ),
+        ] {
+            registry.register(name, help, family.clone());
+        }
+        self.webhooks.register(registry);
+    }
+}
+
+/// A number for each webhook, by its name.
+type EachHook<M> = Family<[(&'static str, String); 1], M>;
+
+/// The numbers of webhooks. Without any there are none.
+#[derive(Debug, Default)]
+pub struct WebhookMetrics {
+    sent: EachHook<Counter>,
+    batches: EachHook<Counter>,
+    failed: EachHook<Counter>,
+    dropped: EachHook<Counter>,
+    gaps: EachHook<Counter>,
+    waiting_bytes: EachHook<Gauge>,
+    oldest_time: EachHook<Gauge>,
+    taken_time: EachHook<Gauge>,
+}
+
+/// The numbers of one webhook.
+#[derive(Clone, Debug)]
+pub struct HookMetrics {
+    /// Items that the receiver took.
+    pub sent: Counter,
+    /// Batches that it took.
+    pub batches: Counter,
+    /// Requests that it did not take.
+    pub failed: Counter,
+    /// Items for which there was no room.
+    pub dropped: Counter,
+    /// Gaps that had to be told.
+    pub gaps: Counter,
+    /// Bytes that wait for it.
+    pub waiting_bytes: Gauge,
+    /// Since when the oldest of them waits, in seconds since 1970; 0: nothing waits.
+    pub oldest_time: Gauge,
+    /// When it took something last, the same way; 0: never.
+    pub taken_time: Gauge,
+}
+
+impl WebhookMetrics {
+    /// Those of the webhook of that name.
+    #[must_use]
+    pub fn of(&self, hook: &str) -> HookMetrics {
+        let label = [("hook", hook.to_owned())];
+        HookMetrics {
+            sent: self.sent.get_or_create_owned(&label),
+            batches: self.batches.get_or_create_owned(&label),
+            failed: self.failed.get_or_create_owned(&label),
+            dropped: self.dropped.get_or_create_owned(&label),
+            gaps: self.gaps.get_or_create_owned(&label),
+            waiting_bytes: self.waiting_bytes.get_or_create_owned(&label),
+            oldest_time: self.oldest_time.get_or_create_owned(&label),
+            taken_time: self.taken_time.get_or_create_owned(&label),
+        }
+    }
+
+    /// Shows those of that webhook no longer: it is gone.
+    pub fn forget(&self, hook: &str) {
+        let label = [("hook", hook.to_owned())];
+        let Self { sent, batches, failed, dropped, gaps, .. } = self;
+        for family in [sent, batches, failed, dropped, gaps] {
+            family.remove(&label);
+        }
+        for family in [&self.waiting_bytes, &self.oldest_time, &self.taken_time] {
+            family.remove(&label);
+        }
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        for (name, help, family) in [
+            ("webhook_sent", "Items that a webhook's receiver took", &self.sent),
+            ("webhook_batches", "Batches that a webhook's receiver took", &self.batches),
+            ("webhook_failures", "Requests that a webhook's receiver did not take", &self.failed),
+            ("webhook_dropped", "Items for which a webhook had no room", &self.dropped),
+            ("webhook_gaps", "Gaps that a webhook has to tell", &self.gaps),
+        ] {
+            registry.register(name, help, family.clone());
+        }
+        for (name, help, family) in [
+            ("webhook_waiting_bytes", "Memory of what waits to be sent", &self.waiting_bytes),
+            ("webhook_oldest_time_seconds", "Since when the oldest waits", &self.oldest_time),
+            ("webhook_taken_time_seconds", "When a batch was taken last", &self.taken_time),
         ] {
             registry.register(name, help, family.clone());
         }

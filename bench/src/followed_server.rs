@@ -191,7 +191,7 @@ async fn read(mut follower: Follower, channel: ChannelName, totals: Arc<Totals>)
                 }
             }
             // At another level a follower is told no steps.
-            News::Count(_) | News::Level(_) | News::Status(_) => {}
+            News::Count(_) | News::Level(_) | News::Status(_) | News::Missed { .. } => {}
         }
     }
 }

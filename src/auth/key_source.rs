@@ -63,12 +63,12 @@ fn check_url(url: &str) -> Result<(), String> {
 }
 
 /// Says whose mistake it is.
-pub(super) fn named<T>(name: &str, result: Result<T, String>) -> Result<T, String> {
+pub(crate) fn named<T>(name: &str, result: Result<T, String>) -> Result<T, String> {
     result.map_err(|why| format!("{name}: {why}"))
 }
 
 /// A file that `flag` names: its bytes, and flag and path for what else is wrong with it.
-pub(super) fn read(flag: &str, path: &Path) -> Result<(Vec<u8>, String), String> {
+pub(crate) fn read(flag: &str, path: &Path) -> Result<(Vec<u8>, String), String> {
     let name = format!("{flag} {}", path.display());
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
@@ -77,7 +77,7 @@ pub(super) fn read(flag: &str, path: &Path) -> Result<(Vec<u8>, String), String>
         .read_to_end(&mut bytes)
         .map_err(|error| format!("{name}: {error}"))?;
     if bytes.len() as u64 > MAX_KEY_FILE_BYTES {
-        return Err(format!("{name}: is larger than {MAX_KEY_FILE_BYTES} bytes: not a key"));
+        return Err(format!("{name}: is larger than {MAX_KEY_FILE_BYTES} bytes: some other file"));
     }
     Ok((bytes, name))
 }

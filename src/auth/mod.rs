@@ -42,6 +42,7 @@ pub use caller::{Caller, Credential};
 pub use configured::Auth;
 pub use fetched::FetchedKeys;
 pub use flags::{IdentityFlags, TokenFlags};
+pub(crate) use key_source::{named, read};
 pub use keys::{ApiKey, ApiKeys, KeyRight};
 pub use origin::Origins;
 pub use pattern::{Pattern, Patterns};

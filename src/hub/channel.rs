@@ -19,6 +19,7 @@ use crate::delivery::Subscription;
 use crate::limits::LOGS_BYTES;
 use crate::metrics::Metrics;
 use crate::now::{NEVER, Now};
+use crate::presence::follow::mark_of;
 use crate::presence::pending::Cause;
 use crate::presence::{
     Asked, Bounds, Bundle, ChannelState, Command, Ring, Standing, Step, Transition, Viewer,
@@ -627,22 +628,26 @@ impl Guarded {
 
     /// Begins a new history, of which followers of patterns are told.
     pub(super) fn begin_anew(&mut self, epoch: Epoch) {
+        let end = self.followers.as_ref().map(|it| mark_of(&self.presence, it.ring()));
         self.presence.begin_anew(epoch);
         self.pacer = CountPacer::default();
         // What is kept for whoever comes back is of the old one.
         self.followers.take_if(|followers| followers.is_empty());
-        self.followers.iter().for_each(|followers| followers.wake());
+        if let (Some(followers), Some(end)) = (&self.followers, end) {
+            followers.begin_anew(end, self.presence.epoch());
+        }
     }
 
     /// Marks the channel dead; the result is when its timer would have fired.
     pub(super) fn bury(&mut self, metrics: &Metrics) -> u64 {
         self.dead = true;
+        if let Some(followers) = self.followers.take() {
+            let end = mark_of(&self.presence, followers.ring());
+            followers.bury(end);
+        }
         self.presence.forget_log();
         self.count_log(metrics);
         self.clustered = None;
-        if let Some(followers) = self.followers.take() {
-            followers.wake();
-        }
         std::mem::replace(&mut self.armed_ms, NEVER)
     }
 

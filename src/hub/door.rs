@@ -139,8 +139,12 @@ impl Hub {
         for follower in patterns.iter().filter(matching).filter(|one| may_look(one)) {
             let mut guarded = channel.lock();
             let mut door = Door { hub: self, channel, guarded: &mut guarded };
-            door.follow(|_, _| {
-                Link::new(&follower.reader, name, Follow::new(follower.level), false)
+            door.follow(|presence, ring| {
+                let follow = match follower.changes_alone {
+                    true => Follow::changes_from_here(presence, ring),
+                    false => Follow::new(follower.level),
+                };
+                Link::new(&follower.reader, name, follow, false)
             });
         }
     }

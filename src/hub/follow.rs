@@ -121,6 +121,26 @@ impl Hub {
         credential: Credential,
         asked: Level,
     ) -> Result<Follower, Refusal> {
+        self.follow_matching(patterns, credential, asked, false)
+    }
+
+    /// As [`Hub::follow_all`], for the broker itself: changes alone, whoever may see them, and never a
+    /// snapshot. What it lacks is told as [`News::Missed`], at the beginning, too, of each channel that
+    /// is there already. Of a channel that goes it is told all.
+    ///
+    /// # Errors
+    /// As [`Hub::follow_all`].
+    pub fn follow_changes(self: &Arc<Self>, patterns: Patterns) -> Result<Follower, Refusal> {
+        self.follow_matching(patterns, Credential::Broker, Level::Events, true)
+    }
+
+    fn follow_matching(
+        self: &Arc<Self>,
+        patterns: Patterns,
+        credential: Credential,
+        asked: Level,
+        changes_alone: bool,
+    ) -> Result<Follower, Refusal> {
         let reader = self.new_reader(credential);
         {
             let mut all = self.patterns.write();
@@ -132,12 +152,13 @@ impl Hub {
                 return Err(Refusal::new(ErrorCode::Unavailable, rule));
             }
             let (reader, patterns) = (Arc::clone(&reader), patterns.clone());
-            all.push(PatternFollower { reader, patterns, level: asked });
+            all.push(PatternFollower { reader, patterns, level: asked, changes_alone });
             self.follow_names(&all);
         }
         // New channels are added by whoever makes them from here on; those that were there before
         // are added here, and one that is met twice is added once.
-        self.runtime.spawn(attach(Arc::clone(self), Arc::clone(&reader), patterns, asked));
+        let follow = move || if changes_alone { Follow::changes() } else { Follow::new(asked) };
+        self.runtime.spawn(attach(Arc::clone(self), Arc::clone(&reader), patterns, follow));
         let scope = Scope::Pattern;
         Ok(Follower { hub: Arc::clone(self), reader, scope, later: Vec::new() })
     }
@@ -172,7 +193,12 @@ impl Hub {
 }
 
 /// Adds a follower to the channels that were there before it.
-async fn attach(hub: Arc<Hub>, reader: Arc<Reader>, patterns: Patterns, asked: Level) {
+async fn attach(
+    hub: Arc<Hub>,
+    reader: Arc<Reader>,
+    patterns: Patterns,
+    follow: impl Fn() -> Follow,
+) {
     let found = hub.aside(move |hub| hub.matching(&patterns)).await.unwrap_or_default();
     for channels in found.chunks(FOLLOW_BATCH) {
         if !hub.follows_patterns(reader.number) {
@@ -184,7 +210,7 @@ async fn attach(hub: Arc<Hub>, reader: Arc<Reader>, patterns: Patterns, asked: L
                 if reader.is_guest() && !door.rules().guests_look {
                     return;
                 }
-                door.follow(|_, _| Link::new(&reader, name, Follow::new(asked), false));
+                door.follow(|_, _| Link::new(&reader, name, follow(), false));
             });
         }
         tokio::task::yield_now().await;
@@ -252,6 +278,14 @@ impl Follower {
                     link.queue();
                     return Some(Told { channel: link.name.clone(), what: What::Ended(last) });
                 }
+                Looked::Over(epoch, next) => {
+                    // Before a new channel of that name, whose link was queued after this one.
+                    link.queue_first();
+                    if let Next::News(news) = next {
+                        let what = What::News { epoch, news, mark: None };
+                        return Some(Told { channel: link.name.clone(), what });
+                    }
+                }
                 Looked::At(_, _, Next::Nothing) => {}
                 Looked::At(_, _, Next::Later(in_ms)) => {
                     self.later.push((now.mono_ms + in_ms, link));
@@ -271,9 +305,14 @@ impl Follower {
 
     /// What there is in one channel.
     fn look(&self, link: &Arc<Link>, now: Now) -> Looked {
-        let Some(channel) = self.hub.find(&link.name) else { return Looked::Gone };
+        let gone = || look_back(link).unwrap_or(Looked::Gone);
+        let Some(channel) = self.hub.find(&link.name) else { return gone() };
         let guarded = channel.look();
-        let Some(ring) = guarded.ring(link) else { return Looked::Gone };
+        let Some(ring) = guarded.ring(link) else { return gone() };
+        // With the lock held, under which a history ends.
+        if let Some(looked) = look_back(link) {
+            return looked;
+        }
         if guarded.holds_back() {
             // Woken once everybody is known, or for too long was not.
             return Looked::At(guarded.presence().epoch(), None, Next::Nothing);
@@ -295,7 +334,29 @@ impl Follower {
 
 enum Looked {
     At(Epoch, Option<Mark>, Next),
+    /// In a history that is over. Behind the last of it there is more to look at.
+    Over(Epoch, Next),
     Gone,
+}
+
+/// What there is left of a history that is over.
+fn look_back(link: &Link) -> Option<Looked> {
+    let rest = link.rest()?;
+    let next = {
+        let mut follow = link.follow.lock();
+        let next = follow.next_change(rest.end, &rest.ring);
+        match (&next, rest.next) {
+            (Next::Nothing, Some(epoch)) => follow.goes_on_as(epoch),
+            // All was told, so there is nothing to take back.
+            (Next::Nothing, None) => _ = follow.end(),
+            _ => {}
+        }
+        next
+    };
+    if matches!(next, Next::Nothing) {
+        link.forget_rest();
+    }
+    Some(Looked::Over(rest.end.epoch, next))
 }
 
 /// Whether a follower that fell behind begins anew with this.

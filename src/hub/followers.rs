@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use crate::auth::Credential;
 use crate::chance::keyed_hash;
 use crate::limits::{FOLLOW_BATCH, RING_AGE_MS, RINGS_BYTES};
+use crate::presence::follow::Mark;
 use crate::presence::{Follow, Last, Ring, Step, Viewer};
 use crate::share::Share;
 
@@ -52,6 +53,22 @@ pub(super) struct Link {
     /// How often the channel ended to this follower while others were left in it whom it may not
     /// see.
     endings: AtomicU32,
+    /// What it has still to be told of a history that is over, if it is told changes alone. A leaf lock;
+    /// boxed, since most have none.
+    rest: Option<Box<Mutex<Option<Rest>>>>,
+}
+
+/// The last ticks of a history that is over, for a follower of changes alone: the last member's
+/// going is told, too, though nothing is left of the channel.
+#[derive(Clone, Debug)]
+pub(super) struct Rest {
+    pub(super) ring: Arc<Ring>,
+    /// Where that history ended.
+    pub(super) end: Mark,
+    /// The channel goes on, with this one.
+    pub(super) next: Option<Epoch>,
+    /// The ring's bytes, of those of all rings, until the last follower has read it.
+    _share: Option<Arc<Share>>,
 }
 
 impl Reader {
@@ -101,6 +118,7 @@ impl Link {
         follow: Follow,
         alone: bool,
     ) -> Arc<Self> {
+        let rest = follow.is_of_changes_alone().then(Box::default);
         Arc::new(Self {
             reader: Arc::clone(reader),
             name: name.clone(),
@@ -108,7 +126,18 @@ impl Link {
             follow: Mutex::new(follow),
             queued: AtomicBool::new(false),
             endings: AtomicU32::new(0),
+            rest,
         })
+    }
+
+    /// What it has still to be told of a history that is over.
+    pub(super) fn rest(&self) -> Option<Rest> {
+        self.rest.as_ref()?.lock().clone()
+    }
+
+    /// It was told all of it.
+    pub(super) fn forget_rest(&self) {
+        self.rest.iter().for_each(|rest| *rest.lock() = None);
     }
 
     /// Whether it follows this channel alone.
@@ -138,6 +167,18 @@ impl Link {
         let epoch = self.told_epoch(last.epoch);
         self.endings.fetch_add(1, Ordering::Relaxed);
         Some(Last { epoch, ..last })
+    }
+
+    fn leave(&self, left: &Rest) {
+        self.rest.iter().for_each(|rest| *rest.lock() = Some(left.clone()));
+    }
+
+    /// Has the follower look at this channel before any other: a new channel of that name may be
+    /// among them, which comes after this one.
+    pub(super) fn queue_first(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::SeqCst) {
+            self.reader.ready.lock().links.push_front(Arc::clone(self));
+        }
     }
 
     /// Has the follower look at this channel. One that never does is queued once, and costs the
@@ -272,8 +313,40 @@ impl Followers {
         last
     }
 
-    /// The channel, or its history, is over: whoever followed it looks.
+    /// Whoever follows it looks.
     pub(super) fn wake(&self) {
         self.links.values().for_each(Link::queue);
+    }
+
+    /// The history `end` is over, and `next` begins: whoever followed it looks.
+    pub(super) fn begin_anew(&self, end: Mark, next: Epoch) {
+        if self.leaves_rests() {
+            let ring = Arc::new(self.ring.clone());
+            let rest = Rest { ring, end, next: Some(next), _share: None };
+            self.links.values().for_each(|link| link.leave(&rest));
+        }
+        self.wake();
+    }
+
+    /// Whether somebody is told of a history after its end.
+    fn leaves_rests(&self) -> bool {
+        self.links.values().any(|link| link.rest.is_some())
+    }
+
+    /// The channel is over with `end`: whoever followed it looks.
+    pub(super) fn bury(mut self, end: Mark) {
+        if !self.leaves_rests() {
+            return self.wake();
+        }
+        if self.share.set(self.ring.bytes()) > RINGS_BYTES {
+            self.ring.clear();
+            self.share.set(0);
+        }
+        let Self { ring, share, links, .. } = self;
+        let rest = Rest { ring: Arc::new(ring), end, next: None, _share: Some(Arc::new(share)) };
+        for link in links.values() {
+            link.leave(&rest);
+            link.queue();
+        }
     }
 }

@@ -69,6 +69,8 @@ pub(super) struct PatternFollower {
     pub(super) reader: Arc<Reader>,
     pub(super) patterns: Patterns,
     pub(super) level: Level,
+    /// It is told changes, and never a snapshot.
+    pub(super) changes_alone: bool,
 }
 
 impl Hub {

@@ -1,25 +1,17 @@
 //! One try to fetch a set of keys.
 
-use std::error::Error;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use headers::{CacheControl, HeaderMapExt};
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, USER_AGENT};
+use hyper::header;
 use hyper::{Request, Response, StatusCode};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use rustls::crypto::ring;
 use tokio::time::timeout;
 
 use crate::limits::{JWKS_AGE, JWKS_AGES, JWKS_TIME, MAX_JWKS_BYTES};
-
-/// What asks.
-pub(super) type Client = legacy::Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+use crate::outgoing::{Client, USER_AGENT, said};
 
 /// A set as it came.
 #[derive(Debug)]
@@ -30,31 +22,15 @@ pub(super) struct Fetched {
     pub(super) age: Duration,
 }
 
-/// What asks. It trusts whom the system trusts, and follows nobody elsewhere: another host could hand
-/// out its own keys.
-///
-/// # Errors
-/// One line: the system's certificates can't be read.
-pub(super) fn client() -> Result<Client, String> {
-    let connector = HttpsConnectorBuilder::new()
-        .with_provider_and_native_roots(ring::default_provider())
-        .map_err(|error| format!("--jwks-url: the system's certificates: {error}"))?
-        .https_or_http()
-        .enable_http1()
-        .build();
-    // It asks too seldom to keep a connection.
-    Ok(legacy::Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
-}
-
 /// Fetches a set of keys.
 ///
 /// # Errors
 /// One line without the address, which may hold a secret in its query.
 pub(super) async fn fetch(client: &Client, url: &str) -> Result<Fetched, String> {
     let request = Request::get(url)
-        .header(ACCEPT, "application/json")
-        .header(USER_AGENT, concat!("herenow/", env!("CARGO_PKG_VERSION")))
-        .body(Empty::new())
+        .header(header::ACCEPT, "application/json")
+        .header(header::USER_AGENT, USER_AGENT)
+        .body(Full::default())
         .map_err(|error| said(&error))?;
     let fetched = async {
         let answer = client.request(request).await.map_err(|error| said(&error))?;
@@ -84,21 +60,13 @@ async fn body(answer: Response<Incoming>) -> Result<Bytes, String> {
     })
 }
 
-/// The reason of the library's reasons: the outermost alone is "client error".
-fn said(error: &dyn Error) -> String {
-    let mut reason = error;
-    while let Some(source) = reason.source() {
-        reason = source;
-    }
-    reason.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::outgoing::{Reach, client};
 
     /// What comes of an answer; without `ends` it goes on until the one who asked hangs up.
     async fn fetched(answer: &str, ends: bool) -> Result<Fetched, String> {
@@ -110,7 +78,7 @@ mod tests {
             socket.write_all(answer.as_bytes()).await.unwrap();
             while !ends && socket.write_all(&[b'x'; 4096]).await.is_ok() {}
         };
-        let client = client().unwrap();
+        let client = client(Reach::Everywhere, false).unwrap();
         tokio::join!(fetch(&client, &url), answering).0
     }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::fetch::{Client, client, fetch};
+use super::fetch::fetch;
 use crate::auth::{Auth, FetchedKeys};
 use crate::clock::Clock;
 use crate::limits::{JWKS_BACK_OFF, JWKS_PAUSE};
+use crate::outgoing::{Client, Reach, client};
 
 /// Keeps the keys of tokens fresh until the broker goes, if they are fetched at all.
 ///
@@ -22,7 +23,8 @@ pub fn mind(
 ) -> Result<(), String> {
     let Some((url, keys)) = auth.fetching() else { return Ok(()) };
     let fetcher = Fetcher {
-        client: client()?,
+        // It asks too seldom to keep a connection.
+        client: client(Reach::Everywhere, false).map_err(|why| format!("--jwks-url: {why}"))?,
         url: url.to_owned(),
         auth: Arc::clone(auth),
         clock,

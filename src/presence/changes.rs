@@ -25,6 +25,8 @@ pub struct Changes {
     next_seq: u64,
     /// Members visible to all, after the tick.
     count: u64,
+    /// Members in all, after the tick.
+    members: u64,
     /// Set where a user's status is told instead of members.
     status: Option<Box<UserStatus>>,
 }
@@ -37,7 +39,12 @@ impl Changes {
     pub(super) fn new(changed: Vec<Changed>, first_seq: u64, next_seq: u64, count: u64) -> Self {
         let concerns = |changed: &Changed| changed.restricted().next().is_some();
         let restricted = (0..changed.len()).filter(|&i| concerns(&changed[i])).collect();
-        Self { changed, restricted, first_seq, next_seq, count, status: None }
+        Self { changed, restricted, first_seq, next_seq, count, members: 0, status: None }
+    }
+
+    /// The same, where so many members are left in all, whoever may see them.
+    pub(super) fn among(self, members: usize) -> Self {
+        Self { members: members as u64, ..self }
     }
 
     pub(super) fn of_status(status: UserStatus, seq: u64) -> Self {
@@ -73,6 +80,15 @@ impl Changes {
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    /// Members in all, whoever may see them: before the tick, and after it.
+    #[must_use]
+    pub fn members(&self) -> (u64, u64) {
+        let came = |one: &Changed| one.before().is_none() && one.now().is_some();
+        let went = |one: &Changed| one.before().is_some() && one.now().is_none();
+        let count = |is: fn(&Changed) -> bool| self.changed.iter().filter(|one| is(one)).count();
+        ((self.members + count(went) as u64).saturating_sub(count(came) as u64), self.members)
     }
 
     /// All that changed, whoever may see it.

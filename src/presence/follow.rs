@@ -6,6 +6,9 @@
 //! the snapshot began; the steps since then follow, and tell again what the entry has already.
 //! Whoever keeps a replica therefore takes a `join` of a known member as the member anew, and an
 //! `updateAttributes`, `leave` or `timeout` of an unknown one as nothing.
+//!
+//! A follower of changes alone is given no snapshot: where it lacks something it is told so, and from
+//! where to where.
 
 use std::sync::Arc;
 
@@ -47,6 +50,8 @@ pub enum Next {
 pub struct Follow {
     asked: Level,
     stage: Stage,
+    /// It is told changes, and what it lacks of them, and never a snapshot.
+    changes_alone: bool,
 }
 
 #[derive(Debug)]
@@ -66,13 +71,27 @@ impl Follow {
     /// A follower that asks for `asked` and begins with a snapshot.
     #[must_use]
     pub fn new(asked: Level) -> Self {
-        Self { asked, stage: Stage::Begin { reason: SnapshotReason::Subscribed, told: None } }
+        let stage = Stage::Begin { reason: SnapshotReason::Subscribed, told: None };
+        Self { asked, stage, changes_alone: false }
     }
 
     /// A follower that lacks nothing, and is told every change from here on.
     #[must_use]
     pub fn from_here(channel: &ChannelState, ring: &Ring) -> Self {
-        Self { asked: Level::Events, stage: Stage::At(mark_of(channel, ring)) }
+        let stage = Stage::At(mark_of(channel, ring));
+        Self { asked: Level::Events, stage, changes_alone: false }
+    }
+
+    /// A follower of changes alone that lacks nothing so far.
+    #[must_use]
+    pub fn changes_from_here(channel: &ChannelState, ring: &Ring) -> Self {
+        Self { changes_alone: true, ..Self::from_here(channel, ring) }
+    }
+
+    /// A follower of changes alone that lacks all that was until now, and is told so.
+    #[must_use]
+    pub fn changes() -> Self {
+        Self { changes_alone: true, ..Self::new(Level::Events) }
     }
 
     /// A follower that comes back, having had everything up to `since`: it goes on from there if
@@ -84,9 +103,15 @@ impl Follow {
             && since.seq < channel.next_seq()
             && ring.reaches(since.stamp);
         if events && good {
-            return Self { asked, stage: Stage::At(since) };
+            return Self { asked, stage: Stage::At(since), changes_alone: false };
         }
         Self::new(asked)
+    }
+
+    /// Whether it is told changes, and never a snapshot.
+    #[must_use]
+    pub fn is_of_changes_alone(&self) -> bool {
+        self.changes_alone
     }
 
     /// Whether it came back and goes on from where it was.
@@ -131,6 +156,9 @@ impl Follow {
         viewer: Viewer<'_>,
         now_ms: u64,
     ) -> Next {
+        if self.changes_alone {
+            return self.next_change(mark_of(channel, ring), ring);
+        }
         let level = channel.standing().level(self.asked);
         if let Some(last) = self.last().filter(|last| last.level != level) {
             let told = Some(Last { level, ..last });
@@ -141,6 +169,34 @@ impl Follow {
             InForce::Events => self.next_event(channel, ring, viewer),
             InForce::Count => self.next_count(channel, ring, now_ms),
         }
+    }
+
+    /// The next change of a history that stands at `now`, of which `ring` has the last ticks.
+    pub fn next_change(&mut self, now: Mark, ring: &Ring) -> Next {
+        let had = match self.stage {
+            Stage::At(mark) if mark.epoch == now.epoch => Some(mark),
+            _ => None,
+        };
+        let Some(mark) = had.filter(|mark| ring.reaches(mark.stamp)) else {
+            self.stage = Stage::At(now);
+            let first = had.map_or(1, |mark| mark.seq + 1);
+            return Next::News(News::Missed { from: first.min(now.seq), to: now.seq });
+        };
+        self.next_step(mark, ring)
+    }
+
+    /// The history that it followed to its end goes on as another one, of which it lacks nothing.
+    pub fn goes_on_as(&mut self, epoch: Epoch) {
+        if let Stage::At(mark) = &mut self.stage {
+            (mark.epoch, mark.seq) = (epoch, 0);
+        }
+    }
+
+    fn next_step(&mut self, mark: Mark, ring: &Ring) -> Next {
+        let Some(step) = ring.after(mark.stamp) else { return Next::Nothing };
+        let seq = (step.changes.next_seq() - 1).max(mark.seq);
+        self.stage = Stage::At(Mark { seq, stamp: step.stamp, ..mark });
+        Next::News(News::Step(Arc::clone(step)))
     }
 
     fn next_event(&mut self, channel: &ChannelState, ring: &Ring, viewer: Viewer<'_>) -> Next {
@@ -170,14 +226,7 @@ impl Follow {
             Stage::Sweep { mark, count, below, reason } => {
                 self.sweep(channel, viewer, mark, count, below, reason)
             }
-            Stage::At(mark) => match ring.after(mark.stamp) {
-                None => Next::Nothing,
-                Some(step) => {
-                    let seq = (step.changes.next_seq() - 1).max(mark.seq);
-                    self.stage = Stage::At(Mark { seq, stamp: step.stamp, ..mark });
-                    Next::News(News::Step(Arc::clone(step)))
-                }
-            },
+            Stage::At(mark) => self.next_step(mark, ring),
             // Another level's, and so begun anew above.
             Stage::Counted { .. } => Next::Nothing,
         }
@@ -217,6 +266,8 @@ impl Follow {
     }
 }
 
-fn mark_of(channel: &ChannelState, ring: &Ring) -> Mark {
+/// Where whoever has had everything is.
+#[must_use]
+pub fn mark_of(channel: &ChannelState, ring: &Ring) -> Mark {
     Mark { epoch: channel.epoch(), seq: channel.next_seq() - 1, stamp: ring.latest() }
 }

@@ -24,6 +24,14 @@ pub enum News {
     Level(InForce),
     /// A user's status, where that is what the channel tells instead of members.
     Status(Box<UserStatus>),
+    /// What is not told to a follower of changes alone, and lies behind it now: frames of these seqs,
+    /// both included.
+    Missed {
+        /// The first that it may lack.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
 }
 
 /// Where a follower is left whose channel is gone.
@@ -58,6 +66,8 @@ impl News {
                 reason: LevelReason::Size,
             }],
             Self::Status(status) => vec![ServerFrame::Status { status: UserStatus::clone(status) }],
+            // No socket follows changes alone.
+            Self::Missed { .. } => Vec::new(),
         }
     }
 }

@@ -20,7 +20,7 @@ pub struct Step {
 }
 
 /// The last steps: at most [`RING_STEPS`], about [`RING_BYTES`], none older than [`RING_AGE_MS`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ring {
     steps: VecDeque<Arc<Step>>,
     /// The stamp of the last step that is not in here any more, or after which the ring began: a

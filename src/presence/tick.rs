@@ -60,6 +60,7 @@ impl ChannelState {
         let count = self.order.len() as u64;
         self.tell_sum();
         let changes = Changes::new(changed, first_seq, self.log.next_seq(), count);
+        let changes = changes.among(self.members.len());
         if changes.hide() {
             self.unlogged.get_or_insert_default().note(&changes, self.log.oldest_seq());
         }

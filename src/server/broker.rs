@@ -30,6 +30,7 @@ use crate::redis;
 use crate::sse::Streams;
 use crate::tls::Shown;
 use crate::web::state::Web;
+use crate::webhooks::Hooks;
 
 /// A broker that runs.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub struct Broker {
     answered: mpsc::Receiver<Infallible>,
     /// What joins it to other nodes, if there are any.
     node: Option<redis::Node>,
+    /// Who is told by HTTP requests, if anybody is.
+    hooks: Option<Hooks>,
     /// Who may use it.
     auth: Arc<Auth>,
     /// The certificate that clients are shown, if they are shown one.
@@ -92,6 +95,7 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     let desk = Desk::new(Arc::clone(&hub), Arc::clone(&auth), Rules::new(config));
     let join = |redis| redis::Node::join(&config.cluster, redis, address.port(), &desk);
     let node = redis.as_ref().map(join).transpose()?;
+    let hooks = Hooks::start(config, &hub)?;
     let (stop, stopped) = watch::channel(false);
     jwks::mind(&auth, hub.clock(), stopped.clone())?;
     let (web, rules) = (Web::new(config, desk, stopped.clone()), SocketRules::new(config));
@@ -143,6 +147,7 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
         accepting,
         answered,
         node,
+        hooks,
         auth,
         shown,
     })
@@ -190,8 +195,8 @@ impl Broker {
     }
 
     /// Reads again what may be replaced while it runs: the keys of tokens and of back ends, the
-    /// certificate and its key. Whoever is connected stays so, and what can't be used changes nothing
-    /// but the log.
+    /// certificate and its key, the webhooks. Whoever is connected stays so, and what can't be used
+    /// changes nothing but the log.
     pub fn reload(&self) {
         match self.auth.read_again() {
             Ok(()) => tracing::info!("the keys were read again"),
@@ -203,6 +208,11 @@ impl Broker {
         }
         if let Some(shown) = &self.shown {
             renewal::renew(shown);
+        }
+        match self.hooks.as_ref().map(Hooks::read_again) {
+            Some(Ok(())) => tracing::info!("the webhooks were read again"),
+            Some(Err(error)) => tracing::error!(%error, "the webhooks stay as they were"),
+            None => {}
         }
     }
 
@@ -245,6 +255,9 @@ impl Broker {
         let (gone, ()) = tokio::join!(sent_away, self.streams.end());
         if gone.is_err() {
             tracing::warn!(left = self.hub.connection_count(), "the drain timeout is over");
+        }
+        if let Some(hooks) = &self.hooks {
+            hooks.end().await;
         }
         if let Some(node) = &self.node {
             node.leave().await;

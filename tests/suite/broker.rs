@@ -119,6 +119,11 @@ impl Broker {
         Observer::of(self.address(), channel).await
     }
 
+    /// As SIGHUP does.
+    pub(crate) fn reload(&self) {
+        self.0.reload();
+    }
+
     pub(crate) async fn stop(self) {
         self.0.stop().await;
     }
@@ -190,6 +195,11 @@ impl Process {
     pub(crate) fn greeting(&self) -> String {
         let quiet = Duration::from_millis(500);
         std::iter::from_fn(|| self.lines.recv_timeout(quiet).ok()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The next line that it says. Blocks the thread.
+    pub(crate) fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("it says nothing")
     }
 
     /// The process id: for `/proc`, and for signals.

@@ -10,14 +10,9 @@ use herenow_protocol::ErrorCode;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use parking_lot::Mutex;
-use rustls::ServerConfig;
-use rustls::crypto::ring;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 use crate::broker::{Broker, Process, binary};
 use crate::client::{Client, PATIENCE};
@@ -42,16 +37,7 @@ impl Signer {
     fn on(listener: TcpListener, answer: String, pair: Option<&Pair>) -> Self {
         let address = listener.local_addr().unwrap();
         let (answer, asked) = (Arc::new(Mutex::new(answer)), Arc::new(AtomicUsize::new(0)));
-        let tls = pair.map(|pair| {
-            let key = PrivateKeyDer::from_pem_file(pair.key()).unwrap();
-            let terms = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(vec![pair.shown()], key)
-                .unwrap();
-            TlsAcceptor::from(Arc::new(terms))
-        });
+        let tls = pair.map(Pair::acceptor);
         let signer = Self { address, answer: Arc::clone(&answer), asked: Arc::clone(&asked) };
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::broker::{Broker, until};
-use crate::client::PATIENCE;
+use crate::client::{PATIENCE, QUIET};
 use crate::commands;
 use crate::followed::{Followed, Read, keep};
 use crate::seed::seed;
@@ -68,6 +68,9 @@ fn words(told: &Told) -> String {
         What::News { news: News::Level(level), .. } => format!("{channel}: level {level:?}"),
         What::News { news: News::Status(status), .. } => {
             format!("{channel}: {} online={}", status.user, status.online)
+        }
+        What::News { news: News::Missed { from, to }, .. } => {
+            format!("{channel}: missed {from} to {to}")
         }
     }
 }
@@ -125,6 +128,76 @@ async fn a_follower_of_a_pattern_sees_channels_come_and_go_and_keeps_none() {
     let followed = |name| broker.hub().find(&channel(name)).unwrap().look().is_followed();
     until("nobody follows", || ["room-1", "room-2", "room-3"].iter().all(|name| !followed(name)))
         .await;
+}
+
+/// Of a channel that comes and goes it is told both, however long after: no snapshot, and no end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_of_changes_alone_is_told_the_last_of_them() {
+    let broker = Broker::with(|config| config.limits.max_frames_burst = 1_000_000);
+    let mut ada = broker.connect("ada").await;
+    ada.ok("join room").await;
+    ada.ok("set room mood=calm").await;
+    let all = Patterns::parse(["*"]).unwrap();
+    let mut follower = broker.hub().follow_changes(all).unwrap();
+    // It lacks what was before.
+    says(&mut follower, "room: missed 1 to 2").await;
+    ada.ok("leave room").await;
+    says(&mut follower, "room: leave ada").await;
+    for late in [false, true] {
+        for _ in 0..100 {
+            ada.ok("join room").await;
+            if !late {
+                says(&mut follower, "room: join ada").await;
+            }
+            ada.ok("leave room").await;
+            until("the channel is gone", || broker.hub().channel_count() == 0).await;
+            if late {
+                says(&mut follower, "room: join ada").await;
+            }
+            says(&mut follower, "room: leave ada").await;
+        }
+    }
+    // Several of one name, one behind the other.
+    for _ in 0..3 {
+        ada.ok("join room").await;
+        ada.ok("leave room").await;
+        until("the channel is gone", || broker.hub().channel_count() == 0).await;
+    }
+    for _ in 0..3 {
+        says(&mut follower, "room: join ada").await;
+        says(&mut follower, "room: leave ada").await;
+    }
+    assert!(timeout(QUIET, follower.next()).await.is_err());
+    until("no ring is left", || broker.hub().ring_bytes() == 0).await;
+}
+
+/// A history that ends for everybody but a hidden member ends for it with its last change.
+#[tokio::test]
+async fn a_follower_of_changes_alone_goes_on_in_the_next_history() {
+    let broker = Broker::start();
+    let mut follower = broker.hub().follow_changes(Patterns::parse(["*"]).unwrap()).unwrap();
+    let (mut ada, mut bob) = (broker.connect("ada").await, broker.connect("bob").await);
+    ada.ok(json!({"type": "join", "channel": "room", "visibleTo": ["red"]})).await;
+    bob.ok("join room").await;
+    bob.ok("leave room").await;
+    let epoch = |name| broker.hub().find(&channel(name)).unwrap().look().presence().epoch();
+    let (mut epochs, mut users) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let told = next(&mut follower).await;
+        let What::News { epoch, news: News::Step(step), .. } = told.what else {
+            panic!("{told:?}")
+        };
+        epochs.push(epoch);
+        users.extend(step.changes.changed().iter().map(|changed| changed.user().to_string()));
+    }
+    assert_eq!(users, ["ada", "bob", "bob"]);
+    assert_eq!((epochs[0], epochs[1]), (epochs[1], epochs[2]));
+    until("the history is another", || epoch("room") != epochs[0]).await;
+    ada.ok("leave room").await;
+    let told = next(&mut follower).await;
+    let What::News { epoch, news: News::Step(step), .. } = told.what else { panic!("{told:?}") };
+    assert_ne!(epoch, epochs[0]);
+    assert_eq!(step.changes.members(), (1, 0));
 }
 
 #[tokio::test]

@@ -115,6 +115,7 @@ impl Followed {
                 self.members.clear();
             }
             News::Status(status) => panic!("no channel of a status tells {status:?}"),
+            News::Missed { .. } => panic!("a replica follows more than changes"),
         }
     }
 

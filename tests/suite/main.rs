@@ -47,10 +47,11 @@
 //! - `counted`: what outlives a connection is counted; much at once, and others' turns.
 //! - `operator`: what whoever operates the broker is shown, and the end of one connection.
 //! - `social_plus`: what a vendor's library shows only to those who wait.
+//! - `webhooks`: back ends that are told by requests, and that refuse, hang or are gone.
 //! - `examples`: the bot of `examples/`.
 //!
 //! Beside them `broker` (brokers to test), `secured` (certificates, and clients that speak TLS), `client` and `wire` (clients, decent and not), `source` (a
-//! stream of events), `commands` (to the core), `replica` and `followed` (what an observer knows, by a socket or without) and
+//! stream of events), `hooked` (a back end that is told by webhooks), `commands` (to the core), `replica` and `followed` (what an observer knows, by a socket or without) and
 //! `seed` (where randomness comes from).
 
 #![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
@@ -83,6 +84,7 @@ mod examples;
 mod fetched_keys;
 mod follow;
 mod followed;
+mod hooked;
 mod house;
 mod http;
 mod http_bounds;
@@ -127,5 +129,6 @@ mod told;
 mod transcripts;
 mod two_worlds;
 mod visibility;
+mod webhooks;
 mod where_is;
 mod wire;

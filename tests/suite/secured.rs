@@ -10,13 +10,13 @@ use herenow::Config;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
 use tokio::io::copy_bidirectional_with_sizes;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::broker::Process;
 use crate::client::PATIENCE;
@@ -68,6 +68,18 @@ impl Pair {
     /// The certificate as it goes over the wire.
     pub(crate) fn shown(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_file(self.certificate()).unwrap()
+    }
+
+    /// Makes handshakes with it.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        let key = PrivateKeyDer::from_pem_file(self.key()).unwrap();
+        let terms = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.shown()], key)
+            .unwrap();
+        TlsAcceptor::from(Arc::new(terms))
     }
 
     /// Has a broker show it.
@@ -160,6 +172,23 @@ pub(crate) async fn try_secure(stream: TcpStream) -> std::io::Result<TlsStream<T
 pub(crate) async fn seen(address: SocketAddr) -> CertificateDer<'static> {
     let client = secure(TcpStream::connect(address).await.unwrap()).await;
     client.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+/// Leads from TLS, with this certificate, to a server that speaks none.
+pub(crate) async fn before(server: SocketAddr, pair: &Pair) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, acceptor) = (listener.local_addr().unwrap(), pair.acceptor());
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut outside) = acceptor.accept(socket).await else { return };
+                let mut inside = TcpStream::connect(server).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+            });
+        }
+    });
+    address
 }
 
 /// Leads to a broker over TLS, for clients that speak none: their bytes go through it one by one,

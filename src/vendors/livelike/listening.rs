@@ -197,7 +197,9 @@ impl Pump {
                 self.occupancy_ms = NEVER;
                 return;
             }
-            What::News { news: News::Level(_) | News::Status(_), .. } => return,
+            What::News { news: News::Level(_) | News::Status(_) | News::Missed { .. }, .. } => {
+                return;
+            }
         }
         self.listened.wake().await;
     }

@@ -32,7 +32,7 @@ const JAVASCRIPT: [(&str, &[&str]); 3] = [
 
 /// Parts that may know only some of what stands below them: the part, and what it may know beside
 /// itself. The first that a file's path begins with holds for it.
-const NARROW: [(&str, &[&str]); 29] = [
+const NARROW: [(&str, &[&str]); 30] = [
     ("protocol/src/", &[]),
     ("src/deflate/", &["protocol/src/", "src/limits.rs", "src/metrics.rs"]),
     ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits.rs"]),
@@ -54,7 +54,8 @@ const NARROW: [(&str, &[&str]); 29] = [
     ),
     ("src/tls/", &["src/limits.rs"]),
     ("src/proxy/", &["src/limits.rs"]),
-    ("src/jwks/", &["src/auth/", "src/clock.rs", "src/limits.rs"]),
+    ("src/outgoing.rs", &[]),
+    ("src/jwks/", &["src/auth/", "src/clock.rs", "src/limits.rs", "src/outgoing.rs"]),
     // A simulated viewer is a client: it has no way in but the port.
     (
         "src/demo/",
