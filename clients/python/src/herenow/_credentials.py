@@ -44,8 +44,6 @@ _TOKEN_EXPIRED = 4102
 class Holder(Protocol):
     """Whose credentials they are."""
 
-    sight: str | None
-
     def now(self) -> float:
         """By the broker's clock."""
 
@@ -184,7 +182,6 @@ class Credentials:
             if connection == self._connection and token != self._token:
                 answer = await self._holder.ask(frame_of("auth", token=token))
                 if answer and connection == self._connection:
-                    self._holder.sight = answer.get("sight")
                     self._use(token)
                     return self.accepted()
         except HerenowError as error:

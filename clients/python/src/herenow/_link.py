@@ -247,8 +247,9 @@ class Link(Emitter):
             self._last_id += 1
             text = said({"id": self._last_id, **saying.frame})
             if len(text.encode()) > most:
-                # Sent, it would be the end of the connection, and of all that others want of it.
-                saying.settle(HerenowError("too_large", f"a frame must be at most {most} bytes", field="attributes"))
+                # Sent, it would be the end of the connection for good, and of all that is wanted of it.
+                field = "attributes" if "attributes" in saying.frame else None
+                saying.settle(HerenowError("too_large", f"a frame must be at most {most} bytes", field=field))
                 continue
             self._pending[self._last_id] = _Asked(saying, topic, make)
             texts.append(text)
@@ -374,6 +375,8 @@ class Link(Emitter):
         if interval_ms and interval_ms / 1_000 < self._interval_s:
             self._interval_s = interval_ms / 1_000
             self._beat()
+        # At once: a snapshot that was made by the fresh token may be right behind its ok.
+        self.sight = frame.get("sight", self.sight)
         error = HerenowError.of_frame(frame) if frame.get("type") == "error" else None
         asked = self._pending.pop(frame["id"], None) if isinstance(frame.get("id"), int) else None
         if asked and error and error.code == "rate_limited":
