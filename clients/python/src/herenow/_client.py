@@ -109,17 +109,28 @@ class Client(Link):
 
         return self.promise(make, wanted=True)
 
-    async def get_channels(self, user: str | None = None) -> list[str]:
+    def get_channels(self, user: str | None = None) -> asyncio.Future[list[str]]:
         """All channels that a user is a member of, by name; our own without a name."""
+        future, settle = deferred()
         names: list[str] = []
-        after: str | None = None
-        while True:
+
+        def ask(after: str | None) -> None:
             frame = frame_of("getChannels", user=user, after=after)
-            answer = await self.ask_for(frame, lambda answer: answer)
-            names += answer["channels"]
-            after = answer.get("next")
+            self.ask_for(frame, lambda answer: answer).add_done_callback(heard)
+
+        def heard(page: asyncio.Future[Any]) -> None:
+            error = page.exception()
+            if isinstance(error, HerenowError):
+                return settle(error)
+            names.extend(page.result()["channels"])
+            after = page.result().get("next")
             if after is None:
-                return names
+                settle(None, names)
+            elif not future.done():
+                ask(after)
+
+        ask(None)
+        return future
 
     def request(self, frame: Mapping[str, Any]) -> asyncio.Future[dict[str, Any]]:
         """Any frame of the protocol that has an answer, which is what comes back; its ``id`` is given here.
@@ -320,8 +331,8 @@ def connect(
 ) -> Client:
     """A client of the broker at an address.
 
-    It is returned at once; ``async with connect(url) as here`` closes it in the end. The client comes back by itself after whatever happens to its connection,
-    and says again what was wanted.
+    It is returned at once; ``async with connect(url) as here`` closes it in the end. The client comes back by
+    itself after whatever happens to its connection, and says again what was wanted.
 
     - ``url``: of the broker's WebSocket, ``wss://HOST/ws``. ``https:`` is as good, and a path of ``/`` means ``/ws``.
     - ``user``: who we are, where the broker runs in open mode. Without it the broker makes up a guest.
