@@ -36,6 +36,7 @@ class Connection {
   heartbeats = [];
   /** With which code the client closed. @type {number | null} */
   closed = null;
+  /** What it says is read, and not heard. */
   isDeaf = false;
 
   /** @param {any} socket @param {http.IncomingMessage} request */
@@ -82,6 +83,8 @@ export class Broker {
   connections = [];
   /** Handshakes that no step has asked for yet. @type {(() => Promise<Connection | void>)[]} */
   #knocking = [];
+  /** Whatever lies below connections, and what is none yet. @type {Set<import('node:stream').Duplex>} */
+  #sockets = new Set();
   #server = new WebSocketServer({ noServer: true, handleProtocols: () => 'herenow.v1' });
   /** @type {http.Server} */
   #http = http.createServer((_, response) => response.writeHead(404).end());
@@ -111,6 +114,8 @@ export class Broker {
   async start() {
     this.#http = http.createServer((_, response) => response.writeHead(404).end());
     this.#http.on('upgrade', (request, socket, head) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
       socket.on('error', () => {}); // it is gone
       this.#knocking.push(() => new Promise((resolve) => {
         if (this.#rejects) {
@@ -134,7 +139,8 @@ export class Broker {
 
   /** Nobody answers at the address any more. */
   async stop() {
-    for (const { socket } of this.connections) socket.terminate();
+    // Those that knock and were never let in are closed by nobody else.
+    for (const socket of this.#sockets) socket.destroy();
     this.#http.closeAllConnections();
     await new Promise((resolve) => { this.#http.close(resolve); });
   }

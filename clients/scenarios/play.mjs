@@ -149,6 +149,7 @@ class Play {
     cuts: () => this.broker.connection.socket._socket.resetAndDestroy(),
     closes: ({ closes }) => this.broker.connection.socket.close(closes),
     stalls: () => this.broker.connection.stall(),
+    deafens: () => { this.broker.connection.isDeaf = true; },
     goes: () => this.broker.stop(),
     returns: () => this.broker.start(),
     closed: async ({ closed }) => {
@@ -209,7 +210,7 @@ export async function play(command, { steps }) {
   }
   // Whatever happened, a client closes within a moment and has nothing to say on standard error.
   const complaints = await it.client.end();
-  await it.broker.stop().catch(() => {}); // a scenario may have ended with it gone
+  await it.broker.stop();
   return wrong ?? (complaints ? `it wrote to standard error: ${complaints}` : null);
 }
 
