@@ -214,11 +214,10 @@ export class Link extends Emitter {
     this.#outbox?.post(topic, () => make().flatMap((saying) => {
       const id = ++this.#lastId;
       const text = JSON.stringify({ id, ...saying.frame });
-      const most = this.welcome?.limits.messageBytes ?? Infinity;
+      const { messageBytes } = /** @type {Welcome} */ (this.welcome).limits;
       // Sent, it would be the end of the connection for good, and of all that is wanted of it.
-      if (3 * text.length > most && bytes(text) > most) {
-        const field = 'attributes' in saying.frame ? 'attributes' : undefined;
-        saying.settle(new HerenowError('too_large', `a frame must be at most ${most} bytes`, { field }));
+      if (encodeURIComponent(text).replace(/%../g, ' ').length > messageBytes) {
+        saying.settle(new HerenowError('too_large', `a frame must be at most ${messageBytes} bytes`));
         return [];
       }
       this.#pending.set(id, { ...saying, topic, make });
@@ -319,8 +318,8 @@ export class Link extends Emitter {
   /** @param {any} frame */
   #answered(frame) {
     // At once: a snapshot that was made by the fresh token may be right behind its ok.
-    const { id, code, message, heartbeat, retryAfterMs = 1_000, sight = this.sight } = frame;
-    this.sight = sight;
+    this.sight = frame.sight ?? this.sight;
+    const { id, code, message, heartbeat, retryAfterMs = 1_000 } = frame;
     if (heartbeat?.intervalMs < this.#intervalMs) {
       this.#intervalMs = heartbeat.intervalMs;
       this.#beat();
@@ -448,11 +447,6 @@ function parse(text) {
   try {
     return JSON.parse(text);
   } catch {} // told by whoever misses it
-}
-
-/** In UTF-8; not every engine has a `TextEncoder`. @param {string} text */
-function bytes(text) {
-  return encodeURIComponent(text).replace(/%../g, ' ').length;
 }
 
 /** On the console. These end up in bug reports, and tokens shall not. @param {string} name @param {any} what */

@@ -121,7 +121,15 @@ class Adapter:
         return self.do_in(self.room(channel), what, command) if channel else self.do_apart(what, command)
 
     def connect(
-        self, url: str, *, firstRetryMs: int, maxRetryMs: int, graceMs: int, timeoutMs: int, user: str, token: Any = None
+        self,
+        url: str,
+        *,
+        firstRetryMs: int,
+        maxRetryMs: int,
+        graceMs: int,
+        timeoutMs: int,
+        user: str,
+        token: Any = None,
     ) -> None:
         """Connects."""
         self.here = herenow.connect(

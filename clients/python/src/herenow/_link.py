@@ -248,8 +248,7 @@ class Link(Emitter):
             text = said({"id": self._last_id, **saying.frame})
             if len(text.encode()) > most:
                 # Sent, it would be the end of the connection for good, and of all that is wanted of it.
-                field = "attributes" if "attributes" in saying.frame else None
-                saying.settle(HerenowError("too_large", f"a frame must be at most {most} bytes", field=field))
+                saying.settle(HerenowError("too_large", f"a frame must be at most {most} bytes"))
                 continue
             self._pending[self._last_id] = _Asked(saying, topic, make)
             texts.append(text)
