@@ -79,7 +79,7 @@ export default [
     },
   },
   {
-    files: ['*.js', 'client/{test,scripts}/**', 'tests/{browser,chaos,nodes,vendors}/**', 'bench/**', 'examples/**/*.mjs'],
+    files: ['*.js', 'client/{test,scripts}/**', 'clients/**', 'tests/{browser,chaos,nodes,vendors}/**', 'bench/**', 'examples/**/*.mjs'],
     languageOptions: { globals: globals.node },
   },
   {

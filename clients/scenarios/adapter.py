@@ -111,11 +111,13 @@ class Adapter:
         if what == "sync":
             return asyncio.sleep(0.002)
         if what == "connect":
-            return self.connect(command["url"], **command["options"])
+            self.connect(command["url"], **command["options"])
+            return None
         if what == "show":
             return self.show(channel)
         if what == "watch":
-            return self.watch(command["user"], command.get("live", False))
+            self.watch(command["user"], command.get("live", False))
+            return None
         if what == "unwatch":
             return self.watches[command["user"]]()
         return self.do_in(self.room(channel), what, command) if channel else self.do_apart(what, command)

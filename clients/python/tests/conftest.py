@@ -147,6 +147,6 @@ def program(text: str, *args: str, **options: Any) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         # A busy machine is slow, and that is no fault of the program.
-        env={**os.environ, "PYTHONASYNCIODEBUG": "0"},
+        env={**os.environ, "PYTHONASYNCIODEBUG": "0", "PYTHONUNBUFFERED": "1"},
         **options,
     )
