@@ -124,6 +124,8 @@ export class Broker {
           socket.end(`HTTP/1.1 ${status} Refused\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
           return resolve();
         }
+        // It has given up meanwhile: whoever is to be let in knocks again.
+        if (!socket.readable || !socket.writable) return resolve();
         this.#server.handleUpgrade(request, socket, head, (/** @type {any} */ webSocket) => {
           const connection = new Connection(webSocket, request);
           webSocket.on('close', () => { this.endedAt = performance.now(); });
@@ -141,17 +143,15 @@ export class Broker {
   async stop() {
     // Those that knock and were never let in are closed by nobody else.
     for (const socket of this.#sockets) socket.destroy();
+    this.#knocking = [];
     this.#http.closeAllConnections();
     await new Promise((resolve) => { this.#http.close(resolve); });
   }
 
   /** Lets the next connection in. */
   async accept() {
-    const knock = await until('a connection', () => this.#knocking.shift());
-    const connection = await knock();
-    if (!connection) throw new Error('it was to be let in');
-    this.#now = connection;
-    return connection;
+    this.#now = await until('a connection', () => this.#knocking.shift()?.());
+    return this.#now;
   }
 
   /** Answers the next handshake with a problem. @param {number} status @param {any} problem */
