@@ -28,7 +28,7 @@ function source(token) {
   if (!Array.isArray(token)) return token;
   let n = 0;
   return async () => {
-    tell({ event: 'token' });
+    tell({ event: 'token', at: performance.now() });
     const next = token[Math.min(n, token.length - 1)];
     n += 1;
     if (next === null) throw new Error('no token today');

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -40,7 +41,7 @@ def source(token: Any) -> Any:
     left = list(token)
 
     async def fetch() -> Any:
-        tell({"event": "token"})
+        tell({"event": "token", "at": time.monotonic() * 1_000})
         following = left.pop(0) if len(left) > 1 else left[0]
         if following is None:
             raise RuntimeError("no token today")

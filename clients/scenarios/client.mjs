@@ -10,7 +10,7 @@ export class ClientUnderTest {
   #answers = new Map();
   /** What the client told that no step has asked for yet. @type {any[]} */
   told = [];
-  /** How often the client has asked for a token, and when. @type {number[]} */
+  /** How often the client has asked for a token, and when by its own clock. @type {number[]} */
   tokenTimes = [];
   #lastId = 0;
   #complaints = '';
@@ -32,7 +32,7 @@ export class ClientUnderTest {
   #hear(line) {
     const { id, event, ...more } = JSON.parse(line);
     if (id !== undefined) this.#answers.set(id, more);
-    else if (event === 'token') this.tokenTimes.push(performance.now());
+    else if (event === 'token') this.tokenTimes.push(more.at);
     else this.told.push({ event, ...more });
   }
 
