@@ -39,9 +39,10 @@ class Connection {
   /** What it says is read, and not heard. */
   isDeaf = false;
 
-  /** @param {any} socket @param {http.IncomingMessage} request */
-  constructor(socket, request) {
+  /** @param {any} socket @param {http.IncomingMessage} request @param {number} knockedAt when it came */
+  constructor(socket, request, knockedAt) {
     this.socket = socket;
+    this.knockedAt = knockedAt;
     const { searchParams } = new URL(request.url ?? '', 'http://broker');
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(/,\s*/).filter(Boolean);
     const bearer = request.headers.authorization?.replace(/^Bearer /, '') ?? offered.find((each) => each.startsWith('bearer.'))?.slice(7);
@@ -114,6 +115,7 @@ export class Broker {
   async start() {
     this.#http = http.createServer((_, response) => response.writeHead(404).end());
     this.#http.on('upgrade', (request, socket, head) => {
+      const knockedAt = performance.now();
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
       socket.on('error', () => {}); // it is gone
@@ -127,7 +129,7 @@ export class Broker {
         // It has given up meanwhile: whoever is to be let in knocks again.
         if (!socket.readable || !socket.writable) return resolve();
         this.#server.handleUpgrade(request, socket, head, (/** @type {any} */ webSocket) => {
-          const connection = new Connection(webSocket, request);
+          const connection = new Connection(webSocket, request, knockedAt);
           webSocket.on('close', () => { this.endedAt = performance.now(); });
           this.connections.push(connection);
           resolve(connection);

@@ -92,8 +92,8 @@ class Play {
     // What the broker does.
 
     accepts: async ({ accepts, welcome, notBeforeMs = 0 }) => {
-      const { asked } = await this.broker.accept();
-      const waitedMs = performance.now() - this.broker.endedAt;
+      const { asked, knockedAt } = await this.broker.accept();
+      const waitedMs = knockedAt - this.broker.endedAt;
       // Each side learns of the end in its own time.
       if (waitedMs < 0.75 * notBeforeMs) throw new Error(`it came back after ${waitedMs} ms`);
       if (!matches({ speaks: ['herenow.v1'], ...accepts }, asked)) throw new Error(`it asks for ${JSON.stringify(asked)}`);
