@@ -64,7 +64,8 @@ def draw(spans: Spans) -> Figure:
     users = list(dict.fromkeys(user for user, *_ in sorted(spans.gone, key=lambda span: span[1])))
     for user, since, until in spans.gone:
         left = max(since, spans.begun) - spans.begun
-        axes.barh(users.index(user), until - spans.begun - left, left=left, height=0.6)
+        row = users.index(user)
+        axes.barh(row, until - spans.begun - left, left=left, height=0.6, color=f"C{row % 10}")
     axes.set_yticks(range(len(users)), users)
     axes.set_xlabel("seconds")
     axes.set_xlim(0, spans.ended - spans.begun)
