@@ -212,6 +212,12 @@ js_tests() {
     tests/mirror/*.test.mjs tests/vendors/*.test.mjs
 }
 
+# The Python client, and the scenarios that all clients pass. It makes a virtual environment below `target`.
+python_client() {
+  npm_packages client
+  clients/python/check
+}
+
 # Many nodes on a Redis of their own, and one broker among clients that misbehave.
 node_tests() {
   npm_packages client

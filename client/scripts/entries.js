@@ -6,7 +6,7 @@
  */
 
 export const ENTRIES = {
-  index: 9_344,
+  index: 9_472,
   livelike: 1_536,
   rooms: 1_536,
   react: 2_048,

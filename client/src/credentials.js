@@ -27,7 +27,6 @@ const TOKEN_EXPIRED = 4102;
 /**
  * @typedef {object} Holder whose credentials they are
  * @property {() => number} now by the broker's clock
- * @property {string} [sight] whom the token lets us see
  * @property {(frame: object) => Promise<any>} ask
  * @property {(name: 'error', error: HerenowError) => void} emit
  */
@@ -146,7 +145,6 @@ export class Credentials {
       // The page may have no newer one yet.
       const answer = isOurs() && token !== this.#token && await this.#holder.ask({ type: 'auth', token });
       if (answer && isOurs()) {
-        this.#holder.sight = answer.sight;
         this.#use(token);
         return this.accepted();
       }

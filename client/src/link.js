@@ -211,10 +211,17 @@ export class Link extends Emitter {
    * @internal
    */
   post(topic, make, waitMs) {
-    this.#outbox?.post(topic, () => make().map((saying) => {
+    this.#outbox?.post(topic, () => make().flatMap((saying) => {
       const id = ++this.#lastId;
+      const text = JSON.stringify({ id, ...saying.frame });
+      const { messageBytes } = /** @type {Welcome} */ (this.welcome).limits;
+      // Sent, it would be the end of the connection for good, and of all that is wanted of it.
+      if (encodeURIComponent(text).replace(/%../g, ' ').length > messageBytes) {
+        saying.settle(new HerenowError('too_large', `a frame must be at most ${messageBytes} bytes`));
+        return [];
+      }
       this.#pending.set(id, { ...saying, topic, make });
-      return JSON.stringify({ id, ...saying.frame });
+      return text;
     }), waitMs);
   }
 
@@ -310,6 +317,8 @@ export class Link extends Emitter {
 
   /** @param {any} frame */
   #answered(frame) {
+    // At once: a snapshot that was made by the fresh token may be right behind its ok.
+    this.sight = frame.sight ?? this.sight;
     const { id, code, message, heartbeat, retryAfterMs = 1_000 } = frame;
     if (heartbeat?.intervalMs < this.#intervalMs) {
       this.#intervalMs = heartbeat.intervalMs;

@@ -1,0 +1,224 @@
+"""The HTTP API against a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from herenow import HerenowError
+from herenow.http import Api, AsyncApi
+
+from .conftest import Broker, run, start_broker
+
+
+@pytest.fixture
+def api(broker: Broker) -> Iterator[Api]:
+    """The broker's."""
+    with Api(broker.http) as api:
+        yield api
+
+
+def test_leases_and_lists(api: Api) -> None:
+    """Who is present, page by page."""
+    for n in range(5):
+        leased = api.take_lease("h/t p", f"user-{n}", {"n": n})
+        assert leased.heartbeat.interval_ms == 30_000
+    assert api.count("h/t p") == 5
+    assert [member.user for member in api.members("h/t p", limit=2)] == [f"user-{n}" for n in (4, 3, 2, 1, 0)]
+    assert api.member("h/t p", "user-3").attributes == {"n": 3}
+    assert [each.channel for each in api.channels("h/t", limit=1)] == ["h/t p"]
+    assert list(api.channels_of("user-1")) == ["h/t p"]
+    assert api.channel("h/t p").observers == 0
+    api.take_lease("h/t p", "user-3", {"m": 1, "n": None}, merge=True)
+    assert api.member("h/t p", "user-3").attributes == {"m": 1}
+    for n in range(5):
+        api.end_lease("h/t p", f"user-{n}")
+    with pytest.raises(HerenowError, match="not_found") as refused:
+        api.member("h/t p", "user-3")
+    assert (refused.value.status, refused.value.field) == (404, "user")
+    with pytest.raises(HerenowError, match="invalid_field") as refused:
+        list(api.members("h/t p", limit=5_000))
+    assert refused.value.field == "limit"
+
+
+def test_users(api: Api) -> None:
+    """Statuses, heartbeats, and a sign-out."""
+    assert api.heartbeat("h-bob", away=True).interval_ms == 30_000
+    assert api.set_status("h-bob", busy=True, wait_time=5, text="on the phone").away
+    assert api.set_status("h-bob", wait_time=None).busy
+    api.set_status("h,comma", busy=True)
+    told = {status.user: status for status in api.statuses(["h-bob", "h,comma", "nobody", "no,body"])}
+    assert told["h-bob"].wait_time is None
+    assert told["h-bob"].text == "on the phone"
+    assert told["h,comma"].busy
+    assert "nobody" not in told
+    api.end_heartbeat("h-bob")
+    assert not api.status("h-bob").online
+    assert api.kick("h-bob").closed == 0
+    with pytest.raises(HerenowError, match="missing_field"):
+        api.set_status("h-bob")
+
+
+def test_a_lease_renews_itself(api: Api) -> None:
+    """It outlives its time several times over, and is given up in the end."""
+    with api.lease("leased", "robot", {"mood": "calm"}, ttl_ms=1_000) as lease:
+        end = time.monotonic() + 2.5
+        while time.monotonic() < end:
+            assert api.count("leased") == 1
+            time.sleep(0.1)
+        lease.set_attributes({"job": "sweep"})
+        assert api.member("leased", "robot").attributes == {"mood": "calm", "job": "sweep"}
+        # Somebody ended it, or the broker forgot it: it is taken again with all that it shows.
+        api.kick("robot")
+        while api.count("leased") == 0:
+            assert time.monotonic() < end + 5
+            time.sleep(0.05)
+        while api.member("leased", "robot").attributes != {"mood": "calm", "job": "sweep"}:
+            assert time.monotonic() < end + 5
+            time.sleep(0.05)
+        assert lease.error is None
+    assert api.count("leased") == 0
+
+
+def test_the_same_for_asyncio(broker: Broker) -> None:
+    """Leases, lists and streams."""
+
+    async def main() -> None:
+        async with AsyncApi(broker.http) as api:
+            async with api.lease("a-leased", "robot", {"mood": "calm"}, ttl_ms=1_000) as lease:
+                await lease.set_attributes({"job": "sweep"})
+                await asyncio.sleep(2.5)
+                assert (await api.member("a-leased", "robot")).attributes == {"mood": "calm", "job": "sweep"}
+                assert [member.user async for member in api.members("a-leased")] == ["robot"]
+                assert [each async for each in api.channels_of("robot")] == ["a-leased"]
+            assert await api.count("a-leased") == 0
+
+    run(main())
+
+
+def test_streams_go_on_where_they_were(broker: Broker) -> None:
+    """A cursor that is handed back brings what was missed, and no snapshot."""
+
+    async def main() -> None:
+        async with AsyncApi(broker.http) as api:
+            events = api.events("streamed", level="events")
+            assert (await anext(events)).frame["type"] == "snapshot"
+            await api.take_lease("streamed", "bob", {"text": "a line\u2028that is one"})
+            event = await anext(events)
+            assert event.frame["events"][0]["attributes"] == {"text": "a line\u2028that is one"}
+            await events.aclose()  # type: ignore[attr-defined]
+            await api.take_lease("streamed", "cy")
+            events = api.events("streamed", level="events", cursor=event.cursor)
+            event = await anext(events)
+            assert event.frame["type"] == "presence"
+            assert event.frame["events"][0]["user"] == "cy"
+            await events.aclose()  # type: ignore[attr-defined]
+            everywhere = api.all_events(["stream*"], level="count")
+            assert (await anext(everywhere)).frame["count"] == 2
+            await everywhere.aclose()  # type: ignore[attr-defined]
+            with pytest.raises(HerenowError, match="invalid_field"):
+                await anext(api.events("streamed", level="no level"))  # type: ignore[arg-type]
+
+    run(main())
+
+
+def test_a_stream_outlives_its_broker() -> None:
+    """It is begun again when there is one, and then with a snapshot."""
+
+    async def main() -> None:
+        first = start_broker("--drain-timeout", "1s")
+        async with AsyncApi(first.http) as api:
+            events = api.events("streamed")
+            await anext(events)
+            await asyncio.to_thread(first.stop)
+            second = start_broker(port=int(first.http.rsplit(":", 1)[1]))
+            try:
+                event = await anext(events)
+                assert event.frame["type"] == "snapshot"
+                await events.aclose()  # type: ignore[attr-defined]
+            finally:
+                second.stop()
+
+    run(main())
+
+
+def test_keys(tmp_path: Path) -> None:
+    """A refusal says what is lacking."""
+    keys, secret = tmp_path / "keys.toml", tmp_path / "secret"
+    keys.write_text('[[key]]\nname = "backend"\nsecret = "a-secret-of-the-back-end"\nrights = ["read"]\n')
+    secret.write_text("a secret that is long enough to be one")
+    broker = start_broker("--api-keys-file", str(keys), "--jwt-secret-file", str(secret))
+    try:
+        with Api(broker.http) as nobody, Api(broker.http, token="a-secret-of-the-back-end") as backend:
+            assert backend.count("room") == 0
+            with pytest.raises(HerenowError, match="unauthenticated") as refused:
+                nobody.count("room")
+            assert refused.value.status == 401
+            with pytest.raises(HerenowError, match="forbidden"):
+                backend.kick("bob")
+    finally:
+        broker.stop()
+
+
+class Moody(http.server.BaseHTTPRequestHandler):
+    """A broker in front of which something fails."""
+
+    answers: ClassVar[list[tuple[int, dict[str, Any]] | None]] = []
+
+    def _answer(self) -> None:
+        answer = self.answers.pop(0)
+        if answer is None:
+            self.connection.close()
+            return
+        status, body = answer
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_PUT = do_DELETE = _answer
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
+
+
+def test_what_is_repeated() -> None:
+    """What is harmless, and what was not done; a kick without an answer is neither."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Moody)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    unavailable = (503, {"code": "unavailable", "detail": "full"})
+    limited = (429, {"code": "rate_limited", "detail": "too fast", "retryAfterMs": 10})
+    kicked = (200, {"user": "bob", "closed": 1})
+    counted = (200, {"channel": "room", "count": 7})
+    try:
+        with Api(f"http://127.0.0.1:{server.server_address[1]}") as api:
+            Moody.answers = [None, unavailable, limited, counted]
+            assert api.count("room") == 7
+            Moody.answers = [unavailable] * 9
+            with pytest.raises(HerenowError, match="unavailable"):
+                api.count("room")
+            assert len(Moody.answers) == 5
+            Moody.answers = [limited, kicked]
+            assert api.kick("bob").closed == 1
+            for once in (None, unavailable):
+                Moody.answers = [once, kicked]
+                with pytest.raises(HerenowError):
+                    api.kick("bob")
+                assert Moody.answers == [kicked]
+            Moody.answers = [(200, {"hello": "I am another server"})]
+            with pytest.raises(HerenowError, match="unexpected"):
+                api.count("room")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
