@@ -87,7 +87,7 @@ export default [
     rules: { 'no-restricted-globals': ['error', 'fetch', 'WebSocket', 'EventSource', 'XMLHttpRequest'] },
   },
   {
-    files: ['*.js', 'client/{test,scripts}/**', 'clients/**', 'tests/{browser,chaos,mirror,nodes,vendors}/**', 'bench/**', 'examples/**/*.mjs'],
+    files: ['*.js', 'client/{test,scripts}/**', 'clients/**', 'tests/{browser,chaos,mirror,nodes,vendors}/**', 'bench/**', 'scripts/**', 'examples/**/*.mjs'],
     languageOptions: { globals: globals.node },
   },
   {
