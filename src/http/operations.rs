@@ -170,7 +170,7 @@ pub const OPERATIONS: &[Operation] = &[
     operation(
         "get",
         "/v1/counts",
-        "countMembers",
+        "countSeveral",
         || routing::get(channels::counts),
         "How many are in each of several channels.",
         &[(200, "In the order in which they were asked for.", json_of::<Answered<CountList>>())],
