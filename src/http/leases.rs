@@ -24,8 +24,9 @@ use crate::web::state::Web;
 /// Many leases to take, to refresh or to end.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct LeasesAsked {
-    /// Each of another member.
-    #[schemars(length(min = 1, max = LEASES_MAX))]
+    /// Each of another member, and each judged for itself: one that is nothing of the kind gets its own
+    /// answer, and the others are done. So any are let in.
+    #[schemars(with = "Vec<serde_json::Value>", length(min = 1, max = LEASES_MAX))]
     pub leases: Vec<LeaseAsked>,
 }
 
