@@ -1,7 +1,6 @@
 //! Many leases in one request: for back ends that keep thousands present.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -9,8 +8,9 @@ use axum::{Extension, Json};
 use futures_util::stream::{self, StreamExt};
 use herenow_protocol::reply::HeartbeatInfo;
 use herenow_protocol::{ChannelName, ErrorCode, Lease, Refusal, UserId, parse};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::auth::Credential;
@@ -25,9 +25,15 @@ use crate::web::state::Web;
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct LeasesAsked {
     /// Each of another member, and each judged for itself: one that is nothing of the kind gets its own
-    /// answer, and the others are done. So any are let in.
-    #[schemars(with = "Vec<serde_json::Value>", length(min = 1, max = LEASES_MAX))]
+    /// answer, and the others are done.
+    #[schemars(schema_with = "leases_asked")]
     pub leases: Vec<LeaseAsked>,
+}
+
+/// What they should be; that any are let in, the document says as well.
+fn leases_asked(generator: &mut SchemaGenerator) -> Schema {
+    let items = json!({"anyOf": [generator.subschema_for::<LeaseAsked>(), true]});
+    json_schema!({"type": "array", "minItems": 1, "maxItems": LEASES_MAX, "items": items})
 }
 
 /// One of them.
@@ -103,12 +109,12 @@ pub async fn many(
     Extension(account): Extension<Account>,
     request: Request,
 ) -> Result<Json<LeasesAnswered>, Problem> {
-    let body = text_up_to(request, &web, LEASES_BYTES).await?;
+    let (body, _held) = text_up_to(request, &web, LEASES_BYTES).await?;
     let items = items(&body)?;
     web.limiter.spend(account, items.len() / LEASES_OF_A_REQUEST, web.desk.now().mono_ms);
     let mut seen = HashSet::new();
     let asked: Vec<_> = items.into_iter().map(|item| asked(item, &mut seen)).collect();
-    let (web, credential) = (&Arc::new(web), &credential);
+    let (web, credential) = (&web, &credential);
     let answers = stream::iter(asked.into_iter().enumerate()).map(|(number, asked)| async move {
         if number % LEASES_TURN == 0 {
             tokio::task::yield_now().await;

@@ -33,15 +33,20 @@ pub async fn hold(
         return Ok(answer);
     }
     if method.is_safe() && !backlog.has_room() {
-        let text = "the broker keeps as much for slow readers as it may (--max-backlog)";
-        let refusal = Refusal::new(ErrorCode::Unavailable, text);
-        return Err(Refusal { retry_after_ms: Some(ANSWER_RETRY_MS), ..refusal });
+        return Err(no_room());
     }
     let (parts, body) = answer.into_parts();
     // It is there already: its size was known.
     let rest = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let held = backlog.hold(rest.len());
     Ok(Response::from_parts(parts, Body::new(Parts { rest, _held: held })))
+}
+
+/// As much is kept as may be: whoever wants more of it comes back later.
+pub(super) fn no_room() -> Refusal {
+    let text = "the broker keeps as much for slow readers as it may (--max-backlog)";
+    let refusal = Refusal::new(ErrorCode::Unavailable, text);
+    Refusal { retry_after_ms: Some(ANSWER_RETRY_MS), ..refusal }
 }
 
 /// An answer that is given part by part, and counts as long as a part of it is left.

@@ -11,10 +11,11 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use herenow_protocol::{ChannelName, ErrorCode, Refusal, UserId};
 use hyper::body::Body as _;
 
+use super::held::no_room;
 use super::problem::Problem;
 use super::state::Web;
 use crate::auth::Credential;
-use crate::limits::ANSWER_RETRY_MS;
+use crate::delivery::Held;
 
 /// The channel that the path names.
 #[derive(Debug)]
@@ -198,23 +199,25 @@ pub async fn text_of(request: Request, web: &Web) -> Result<String, Problem> {
     text_within(request, web, web.body_bytes).await
 }
 
-/// A JSON body that may be larger than a message: as text, at most `most` bytes. What is read of such
-/// bodies counts against `--max-backlog`.
+/// A JSON body that may be larger than a message: as text, at most `most` bytes. It counts against
+/// `--max-backlog` for as long as the second result lives.
 ///
 /// # Errors
 /// As [`text_of`]; `invalid_field`: it is no JSON; `unavailable`: as much is kept as may be.
-pub async fn text_up_to(mut request: Request, web: &Web, most: usize) -> Result<String, Problem> {
+pub async fn text_up_to(
+    mut request: Request,
+    web: &Web,
+    most: usize,
+) -> Result<(String, Held), Problem> {
     check_content_type(request.headers())?;
     let backlog = web.desk.hub().backlog();
     if !backlog.has_room() {
-        let text = "the broker keeps as much as it may (--max-backlog)";
-        let refusal = Refusal::new(ErrorCode::Unavailable, text);
-        return Err(Refusal { retry_after_ms: Some(ANSWER_RETRY_MS), ..refusal }.into());
+        return Err(no_room().into());
     }
     let told = request.body().size_hint().upper().map_or(most, |it| it.min(most as u64) as usize);
-    let _held = backlog.hold(told);
+    let held = backlog.hold(told);
     DefaultBodyLimit::max(most).apply(&mut request);
-    text_within(request, web, most).await
+    Ok((text_within(request, web, most).await?, held))
 }
 
 async fn text_within(request: Request, web: &Web, most: usize) -> Result<String, Problem> {

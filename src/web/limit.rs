@@ -51,9 +51,7 @@ impl Limiter {
     /// `rate_limited`, with the time after which there is a token again.
     pub fn charge(&self, account: Account, now_ms: u64) -> Result<(), Refusal> {
         let mut accounts = self.accounts.lock();
-        let account = accounts.make_room(account, self.rate, now_ms);
-        let bucket =
-            accounts.buckets.entry(account).or_insert_with(|| TokenBucket::new(self.rate, now_ms));
+        let bucket = accounts.bucket(account, self.rate, now_ms);
         let retry_after_ms = match bucket.charge(self.rate, now_ms) {
             Charge::Fine => return Ok(()),
             Charge::Limited { retry_after_ms } => retry_after_ms,
@@ -64,9 +62,7 @@ impl Limiter {
             ..Refusal::new(ErrorCode::RateLimited, "requests come faster than allowed")
         })
     }
-}
 
-impl Limiter {
     /// Charges one request if it may be made now; otherwise says in how many milliseconds it might,
     /// and charges nothing: for whoever waits, since a charge for each look would never be repaid.
     ///
@@ -74,30 +70,30 @@ impl Limiter {
     /// The milliseconds.
     pub fn charge_if_free(&self, account: Account, now_ms: u64) -> Result<(), u64> {
         let mut accounts = self.accounts.lock();
-        let account = accounts.make_room(account, self.rate, now_ms);
-        let bucket =
-            accounts.buckets.entry(account).or_insert_with(|| TokenBucket::new(self.rate, now_ms));
+        let bucket = accounts.bucket(account, self.rate, now_ms);
         if let Some(ms) = bucket.lacks_ms(self.rate, now_ms) {
             return Err(ms);
         }
         bucket.spend(1, self.rate, now_ms);
         Ok(())
     }
-}
 
-impl Limiter {
     /// Charges `requests` more, for one that was let in and asks for much: whoever has too few left
     /// is refused its next ones.
     pub fn spend(&self, account: Account, requests: usize, now_ms: u64) {
         let mut accounts = self.accounts.lock();
-        let account = accounts.make_room(account, self.rate, now_ms);
-        let bucket =
-            accounts.buckets.entry(account).or_insert_with(|| TokenBucket::new(self.rate, now_ms));
+        let bucket = accounts.bucket(account, self.rate, now_ms);
         bucket.spend(u32::try_from(requests).unwrap_or(u32::MAX), self.rate, now_ms);
     }
 }
 
 impl Accounts {
+    /// The bucket to charge.
+    fn bucket(&mut self, account: Account, rate: Rate, now_ms: u64) -> &mut TokenBucket {
+        let account = self.make_room(account, rate, now_ms);
+        self.buckets.entry(account).or_insert_with(|| TokenBucket::new(rate, now_ms))
+    }
+
     /// The account to charge. A full bucket says nothing and is forgotten when room is needed;
     /// if there is none then, newcomers share one. Looking through all of them takes a millisecond,
     /// so it is done once a second at most, however many newcomers come.
