@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,10 @@ from typing import Any
 import pytest
 
 import herenow
+
+# In the background of a shell an interrupt is ignored, and programs that are started from here would
+# inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).parents[3]
 BROKER = os.environ.get("HERENOW_BIN", str(REPOSITORY / "target/debug/herenow"))
