@@ -25,6 +25,12 @@ impl Hub {
         self.attend_all(std::slice::from_ref(name), Wanted::Members).await
     }
 
+    /// Whether it is a giant of which the summary is all that is known here.
+    #[must_use]
+    pub fn sums_up(&self, name: &ChannelName) -> bool {
+        self.look(name, Guarded::is_summed) == Some(true)
+    }
+
     /// As [`Hub::attend`], of several channels together.
     pub async fn attend_channels(self: &Arc<Self>, names: &[ChannelName]) -> bool {
         self.attend_all(names, Wanted::Members).await
@@ -104,8 +110,7 @@ impl Hub {
     ) -> (Option<Arc<Member>>, bool) {
         let partial = self.attend_count(name).await;
         let found = self.member(name, user, viewer);
-        let summed = self.look(name, Guarded::is_summed) == Some(true);
-        if found.is_some() || !summed {
+        if found.is_some() || !self.sums_up(name) {
             return (found, partial);
         }
         let Some(told) = self.look_up(name, user).await else { return (None, true) };

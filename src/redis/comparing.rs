@@ -2,6 +2,10 @@
 //!
 //! What is followed is compared with what is here, and said to be gone if it is not. So each channel in
 //! which the store says that this node has something is followed for a moment.
+//!
+//! Not so a giant that is followed by its summary: to load it just now, while others have not said all
+//! again, would tell whoever looks that most have gone. What the copy has too many there is found by
+//! whoever lists it.
 
 use std::sync::Arc;
 
@@ -28,7 +32,7 @@ impl Joint {
         loop {
             let Ok(mut page) = self.store.channels_of_node(me, cursor).await else { return false };
             let Some(hub) = self.hub() else { return true };
-            page.items.retain(|name| !is_of_somebody_here(&hub, name));
+            page.items.retain(|name| !is_of_somebody_here(&hub, name) && !hub.sums_up(name));
             if hub.attend_channels(&page.items).await {
                 return false;
             }
