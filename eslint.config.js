@@ -12,9 +12,9 @@ import globals from 'globals';
 
 const PAGE = fileURLToPath(new URL('web-demo/', import.meta.url));
 const SERVED = join(PAGE, 'client/');
-const LIBRARY = fileURLToPath(new URL('client/src/', import.meta.url));
+const LIBRARY = fileURLToPath(new URL('clients/javascript/src/', import.meta.url));
 
-/** The broker serves the client library below the pages, so `client/` beside the demo page is `client/src/` here. */
+/** The broker serves the client library below the pages: `client/` beside the demo page is the library's `src/`. */
 const asServed = {
   interfaceVersion: 3,
   name: 'as-served',
@@ -28,7 +28,7 @@ const asServed = {
 };
 
 export default [
-  { ignores: ['**/node_modules/', '**/target/', 'client/types/', 'client/cjs/', 'client/dist/', 'bench/runs/'] },
+  { ignores: ['**/node_modules/', '**/target/', 'clients/javascript/{types,cjs,dist}/', 'bench/runs/'] },
   js.configs.recommended,
   {
     plugins: { 'import-x': importX },
@@ -53,18 +53,18 @@ export default [
     },
   },
   {
-    files: ['client/src/**'],
+    files: ['clients/javascript/src/**'],
     languageOptions: { globals: globals['shared-node-browser'] },
     rules: { 'import-x/no-unresolved': ['error', { ignore: ['^(react|vue)$'] }] },
   },
   {
     // Of apps: pages and their back ends.
-    files: ['client/cookbook/**'],
+    files: ['clients/javascript/cookbook/**'],
     languageOptions: { globals: { ...globals.browser, process: 'readonly', Buffer: 'readonly' }, parserOptions: { ecmaFeatures: { jsx: true } } },
   },
   {
     // Its components count as unused to this lint, which knows no JSX; bundling them tells what is not there.
-    files: ['client/cookbook/**/*.jsx'],
+    files: ['clients/javascript/cookbook/**/*.jsx'],
     rules: { 'no-unused-vars': 'off' },
   },
   {
@@ -87,7 +87,7 @@ export default [
     rules: { 'no-restricted-globals': ['error', 'fetch', 'WebSocket', 'EventSource', 'XMLHttpRequest'] },
   },
   {
-    files: ['*.js', 'client/{test,scripts}/**', 'clients/**', 'tests/{browser,chaos,mirror,nodes,vendors}/**', 'bench/**', 'scripts/**', 'examples/**/*.mjs'],
+    files: ['*.js', 'clients/javascript/{test,scripts}/**', 'clients/scenarios/**', 'tests/{browser,chaos,mirror,nodes,vendors}/**', 'bench/**', 'scripts/**', 'examples/**/*.mjs'],
     languageOptions: { globals: globals.node },
   },
   {

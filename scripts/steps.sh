@@ -11,7 +11,7 @@ export HERENOW_BIN=$target/debug/herenow
 # The suite's tests that wait for seconds to pass, keep both cores busy, or need packages: for scripts/check.
 slow_tests=(closes:: concurrent:: demo_viewers:: fetched_keys:: lent:: levels:: liveness:: pacing:: promised:: proxied:: slow:: tls:: transcripts:: visibility::)
 # The client's tests that need no broker.
-fast_js_tests=(client/test/{carried,dist,emitter,replica}.test.js tests/browser/{admin-lists,words}.test.mjs)
+fast_js_tests=(clients/javascript/test/{carried,dist,emitter,replica}.test.js tests/browser/{admin-lists,words}.test.mjs)
 
 took=()
 
@@ -187,17 +187,17 @@ schemathesis() {
 }
 
 client_types() {
-  npm_packages client
-  npm --prefix client run --silent types
+  npm_packages clients/javascript
+  npm --prefix clients/javascript run --silent types
 }
 
 client_size() {
-  npm_packages client
-  npm --prefix client run --silent size
+  npm_packages clients/javascript
+  npm --prefix clients/javascript run --silent size
 }
 
 js_fast_tests() {
-  npm_packages client
+  npm_packages clients/javascript
   node --test "${fast_js_tests[@]}"
 }
 
@@ -205,13 +205,13 @@ js_fast_tests() {
 patient_js_tests=(tests/browser/hidden.test.mjs tests/mirror/mirror.test.mjs tests/vendors/{livelike,pubnub}.test.mjs)
 
 js_tests() {
-  npm_packages client
+  npm_packages clients/javascript
   npm_packages tests/browser
   npm_packages tests/next
   npm_packages tests/vendors
   npm_packages examples/mirror
   local each others=()
-  for each in client/test/*.test.js tests/browser/*.test.mjs tests/mirror/*.test.mjs tests/vendors/*.test.mjs; do
+  for each in clients/javascript/test/*.test.js tests/browser/*.test.mjs tests/mirror/*.test.mjs tests/vendors/*.test.mjs; do
     [[ " ${patient_js_tests[*]} " == *" $each "* ]] || others+=("$each")
   done
   side_by_side patient_js "node --test --test-concurrency=2 ${others[*]}"
@@ -236,12 +236,12 @@ side_by_side() {
 
 # The Python client, and the scenarios that all clients pass. It makes a virtual environment below `target`.
 python_client() {
-  npm_packages client
+  npm_packages clients/javascript
   clients/python/check
 }
 
 # Many nodes on a Redis of their own, and one broker among clients that misbehave.
 node_tests() {
-  npm_packages client
+  npm_packages clients/javascript
   node --test --test-concurrency=2 tests/nodes/*.test.mjs tests/chaos/*.test.mjs
 }

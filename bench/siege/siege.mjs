@@ -15,7 +15,7 @@ import { Worker } from 'node:worker_threads';
 
 process.env.HERENOW_BIN ??= fileURLToPath(new URL('../../target/release/herenow', import.meta.url));
 // Only now: the rig reads the binary's name when it is loaded.
-const { startBroker } = await import('../../client/test/broker.js');
+const { startBroker } = await import('../../clients/javascript/test/broker.js');
 const { Line } = await import('../../tests/nodes/line.mjs');
 
 /** How long the broker bears what does not come, or is not taken. */

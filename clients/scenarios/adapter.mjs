@@ -2,11 +2,11 @@
 
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
-import { connect } from '../../client/src/index.js';
+import { connect } from '../javascript/src/index.js';
 
-const WebSocket = createRequire(new URL('../../client/package.json', import.meta.url))('ws');
+const WebSocket = createRequire(new URL('../javascript/package.json', import.meta.url))('ws');
 
-/** @type {import('../../client/src/index.js').Client} */
+/** @type {import('../javascript/src/index.js').Client} */
 let here;
 /** Watched users. @type {Map<string, () => void>} */
 const watches = new Map();

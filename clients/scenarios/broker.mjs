@@ -9,7 +9,7 @@ import { createRequire } from 'node:module';
 import { until } from './patience.mjs';
 
 // The one package this needs is among those of the JavaScript client's tests.
-const { WebSocketServer } = createRequire(new URL('../../client/package.json', import.meta.url))('ws');
+const { WebSocketServer } = createRequire(new URL('../javascript/package.json', import.meta.url))('ws');
 
 /** What a broker says first, where a scenario does not say it otherwise. */
 const WELCOME = {

@@ -12,7 +12,7 @@ import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { startBroker, startWire } from '../../client/test/rig.js';
+import { startBroker, startWire } from '../javascript/test/rig.js';
 import { ClientUnderTest } from './client.mjs';
 import { until } from './patience.mjs';
 

@@ -1,5 +1,5 @@
-//! The demo page, the operator's page and the client library: the files of `web-demo/`, `client/src/`
-//! and `client/dist/`, compiled into the binary.
+//! The demo page, the operator's page and the client library: the files of `web-demo/`,
+//! `clients/javascript/src/` and `clients/javascript/dist/`, compiled into the binary.
 
 use std::convert::Infallible;
 
@@ -26,12 +26,12 @@ use crate::web::problem;
 struct PageFiles;
 
 #[derive(Embed)]
-#[folder = "client/src/"]
+#[folder = "clients/javascript/src/"]
 struct LibraryFiles;
 
 /// The library as one file, minified, and the same gzipped.
 #[derive(Embed)]
-#[folder = "client/dist/"]
+#[folder = "clients/javascript/dist/"]
 struct OneFile;
 
 /// So many digits of its hash stand in the versioned address of the one file.
@@ -197,7 +197,7 @@ mod tests {
         let (page, client): (Vec<_>, Vec<_>) =
             (PageFiles::iter().collect(), LibraryFiles::iter().collect());
         assert_eq!(OneFile::iter().collect::<Vec<_>>(), ["herenow.js", "herenow.js.gz"]);
-        for (folder, mut served) in [("web-demo", page), ("client/src", client)] {
+        for (folder, mut served) in [("web-demo", page), ("clients/javascript/src", client)] {
             let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
             let mut names = names_in(&path);
             names.extend(names_in(&path.join("admin")).iter().map(|name| format!("admin/{name}")));
@@ -215,7 +215,7 @@ mod tests {
         for (folder, file) in [
             ("web-demo/index.html", PageFiles::get("index.html")),
             ("web-demo/app.js", PageFiles::get("app.js")),
-            ("client/src/link.js", LibraryFiles::get("link.js")),
+            ("clients/javascript/src/link.js", LibraryFiles::get("link.js")),
         ] {
             let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
             let (file, lies_there) = (file.unwrap(), std::fs::read(path).unwrap());

@@ -6,8 +6,8 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import WebSocket from 'ws';
-import { connect } from '../../client/src/index.js';
-import '../../client/test/seed.js';
+import { connect } from '../../clients/javascript/src/index.js';
+import '../../clients/javascript/test/seed.js';
 import { startBroker } from './harness.mjs';
 import { launchPlainBrowser } from './hidden.mjs';
 
@@ -28,7 +28,7 @@ before(async () => {
   site = createServer(async ({ url = '' }, answer) => {
     const isModule = url.endsWith('.js');
     answer.setHeader('content-type', isModule ? 'text/javascript' : 'text/html');
-    answer.end(isModule ? await readFile(new URL(`../../client/src${url}`, import.meta.url)) : PAGE.replace('BROKER', broker.url));
+    answer.end(isModule ? await readFile(new URL(`../../clients/javascript/src${url}`, import.meta.url)) : PAGE.replace('BROKER', broker.url));
   });
   site.listen(0, '127.0.0.1');
   await once(site, 'listening');

@@ -1,9 +1,9 @@
 /** What the browser tests stand on: a broker, a wire that can be cut, a browser, and its pages. */
 
 import { chromium } from 'playwright-core';
-import { generator } from '../../client/test/seed.js';
+import { generator } from '../../clients/javascript/test/seed.js';
 
-export { BROKER, startBroker, startWire } from '../../client/test/rig.js';
+export { BROKER, startBroker, startWire } from '../../clients/javascript/test/rig.js';
 
 export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 

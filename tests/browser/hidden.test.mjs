@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import WebSocket from 'ws';
-import { connect } from '../../client/src/index.js';
+import { connect } from '../../clients/javascript/src/index.js';
 import { startBroker } from './harness.mjs';
 import { launchPlainBrowser } from './hidden.mjs';
 

@@ -8,7 +8,7 @@ import { basename } from 'node:path';
 import { after, before, test } from 'node:test';
 import { launchBrowser, startBroker } from './harness.mjs';
 
-const SOURCES = new URL('../../client/src/', import.meta.url);
+const SOURCES = new URL('../../clients/javascript/src/', import.meta.url);
 
 /** @type {import('playwright-core').Browser} */ let browser;
 /** @type {import('node:http').Server} */ let pages;

@@ -8,7 +8,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { pack, run } from '../../client/test/pack/install.js';
+import { pack, run } from '../../clients/javascript/test/pack/install.js';
 import { launchBrowser, newTabs, startBroker } from './harness.mjs';
 
 const SECRET = 'a secret for tests only, 32 bytes';
@@ -30,7 +30,7 @@ before(async () => {
     env: { HERENOW_JWT_SECRET: SECRET, HERENOW_API_KEYS: `[[key]]\nname = "back"\nsecret = "${KEY}"\nrights = ["read"]` },
   });
   app = await mkdtemp(join(own, '.app-'));
-  await cp(join(repository, 'client/cookbook/next'), app, { recursive: true });
+  await cp(join(repository, 'clients/javascript/cookbook/next'), app, { recursive: true });
   await writeFile(join(app, 'package.json'), '{"private":true}');
   // It is no part of the repository around it.
   await writeFile(join(app, 'next.config.mjs'), 'export default { outputFileTracingRoot: import.meta.dirname };');

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import WebSocket from 'ws';
-import { connect } from '../../client/src/index.js';
+import { connect } from '../../clients/javascript/src/index.js';
 import { startBroker } from './harness.mjs';
 import { openPlainBrowser } from './plain-browser.mjs';
 
@@ -23,7 +23,7 @@ before(async () => {
     if (url.startsWith('/told/')) told.push(url.slice(6));
     const isModule = url.startsWith('/client/');
     answer.setHeader('content-type', isModule ? 'text/javascript' : 'text/html');
-    if (isModule) answer.end(await readFile(new URL(`../../client/src/${url.slice(8)}`, import.meta.url)));
+    if (isModule) answer.end(await readFile(new URL(`../../clients/javascript/src/${url.slice(8)}`, import.meta.url)));
     else answer.end(url === '/next' ? NEXT.replace('BROKER', broker.url) : FIRST);
   });
   site.listen(0, '127.0.0.1');

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { HerenowError } from '../../client/src/index.js';
+import { HerenowError } from '../../clients/javascript/src/index.js';
 import { Meter, curve } from '../../web-demo/meter.js';
 import {
   batchingWords, captionWords, connectionWords, eventWords, hue, initials, levelChangeWords, levelNote, membershipWords, moodOf, moodPicture,

@@ -12,8 +12,8 @@ import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { until } from '../../client/test/broker.js';
-import { BROKER } from '../../client/test/rig.js';
+import { until } from '../../clients/javascript/test/broker.js';
+import { BROKER } from '../../clients/javascript/test/rig.js';
 import { Line } from '../nodes/line.mjs';
 
 /** A broker whose log we read. */

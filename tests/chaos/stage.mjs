@@ -1,7 +1,7 @@
 /** A broker with short time-outs that asks for tokens, and what is known of its process. */
 
 import { createHmac } from 'node:crypto';
-import { WebSocket, startBroker } from '../../client/test/broker.js';
+import { WebSocket, startBroker } from '../../clients/javascript/test/broker.js';
 import { Line } from '../nodes/line.mjs';
 
 const SECRET = 'chaos chaos chaos chaos chaos chaos chaos';

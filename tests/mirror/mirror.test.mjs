@@ -15,8 +15,8 @@ import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { startBroker } from '../../client/test/rig.js';
-import '../../client/test/seed.js';
+import { startBroker } from '../../clients/javascript/test/rig.js';
+import '../../clients/javascript/test/seed.js';
 
 const MIRROR = fileURLToPath(new URL('../../examples/mirror/mirror.mjs', import.meta.url));
 const { Database } = createRequire(MIRROR)('node-sqlite3-wasm');

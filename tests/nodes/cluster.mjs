@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startBroker } from '../../client/test/broker.js';
+import { startBroker } from '../../clients/javascript/test/broker.js';
 import { startProxy } from './proxy.mjs';
 import { startMasters, startRedis } from './redis.mjs';
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { until } from '../../client/test/broker.js';
+import { until } from '../../clients/javascript/test/broker.js';
 import { allEqual, get } from './answers.mjs';
 import { LONG, some, startCluster } from './cluster.mjs';
 import { Line, Observer } from './line.mjs';

@@ -1,8 +1,8 @@
 /** One connection that speaks the protocol itself, so that thousands cost little and nothing heals by itself. */
 
 import { once } from 'node:events';
-import { WebSocket } from '../../client/test/broker.js';
-import { NOTHING, apply } from '../../client/src/replica.js';
+import { WebSocket } from '../../clients/javascript/test/broker.js';
+import { NOTHING, apply } from '../../clients/javascript/src/replica.js';
 
 export class Line {
   /** @type {Map<number, {resolve(frame: any): void, reject(error: Error): void}>} */

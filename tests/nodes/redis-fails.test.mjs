@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { until } from '../../client/test/broker.js';
+import { until } from '../../clients/javascript/test/broker.js';
 import { get } from './answers.mjs';
 import { LONG, startCluster } from './cluster.mjs';
 import { Line } from './line.mjs';

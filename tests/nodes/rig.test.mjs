@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { until } from '../../client/test/broker.js';
+import { until } from '../../clients/javascript/test/broker.js';
 import { allEqual, differences } from './answers.mjs';
 import { startCluster } from './cluster.mjs';
 import { Line, Observer } from './line.mjs';

@@ -2,14 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { client, until } from '../../client/test/broker.js';
+import { client, until } from '../../clients/javascript/test/broker.js';
 import { LONG, some, startCluster } from './cluster.mjs';
 
 const [CLIENTS, OBSERVERS, RUNS] = LONG ? [1_000, 10, 10] : [60, 6, 1];
 
 test('all nodes are restarted, one after the other: nobody sees anybody come or go', async () => {
   const cluster = await startCluster(3);
-  /** @type {Array<import('../../client/src/client.js').Client>} */
+  /** @type {Array<import('../../clients/javascript/src/client.js').Client>} */
   const all = [];
   try {
     const { nodes } = cluster;

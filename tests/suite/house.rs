@@ -114,7 +114,7 @@ fn a_circle_inside_a_room_is_found() {
 
 #[test]
 fn a_circle_and_an_arrow_back_in_javascript_are_found() {
-    let file = "client/src/emitter.js";
+    let file = "clients/javascript/src/emitter.js";
     for way in [
         "import { Membership } from './membership.js';",
         "import {\n  Membership,\n} from \"./membership.js\";",
@@ -122,8 +122,8 @@ fn a_circle_and_an_arrow_back_in_javascript_are_found() {
         "const late = () => import('./membership.js');",
         "import './membership.js'",
     ] {
-        let circle = "a circle: client/src/emitter.js → client/src/membership.js → client/src/emit";
-        let back = "client/src/emitter.js needs client/src/membership.js, which stands above it: ";
+        let circle = "a circle: clients/javascript/src/emitter.js → clients/javascript/src/membership.js → clients/javascript/src/emit";
+        let back = "clients/javascript/src/emitter.js needs clients/javascript/src/membership.js, which stands above it: ";
         assert_found(&planted(file, way), file, &[circle, back]);
     }
     let types = "\n/** @typedef {import('./channel.js').Channel} Channel */\n";
@@ -137,7 +137,7 @@ fn a_circle_and_an_arrow_back_in_javascript_are_found() {
     assert_found(
         &sources,
         file,
-        &["web-demo/view-feed.js needs client/src/index.js, which is none"],
+        &["web-demo/view-feed.js needs clients/javascript/src/index.js, which is none"],
     );
 }
 
@@ -181,9 +181,9 @@ fn the_core_stays_pure() {
         file,
         &["needs src/presence/member.rs, which is none of what src/auth/"],
     );
-    let file = "client/src/replica.js";
+    let file = "clients/javascript/src/replica.js";
     let sources = planted(file, "\nconst now = Date.now();");
-    assert_found(&sources, file, &["client/src/replica.js must not know \"Date\""]);
+    assert_found(&sources, file, &["clients/javascript/src/replica.js must not know \"Date\""]);
 }
 
 #[test]
@@ -198,7 +198,9 @@ fn a_room_without_a_place_is_found() {
     let mut sources = sources::ours();
     let plan = sources.get_mut("ARCHITECTURE.md").unwrap();
     let row = plan.lines().find(|line| line.starts_with("| `src/hub/` |")).unwrap().to_owned();
-    *plan = plan.replace(&row, "").replace("| `client/` |", &format!("{row}\n| `client/` |"));
+    *plan = plan
+        .replace(&row, "")
+        .replace("| `clients/javascript/` |", &format!("{row}\n| `clients/javascript/` |"));
     let wanted = ["ARCHITECTURE.md has src/hub/ above what it knows"];
     assert_found(&sources, "ARCHITECTURE.md", &wanted);
     let sources = planted("ARCHITECTURE.md", "a word of `hub/telling` and protocol/src/gone.rs.");

@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { launchBrowser, startBroker } from '../browser/harness.mjs';
-import { until } from '../../client/test/broker.js';
+import { until } from '../../clients/javascript/test/broker.js';
 
 const LIBRARY = fileURLToPath(new URL('./node_modules/appwrite/dist/iife/sdk.js', import.meta.url));
 

@@ -3,7 +3,7 @@
 import { after } from 'node:test';
 import { Account, Channel, Client, Presences, Realtime } from 'appwrite';
 import WebSocket from 'ws';
-import { until } from '../../client/test/broker.js';
+import { until } from '../../clients/javascript/test/broker.js';
 
 Object.assign(globalThis, {
   WebSocket,

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Channel, ID, Permission, Query, Role } from 'appwrite';
-import { startBroker } from '../../client/test/rig.js';
-import { sleep, until } from '../../client/test/broker.js';
+import { startBroker } from '../../clients/javascript/test/rig.js';
+import { sleep, until } from '../../clients/javascript/test/broker.js';
 import { app, bare, listen, plain, user } from './appwrite-host.mjs';
 import { SECRET, token } from './token.mjs';
 

@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Query } from 'appwrite';
-import { startBroker } from '../../client/test/rig.js';
-import { until } from '../../client/test/broker.js';
+import { startBroker } from '../../clients/javascript/test/rig.js';
+import { until } from '../../clients/javascript/test/broker.js';
 import { app, bare, plain } from './appwrite-host.mjs';
 import { SECRET, token } from './token.mjs';
 

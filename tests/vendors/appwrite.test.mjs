@@ -4,8 +4,8 @@ import strict from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Account, AppwriteException, Client, ID, Permission, Presences, Query, Role } from 'appwrite';
 import * as server from 'node-appwrite';
-import { startBroker } from '../../client/test/rig.js';
-import { client as ours, tellings, until } from '../../client/test/broker.js';
+import { startBroker } from '../../clients/javascript/test/rig.js';
+import { client as ours, tellings, until } from '../../clients/javascript/test/broker.js';
 import { SECRET, token } from './token.mjs';
 
 /** @type {Awaited<ReturnType<typeof startBroker>>} */

@@ -9,10 +9,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { startBroker } from '../../client/test/rig.js';
-import { until } from '../../client/test/broker.js';
+import { startBroker } from '../../clients/javascript/test/rig.js';
+import { until } from '../../clients/javascript/test/broker.js';
 import { Remote } from './livelike/rig.mjs';
-import { certificate } from '../../client/test/certificate.js';
+import { certificate } from '../../clients/javascript/test/certificate.js';
 import { SECRET, token } from './token.mjs';
 
 const DOCUMENT = fileURLToPath(new URL('../../docs/vendors.md', import.meta.url));

@@ -8,11 +8,11 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import WebSocket from 'ws';
-import { connect } from '../../client/src/index.js';
-import { startBroker } from '../../client/test/rig.js';
-import { until } from '../../client/test/broker.js';
+import { connect } from '../../clients/javascript/src/index.js';
+import { startBroker } from '../../clients/javascript/test/rig.js';
+import { until } from '../../clients/javascript/test/broker.js';
 import { Remote } from './livelike/rig.mjs';
-import { certificate } from '../../client/test/certificate.js';
+import { certificate } from '../../clients/javascript/test/certificate.js';
 import { startProxy } from './livelike/tls.mjs';
 import { SECRET, token } from './token.mjs';
 

@@ -6,12 +6,12 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import WebSocket from 'ws';
-import { connect } from '../../client/src/index.js';
-import { startBroker } from '../../client/test/rig.js';
-import { tellings, until } from '../../client/test/broker.js';
+import { connect } from '../../clients/javascript/src/index.js';
+import { startBroker } from '../../clients/javascript/test/rig.js';
+import { tellings, until } from '../../clients/javascript/test/broker.js';
 import { loggedIn } from './amity.mjs';
 import { Remote } from './livelike/rig.mjs';
-import { certificate } from '../../client/test/certificate.js';
+import { certificate } from '../../clients/javascript/test/certificate.js';
 import { startProxy } from './livelike/tls.mjs';
 
 const ROOM = 'live-room';
@@ -22,7 +22,7 @@ let broker;
 let proxy;
 /** @type {Remote} */
 let liveLike;
-/** @type {import('../../client/src/client.js').Client} */
+/** @type {import('../../clients/javascript/src/client.js').Client} */
 let here;
 before(async () => {
   const files = certificate();

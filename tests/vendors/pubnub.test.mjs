@@ -5,8 +5,8 @@ import http from 'node:http';
 import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startBroker } from '../../client/test/rig.js';
-import { until } from '../../client/test/broker.js';
+import { startBroker } from '../../clients/javascript/test/rig.js';
+import { until } from '../../clients/javascript/test/broker.js';
 import { SECRET, token } from './token.mjs';
 
 const FLAGS = ['--vendors', 'livelike', '--max-requests-per-second', '100000', '--max-requests-burst', '100000'];

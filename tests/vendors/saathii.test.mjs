@@ -9,11 +9,11 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { startBroker } from '../../client/test/rig.js';
-import { client, sleep, until } from '../../client/test/broker.js';
+import { startBroker } from '../../clients/javascript/test/rig.js';
+import { client, sleep, until } from '../../clients/javascript/test/broker.js';
 import { SECRET, token } from './token.mjs';
 
-const { transformSync } = createRequire(new URL('../../client/package.json', import.meta.url))('esbuild');
+const { transformSync } = createRequire(new URL('../../clients/javascript/package.json', import.meta.url))('esbuild');
 const DOCUMENT = readFileSync(new URL('documents/saathii.md', import.meta.url), 'utf8');
 const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, mock, test } from 'node:test';
-import { startBroker } from '../../client/test/rig.js';
-import { client, until } from '../../client/test/broker.js';
+import { startBroker } from '../../clients/javascript/test/rig.js';
+import { client, until } from '../../clients/javascript/test/broker.js';
 import { loggedIn } from './amity.mjs';
 import { SECRET, token } from './token.mjs';
 

@@ -5,8 +5,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { startBroker } from '../../client/test/rig.js';
-import { until } from '../../client/test/broker.js';
+import { startBroker } from '../../clients/javascript/test/rig.js';
+import { until } from '../../clients/javascript/test/broker.js';
 import { SECRET, token } from './token.mjs';
 
 const ROOM = 'room';

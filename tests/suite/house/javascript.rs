@@ -64,5 +64,5 @@ fn target(from: &str, what: &str) -> String {
             part => parts.push(part),
         }
     }
-    parts.join("/").replace("web-demo/client/", "client/src/")
+    parts.join("/").replace("web-demo/client/", "clients/javascript/src/")
 }

@@ -12,7 +12,7 @@ use super::sources::Sources;
 /// other. A name that ends with `*` stands for all that begin so.
 const JAVASCRIPT: [(&str, &[&str]); 3] = [
     (
-        "client/src/",
+        "clients/javascript/src/",
         &[
             "bound clock error page refusal replica shapes stored",
             "address credentials emitter json promise soon",
@@ -74,31 +74,46 @@ const NARROW: [(&str, &[&str]); 30] = [
     ("bench/src/mode/kept.rs", &["bench/src/", "protocol/src/", "src/"]),
     // A measuring client knows the broker by its port, and by what stands on the wire.
     ("bench/src/", &["protocol/src/"]),
-    ("client/src/carried.js", &["client/src/json.js", "client/src/promise.js"]),
-    ("client/src/replica.js", &[]),
-    ("client/src/session.js", &["client/src/index.js", "client/src/promise.js"]),
-    ("client/src/livelike.js", &["client/src/promise.js", "client/src/session.js"]),
-    ("client/src/rooms.js", &["client/src/promise.js", "client/src/session.js"]),
-    ("client/src/hold.js", &[]),
-    ("client/src/react.js", &["client/src/hold.js", "client/src/index.js"]),
-    ("client/src/svelte.js", &["client/src/hold.js"]),
-    ("client/src/vue.js", &["client/src/hold.js"]),
     (
-        "client/src/testing.js",
+        "clients/javascript/src/carried.js",
+        &["clients/javascript/src/json.js", "clients/javascript/src/promise.js"],
+    ),
+    ("clients/javascript/src/replica.js", &[]),
+    (
+        "clients/javascript/src/session.js",
+        &["clients/javascript/src/index.js", "clients/javascript/src/promise.js"],
+    ),
+    (
+        "clients/javascript/src/livelike.js",
+        &["clients/javascript/src/promise.js", "clients/javascript/src/session.js"],
+    ),
+    (
+        "clients/javascript/src/rooms.js",
+        &["clients/javascript/src/promise.js", "clients/javascript/src/session.js"],
+    ),
+    ("clients/javascript/src/hold.js", &[]),
+    (
+        "clients/javascript/src/react.js",
+        &["clients/javascript/src/hold.js", "clients/javascript/src/index.js"],
+    ),
+    ("clients/javascript/src/svelte.js", &["clients/javascript/src/hold.js"]),
+    ("clients/javascript/src/vue.js", &["clients/javascript/src/hold.js"]),
+    (
+        "clients/javascript/src/testing.js",
         &[
-            "client/src/index.js",
-            "client/src/fake-channel.js",
-            "client/src/fake-connection.js",
-            "client/src/fake-users.js",
+            "clients/javascript/src/index.js",
+            "clients/javascript/src/fake-channel.js",
+            "clients/javascript/src/fake-connection.js",
+            "clients/javascript/src/fake-users.js",
         ],
     ),
-    ("client/src/fake-", &[]),
-    ("web-demo/admin/view-channel.js", &["web-demo/", "client/src/replica.js"]),
+    ("clients/javascript/src/fake-", &[]),
+    ("web-demo/admin/view-channel.js", &["web-demo/", "clients/javascript/src/replica.js"]),
     ("web-demo/admin/", &["web-demo/dom.js"]),
-    ("web-demo/app.js", &["web-demo/", "client/src/index.js"]),
+    ("web-demo/app.js", &["web-demo/", "clients/javascript/src/index.js"]),
     (
         "web-demo/guinea-pig.js",
-        &["web-demo/breakable.js", "web-demo/words.js", "client/src/index.js"],
+        &["web-demo/breakable.js", "web-demo/words.js", "clients/javascript/src/index.js"],
     ),
     ("web-demo/", &[]),
 ];
@@ -177,8 +192,8 @@ const WORDS: [(&str, &[&str]); 4] = [
         ],
     ),
     ("protocol/src/", &["herenow::", "tokio", "std::net", "std::io", "std::time"]),
-    ("client/src/carried.js", PURE_JAVASCRIPT),
-    ("client/src/replica.js", PURE_JAVASCRIPT),
+    ("clients/javascript/src/carried.js", PURE_JAVASCRIPT),
+    ("clients/javascript/src/replica.js", PURE_JAVASCRIPT),
 ];
 
 const PURE_JAVASCRIPT: &[&str] = &[

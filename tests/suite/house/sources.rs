@@ -16,7 +16,7 @@ const READ: [(&str, &str); 6] = [
     ("bench/src", ".rs"),
     ("bench/benches", ".rs"),
     ("web-demo", ".js"),
-    ("client/src", ".js"),
+    ("clients/javascript/src", ".js"),
 ];
 
 /// Every source of ours.

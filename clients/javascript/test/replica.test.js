@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 import * as replica from '../src/replica.js';
 
 /** @type {Array<{name: string, frames: any[], expect: any}>} */
-const vectors = JSON.parse(readFileSync(new URL('../../protocol/vectors/replica.json', import.meta.url), 'utf8'));
+const vectors = JSON.parse(readFileSync(new URL('../../../protocol/vectors/replica.json', import.meta.url), 'utf8'));
 
 /** Folds frames as a channel does, but for the answers of a subscribe. @param {any[]} frames @param {replica.Replica} [from] */
 function fold(frames, from = replica.NOTHING) {

@@ -1,6 +1,6 @@
 /**
  * What a package has and the repository does not: the types, from the sources; the same as CommonJS; the
- * folders for tools that know no `exports`; and the licences, which lie one level up. npm packs no
+ * folders for tools that know no `exports`; and the licences, which lie at the top of the repository. npm packs no
  * symbolic links, and copies that are kept would grow apart.
  */
 
@@ -46,4 +46,4 @@ for (const name of SUBPATHS) {
   writeJson(`${name}/package.json`, folder(name));
 }
 
-for (const licence of ['LICENSE-APACHE', 'LICENSE-MIT']) copyFileSync(here(`../${licence}`), here(licence));
+for (const licence of ['LICENSE-APACHE', 'LICENSE-MIT']) copyFileSync(here(`../../${licence}`), here(licence));

@@ -45,7 +45,7 @@ test('it has the sources, what is built from them, a README and the licences, an
 });
 
 test('package.json names the entries of the list', () => {
-  assert.deepEqual(manifest, withEntries(manifest), 'npm --prefix client run entries');
+  assert.deepEqual(manifest, withEntries(manifest), 'npm --prefix clients/javascript run entries');
   for (const name of Object.keys(ENTRIES)) assert(existsSync(join(client, `src/${name}.js`)), name);
 });
 
@@ -60,7 +60,7 @@ test('whoever finds it in a registry finds its home', () => {
   const { repository, homepage, keywords } = manifest;
   const home = repository.url.replace(/^git\+(.*)\.git$/, '$1');
   assert.match(home, /^https:\/\/\S+$/);
-  assert.equal(repository.directory, 'client');
+  assert.equal(repository.directory, 'clients/javascript');
   assert(homepage.startsWith(home));
   assert(keywords.includes('presence'));
 });
@@ -75,7 +75,7 @@ test('the links of its README hold outside of the repository', async () => {
     if (target.startsWith('#')) assert(headings.includes(target.slice(1)), target);
     else if (target.startsWith(source)) {
       const [path, place] = target.slice(source.length).split('#');
-      const there = readFileSync(join(client, '..', path), 'utf8');
+      const there = readFileSync(join(client, '../..', path), 'utf8');
       const places = [...there.matchAll(/^#+ (.*)$/gm)].map(([, title]) => anchor(title));
       if (place) assert(places.includes(place), target);
     } else assert.match(target, /^https:\/\//);

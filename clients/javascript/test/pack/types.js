@@ -68,7 +68,7 @@ export function typeTests(tarball) {
   });
 
   test('types: codes, reasons and the welcome are those of the protocol', async () => {
-    const { $defs, oneOf } = JSON.parse(await readFile(join(client, '../protocol/schema/server.schema.json'), 'utf8'));
+    const { $defs, oneOf } = JSON.parse(await readFile(join(client, '../../protocol/schema/server.schema.json'), 'utf8'));
     const texts = (name) => $defs[name].oneOf.map(({ const: text }) => text);
     const [error, shapes, replica] = await Promise.all(['error', 'shapes', 'replica'].map((name) => (
       readFile(join(client, `src/${name}.js`), 'utf8')

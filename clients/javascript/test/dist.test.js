@@ -10,6 +10,6 @@ const read = (name) => readFile(new URL(`../dist/${name}`, import.meta.url));
 
 test('the committed file is what the sources make', async () => {
   const committed = String(await read('herenow.js'));
-  assert(committed === await oneFile(), 'the sources have changed: npm --prefix client run bundle');
-  assert(String(gunzipSync(await read('herenow.js.gz'))) === committed, 'gzipped it is another: npm --prefix client run bundle');
+  assert(committed === await oneFile(), 'the sources have changed: npm --prefix clients/javascript run bundle');
+  assert(String(gunzipSync(await read('herenow.js.gz'))) === committed, 'gzipped it is another: npm --prefix clients/javascript run bundle');
 });

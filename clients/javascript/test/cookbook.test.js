@@ -195,7 +195,7 @@ for (const [name, command, file] of [['Node', process.execPath, 'token-server.mj
 }
 
 test('the document shows every file as it is', async () => {
-  const text = await readFile(join(client, '../docs/cookbook.md'), 'utf8');
+  const text = await readFile(join(client, '../../docs/cookbook.md'), 'utf8');
   const shown = [...text.matchAll(/^`([\w./-]+)`:\n\n```\w+\n([^]*?)^```$/gm)];
   const all = (await readdir(cookbook, { recursive: true, withFileTypes: true })).filter((each) => each.isFile());
   const files = all.map(({ parentPath, path, name }) => join(parentPath ?? path, name).slice(cookbook.length + 1).replaceAll('\\', '/'));

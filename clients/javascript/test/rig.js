@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 export const BROKER = process.env.HERENOW_BIN
-  ?? fileURLToPath(new URL('../../target/debug/herenow', import.meta.url));
+  ?? fileURLToPath(new URL('../../../target/debug/herenow', import.meta.url));
 
 /**
  * A broker of our own, on a free port unless told which.
