@@ -28,7 +28,19 @@ from typing import Any, TypeVar
 import httpx
 
 from . import _calls as calls
-from ._calls import Answer, Call, ChannelCount, ChannelView, Kicked, LeasedMember, Level
+from ._calls import (
+    Answer,
+    Call,
+    ChannelCount,
+    ChannelView,
+    EndLease,
+    Kicked,
+    LeaseAnswer,
+    LeaseAnswers,
+    LeasedMember,
+    Level,
+    TakeLease,
+)
 from ._client import UNSET, Unset
 from ._error import HerenowError
 from ._json import Attributes
@@ -43,16 +55,17 @@ __all__ = [
     "AsyncLease",
     "ChannelCount",
     "ChannelView",
+    "EndLease",
     "Kicked",
     "Lease",
+    "LeaseAnswer",
     "LeasedMember",
     "StreamEvent",
+    "TakeLease",
 ]
 
 T = TypeVar("T")
 
-_MAX_IDS = 100
-"""So many statuses are asked for at once."""
 _TIMEOUT = httpx.Timeout(10.0)
 _SILENCE_S = 40.0
 """A stream says something every 15 s."""
@@ -170,6 +183,17 @@ class Api:
         """How many members a channel has that everyone may see."""
         return self._do(calls.count(channel))
 
+    def counts(self, channels: Iterable[str]) -> dict[str, int]:
+        """How many members each of several channels has that everyone may see, a hundred in a request."""
+        lists, odd = calls.name_batches(channels)
+        told: dict[str, int] = {}
+        for some in lists:
+            counted = self._do(calls.counts(some))
+            told |= counted
+        for channel in odd:
+            told[channel] = self.count(channel)
+        return told
+
     def channel(self, name: str) -> ChannelView:
         """A channel's count, observers and connections."""
         return self._do(calls.channel(name))
@@ -212,6 +236,23 @@ class Api:
         """Ends a lease, whether there was one or not."""
         self._do(calls.end_lease(channel, user))
 
+    def update_leases(self, wanted: Iterable[TakeLease | EndLease]) -> list[LeaseAnswer]:
+        """Takes, refreshes and ends many leases, a thousand in a request.
+
+        Each has its answer, in their order, and is judged for itself: the others are done whatever becomes of it.
+        A request that fails as a whole is the error of each in it. It is raised only if none was taken at all.
+        """
+        told = LeaseAnswers()
+        for some in calls.lease_batches(wanted):
+            if told.is_lost:
+                told.lost(len(some))
+                continue
+            try:
+                told.done(self._do(calls.leases(some)))
+            except HerenowError as error:
+                told.failed(len(some), error)
+        return told.all()
+
     def lease(
         self,
         channel: str,
@@ -231,8 +272,8 @@ class Api:
 
     def statuses(self, users: Iterable[str]) -> list[Status]:
         """The statuses of those of them of whom anything is known."""
-        plain, odd = _by_comma(users)
-        told = [each for some in _batches(plain) for each in self._do(calls.statuses(some))]
+        lists, odd = calls.name_batches(users)
+        told = [each for some in lists for each in self._do(calls.statuses(some))]
         for user in odd:
             try:
                 told.append(self.status(user))
@@ -364,6 +405,17 @@ class AsyncApi:
         """How many members a channel has that everyone may see."""
         return await self._do(calls.count(channel))
 
+    async def counts(self, channels: Iterable[str]) -> dict[str, int]:
+        """How many members each of several channels has that everyone may see, a hundred in a request."""
+        lists, odd = calls.name_batches(channels)
+        told: dict[str, int] = {}
+        for some in lists:
+            counted = await self._do(calls.counts(some))
+            told |= counted
+        for channel in odd:
+            told[channel] = await self.count(channel)
+        return told
+
     async def channel(self, name: str) -> ChannelView:
         """A channel's count, observers and connections."""
         return await self._do(calls.channel(name))
@@ -406,6 +458,23 @@ class AsyncApi:
         """Ends a lease, whether there was one or not."""
         await self._do(calls.end_lease(channel, user))
 
+    async def update_leases(self, wanted: Iterable[TakeLease | EndLease]) -> list[LeaseAnswer]:
+        """Takes, refreshes and ends many leases, a thousand in a request.
+
+        Each has its answer, in their order, and is judged for itself: the others are done whatever becomes of it.
+        A request that fails as a whole is the error of each in it. It is raised only if none was taken at all.
+        """
+        told = LeaseAnswers()
+        for some in calls.lease_batches(wanted):
+            if told.is_lost:
+                told.lost(len(some))
+                continue
+            try:
+                told.done(await self._do(calls.leases(some)))
+            except HerenowError as error:
+                told.failed(len(some), error)
+        return told.all()
+
     def lease(
         self,
         channel: str,
@@ -425,8 +494,8 @@ class AsyncApi:
 
     async def statuses(self, users: Iterable[str]) -> list[Status]:
         """The statuses of those of them of whom anything is known."""
-        plain, odd = _by_comma(users)
-        told = [each for some in _batches(plain) for each in await self._do(calls.statuses(some))]
+        lists, odd = calls.name_batches(users)
+        told = [each for some in lists for each in await self._do(calls.statuses(some))]
         for user in odd:
             try:
                 told.append(await self.status(user))
@@ -578,14 +647,3 @@ class AsyncLease:
                 self.error = None
             except HerenowError as error:
                 self.error = error
-
-
-def _by_comma(users: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Those without and those with a comma in the name: a list of ids is split at commas."""
-    all_of_them = list(users)
-    return [user for user in all_of_them if "," not in user], [user for user in all_of_them if "," in user]
-
-
-def _batches(users: list[str]) -> Iterator[list[str]]:
-    for begin in range(0, len(users), _MAX_IDS):
-        yield users[begin : begin + _MAX_IDS]
