@@ -17,7 +17,7 @@ import pytest
 from herenow import HerenowError, _calls
 from herenow.http import Api, AsyncApi, EndLease, TakeLease
 
-from .conftest import Broker, run, start_broker
+from .conftest import PATIENCE_S, Broker, run, start_broker
 
 
 @pytest.fixture
@@ -195,6 +195,20 @@ def test_streams_go_on_where_they_were(broker: Broker) -> None:
             await everywhere.aclose()  # type: ignore[attr-defined]
             with pytest.raises(HerenowError, match="invalid_field"):
                 await anext(api.events("streamed", level="no level"))  # type: ignore[arg-type]
+
+    run(main())
+
+
+def test_streams_leave_room_for_questions(broker: Broker) -> None:
+    """Each has a connection of its own, however many there are."""
+
+    async def main() -> None:
+        async with AsyncApi(broker.http) as api:
+            streams = [api.events(f"many-{n}") for n in range(110)]
+            await asyncio.wait_for(asyncio.gather(*map(anext, streams)), PATIENCE_S)
+            assert await api.count("many-1") == 0
+            for stream in streams:
+                await stream.aclose()  # type: ignore[attr-defined]
 
     run(main())
 

@@ -387,7 +387,9 @@ class AsyncApi:
         self, url: str, *, token: str | None = None, user: str | None = None, client: httpx.AsyncClient | None = None
     ) -> None:
         self._user = user
-        self._client = client or httpx.AsyncClient(timeout=_TIMEOUT)
+        # Each stream keeps a connection: a hundred of them must not leave everything else waiting for one.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+        self._client = client or httpx.AsyncClient(timeout=_TIMEOUT, limits=limits)
         self._client.base_url = httpx.URL(url)
         self._client.headers.update(_headers(token))
 
@@ -534,7 +536,8 @@ class AsyncApi:
         """What becomes of a channel, as server-sent events, without end: a stream that is cut is begun again.
 
         ``cursor``: of the last event that you have had; the stream goes on behind it, if what was missed is
-        still there, and begins anew with a snapshot otherwise. A refusal is raised.
+        still there, and begins anew with a snapshot otherwise, which has all members however many parts it came
+        in. A refusal is raised.
         """
         return self._stream(calls.events_path(channel), calls.query_of(level=level), cursor)
 
