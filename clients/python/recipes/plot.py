@@ -1,7 +1,4 @@
-"""For a notebook: who was in a channel, and when, as a plot.
-
-    spans = await watch("http://127.0.0.1:8080", "room", seconds=3_600)
-    draw(spans)
+"""Who was in a channel, and when, as a plot. What ``plot.ipynb``, the notebook beside this, stands on.
 
 It needs ``herenow[http]`` and ``matplotlib``.
 """
@@ -30,15 +27,21 @@ class Spans:
 
     def take(self, frame: dict[str, Any]) -> None:
         """What a frame of the channel's stream tells. The broker's clock says when."""
-        if frame["type"] == "snapshot" and frame["reason"] != "subscribed":
-            self.here.clear()
-        for member in frame.get("members", ()):
-            self.here.setdefault(member["user"], member["joinedAt"] / 1_000)
+        if frame["type"] == "snapshot":
+            # Behind a gap in what we heard: nobody knows when those went who stand in it no longer.
+            for user in self.here.keys() - {member["user"] for member in frame["members"]}:
+                self.go(user, time.time())
+            for member in frame["members"]:
+                self.here.setdefault(member["user"], member["joinedAt"] / 1_000)
         for event in frame.get("events", ()):
             if event["event"] == "join":
-                self.here[event["user"]] = event["at"] / 1_000
+                self.here.setdefault(event["user"], event["at"] / 1_000)
             elif event["event"] in ("leave", "timeout") and event["user"] in self.here:
-                self.gone.append((event["user"], self.here.pop(event["user"]), event["at"] / 1_000))
+                self.go(event["user"], event["at"] / 1_000)
+
+    def go(self, user: str, at: float) -> None:
+        """Somebody is there no longer."""
+        self.gone.append((user, self.here.pop(user), at))
 
 
 async def watch(url: str, channel: str, *, seconds: float, token: str | None = None) -> Spans:

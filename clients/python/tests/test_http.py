@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+import httpx
 import pytest
 
-from herenow import HerenowError
-from herenow.http import Api, AsyncApi
+from herenow import HerenowError, _calls
+from herenow.http import Api, AsyncApi, EndLease, TakeLease
 
-from .conftest import Broker, run, start_broker
+from .conftest import PATIENCE_S, Broker, run, start_broker
 
 
 @pytest.fixture
@@ -47,6 +48,71 @@ def test_leases_and_lists(api: Api) -> None:
     with pytest.raises(HerenowError, match="invalid_field") as refused:
         list(api.members("h/t p", limit=5_000))
     assert refused.value.field == "limit"
+
+
+def test_many_leases(api: Api) -> None:
+    """Each has its answer, whatever becomes of the others, and none of them is told of a request's bounds."""
+    fat = {"text": "ä" * 1_800}
+    told = api.update_leases(TakeLease("m", f"user-{n}", fat, ttl_ms=20_000) for n in range(1_200))
+    assert {answer.status for answer in told} == {201}
+    assert told[-1].heartbeat
+    assert told[-1].heartbeat.timeout_ms == 20_000
+    assert api.count("m") == 1_200
+    wanted: list[TakeLease | EndLease] = [
+        TakeLease("m", "user-1", {"n": 1}, merge=True, away=True),
+        TakeLease("m", ""),
+        TakeLease("m", "user-2", {"text": "x" * 5_000}),
+        EndLease("m", "user-3"),
+        TakeLease("m", "user-3"),
+        TakeLease("m", "user-3", visible_to=["staff"]),
+    ]
+    told = api.update_leases(wanted)
+    # The same member twice is done twice, in order: nobody has to look for it.
+    assert [answer.status for answer in told] == [200, 400, 413, 204, 201, 200]
+    assert [answer.error and (answer.error.code, answer.error.field) for answer in told] == [
+        None, ("invalid_field", "user"), ("too_large", "attributes"), None, None, None,
+    ]  # fmt: skip
+    assert told[0].heartbeat
+    assert told[3].heartbeat is None
+    changed = api.member("m", "user-1")
+    assert (changed.attributes, changed.away) == ({**fat, "n": 1}, True)
+    with pytest.raises(HerenowError, match="not_found"):
+        api.member("m", "user-3")
+    assert api.member("m", "user-2").attributes == fat
+    with pytest.raises(HerenowError, match="invalid_attributes"):
+        api.update_leases([EndLease("m", "user-5"), TakeLease("m", "user-4", {"n": float("nan")})])
+    assert api.member("m", "user-5")
+    assert {answer.status for answer in api.update_leases(EndLease("m", f"user-{n}") for n in range(1_200))} == {204}
+    assert api.count("m") == 0
+    assert api.update_leases([]) == []
+
+
+def test_many_counts(api: Api) -> None:
+    """More of them than one question may have, in names that are long in an address, or have a comma."""
+    names = [f"{n} ä" + "ü" * 90 for n in range(250)] + ["c,d", "c"]
+    api.update_leases(TakeLease(name, "ada") for name in names[::2])
+    assert api.counts(names) == {name: 1 - n % 2 for n, name in enumerate(names)}
+    with pytest.raises(HerenowError, match="invalid_field"):
+        api.counts(["c", ""])
+    assert api.counts([]) == {}
+    users = ["ü" * 60 + str(n) for n in range(100)]
+    assert api.statuses(users) == []
+
+
+def test_the_bounds_are_the_broker_s(api: Api, broker: Broker) -> None:
+    """As its own document says them."""
+    document = httpx.get(f"{broker.http}/openapi.json").json()
+    leases = document["components"]["schemas"]["LeasesAsked"]["properties"]["leases"]
+    assert leases["maxItems"] == _calls.MAX_LEASES
+    for path, name in (("/v1/counts", "channels"), ("/v1/users/status", "ids")):
+        [asked] = [each for each in document["paths"][path]["get"]["parameters"] if each["name"] == name]
+        assert asked["schema"]["maxItems"] == _calls.MAX_NAMES
+    # A kibibyte more is too long.
+    text = json.dumps({"leases": [{"channel": "m", "user": "ada", "x": "x" * _calls.LEASES_BYTES}]})
+    headers = {"Content-Type": "application/json"}
+    assert httpx.post(f"{broker.http}/v1/leases", content=text, headers=headers).status_code == 413
+    exactly = '{"leases":[{"channel":"m","user":"ada","end":true}]}'.ljust(_calls.LEASES_BYTES)
+    assert httpx.post(f"{broker.http}/v1/leases", content=exactly, headers=headers).status_code == 200
 
 
 def test_users(api: Api) -> None:
@@ -99,6 +165,9 @@ def test_the_same_for_asyncio(broker: Broker) -> None:
                 assert (await api.member("a-leased", "robot")).attributes == {"mood": "calm", "job": "sweep"}
                 assert [member.user async for member in api.members("a-leased")] == ["robot"]
                 assert [each async for each in api.channels_of("robot")] == ["a-leased"]
+                told = await api.update_leases([TakeLease("a-many", "ada", ttl_ms=20_000), EndLease("a-many", "")])
+                assert [answer.status for answer in told] == [201, 400]
+                assert await api.counts(["a-many", "a-leased", "a,many"]) == {"a-many": 1, "a-leased": 1, "a,many": 0}
             assert await api.count("a-leased") == 0
 
     run(main())
@@ -126,6 +195,20 @@ def test_streams_go_on_where_they_were(broker: Broker) -> None:
             await everywhere.aclose()  # type: ignore[attr-defined]
             with pytest.raises(HerenowError, match="invalid_field"):
                 await anext(api.events("streamed", level="no level"))  # type: ignore[arg-type]
+
+    run(main())
+
+
+def test_streams_leave_room_for_questions(broker: Broker) -> None:
+    """Each has a connection of its own, however many there are."""
+
+    async def main() -> None:
+        async with AsyncApi(broker.http) as api:
+            streams = [api.events(f"many-{n}") for n in range(110)]
+            await asyncio.wait_for(asyncio.gather(*map(anext, streams)), PATIENCE_S)
+            assert await api.count("many-1") == 0
+            for stream in streams:
+                await stream.aclose()  # type: ignore[attr-defined]
 
     run(main())
 
@@ -185,14 +268,20 @@ class Moody(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
+    def do_POST(self) -> None:
+        """What is asked for is read, as the broker would."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer()
+
     do_GET = do_PUT = do_DELETE = _answer
 
     def log_message(self, *_: Any) -> None:
         """Says nothing."""
 
 
-def test_what_is_repeated() -> None:
+def test_what_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is harmless, and what was not done; a kick without an answer is neither."""
+    monkeypatch.setattr(_calls, "_FIRST_WAIT_S", 0.01)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Moody)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -215,6 +304,30 @@ def test_what_is_repeated() -> None:
                 with pytest.raises(HerenowError):
                     api.kick("bob")
                 assert Moody.answers == [kicked]
+            many = [EndLease("room", f"user-{n}") for n in range(2_500)]
+            done = (200, {"leases": [{"status": 204}] * 1_000})
+            few = (200, {"leases": [{"status": 204}] * 500})
+            Moody.answers = [done, limited, None, done, unavailable, few]
+            assert [answer.status for answer in api.update_leases(many)] == [204] * 2_500
+            # The rest is done whatever becomes of one request.
+            refused = (413, {"code": "too_large", "detail": "too long", "field": "leases"})
+            Moody.answers = [refused, done, few]
+            told = api.update_leases(many)
+            assert [answer.status for answer in told] == [413] * 1_000 + [204] * 1_500
+            assert told[0].error
+            assert told[0].error.code == "too_large"
+            # Of another number nobody can tell which is which.
+            Moody.answers = [few, done, few]
+            told = api.update_leases(many)
+            assert [answer.error.code if answer.error else "" for answer in told[::1_000]] == ["unexpected", "", ""]
+            # Once nobody answers, the others are not tried one by one.
+            Moody.answers = [done] + [None] * 9
+            assert [answer.status for answer in api.update_leases(many)] == [204] * 1_000 + [None] * 1_500
+            assert len(Moody.answers) == 5
+            # Nothing was done: it is raised.
+            Moody.answers = [refused] * 3
+            with pytest.raises(HerenowError, match="too_large"):
+                api.update_leases(many)
             Moody.answers = [(200, {"hello": "I am another server"})]
             with pytest.raises(HerenowError, match="unexpected"):
                 api.count("room")

@@ -203,3 +203,25 @@ def test_a_stream_in_pieces() -> None:
         assert [event.cursor for event in events] == ["e.1", "e.1", None, None]
         assert events[0].frame == {"text": "a line\u2028that is one"}
         assert decoder.retry_ms == 1_500
+
+
+def test_a_snapshot_in_parts() -> None:
+    """One event, with a member that stands in two parts as the later has it. What was cut off is forgotten."""
+
+    def part(seq: int, *members: tuple[str, int], more: bool) -> bytes:
+        listed = [{"user": user, "attributes": {"n": n}} for user, n in members]
+        frame = {"type": "snapshot", "channel": "room", "epoch": "e", "seq": seq, "members": listed}
+        return f"data: {json.dumps({**frame, 'more': True} if more else frame)}\n\n".encode()
+
+    def told(decoder: Decoder, *parts: bytes) -> list[list[tuple[str, int]]]:
+        events = list(decoder.feed(b"".join(parts)))
+        assert not any("more" in event.frame for event in events)
+        return [[(each["user"], each["attributes"]["n"]) for each in event.frame["members"]] for event in events]
+
+    first = part(1, ("ada", 1), ("bob", 1), more=True)
+    assert told(Decoder(), first, part(1, ("bob", 2), ("cy", 1), more=False)) == [[("ada", 1), ("bob", 2), ("cy", 1)]]
+    assert told(Decoder(), first, part(2, ("cy", 1), more=False)) == [[("cy", 1)]]
+    assert told(Decoder(), first, part(1, more=False), part(1, ("cy", 1), more=False)) == [
+        [("ada", 1), ("bob", 1)],
+        [("cy", 1)],
+    ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
@@ -22,6 +23,14 @@ _TRIES = 4
 _FIRST_WAIT_S = 0.2
 _MAX_WAIT_S = 10.0
 """Whoever is told to come back later than that is told so."""
+MAX_NAMES = 100
+"""So many channels or users may be named in one question."""
+NAMES_BYTES = 8 * 1024
+"""So long may a list of names be in an address: of a request's head the broker reads 16 KiB."""
+MAX_LEASES = 1_000
+"""So many leases may be asked for at once."""
+LEASES_BYTES = 1024 * 1024
+"""So long may a request be that does so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,41 @@ class LeasedMember:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeLease:
+    """One of many leases, to take or to refresh. What is absent stays as it is."""
+
+    channel: str
+    user: str
+    attributes: Attributes | None = None
+    merge: bool = False
+    """Whether other attributes of the member stay; a None takes a key away."""
+    visible_to: Sequence[str] | None = None
+    away: bool | None = None
+    ttl_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndLease:
+    """One of many leases, to end."""
+
+    channel: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseAnswer:
+    """What became of one of many leases."""
+
+    status: int | None
+    """As of one alone. 201: the user is present now. 200: it was already. 204: there is no lease now. None: nobody
+    answered."""
+    heartbeat: Heartbeat | None = None
+    """How often to ask again, and when the lease runs out."""
+    error: HerenowError | None = None
+    """Why not; None if it was done."""
+
+
+@dataclass(frozen=True, slots=True)
 class Kicked:
     """What a sign-out ended."""
 
@@ -114,6 +158,33 @@ def query_of(**given: str | int | None) -> dict[str, str]:
 def count(channel: str) -> Call[int]:
     """The number of members."""
     return Call("GET", f"{_channel(channel)}/count", lambda answer: int(answer["count"]))
+
+
+def counts(names: Sequence[str]) -> Call[dict[str, int]]:
+    """The numbers of members of several channels, none of which has a comma in the name."""
+
+    def read(told: Any) -> dict[str, int]:
+        return {each["channel"]: int(each["count"]) for each in told["channels"]}
+
+    return Call("GET", "/v1/counts", read, {"channels": ",".join(names)})
+
+
+def name_batches(names: Iterable[str]) -> tuple[list[list[str]], list[str]]:
+    """As the lists that they are asked for in, and those whose comma would split such a list: one by one."""
+    batches: list[list[str]] = []
+    odd: list[str] = []
+    size = NAMES_BYTES
+    for name in names:
+        if "," in name:
+            odd.append(name)
+            continue
+        length = len(_part(name)) + len("%2C")
+        if size + length > NAMES_BYTES or len(batches[-1]) == MAX_NAMES:
+            batches.append([])
+            size = 0
+        batches[-1].append(name)
+        size += length
+    return batches, odd
 
 
 def channel(name: str) -> Call[ChannelView]:
@@ -168,6 +239,18 @@ def take_lease(
     ttl_ms: int | None = None,
 ) -> Call[LeasedMember]:
     """Takes a lease, or asks for it again."""
+    body = _lease(attributes, merge, visible_to, away, ttl_ms)
+    return Call("PUT", _member(name, user), _leased, body=body)
+
+
+def _lease(
+    attributes: Attributes | None,
+    merge: bool,
+    visible_to: Sequence[str] | None,
+    away: bool | None,
+    ttl_ms: int | None,
+) -> dict[str, Any]:
+    """What is asked for of one lease, without what is absent."""
     given: dict[str, Any] = {
         "attributes": None if attributes is None else copied(attributes, "attributes"),
         "merge": merge or None,
@@ -175,20 +258,98 @@ def take_lease(
         "away": away,
         "ttlMs": ttl_ms,
     }
-    body = {name: value for name, value in given.items() if value is not None}
-    return Call("PUT", _member(name, user), _leased, body=body)
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _beat(told: Any) -> Heartbeat:
+    return Heartbeat(told["heartbeat"]["intervalMs"], told["heartbeat"]["timeoutMs"])
 
 
 def _leased(told: Any) -> LeasedMember:
-    beat = told["heartbeat"]
     return LeasedMember(
         channel=told["channel"],
         user=told["user"],
         attributes=told["attributes"],
         joined_at=told["joinedAt"],
         visible_to=tuple(told.get("visibleTo", ())),
-        heartbeat=Heartbeat(beat["intervalMs"], beat["timeoutMs"]),
+        heartbeat=_beat(told),
     )
+
+
+def leases(items: Sequence[dict[str, Any]]) -> Call[list[LeaseAnswer]]:
+    """Takes, refreshes and ends many; each has its answer."""
+
+    def read(told: Any) -> list[LeaseAnswer]:
+        if len(told["leases"]) != len(items):
+            raise ValueError("another number of answers than was asked for")
+        return [_lease_answer(each) for each in told["leases"]]
+
+    return Call("POST", "/v1/leases", read, body={"leases": items})
+
+
+def _lease_answer(told: Any) -> LeaseAnswer:
+    status = int(told["status"])
+    if "code" in told:
+        error = HerenowError(told["code"], told.get("detail", ""), field=told.get("field"), status=status)
+        return LeaseAnswer(status, error=error)
+    return LeaseAnswer(status, _beat(told) if "heartbeat" in told else None)
+
+
+def lease_batches(wanted: Iterable[TakeLease | EndLease]) -> list[list[dict[str, Any]]]:
+    """As the requests that they take, in their order: no member stands in one request twice."""
+    batches: list[list[dict[str, Any]]] = []
+    members: set[tuple[str, str]] = set()
+    size = LEASES_BYTES
+    for each in wanted:
+        item: dict[str, Any] = {"channel": each.channel, "user": each.user}
+        if isinstance(each, TakeLease):
+            item |= _lease(each.attributes, each.merge, each.visible_to, each.away, each.ttl_ms)
+        else:
+            item["end"] = True
+        # No encoding makes more bytes of it than this one.
+        length = len(json.dumps(item)) + 2
+        member = (each.channel, each.user)
+        if size + length > LEASES_BYTES or len(members) == MAX_LEASES or member in members:
+            batches.append([])
+            members.clear()
+            size = len('{"leases": []}')
+        batches[-1].append(item)
+        members.add(member)
+        size += length
+    return batches
+
+
+class LeaseAnswers:
+    """The answers to many leases, request by request."""
+
+    def __init__(self) -> None:
+        self._answers: list[LeaseAnswer] = []
+        self._is_taken = False
+        self._error: HerenowError | None = None
+        self.is_lost = False
+        """Nobody answers: there is no use in asking for the rest."""
+
+    def done(self, answers: list[LeaseAnswer]) -> None:
+        """A request was taken."""
+        self._answers += answers
+        self._is_taken = True
+
+    def failed(self, many: int, error: HerenowError) -> None:
+        """A request of so many was not; what stands in it shares its error."""
+        self._answers += [LeaseAnswer(error.status, error=error)] * many
+        self._error = self._error or error
+        self.is_lost = error.status is None
+
+    def lost(self, many: int) -> None:
+        """So many are not asked for."""
+        assert self._error
+        self.failed(many, self._answers[-1].error or self._error)
+
+    def all(self) -> list[LeaseAnswer]:
+        """All of them. Raises the error if nothing was taken at all."""
+        if self._error and not self._is_taken:
+            raise self._error
+        return self._answers
 
 
 def end_lease(name: str, user: str) -> Call[None]:
@@ -202,7 +363,7 @@ def status(user: str) -> Call[Status]:
 
 
 def statuses(users: Sequence[str]) -> Call[list[Status]]:
-    """The status of up to 100 users, none of whom has a comma in the name."""
+    """The statuses of several users, none of whom has a comma in the name."""
     query = {"ids": ",".join(users)}
     return Call("GET", "/v1/users/status", lambda told: [Status.of(each) for each in told["users"]], query)
 
@@ -223,11 +384,7 @@ def set_status(
 
 def heartbeat(user: str, away: bool | None) -> Call[Heartbeat]:
     """Online without a socket."""
-
-    def read(told: Any) -> Heartbeat:
-        return Heartbeat(told["heartbeat"]["intervalMs"], told["heartbeat"]["timeoutMs"])
-
-    return Call("POST", f"{_user(user)}/heartbeat", read, body={} if away is None else {"away": away})
+    return Call("POST", f"{_user(user)}/heartbeat", _beat, body={} if away is None else {"away": away})
 
 
 def end_heartbeat(user: str) -> Call[None]:

@@ -13,7 +13,8 @@ class StreamEvent:
     """One frame of a stream."""
 
     frame: dict[str, Any]
-    """``snapshot``, ``presence``, ``count`` or ``level``, as the protocol has them."""
+    """``snapshot``, ``presence``, ``count`` or ``level``, as the protocol has them; but a snapshot that comes in
+    parts is one here, with all members."""
     cursor: str | None
     """Where in the channel's history the stream is: hand it back, and never read it. None: begin anew."""
 
@@ -22,7 +23,8 @@ class StreamEvent:
 class Decoder:
     """One stream, on one connection.
 
-    Lines end with a line feed alone: text may hold other characters that end lines elsewhere.
+    Lines end with a line feed alone: text may hold other characters that end lines elsewhere. The parts of a
+    snapshot whose last never came end with the connection.
     """
 
     cursor: str | None = None
@@ -32,6 +34,8 @@ class Decoder:
     _rest: bytearray = field(default_factory=bytearray)
     _data: list[str] = field(default_factory=list)
     _id: str | None = None
+    _parts: dict[str, tuple[tuple[str, int], dict[str, Any]]] = field(default_factory=dict)
+    """Of a channel: which snapshot goes on, and its members so far."""
 
     def feed(self, chunk: bytes) -> Iterator[StreamEvent]:
         """The events that are whole with these bytes."""
@@ -62,4 +66,21 @@ class Decoder:
             self.cursor = self._id or None
             self._id = None
         data, self._data = "\n".join(self._data), []
-        return StreamEvent(json.loads(data), self.cursor) if data else None
+        frame = json.loads(data) if data else None
+        if frame and frame.get("type") == "snapshot":
+            frame = self._whole(frame)
+        return StreamEvent(frame, self.cursor) if frame else None
+
+    def _whole(self, part: dict[str, Any]) -> dict[str, Any] | None:
+        """The snapshot, if this part is its last."""
+        which = (part["epoch"], part["seq"])
+        before, members = self._parts.pop(part["channel"], (which, {}))
+        # Another one has begun: what came of the one before is void.
+        if before != which:
+            members = {}
+        # A member may stand in two parts, and the later counts.
+        members.update((member["user"], member) for member in part["members"])
+        if part.pop("more", False):
+            self._parts[part["channel"]] = (which, members)
+            return None
+        return {**part, "members": list(members.values())}

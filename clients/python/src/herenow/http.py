@@ -28,7 +28,19 @@ from typing import Any, TypeVar
 import httpx
 
 from . import _calls as calls
-from ._calls import Answer, Call, ChannelCount, ChannelView, Kicked, LeasedMember, Level
+from ._calls import (
+    Answer,
+    Call,
+    ChannelCount,
+    ChannelView,
+    EndLease,
+    Kicked,
+    LeaseAnswer,
+    LeaseAnswers,
+    LeasedMember,
+    Level,
+    TakeLease,
+)
 from ._client import UNSET, Unset
 from ._error import HerenowError
 from ._json import Attributes
@@ -43,16 +55,17 @@ __all__ = [
     "AsyncLease",
     "ChannelCount",
     "ChannelView",
+    "EndLease",
     "Kicked",
     "Lease",
+    "LeaseAnswer",
     "LeasedMember",
     "StreamEvent",
+    "TakeLease",
 ]
 
 T = TypeVar("T")
 
-_MAX_IDS = 100
-"""So many statuses are asked for at once."""
 _TIMEOUT = httpx.Timeout(10.0)
 _SILENCE_S = 40.0
 """A stream says something every 15 s."""
@@ -170,6 +183,17 @@ class Api:
         """How many members a channel has that everyone may see."""
         return self._do(calls.count(channel))
 
+    def counts(self, channels: Iterable[str]) -> dict[str, int]:
+        """How many members each of several channels has that everyone may see, a hundred in a request."""
+        lists, odd = calls.name_batches(channels)
+        told: dict[str, int] = {}
+        for some in lists:
+            counted = self._do(calls.counts(some))
+            told |= counted
+        for channel in odd:
+            told[channel] = self.count(channel)
+        return told
+
     def channel(self, name: str) -> ChannelView:
         """A channel's count, observers and connections."""
         return self._do(calls.channel(name))
@@ -212,6 +236,23 @@ class Api:
         """Ends a lease, whether there was one or not."""
         self._do(calls.end_lease(channel, user))
 
+    def update_leases(self, wanted: Iterable[TakeLease | EndLease]) -> list[LeaseAnswer]:
+        """Takes, refreshes and ends many leases, a thousand in a request.
+
+        Each has its answer, in their order, and is judged for itself: the others are done whatever becomes of it.
+        A request that fails as a whole is the error of each in it. It is raised only if none was taken at all.
+        """
+        told = LeaseAnswers()
+        for some in calls.lease_batches(wanted):
+            if told.is_lost:
+                told.lost(len(some))
+                continue
+            try:
+                told.done(self._do(calls.leases(some)))
+            except HerenowError as error:
+                told.failed(len(some), error)
+        return told.all()
+
     def lease(
         self,
         channel: str,
@@ -231,8 +272,8 @@ class Api:
 
     def statuses(self, users: Iterable[str]) -> list[Status]:
         """The statuses of those of them of whom anything is known."""
-        plain, odd = _by_comma(users)
-        told = [each for some in _batches(plain) for each in self._do(calls.statuses(some))]
+        lists, odd = calls.name_batches(users)
+        told = [each for some in lists for each in self._do(calls.statuses(some))]
         for user in odd:
             try:
                 told.append(self.status(user))
@@ -346,7 +387,9 @@ class AsyncApi:
         self, url: str, *, token: str | None = None, user: str | None = None, client: httpx.AsyncClient | None = None
     ) -> None:
         self._user = user
-        self._client = client or httpx.AsyncClient(timeout=_TIMEOUT)
+        # Each stream keeps a connection: a hundred of them must not leave everything else waiting for one.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+        self._client = client or httpx.AsyncClient(timeout=_TIMEOUT, limits=limits)
         self._client.base_url = httpx.URL(url)
         self._client.headers.update(_headers(token))
 
@@ -363,6 +406,17 @@ class AsyncApi:
     async def count(self, channel: str) -> int:
         """How many members a channel has that everyone may see."""
         return await self._do(calls.count(channel))
+
+    async def counts(self, channels: Iterable[str]) -> dict[str, int]:
+        """How many members each of several channels has that everyone may see, a hundred in a request."""
+        lists, odd = calls.name_batches(channels)
+        told: dict[str, int] = {}
+        for some in lists:
+            counted = await self._do(calls.counts(some))
+            told |= counted
+        for channel in odd:
+            told[channel] = await self.count(channel)
+        return told
 
     async def channel(self, name: str) -> ChannelView:
         """A channel's count, observers and connections."""
@@ -406,6 +460,23 @@ class AsyncApi:
         """Ends a lease, whether there was one or not."""
         await self._do(calls.end_lease(channel, user))
 
+    async def update_leases(self, wanted: Iterable[TakeLease | EndLease]) -> list[LeaseAnswer]:
+        """Takes, refreshes and ends many leases, a thousand in a request.
+
+        Each has its answer, in their order, and is judged for itself: the others are done whatever becomes of it.
+        A request that fails as a whole is the error of each in it. It is raised only if none was taken at all.
+        """
+        told = LeaseAnswers()
+        for some in calls.lease_batches(wanted):
+            if told.is_lost:
+                told.lost(len(some))
+                continue
+            try:
+                told.done(await self._do(calls.leases(some)))
+            except HerenowError as error:
+                told.failed(len(some), error)
+        return told.all()
+
     def lease(
         self,
         channel: str,
@@ -425,8 +496,8 @@ class AsyncApi:
 
     async def statuses(self, users: Iterable[str]) -> list[Status]:
         """The statuses of those of them of whom anything is known."""
-        plain, odd = _by_comma(users)
-        told = [each for some in _batches(plain) for each in await self._do(calls.statuses(some))]
+        lists, odd = calls.name_batches(users)
+        told = [each for some in lists for each in await self._do(calls.statuses(some))]
         for user in odd:
             try:
                 told.append(await self.status(user))
@@ -465,7 +536,8 @@ class AsyncApi:
         """What becomes of a channel, as server-sent events, without end: a stream that is cut is begun again.
 
         ``cursor``: of the last event that you have had; the stream goes on behind it, if what was missed is
-        still there, and begins anew with a snapshot otherwise. A refusal is raised.
+        still there, and begins anew with a snapshot otherwise, which has all members however many parts it came
+        in. A refusal is raised.
         """
         return self._stream(calls.events_path(channel), calls.query_of(level=level), cursor)
 
@@ -578,14 +650,3 @@ class AsyncLease:
                 self.error = None
             except HerenowError as error:
                 self.error = error
-
-
-def _by_comma(users: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Those without and those with a comma in the name: a list of ids is split at commas."""
-    all_of_them = list(users)
-    return [user for user in all_of_them if "," not in user], [user for user in all_of_them if "," in user]
-
-
-def _batches(users: list[str]) -> Iterator[list[str]]:
-    for begin in range(0, len(users), _MAX_IDS):
-        yield users[begin : begin + _MAX_IDS]
