@@ -355,7 +355,10 @@ describe('how it is used', { timeout: 240_000 }, () => {
     const { keyboard } = admin.page;
     await admin.get('channel-list').waitFor();
     await keyboard.press('/');
+    // The first letters may find all three, and the list begins anew when the last one was typed.
+    const found = admin.page.waitForResponse((answer) => answer.url().includes(`prefix=${own}&`));
     await keyboard.type(own);
+    await found;
     await admin.says('channels-about', /^3 channels/);
     await keyboard.press('ArrowDown');
     await keyboard.press('End');
