@@ -232,6 +232,13 @@ pub enum Answer {
         channel: ChannelName,
         /// Exact number of members that are visible to all, however many are listed.
         count: u64,
+        /// The history that `seq` counts in. Absent if nobody is there whom you may see.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        epoch: Option<Epoch>,
+        /// The last frame that observers were told: what it told is in the list, and the next one may
+        /// tell again what is in it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seq: Option<u64>,
         /// Newest first.
         members: Vec<MemberView>,
         /// Pass as `after` for the next page; absent on the last.
@@ -460,6 +467,9 @@ pub enum ServerFrame {
         #[serde(flatten)]
         status: UserStatus,
     },
+    /// Comes once, and only in an event stream of patterns (HTTP): of each channel that was there when
+    /// the stream began, at least the first part of its snapshot was told.
+    Synced,
     /// Nothing was heard for two thirds of the presence timeout.
     HeartbeatDue {
         /// How long until memberships end, in milliseconds.

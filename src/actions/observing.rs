@@ -49,6 +49,20 @@ impl Desk {
         Ok(self.hub.follow(At::Named(channel), credential, asked, since))
     }
 
+    /// Follows a user's status without a socket, as the caller may see it.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn follow_user(&self, credential: Credential, user: &UserId) -> Result<Follower, Refusal> {
+        let caller = credential.caller();
+        caller.may_watch(user, "user")?;
+        let name = match caller.sees_all_of(user) {
+            true => ChannelName::of_own_status(user),
+            false => ChannelName::of_shown_status(user),
+        };
+        Ok(self.hub.follow(At::Named(&name), credential, Level::Events, None))
+    }
+
     /// Refuses to be told of the channel what a follower is told: for whoever is told of it by a
     /// follower that many share.
     ///

@@ -49,7 +49,8 @@ impl Asking {
                 let to_all = known.is.1.is_for_all();
                 let known = known.map(|(count, page)| {
                     let members = page.members.iter().map(|member| member.view()).collect();
-                    Answer::Members { channel, count, members, next: page.next }
+                    let (epoch, seq) = page.place.unzip();
+                    Answer::Members { channel, count, epoch, seq, members, next: page.next }
                 });
                 Ok(Answered { known, to_all })
             }

@@ -48,7 +48,8 @@ pub async fn list(
     let is_for_all = sources.is_none() && known.is.1.is_for_all();
     let list = known.map(|(count, page)| {
         let members = listed(&web, &page.members, sources);
-        MemberList { channel, count, members, next: page.next }
+        let (epoch, seq) = page.place.unzip();
+        MemberList { channel, count, epoch, seq, members, next: page.next }
     });
     Ok((CACHED, is_for_all.then_some(Extension(ForAll)), Json(list.into())))
 }

@@ -1,7 +1,7 @@
 //! Answers as JSON. Times are in milliseconds since 1970 by the broker's wall clock.
 
 use herenow_protocol::reply::{HeartbeatInfo, MemberView};
-use herenow_protocol::{Audience, ChannelName, UserId, UserStatus};
+use herenow_protocol::{Audience, ChannelName, Epoch, UserId, UserStatus};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -74,6 +74,15 @@ pub struct MemberList {
     pub channel: ChannelName,
     /// Exact number of members that are visible to all, however many are listed.
     pub count: u64,
+    /// The history of the channel that `seq` counts in. Absent if nobody is there whom
+    /// you may see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
+    /// The last frame that observers were told: what it told is in the list, and the next one may tell
+    /// again what is in it. Pages of one epoch and seq show the same moment, but for members whom not
+    /// everyone may see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
     /// Newest first.
     pub members: Vec<ListedMember>,
     /// Pass as `after` for the next page; absent on the last.

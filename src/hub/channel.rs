@@ -312,6 +312,11 @@ impl Guarded {
         self.presence.observe();
     }
 
+    /// A list named the channel's epoch, so somebody knows it.
+    pub(super) fn was_listed(&mut self) {
+        self.presence.observe();
+    }
+
     pub(super) fn remove_follower(&mut self, number: u64, now_ms: u64) {
         if let Some(followers) = &mut self.followers {
             followers.remove(number, now_ms);

@@ -326,8 +326,7 @@ impl Door<'_> {
     }
 
     fn observers(&self) -> &Gauge {
-        let metrics = &self.hub.metrics;
-        if self.channel.name().is_status() { &metrics.watchers } else { &metrics.subscribers }
+        self.hub.observers_of(self.channel.name())
     }
 
     /// Has the subscriber given what it is owed at the next tick.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use herenow_protocol::reply::SnapshotReason;
 use herenow_protocol::{ChannelName, Epoch, ErrorCode, Level, Refusal};
+use prometheus_client::metrics::gauge::Gauge;
 
 use super::channel::Channel;
 use super::door::At;
@@ -100,12 +101,13 @@ impl Hub {
     ) -> Follower {
         let reader = self.new_reader(credential);
         let channel = self.enter(at, |door| {
+            door.tell_status();
             door.follow(|presence, ring| {
                 Link::new(&reader, at.name(), follow(presence, ring), true)
             });
             Arc::clone(door.channel())
         });
-        self.metrics.subscribers.inc();
+        self.observers_of(at.name()).inc();
         let scope = Scope::One(channel);
         Follower { hub: Arc::clone(self), reader, scope, later: Vec::new() }
     }
@@ -163,6 +165,11 @@ impl Hub {
         Ok(Follower { hub: Arc::clone(self), reader, scope, later: Vec::new() })
     }
 
+    /// What counts those who observe the channel.
+    pub(super) fn observers_of(&self, name: &ChannelName) -> &Gauge {
+        if name.is_status() { &self.metrics.watchers } else { &self.metrics.subscribers }
+    }
+
     fn new_reader(&self, credential: Credential) -> Arc<Reader> {
         Reader::new(self.next_follower.fetch_add(1, Ordering::Relaxed), credential)
     }
@@ -215,6 +222,7 @@ async fn attach(
         }
         tokio::task::yield_now().await;
     }
+    reader.has_all();
 }
 
 /// Takes a follower from all channels that it was added to.
@@ -237,17 +245,33 @@ impl Follower {
             if let Some(told) = self.try_next(now) {
                 return told;
             }
-            let reader = Arc::clone(&self.reader);
-            match self.later.iter().map(|(due_ms, _)| due_ms.saturating_sub(now.mono_ms)).min() {
-                None => reader.wait().await,
-                Some(in_ms) => {
-                    let later = tokio::time::sleep(Duration::from_millis(in_ms.max(1)));
-                    tokio::select! {
-                        () = reader.wait() => {}
-                        () = later => {}
-                    }
-                }
+            self.wait(now, false).await;
+        }
+    }
+
+    /// As [`Follower::next`]; `None`, once: of each channel that was there before a follower of
+    /// patterns it was told at least the beginning.
+    pub async fn next_or_all(&mut self) -> Option<Told> {
+        loop {
+            if self.reader.takes_all() {
+                return None;
             }
+            let now = self.hub.clock.now();
+            if let Some(told) = self.try_next(now) {
+                return Some(told);
+            }
+            self.wait(now, true).await;
+        }
+    }
+
+    /// Until there may be something, or a count that is owed may be told.
+    async fn wait(&self, now: Now, heeds_all: bool) {
+        let due_ms = self.later.iter().map(|(due_ms, _)| *due_ms).min();
+        let Some(due_ms) = due_ms else { return self.reader.wait(heeds_all).await };
+        let in_ms = due_ms.saturating_sub(now.mono_ms).max(1);
+        tokio::select! {
+            () = self.reader.wait(heeds_all) => {}
+            () = tokio::time::sleep(Duration::from_millis(in_ms)) => {}
         }
     }
 
@@ -372,7 +396,7 @@ impl Drop for Follower {
             Scope::One(channel) => {
                 let now = self.hub.clock.now();
                 self.hub.enter(At::Held(channel), |door| door.unfollow(number, now));
-                self.hub.metrics.subscribers.dec();
+                self.hub.observers_of(channel.name()).dec();
             }
             Scope::Pattern => {
                 let mut all = self.hub.patterns.write();

@@ -37,6 +37,9 @@ struct Ready {
     links: VecDeque<Arc<Link>>,
     /// Who waits for the first of them.
     waiting: Option<Waker>,
+    /// How many of them, the first ones, are of channels that were there before the follower; `None`
+    /// until all those are known, and again once that was told.
+    before: Option<usize>,
 }
 
 /// One follower in one channel.
@@ -84,7 +87,11 @@ impl Reader {
 
     /// The next link to look at, which may be queued again from now on.
     pub(super) fn next_ready(&self) -> Option<Arc<Link>> {
-        let link = self.ready.lock().links.pop_front()?;
+        let link = {
+            let mut ready = self.ready.lock();
+            ready.before = ready.before.map(|links| links.saturating_sub(1));
+            ready.links.pop_front()?
+        };
         // Before the look: a tick after it queues the link again.
         link.queued.store(false, Ordering::SeqCst);
         Some(link)
@@ -95,15 +102,34 @@ impl Reader {
         self.closed.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until a link is ready. One that became ready just before counts.
-    pub(super) async fn wait(&self) {
-        poll_fn(|cx| self.poll_ready(cx)).await;
+    /// All channels that were there before the follower are among the links that are ready, or were.
+    pub(super) fn has_all(&self) {
+        let mut ready = self.ready.lock();
+        ready.before = Some(ready.links.len());
+        let waiting = ready.waiting.take();
+        drop(ready);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether the follower has looked at each of those once. True once.
+    pub(super) fn takes_all(&self) -> bool {
+        self.ready.lock().before.take_if(|links| *links == 0).is_some()
+    }
+
+    /// Waits until a link is ready, or all were looked at if that matters. One that became ready just
+    /// before counts.
+    pub(super) async fn wait(&self, heeds_all: bool) {
+        poll_fn(|cx| self.poll(cx, heeds_all)).await;
     }
 
     /// Whether a link is ready; if not, the task is woken once one is.
     pub(super) fn poll_ready(&self, cx: &Context<'_>) -> Poll<()> {
+        self.poll(cx, false)
+    }
+
+    fn poll(&self, cx: &Context<'_>, heeds_all: bool) -> Poll<()> {
         let mut ready = self.ready.lock();
-        if !ready.links.is_empty() {
+        if !ready.links.is_empty() || (heeds_all && ready.before == Some(0)) {
             return Poll::Ready(());
         }
         ready.waiting = Some(cx.waker().clone());

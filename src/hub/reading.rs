@@ -67,13 +67,19 @@ impl Hub {
         viewer: Viewer<'_>,
     ) -> (usize, Page) {
         let key = self.key_of_cursors();
-        let read = |guarded: &Guarded| {
+        let read = |guarded: &mut Guarded| {
             let (presence, first) = (guarded.presence(), guarded.presence().first_number());
             let after = after.map(|cursor| number_at(cursor, first, key));
-            (presence.count(), presence.members(limit, after, viewer), first)
+            let (count, page) = (presence.count(), presence.members(limit, after, viewer));
+            if page.place.is_some() {
+                guarded.was_listed();
+            }
+            (count, page, first)
         };
-        let nobody = || (0, Page { members: Vec::new(), next: None }, 0);
-        let (count, mut page, first) = self.look(name, read).unwrap_or_else(nobody);
+        let nobody = || (0, Page { members: Vec::new(), next: None, place: None }, 0);
+        let channel = self.find(name);
+        let (count, mut page, first) =
+            channel.map_or_else(nobody, |channel| read(&mut channel.lock()));
         // Whoever asks and reads slowly costs memory until it has read.
         let mut bytes = 0;
         let fitting = page.members.iter().take_while(|member| {

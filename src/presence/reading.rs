@@ -30,6 +30,9 @@ pub struct Page {
     pub members: Vec<Arc<Member>>,
     /// The cursor for the next page, if there is one.
     pub next: Option<u64>,
+    /// The channel's history, and the last frame in it: all that it told is in the page, and what the
+    /// next one will tell may be. `None`: to the viewer nobody is there.
+    pub place: Option<(Epoch, u64)>,
 }
 
 impl Page {
@@ -183,7 +186,9 @@ impl ChannelState {
         let mut older = self.below(after.unwrap_or(u64::MAX), viewer);
         let members: Vec<_> = older.by_ref().take(limit).cloned().collect();
         let next = older.next().and_then(|_| members.last()).map(|last| last.number);
-        Page { members, next }
+        // Whoever may not know that there is somebody may not know of a history, either.
+        let place = self.shows(viewer).then(|| (self.epoch, self.next_seq() - 1));
+        Page { members, next, place }
     }
 
     /// The members numbered below `below` that `viewer` may see, newest first.

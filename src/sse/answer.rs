@@ -14,7 +14,7 @@ use super::cursor::Cursor;
 use super::stream::{Order, events};
 use super::streams::Streams;
 use crate::auth::{Credential, Patterns};
-use crate::web::input::{OfChannel, Query};
+use crate::web::input::{OfChannel, OfUser, Query};
 use crate::web::problem::Problem;
 use crate::web::state::Web;
 
@@ -41,6 +41,18 @@ pub async fn of_channel(
         .and_then(|text| Cursor::resume(&text, credential.caller().sight()));
     let follower = web.desk.follow(credential.clone(), &channel, level, since)?;
     let order = Order { follower, credential, level, resumes: true };
+    Ok(answer(&web, &streams, order))
+}
+
+/// What becomes of a user's status.
+pub async fn of_user(
+    State(web): State<Web>,
+    Extension(streams): Extension<Arc<Streams>>,
+    Extension(credential): Extension<Credential>,
+    OfUser(user): OfUser,
+) -> Result<Response, Problem> {
+    let follower = web.desk.follow_user(credential.clone(), &user)?;
+    let order = Order { follower, credential, level: Level::Events, resumes: false };
     Ok(answer(&web, &streams, order))
 }
 

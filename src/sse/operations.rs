@@ -63,6 +63,17 @@ pub const OPERATIONS: &[Operation] = &[
     .token_in_address(),
     operation(
         "get",
+        "/v1/users/{user}/events",
+        "followUser",
+        || routing::get(answer::of_user),
+        "What becomes of a user's status, as server-sent events: it as it is, and each change. The data \
+         of each is a status frame as over WebSocket.",
+        &[(200, "Each change, as long as the client listens.", EVENT_STREAM)],
+    )
+    .parameters(&[TOKEN])
+    .token_in_address(),
+    operation(
+        "get",
         "/v1/events",
         "followChannels",
         || routing::get(answer::of_patterns),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::response::sse::Event;
 use futures_util::stream::{self, Stream};
-use herenow_protocol::{Level, ServerFrame, Sight};
+use herenow_protocol::{Level, ServerFrame, Sight, UserStatus};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -46,12 +46,15 @@ struct Open {
     frames: VecDeque<ServerFrame>,
     /// Comes with the last of them.
     id: Option<String>,
+    /// The last status that was told: the first one may be told by a tick, too.
+    status: LastStatus,
     over: bool,
 }
 
 enum Woken {
     Ending,
     Told(Told),
+    Synced,
     Quiet,
 }
 
@@ -71,6 +74,7 @@ pub(super) fn events(
         begun: false,
         frames: VecDeque::new(),
         id: None,
+        status: LastStatus::default(),
         over: false,
         order,
     };
@@ -96,6 +100,7 @@ impl Open {
             }
             match self.wake().await {
                 Woken::Told(told) => self.tell(&told),
+                Woken::Synced => return Some(self.event(&ServerFrame::Synced)),
                 Woken::Quiet if self.has_expired() || self.is_signed_out() => return None,
                 Woken::Quiet => return Some(Ok(comment())),
                 Woken::Ending => {
@@ -111,9 +116,11 @@ impl Open {
         tokio::select! {
             biased;
             _ = self.ending.wait_for(|&ending| ending) => Woken::Ending,
-            told = timeout(wait, self.order.follower.next()) => {
-                told.map_or(Woken::Quiet, Woken::Told)
-            }
+            told = timeout(wait, self.order.follower.next_or_all()) => match told {
+                Ok(Some(told)) => Woken::Told(told),
+                Ok(None) => Woken::Synced,
+                Err(_) => Woken::Quiet,
+            },
         }
     }
 
@@ -147,6 +154,7 @@ impl Open {
             }
         };
         (self.frames, self.id) = (frames.into(), id);
+        self.frames.retain(|frame| self.status.is_news(frame));
     }
 
     /// The `id` that comes with the last frame of some news. An empty one has the client forget the
@@ -173,6 +181,17 @@ impl Open {
     fn farewell(&self) -> Event {
         let spread_ms = self.desk.hub().chance().below(RECONNECT_SPREAD.as_millis() as u64);
         Event::default().retry(SSE_RETRY + Duration::from_millis(spread_ms))
+    }
+}
+
+#[derive(Default)]
+struct LastStatus(Option<UserStatus>);
+
+impl LastStatus {
+    /// Whether the frame tells anything but the status that was told last.
+    fn is_news(&mut self, frame: &ServerFrame) -> bool {
+        let ServerFrame::Status { status } = frame else { return true };
+        self.0.replace(status.clone()).as_ref() != Some(status)
     }
 }
 

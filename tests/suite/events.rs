@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use herenow::Config;
 use herenow::clock::Clock;
+use herenow_protocol::reply::Answer;
 use herenow_protocol::{ChannelName, ServerFrame};
 use serde_json::json;
 use tokio::time::timeout;
@@ -12,7 +13,7 @@ use tokio::time::timeout;
 use crate::broker::{Broker, until};
 use crate::client::PATIENCE;
 use crate::http::ask;
-use crate::rights::{OPERATOR, READER, broker_with, token};
+use crate::rights::{OPERATOR, READER, broker_with, connect, token};
 use crate::source::Source;
 
 const ROOM: &str = "/v1/channels/room/events";
@@ -194,6 +195,7 @@ async fn a_pattern_tells_of_channels_that_come_and_go() {
     }
     first.sort();
     assert_eq!(first, ["hall: snapshot 1 [ada] Subscribed", "room-1: snapshot 1 [ada] Subscribed"]);
+    stream.says("synced").await;
     let hall = ask(broker.address(), "GET", "/v1/channels/hall", &[], "").await.body;
     assert_eq!(hall["observers"], 0, "a pattern counts in no channel");
     ada.ok("leave hall").await;
@@ -202,6 +204,93 @@ async fn a_pattern_tells_of_channels_that_come_and_go() {
     ada.ok("join hall").await;
     let frame = stream.event().await.frame().unwrap();
     assert!(matches!(frame, ServerFrame::Snapshot { .. }), "anew: {frame:?}");
+}
+
+/// Whoever comes back learns from what was not told before `synced` which channels are over.
+#[tokio::test]
+async fn a_pattern_says_when_all_were_told() {
+    let broker = Broker::start();
+    open(&broker, "/v1/events?channels=*").await.says("synced").await;
+    let mut ada = broker.connect("ada").await;
+    let rooms: Vec<_> = (0..100).map(|n| format!("room-{n}")).collect();
+    for room in &rooms {
+        ada.ok(format!("join {room}")).await;
+    }
+    let mut stream = open(&broker, "/v1/events?channels=room-*").await;
+    let mut told = Vec::new();
+    loop {
+        match stream.event().await.frame().unwrap() {
+            ServerFrame::Snapshot { channel, .. } => told.push(channel.to_string()),
+            ServerFrame::Synced => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    told.sort();
+    let mut expected = rooms.clone();
+    expected.sort();
+    assert_eq!(told, expected);
+    ada.ok("leave room-7").await;
+    stream.says("room-7: 0 leave ada left").await;
+}
+
+/// So a mirror knows which events are in a list.
+#[tokio::test]
+async fn a_list_names_its_place_in_the_stream() {
+    let broker = Broker::start();
+    let list =
+        async || ask(broker.address(), "GET", "/v1/channels/room/members", &[], "").await.body;
+    let mut stream = open(&broker, ROOM).await;
+    let Some(ServerFrame::Snapshot { epoch, .. }) = stream.event().await.frame() else { panic!() };
+    let nobody = list().await;
+    assert_eq!(nobody, json!({"channel": "room", "count": 0, "members": []}));
+    let hidden = r#"{"visibleTo": ["staff"]}"#;
+    ask(broker.address(), "PUT", "/v1/channels/room/members/eve", &[], hidden).await;
+    assert_eq!(list().await, nobody, "whoever sees nobody is told of no history");
+    let mut ada = broker.connect("ada").await;
+    for (say, seq) in [("join room", 1), ("set room mood=calm", 2), ("set room mood=happy", 3)] {
+        ada.ok(say).await;
+        assert!(stream.event().await.frame().is_some());
+        let list = list().await;
+        assert_eq!((&list["epoch"], &list["seq"]), (&json!(epoch), &json!(seq)), "{say}");
+        let Answer::Members { epoch: said, seq: Some(own), .. } = ada.answer("who room").await
+        else {
+            panic!()
+        };
+        assert_eq!((said, own), (Some(epoch), seq), "{say}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_followed_by_whoever_may_watch() {
+    let broker = broker_with(|_| {});
+    let path = "/v1/users/bob/events";
+    let watch = |bearer: &str| format!("authorization: Bearer {bearer}");
+    let mut as_key = Source::open(broker.address(), path, &[&watch(READER)]).await;
+    as_key.says("bob offline ").await;
+    let ada = watch(&token("--user ada --watch b*"));
+    let mut as_ada = Source::open(broker.address(), path, &[&ada]).await;
+    as_ada.says("bob offline ").await;
+    let mut client = connect(&broker, &token("--user bob")).await;
+    client.ok("status text=hello").await;
+    for stream in [&mut as_key, &mut as_ada] {
+        stream.says("bob online ").await;
+        stream.says("bob online hello").await;
+    }
+    // To others, who hides has gone; itself and back ends see more.
+    client.ok("status invisible=true").await;
+    as_ada.says("bob offline ").await;
+    as_key.says("bob online hello").await;
+    drop(client);
+    as_key.says("bob offline hello").await;
+    for (bearer, user) in [(ada.as_str(), "carol"), (&watch(&token("--user carol")), "bob")] {
+        let path = format!("/v1/users/{user}/events");
+        let refused = ask(broker.address(), "GET", &path, &[bearer], "").await;
+        assert_eq!((refused.status, refused.code()), (403, "forbidden"));
+        assert_eq!(refused.body["field"], "user");
+    }
+    let channels = broker.hub().channel_count();
+    drop((as_key, as_ada));
+    until("nothing is left of them", || broker.hub().channel_count() < channels).await;
 }
 
 #[tokio::test]

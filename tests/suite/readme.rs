@@ -10,7 +10,13 @@ fn blanked(line: &str) -> Value {
     fn blank(value: &mut Value) {
         match value {
             Value::Object(map) => {
+                // How many ticks told of what a list shows.
+                let is_list = map.contains_key("members") && !map.contains_key("reason");
                 for (key, value) in map {
+                    if is_list && key == "seq" {
+                        *value = Value::Null;
+                        continue;
+                    }
                     match key.as_str() {
                         "epoch" | "sight" | "at" | "joinedAt" | "now" | "connection" => {
                             *value = Value::Null;

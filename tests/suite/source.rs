@@ -1,6 +1,6 @@
 //! A client of server-sent events by hand, and a replica by the rules that docs/http.md tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use herenow::hub::Hub;
@@ -168,6 +168,11 @@ pub(crate) fn words(frame: &ServerFrame) -> String {
             format!("{channel}: count {count} {}", if recent.is_some() { "recent" } else { "" })
         }
         ServerFrame::Level { channel, level, .. } => format!("{channel}: level {level:?}"),
+        ServerFrame::Synced => "synced".to_owned(),
+        ServerFrame::Status { status } => {
+            let online = if status.online { "online" } else { "offline" };
+            format!("{} {online} {}", status.user, status.text.as_deref().unwrap_or(""))
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -179,6 +184,8 @@ pub(crate) struct Known {
     channels: BTreeMap<ChannelName, BTreeMap<UserId, MemberView>>,
     /// Parts of snapshots whose last has not come.
     parts: BTreeMap<ChannelName, BTreeMap<UserId, MemberView>>,
+    /// What this stream has told of.
+    told: BTreeSet<ChannelName>,
 }
 
 impl Known {
@@ -190,10 +197,15 @@ impl Known {
     /// The connection was lost.
     pub(crate) fn lost(&mut self) {
         self.parts.clear();
+        self.told.clear();
     }
 
     pub(crate) fn apply(&mut self, frame: ServerFrame) {
+        if let ServerFrame::Snapshot { channel, .. } | ServerFrame::Count { channel, .. } = &frame {
+            self.told.insert(channel.clone());
+        }
         match frame {
+            ServerFrame::Synced => self.channels.retain(|channel, _| self.told.contains(channel)),
             ServerFrame::Snapshot { channel, members, more, .. } => {
                 let parts = self.parts.entry(channel.clone()).or_default();
                 parts.extend(members.into_iter().map(|member| (member.user.clone(), member)));

@@ -230,7 +230,13 @@ fn blanked(line: &str) -> Value {
     fn blank(value: &mut Value) {
         match value {
             Value::Object(map) => {
+                // How many ticks told of what a list shows.
+                let is_list = map.contains_key("members") && !map.contains_key("reason");
                 for (key, value) in map {
+                    if is_list && key == "seq" {
+                        *value = Value::Null;
+                        continue;
+                    }
                     if MOMENTS.contains(&key.as_str()) {
                         *value = Value::Null
                     } else {

@@ -163,7 +163,7 @@ export class Channel extends Membership {
   /**
    * One page of the members, newest first, whether we watch or not.
    * @param {{limit?: number, after?: number}} [options] `after`: the `next` of the page before
-   * @returns {Promise<{members: Member<A, I>[], count: number, next?: number}>}
+   * @returns {Promise<{members: Member<A, I>[], count: number, next?: number, epoch?: string, seq?: number}>}
    */
   getMembers(options) {
     return this.#query('getMembers', options);
