@@ -77,6 +77,22 @@ def test_the_readme_s_http(broker: Broker, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == "1 ['robot']\nTrue []\n"
 
 
+def test_the_readme_s_many_leases(broker: Broker, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its third example."""
+    exec(compile(BLOCKS[2].replace("http://127.0.0.1:8080", broker.http), "README.md", "exec"), {})
+    assert capsys.readouterr().out == "{'hall': 5000, 'room': 0}\n"
+    with Api(broker.http) as api:
+        assert api.count("hall") == 0
+
+
+def test_every_method_is_told() -> None:
+    """In the README's table, of both doors to HTTP; streams stand below it."""
+    text = (PYTHON / "README.md").read_text()
+    for kind in (Api, AsyncApi):
+        for name in vars(kind):
+            assert name.startswith("_") or name == "close" or re.search(rf"\b{name}\(", text), (kind, name)
+
+
 def test_the_bot_greets(broker: Broker) -> None:
     """Whoever comes reads it."""
 
