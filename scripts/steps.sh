@@ -201,15 +201,37 @@ js_fast_tests() {
   node --test "${fast_js_tests[@]}"
 }
 
-# One of them waits for three minutes, so they run side by side.
+# The tests that mostly wait, one of them for three minutes, run beside all others.
+patient_js_tests=(tests/browser/hidden.test.mjs tests/mirror/mirror.test.mjs tests/vendors/{livelike,pubnub}.test.mjs)
+
 js_tests() {
   npm_packages clients/javascript
   npm_packages tests/browser
   npm_packages tests/next
   npm_packages tests/vendors
   npm_packages examples/mirror
-  node --test --test-concurrency=2 clients/javascript/test/*.test.js tests/browser/*.test.mjs \
-    tests/mirror/*.test.mjs tests/vendors/*.test.mjs
+  local each others=()
+  for each in clients/javascript/test/*.test.js tests/browser/*.test.mjs tests/mirror/*.test.mjs tests/vendors/*.test.mjs; do
+    [[ " ${patient_js_tests[*]} " == *" $each "* ]] || others+=("$each")
+  done
+  side_by_side patient_js "node --test --test-concurrency=2 ${others[*]}"
+}
+
+patient_js() {
+  node --test --test-concurrency=4 "${patient_js_tests[@]}"
+}
+
+# Runs two commands at once, and passes if both do. What the first one prints comes last.
+side_by_side() {
+  local printed failed=0
+  printed=$(mktemp)
+  $1 >"$printed" 2>&1 &
+  local first=$!
+  $2 || failed=1
+  wait "$first" || failed=1
+  cat "$printed"
+  rm "$printed"
+  return $failed
 }
 
 # The Python client, and the scenarios that all clients pass. It makes a virtual environment below `target`.

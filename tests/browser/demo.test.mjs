@@ -39,7 +39,7 @@ afterEach(() => context.close());
 /** @param {string} name */
 const open = (name) => Demo.open(context, broker.http, { name, channel });
 
-describe('the stage', { timeout: 60_000 }, () => {
+describe('the stage', { timeout: 240_000 }, () => {
   test('two tabs see each other arrive, and who is who', async () => {
     const ada = await open('ada');
     await ada.shows('ada');
@@ -342,7 +342,7 @@ describe('breaking it', { timeout: 120_000 }, () => {
   });
 });
 
-describe('the wire', { timeout: 60_000 }, () => {
+describe('the wire', { timeout: 240_000 }, () => {
   test('takes shorthand and JSON, and remembers them', async () => {
     const ada = await open('ada');
     await ada.type(`who ${channel}`);
@@ -432,7 +432,7 @@ describe('the wire', { timeout: 60_000 }, () => {
   });
 });
 
-describe('what is taken along', { timeout: 60_000 }, () => {
+describe('what is taken along', { timeout: 240_000 }, () => {
   test('is the code for what is on screen, and is copied', async () => {
     await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: broker.http });
     const ada = await open('ada');
@@ -490,7 +490,7 @@ describe('what is taken along', { timeout: 60_000 }, () => {
   });
 });
 
-describe('strange names', { timeout: 60_000 }, () => {
+describe('strange names', { timeout: 240_000 }, () => {
   test('markup is text', async () => {
     const evil = '<img src=x onerror="document.title=\'owned\'"><script>alert(1)</script>';
     const bob = await open('bob');
@@ -541,7 +541,7 @@ describe('strange names', { timeout: 60_000 }, () => {
   });
 });
 
-describe('a phone', { timeout: 60_000 }, () => {
+describe('a phone', { timeout: 240_000 }, () => {
   for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
     test(`has no horizontal scroll, ${colorScheme}`, async () => {
       await context.close();
@@ -558,7 +558,7 @@ describe('a phone', { timeout: 60_000 }, () => {
   }
 });
 
-describe('a lost connection', { timeout: 90_000 }, () => {
+describe('a lost connection', { timeout: 240_000 }, () => {
   test('is seen by nobody, and who stayed does not blink', async () => {
     const wire = await startWire(broker.port);
     const bob = await open('bob');
@@ -629,7 +629,7 @@ describe('a lost connection', { timeout: 90_000 }, () => {
   }
 });
 
-describe('what the broker refuses', { timeout: 60_000 }, () => {
+describe('what the broker refuses', { timeout: 240_000 }, () => {
   test('a name: told at the name, and a better one goes on', async () => {
     const ada = await open('ada');
     await ada.get('name').fill('é'.repeat(101));

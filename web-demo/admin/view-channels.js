@@ -39,7 +39,10 @@ export class ChannelsView {
       this.#typing = setTimeout(() => this.#begin(), TYPING_MS);
     });
     this.#search.addEventListener('keydown', ({ key }) => {
-      if (key === 'ArrowDown') byId('channel-list').focus();
+      if (key !== 'ArrowDown') return;
+      // What is chosen in the list would be lost if it began anew a moment later.
+      if (this.#typing) this.#begin();
+      byId('channel-list').focus();
     });
   }
 
@@ -54,6 +57,8 @@ export class ChannelsView {
 
   /** Another list. */
   #begin() {
+    clearTimeout(this.#typing);
+    this.#typing = undefined;
     this.#pages.clear();
     this.#list.reset();
     setText(byId('channels-about'), '');
