@@ -23,7 +23,7 @@ import pytest
 from herenow import HerenowError, connect
 from herenow.http import Api, AsyncApi, EndLease, TakeLease
 
-from .conftest import PATIENCE_S, Broker, program, run, start_broker, until
+from .conftest import PATIENCE_S, REPOSITORY, Broker, program, run, start_broker, until
 
 PYTHON = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```python\n(.*?)```", (PYTHON / "README.md").read_text(), re.DOTALL)
@@ -83,6 +83,16 @@ def test_the_readme_s_many_leases(broker: Broker, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == "{'hall': 5000, 'room': 0}\n"
     with Api(broker.http) as api:
         assert api.count("hall") == 0
+
+
+def test_the_links_hold_where_it_is_published() -> None:
+    """Each is whole, and what it names of the repository is there."""
+    targets = re.findall(r"\]\(([^)]+)\)", (PYTHON / "README.md").read_text())
+    source = "https://github.com/herenow-presence/herenow/blob/main/"
+    ours = [target.removeprefix(source) for target in targets if target.startswith(source)]
+    assert len(ours) > 5
+    assert [path for path in ours if not (REPOSITORY / path).is_file()] == []
+    assert all(target.startswith("https://") for target in targets)
 
 
 def test_every_method_is_told() -> None:
