@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import http.server
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +19,7 @@ import pytest
 from herenow import HerenowError, _calls
 from herenow.http import Api, AsyncApi, EndLease, TakeLease
 
-from .conftest import PATIENCE_S, Broker, run, start_broker
+from .conftest import PATIENCE_S, Broker, connect, run, start_broker, until
 
 
 @pytest.fixture
@@ -249,6 +251,103 @@ def test_keys(tmp_path: Path) -> None:
                 backend.kick("bob")
     finally:
         broker.stop()
+
+
+def test_who_operates_the_broker(broker: Broker) -> None:
+    """The largest channels, what keeps somebody present, connections, and the broker in numbers."""
+
+    async def main() -> None:
+        async with connect(broker.url, "op-ada") as here, AsyncApi(broker.http) as api:
+            await here.channel("op-1").join()
+            await api.take_lease("op-1", "op-bob")
+            await api.take_lease("op-2", "op-bob")
+            await api.take_lease("op-3", "op-bob")
+            largest = [each async for each in api.largest_channels("op-", limit=1)]
+            assert [(each.channel, each.count) for each in largest] == [("op-1", 2), ("op-2", 1), ("op-3", 1)]
+            kept = {each.member.user: each.sources[0] async for each in api.kept_members("op-1", limit=1)}
+            assert (kept["op-ada"].kind, kept["op-bob"].kind) == ("connection", "lease")
+            assert kept["op-bob"].last_seen
+            [connection] = [each async for each in api.connections("op-ada")]
+            assert connection.channels == ("op-1",)
+            assert connection.connection == kept["op-ada"].connection
+            assert (await api.key()).rights == ("read", "write", "kick")
+            samples = (await api.overview())["samples"]
+            assert not (await api.overview(since=samples[-1]["at"] + 60_000))["samples"]
+            assert (await api.kick_connection("op-ada", "c999999")).closed == 0
+            assert (await api.kick_connection("op-ada", connection.connection)).closed == 1
+            await until("ada is sent away", lambda: here.state.phase == "closed")
+            for channel in ("op-1", "op-2", "op-3"):
+                await api.end_lease(channel, "op-bob")
+
+    run(main())
+
+
+def test_all_that_the_broker_offers(broker: Broker) -> None:
+    """Each operation of its document is asked for by a method of both."""
+    document = httpx.get(f"{broker.http}/openapi.json").json()
+    # What is for machines that watch it, and the document itself.
+    others = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
+    offered = {
+        (method.upper(), path)
+        for path, methods in document["paths"].items()
+        for method in methods
+        if path not in others
+    }
+    asked: list[set[tuple[str, str]]] = [set(), set()]
+
+    def what(request: httpx.Request) -> tuple[str, str]:
+        parts = request.url.path.split("/")
+        for method, path in offered:
+            names = path.split("/")
+            is_it = all(name == part or name[0] == "{" for name, part in zip(names[1:], parts[1:], strict=False))
+            # A name of this test is none of the words of a path.
+            if method == request.method and len(names) == len(parts) and is_it:
+                return method, path
+        raise AssertionError(request.url)
+
+    def record(request: httpx.Request) -> None:
+        asked[0].add(what(request))
+
+    async def record_too(request: httpx.Request) -> None:
+        asked[1].add(what(request))
+
+    def arguments(api: Api | AsyncApi) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+        given = {"": (), "k": ("K",), "ku": ("K", "U"), "l": (["K"],), "e": ([EndLease("K", "U")],)}
+        for names, of in {
+            "channels largest_channels key overview": "",
+            "count channel members kept_members status heartbeat end_heartbeat connections channels_of kick": "k",
+            "member take_lease end_lease kick_connection": "ku",
+            "counts statuses": "l",
+            "update_leases": "e",
+        }.items():
+            for name in names.split():
+                yield getattr(api, name), given[of]
+        yield functools.partial(api.set_status, busy=True), ("K",)
+
+    with Api(broker.http, client=httpx.Client(event_hooks={"request": [record]})) as api:
+        for method, given in arguments(api):
+            with contextlib.suppress(HerenowError):
+                told = method(*given)
+                if isinstance(told, Iterator):
+                    list(told)
+
+    async def main() -> None:
+        async with AsyncApi(broker.http, client=httpx.AsyncClient(event_hooks={"request": [record_too]})) as api:
+            for method, given in arguments(api):
+                with contextlib.suppress(HerenowError):
+                    told = method(*given)
+                    if isinstance(told, AsyncIterator):
+                        [each async for each in told]
+                    else:
+                        await told
+            for stream in (api.events("K"), api.all_events(["K"])):
+                with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+                    await asyncio.wait_for(anext(stream), 0.3)
+                await stream.aclose()  # type: ignore[attr-defined]
+
+    run(main())
+    assert asked[1] == offered
+    assert asked[0] == {(method, path) for method, path in offered if not path.endswith("/events")}
 
 
 class Moody(http.server.BaseHTTPRequestHandler):

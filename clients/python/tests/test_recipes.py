@@ -23,7 +23,7 @@ import pytest
 from herenow import HerenowError, connect
 from herenow.http import Api, AsyncApi, EndLease, TakeLease
 
-from .conftest import PATIENCE_S, Broker, program, run, start_broker, until
+from .conftest import PATIENCE_S, REPOSITORY, Broker, program, run, start_broker, until
 
 PYTHON = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```python\n(.*?)```", (PYTHON / "README.md").read_text(), re.DOTALL)
@@ -75,6 +75,32 @@ def test_the_readme_s_http(broker: Broker, capsys: pytest.CaptureFixture[str]) -
     """Its second example."""
     exec(compile(BLOCKS[1].replace("http://127.0.0.1:8080", broker.http), "README.md", "exec"), {})
     assert capsys.readouterr().out == "1 ['robot']\nTrue []\n"
+
+
+def test_the_readme_s_many_leases(broker: Broker, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its third example."""
+    exec(compile(BLOCKS[2].replace("http://127.0.0.1:8080", broker.http), "README.md", "exec"), {})
+    assert capsys.readouterr().out == "{'hall': 5000, 'room': 0}\n"
+    with Api(broker.http) as api:
+        assert api.count("hall") == 0
+
+
+def test_the_links_hold_where_it_is_published() -> None:
+    """Each is whole, and what it names of the repository is there."""
+    targets = re.findall(r"\]\(([^)]+)\)", (PYTHON / "README.md").read_text())
+    source = "https://github.com/herenow-presence/herenow/blob/main/"
+    ours = [target.removeprefix(source) for target in targets if target.startswith(source)]
+    assert len(ours) > 5
+    assert [path for path in ours if not (REPOSITORY / path).is_file()] == []
+    assert all(target.startswith("https://") for target in targets)
+
+
+def test_every_method_is_told() -> None:
+    """In the README's table, of both doors to HTTP; streams stand below it."""
+    text = (PYTHON / "README.md").read_text()
+    for kind in (Api, AsyncApi):
+        for name in vars(kind):
+            assert name.startswith("_") or name == "close" or re.search(rf"\b{name}\(", text), (kind, name)
 
 
 def test_the_bot_greets(broker: Broker) -> None:

@@ -76,6 +76,51 @@ class ChannelCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Something that keeps a member present."""
+
+    kind: Literal["connection", "lease", "node"]
+    connection: str | None = None
+    """Which connection of this node."""
+    node: str | None = None
+    """Which other node, where the user has a source of its own."""
+    last_seen: int | None = None
+    """When it was last heard, in milliseconds since 1970; None: another node knows."""
+    lost: bool = False
+    """The connection is lost, and its grace runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMember:
+    """A member, and what keeps it present."""
+
+    member: Member
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One of a user's connections."""
+
+    connection: str
+    """Its name, as ``welcome`` told its client."""
+    channels: tuple[str, ...]
+    """Where it keeps the user present."""
+    last_seen: int | None = None
+    """When it was last heard, in milliseconds since 1970; None: it has just gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What an API key may do."""
+
+    name: str | None
+    """None in open mode, where nobody needs a key."""
+    rights: tuple[str, ...]
+    """Of ``read``, ``write`` and ``kick``."""
+
+
+@dataclass(frozen=True, slots=True)
 class LeasedMember:
     """A member whom a lease keeps present."""
 
@@ -205,6 +250,36 @@ def channels(prefix: str | None, limit: int | None, after: str | None) -> Call[t
         return [ChannelCount(each["channel"], each["count"]) for each in told["channels"]], told.get("next")
 
     return Call("GET", "/v1/channels", read, query_of(prefix=prefix, limit=limit, after=after))
+
+
+def largest_channels(
+    prefix: str | None, limit: int | None, after: tuple[str, int] | None
+) -> Call[tuple[list[ChannelCount], tuple[str, int] | None]]:
+    """One page of them. What comes next is behind the last channel and its number of members."""
+
+    def read(told: Any) -> tuple[list[ChannelCount], tuple[str, int] | None]:
+        some = [ChannelCount(each["channel"], each["count"]) for each in told["channels"]]
+        return some, (told["next"], some[-1].count) if "next" in told else None
+
+    behind, below = after or (None, None)
+    return Call(
+        "GET", "/v1/channels", read, query_of(order="size", prefix=prefix, limit=limit, after=behind, below=below)
+    )
+
+
+def kept_members(name: str, limit: int | None, after: str | None) -> Call[tuple[list[KeptMember], str | None]]:
+    """One page of the members with what keeps them present."""
+
+    def read(told: Any) -> tuple[list[KeptMember], str | None]:
+        following = told.get("next")
+        some = [KeptMember(member_of(each), tuple(map(_source, each["sources"]))) for each in told["members"]]
+        return some, None if following is None else str(following)
+
+    return Call("GET", f"{_channel(name)}/members", read, query_of(sources="true", limit=limit, after=after))
+
+
+def _source(told: Any) -> Source:
+    return Source(told["kind"], told.get("connection"), told.get("node"), told.get("lastSeen"), bool(told.get("lost")))
 
 
 def members(name: str, limit: int | None, after: str | None) -> Call[tuple[list[Member], str | None]]:
@@ -394,12 +469,40 @@ def end_heartbeat(user: str) -> Call[None]:
 
 def kick(user: str, keep_leases: bool) -> Call[Kicked]:
     """Signs a user out. A second time it would hit whoever has signed in again meanwhile."""
-
-    def read(told: Any) -> Kicked:
-        return Kicked(told["user"], told["closed"], bool(told.get("partial")))
-
     query = {"leases": "keep"} if keep_leases else {}
-    return Call("DELETE", f"{_user(user)}/connections", read, query, harmless=False)
+    return Call("DELETE", f"{_user(user)}/connections", _kicked, query, harmless=False)
+
+
+def _kicked(told: Any) -> Kicked:
+    return Kicked(told["user"], told["closed"], bool(told.get("partial")))
+
+
+def connections(user: str, limit: int | None, after: str | None) -> Call[tuple[list[Connection], str | None]]:
+    """One page of a user's connections."""
+
+    def read(told: Any) -> tuple[list[Connection], str | None]:
+        some = [
+            Connection(each["connection"], tuple(each["channels"]), each.get("lastSeen"))
+            for each in told["connections"]
+        ]
+        return some, told.get("next")
+
+    return Call("GET", f"{_user(user)}/connections", read, query_of(limit=limit, after=after))
+
+
+def kick_connection(user: str, connection: str) -> Call[Kicked]:
+    """Ends one. A second time it might hit one that has the name since."""
+    return Call("DELETE", f"{_user(user)}/connections/{_part(connection)}", _kicked, harmless=False)
+
+
+def key() -> Call[Key]:
+    """What we may do ourselves."""
+    return Call("GET", "/v1/key", lambda told: Key(told.get("name"), tuple(told["rights"])))
+
+
+def overview(since: int | None) -> Call[dict[str, Any]]:
+    """The broker in numbers."""
+    return Call("GET", "/v1/overview", dict, query_of(since=since))
 
 
 def _nothing(_: Any) -> None:

@@ -33,12 +33,16 @@ from ._calls import (
     Call,
     ChannelCount,
     ChannelView,
+    Connection,
     EndLease,
+    KeptMember,
+    Key,
     Kicked,
     LeaseAnswer,
     LeaseAnswers,
     LeasedMember,
     Level,
+    Source,
     TakeLease,
 )
 from ._client import UNSET, Unset
@@ -55,16 +59,22 @@ __all__ = [
     "AsyncLease",
     "ChannelCount",
     "ChannelView",
+    "Connection",
     "EndLease",
+    "KeptMember",
+    "Key",
     "Kicked",
     "Lease",
     "LeaseAnswer",
     "LeasedMember",
+    "Source",
     "StreamEvent",
     "TakeLease",
 ]
 
 T = TypeVar("T")
+A = TypeVar("A")
+"""Behind what the next page begins."""
 
 _TIMEOUT = httpx.Timeout(10.0)
 _SILENCE_S = 40.0
@@ -202,9 +212,17 @@ class Api:
         """All channels that somebody is in, by name, page by page (an API key's question)."""
         return self._pages(lambda after: calls.channels(prefix, limit, after))
 
+    def largest_channels(self, prefix: str | None = None, *, limit: int | None = None) -> Iterator[ChannelCount]:
+        """The same, the largest first. It changes while it is read: one may come twice, or not at all."""
+        return self._pages(lambda after: calls.largest_channels(prefix, limit, after))
+
     def members(self, channel: str, *, limit: int | None = None) -> Iterator[Member]:
         """All members, newest first, page by page. ``limit``: of one page."""
         return self._pages(lambda after: calls.members(channel, limit, after))
+
+    def kept_members(self, channel: str, *, limit: int | None = None) -> Iterator[KeptMember]:
+        """The same, each with what keeps it present: connections, a lease, other nodes (an API key's question)."""
+        return self._pages(lambda after: calls.kept_members(channel, limit, after))
 
     def member(self, channel: str, user: str) -> Member:
         """One member; ``not_found`` if there is none, or you may not see it."""
@@ -306,8 +324,24 @@ class Api:
         """Signs a user out: ends all connections, and all leases unless these are to be kept."""
         return self._do(calls.kick(user, keep_leases))
 
-    def _pages(self, page: Callable[[str | None], Call[tuple[list[T], str | None]]]) -> Iterator[T]:
-        after = None
+    def connections(self, user: str, *, limit: int | None = None) -> Iterator[Connection]:
+        """A user's connections, page by page (an API key's question)."""
+        return self._pages(lambda after: calls.connections(user, limit, after))
+
+    def kick_connection(self, user: str, connection: str) -> Kicked:
+        """Ends one connection. That is no sign-out: the user's others stay, and the token is good."""
+        return self._do(calls.kick_connection(user, connection))
+
+    def key(self) -> Key:
+        """What the API key may do."""
+        return self._do(calls.key())
+
+    def overview(self, *, since: int | None = None) -> dict[str, Any]:
+        """The broker in numbers, now and over the last hour, as ``docs/http.md`` has them: for its operator."""
+        return self._do(calls.overview(since))
+
+    def _pages(self, page: Callable[[A | None], Call[tuple[list[T], A | None]]]) -> Iterator[T]:
+        after: A | None = None
         while True:
             some, after = self._do(page(after))
             yield from some
@@ -426,9 +460,17 @@ class AsyncApi:
         """All channels that somebody is in, by name, page by page (an API key's question)."""
         return self._pages(lambda after: calls.channels(prefix, limit, after))
 
+    def largest_channels(self, prefix: str | None = None, *, limit: int | None = None) -> AsyncIterator[ChannelCount]:
+        """The same, the largest first. It changes while it is read: one may come twice, or not at all."""
+        return self._pages(lambda after: calls.largest_channels(prefix, limit, after))
+
     def members(self, channel: str, *, limit: int | None = None) -> AsyncIterator[Member]:
         """All members, newest first, page by page. ``limit``: of one page."""
         return self._pages(lambda after: calls.members(channel, limit, after))
+
+    def kept_members(self, channel: str, *, limit: int | None = None) -> AsyncIterator[KeptMember]:
+        """The same, each with what keeps it present: connections, a lease, other nodes (an API key's question)."""
+        return self._pages(lambda after: calls.kept_members(channel, limit, after))
 
     async def member(self, channel: str, user: str) -> Member:
         """One member; ``not_found`` if there is none, or you may not see it."""
@@ -530,6 +572,22 @@ class AsyncApi:
         """Signs a user out: ends all connections, and all leases unless these are to be kept."""
         return await self._do(calls.kick(user, keep_leases))
 
+    def connections(self, user: str, *, limit: int | None = None) -> AsyncIterator[Connection]:
+        """A user's connections, page by page (an API key's question)."""
+        return self._pages(lambda after: calls.connections(user, limit, after))
+
+    async def kick_connection(self, user: str, connection: str) -> Kicked:
+        """Ends one connection. That is no sign-out: the user's others stay, and the token is good."""
+        return await self._do(calls.kick_connection(user, connection))
+
+    async def key(self) -> Key:
+        """What the API key may do."""
+        return await self._do(calls.key())
+
+    async def overview(self, *, since: int | None = None) -> dict[str, Any]:
+        """The broker in numbers, now and over the last hour, as ``docs/http.md`` has them: for its operator."""
+        return await self._do(calls.overview(since))
+
     def events(
         self, channel: str, *, level: Level | None = None, cursor: str | None = None
     ) -> AsyncIterator[StreamEvent]:
@@ -578,8 +636,8 @@ class AsyncApi:
                 wait = max(wait, (error.retry_after_ms or 0) / 1_000)
             await asyncio.sleep(wait)
 
-    async def _pages(self, page: Callable[[str | None], Call[tuple[list[T], str | None]]]) -> AsyncIterator[T]:
-        after = None
+    async def _pages(self, page: Callable[[A | None], Call[tuple[list[T], A | None]]]) -> AsyncIterator[T]:
+        after: A | None = None
         while True:
             some, after = await self._do(page(after))
             for each in some:
