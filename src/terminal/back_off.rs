@@ -27,6 +27,12 @@ pub enum Ended {
 }
 
 impl Ended {
+    /// By a refusal.
+    #[must_use]
+    pub fn refused(refused: Refused) -> Self {
+        Self::Closed { code: None, refused: Some(refused.into()), back_in_ms: None }
+    }
+
     /// Why, in words.
     #[must_use]
     pub fn why(&self) -> String {

@@ -102,8 +102,9 @@ pub fn of_tls(address: &Address, reached: &Result<Reached, Unreached>) -> Option
     })
 }
 
-/// Whether a broker is at this path, and the handshake comes through to it. `health` is what the path
-/// beneath the address said, `top` what the top of that host did.
+/// Whether a broker is at this path, and the handshake comes through to it. `health` is what was said to
+/// beneath the address where a broker says how it is, `top` what at the top of that host where its
+/// WebSocket would be.
 #[must_use]
 pub fn of_handshake(
     address: &Address,
@@ -150,7 +151,7 @@ pub fn of_handshake(
             ),
             format!("have the proxy send {path} to the broker, too"),
         ),
-        _ if top.is_health() => fault(
+        _ if top.is_known() => fault(
             "wrongPath",
             format!("{path} is answered with {status}: the broker is not beneath this path"),
             format!("use {}", shown(&address.top().to_string(), TERMINAL_NAME)),

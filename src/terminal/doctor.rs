@@ -9,7 +9,7 @@ use herenow_protocol::{ChannelName, Request};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::address::Address;
+use super::address::{Address, SOCKET};
 use super::ask::{As, Asker};
 use super::back_off::Ended;
 use super::diagnosis::{
@@ -157,12 +157,12 @@ impl Look<'_> {
         Ok(goes_on)
     }
 
-    /// What the top of that host, or the path that was given, says of its health.
-    async fn health(&self, address: &Address) -> Answer {
+    /// What is answered there to nobody in particular.
+    async fn told(&self, address: &Address, path: &str) -> Answer {
         let Ok((mut asker, _)) = Asker::connect(address, As::default()).await else {
             return Answer::default();
         };
-        asker.get(&address.path("/healthz")).await.unwrap_or_default()
+        asker.get(&address.path(path)).await.unwrap_or_default()
     }
 
     /// A WebSocket, if there is one at that path.
@@ -174,7 +174,10 @@ impl Look<'_> {
         };
         let (health, top) = match &upgraded {
             Ok(_) => (Answer::default(), Answer::default()),
-            Err(_) => (self.health(&self.address).await, self.health(&self.address.top()).await),
+            Err(_) => {
+                let health = self.told(&self.address, "/healthz").await;
+                (health, self.told(&self.address.top(), SOCKET).await)
+            }
         };
         let (upgraded, handshake) = match upgraded {
             Ok(upgraded) => (Some(upgraded), Handshake::Done),
@@ -222,7 +225,7 @@ impl Look<'_> {
             loop {
                 match link.listen().await.ok()? {
                     Came::Frame(frame @ Heard::Result { id: Some(1) }) => return Some(frame),
-                    Came::Frame(Heard::Error(refused)) if refused.id == Some(COUNT as u64) => {
+                    Came::Frame(Heard::Error(refused)) if refused.id == Some(COUNT) => {
                         return Some(Heard::Error(refused));
                     }
                     _ => {}

@@ -45,7 +45,7 @@ pub struct Welcome {
 #[serde(rename_all = "camelCase")]
 pub struct Refused {
     /// Of which frame.
-    pub id: Option<u64>,
+    pub id: Option<i64>,
     /// For programs.
     pub code: String,
     /// For people; over HTTP it is called `detail`.
@@ -109,7 +109,7 @@ pub enum Heard {
     /// Something with an `id` was done.
     Ok {
         /// What.
-        id: u64,
+        id: i64,
         /// Of `join`: the cadence there.
         heartbeat: Option<Cadence>,
         /// Of `subscribe`: missed frames follow.
@@ -122,7 +122,7 @@ pub enum Heard {
     /// The answer to a query.
     Result {
         /// Which.
-        id: Option<u64>,
+        id: Option<i64>,
     },
     /// A channel's members at `seq`, or some of them.
     Snapshot {

@@ -114,7 +114,7 @@ impl Guest for Present {
 
     fn heard(&mut self, frame: Heard) -> Result<Vec<Act>, Over> {
         match frame {
-            Heard::Ok { id, heartbeat, .. } if id == JOIN as u64 => {
+            Heard::Ok { id, heartbeat, .. } if id == JOIN => {
                 self.joined = true;
                 let (user, channel) = (&self.user, self.channel.as_str());
                 let [user, channel] = [user, channel].map(|name| shown(name, TERMINAL_NAME));
@@ -124,9 +124,7 @@ impl Guest for Present {
             }
             Heard::Error(refused @ Refused { id: Some(1), .. }) => {
                 if refused.code == "unavailable" || refused.retry_after_ms.is_some() {
-                    let (code, back_in_ms) = (None, None);
-                    let ended = Ended::Closed { code, refused: Some(refused.into()), back_in_ms };
-                    return Err(Over::Ended(ended));
+                    return Err(Over::Ended(Ended::refused(refused)));
                 }
                 Err(Over::Failed(advised(&refused)))
             }

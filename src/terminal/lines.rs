@@ -64,12 +64,12 @@ pub fn beside(attributes: &Attributes, info: &Attributes, away: bool) -> String 
     format!("{away}{}{}", shown(attributes), shown(info)).trim_end().to_owned()
 }
 
-/// A member in a list: name, what shows of it, and for how long it has been there.
+/// A member in a list: the name in so many columns, for how long it has been there, and what shows of it.
 #[must_use]
-pub fn listed(member: &Listed, now_ms: u64) -> String {
+pub fn listed(member: &Listed, width: usize, now_ms: u64) -> String {
     let beside = beside(&member.attributes, &member.info, member.away);
     let age = member.joined_at.map(|at| long(now_ms.saturating_sub(at))).unwrap_or_default();
-    let (name, age) = (padded(&member.user, TERMINAL_NAME), padded(&age, 4));
+    let (name, age) = (padded(&member.user, width), padded(&age, 4));
     format!("{name}  {age}  {}", shown(&beside, TERMINAL_TEXT)).trim_end().to_owned()
 }
 

@@ -86,9 +86,7 @@ impl Link {
         })?;
         let upgraded = asker.upgrade(&path(address, user)).await.map_err(|came| match came {
             Handshake::Answered(answer) => match answer.refused() {
-                Some(refused) => {
-                    Ended::Closed { code: None, refused: Some(refused.into()), back_in_ms: None }
-                }
+                Some(refused) => Ended::refused(refused),
                 None if answer.status >= 500 => {
                     Ended::Lost(at_fault(&format!("answered with {}", answer.status)))
                 }

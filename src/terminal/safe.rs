@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 use unicode_width::UnicodeWidthChar;
 
+use crate::limits::TERMINAL_NAME;
+
 /// What stands for the part of a text for which there was no room.
 const CUT: char = '…';
 
@@ -62,6 +64,11 @@ pub fn padded(text: &str, width: usize) -> String {
     let blanks = width.saturating_sub(columns(&line));
     line.extend(std::iter::repeat_n(' ', blanks));
     line
+}
+
+/// Columns of the widest of these names, as far as they are shown.
+pub fn widest<'a>(names: impl Iterator<Item = &'a str>) -> usize {
+    names.map(|name| columns(&shown(name, TERMINAL_NAME))).max().unwrap_or(0)
 }
 
 /// JSON with every character that would steer a terminal spelled by its number: the same JSON. Nothing

@@ -9,7 +9,7 @@ use clap::builder::styling::Style;
 use super::lines::{beside, style};
 use super::moment::long;
 use super::replica::Replica;
-use super::safe::{columns, padded, shown};
+use super::safe::{padded, shown, widest};
 use crate::limits::{TERMINAL_NAME, TERMINAL_NEWS};
 
 /// Begins to draw in place: what was on the terminal comes back by [`LEAVE`]. No cursor.
@@ -87,7 +87,7 @@ pub fn draw(
         page.line(line, style(line));
     }
     // No line break behind the last row, which would move all of them.
-    page.text.truncate(page.text.trim_end_matches("\r\n").len());
+    page.text.truncate(page.text.len() - 2);
     page.text
 }
 
@@ -108,8 +108,7 @@ fn members(page: &mut Page, now_ms: u64, replica: &Replica, room: usize) -> usiz
     let all = replica.known().max(usize::try_from(replica.count()).unwrap_or(usize::MAX));
     let fits = if all > room { room - 1 } else { room };
     let shown_here = replica.newest(fits);
-    let width = shown_here.iter().map(|(user, _)| columns(user)).max().unwrap_or(0);
-    let width = width.min(TERMINAL_NAME).min(page.wide / 2);
+    let width = widest(shown_here.iter().map(|(user, _)| *user)).min(page.wide / 2);
     for (user, member) in &shown_here {
         let age = member.joined_at.map(|at| long(now_ms.saturating_sub(at))).unwrap_or_default();
         let beside = beside(&member.attributes, &member.info, member.away);
@@ -132,11 +131,12 @@ struct Page {
 }
 
 impl Page {
-    /// A row: cut to the width, and the rest of what stood there wiped.
+    /// A row, cut to the width, in place of what stood there.
     fn line(&mut self, text: &str, style: Style) {
         let row = shown(text.trim_end(), self.wide);
         let style = if self.colors { style } else { Style::new() };
-        let _ = write!(self.text, "{style}{row}{style:#}\x1b[K\r\n");
+        // Wiped first: behind the last column a terminal would wipe that.
+        let _ = write!(self.text, "\x1b[2K{style}{row}{style:#}\r\n");
     }
 }
 
@@ -147,6 +147,7 @@ mod tests {
 
     use super::*;
     use crate::terminal::heard::read;
+    use crate::terminal::safe::columns;
 
     fn replica(users: &[&str], count: usize) -> Replica {
         let member = |(n, user): (usize, &&str)| json!({"user": user, "attributes": {"n": n}, "joinedAt": 1_000 * (users.len() - n)});
@@ -168,7 +169,7 @@ mod tests {
     /// What stands on the terminal then: rows without what steers.
     fn rows(page: &str) -> Vec<String> {
         let page = page.strip_prefix("\x1b[H").unwrap();
-        page.split("\r\n").map(|row| row.strip_suffix("\x1b[K").unwrap_or(row).to_owned()).collect()
+        page.split("\r\n").map(|row| row.strip_prefix("\x1b[2K").unwrap().to_owned()).collect()
     }
 
     #[test]

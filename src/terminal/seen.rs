@@ -89,6 +89,12 @@ impl Answer {
         self.json().filter(|refused: &Refused| !refused.code.is_empty())
     }
 
+    /// Whether it is a herenow broker's, and of a path that it has.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.is_health() || self.refused().is_some_and(|refused| refused.code != "not_found")
+    }
+
     /// Whether a herenow broker says that it is alive.
     #[must_use]
     pub fn is_health(&self) -> bool {

@@ -16,7 +16,7 @@ use super::lines::{fields, happened, listed, member, object, style};
 use super::moment::{clock, long};
 use super::out::Out;
 use super::replica::{Gap, Member, News, Replica};
-use super::safe::shown;
+use super::safe::{shown, widest};
 use super::screen::{ENTER, Head, LEAVE, Told, draw};
 use super::stay::{Act, Guest, Over, Stay, Stop};
 use crate::clock::Clock;
@@ -188,13 +188,15 @@ impl Watcher {
         }
         self.note(&format!("{count} here"))?;
         let now_ms = self.now_ms();
+        let members = self.replica.newest(usize::MAX);
+        let width = widest(members.iter().map(|(user, _)| *user));
         let line = |(user, is): (&str, &Member)| {
             let (info, attributes) = (is.info.clone(), is.attributes.clone());
             let (user, joined_at) = (user.to_owned(), is.joined_at);
             let member = Listed { user, info, attributes, away: is.away, joined_at };
-            format!("{} = {}", clock(now_ms), listed(&member, now_ms))
+            format!("{} = {}", clock(now_ms), listed(&member, width, now_ms))
         };
-        let lines: Vec<_> = self.replica.newest(usize::MAX).into_iter().map(line).collect();
+        let lines: Vec<_> = members.into_iter().map(line).collect();
         lines.into_iter().try_for_each(|line| self.out.styled(&line, Style::new()))
     }
 
@@ -242,20 +244,13 @@ impl Guest for Watcher {
 
     fn heard(&mut self, frame: Heard) -> Result<Vec<Act>, Over> {
         match frame {
-            Heard::Ok { id, resumed: Some(true), .. } if id == SUBSCRIBE as u64 => {
-                self.replica.resume()
-            }
+            Heard::Ok { id, resumed: Some(true), .. } if id == SUBSCRIBE => self.replica.resume(),
             Heard::Ok { sight: Some(sight), .. } => self.sight = Some(sight),
             // Too often, or the broker is full: another connection, in a while.
             Heard::Error(refused @ Refused { id: Some(1), retry_after_ms: Some(_), .. }) => {
-                let (code, back_in_ms) = (None, None);
-                return Err(Over::Ended(Ended::Closed {
-                    code,
-                    refused: Some(refused),
-                    back_in_ms,
-                }));
+                return Err(Over::Ended(Ended::refused(refused)));
             }
-            Heard::Error(refused) if refused.id == Some(SUBSCRIBE as u64) => {
+            Heard::Error(refused) if refused.id == Some(SUBSCRIBE) => {
                 return Err(Over::Failed(advised(&refused)));
             }
             Heard::Removed { channels, reason } if reason == "rights" => {

@@ -11,7 +11,7 @@ use super::flags::{TokenFlags, UrlFlag, channel};
 use super::heard::Listed;
 use super::lines::{listed, object};
 use super::out::Out;
-use super::safe::{json as safe, shown};
+use super::safe::{json as safe, shown, widest};
 use super::seen::Answer;
 use crate::clock::Clock;
 use crate::limits::{LIST_MAX, TERMINAL_NAME, TERMINAL_PAGES};
@@ -75,12 +75,14 @@ pub async fn who(flags: &WhoFlags, mut out: Out) -> Result<(), String> {
             .chain(after.map(|after: u64| ("after", after.to_string())))
             .collect();
         let page: Page = broker.get(&format!("{path}/members"), &query).await?;
-        for member in page.members {
-            if flags.json {
-                out.line(&safe(&member.to_string()))?;
-            } else if let Ok(member) = serde_json::from_value::<Listed>(member) {
-                out.line(&listed(&member, now_ms))?;
-            }
+        if flags.json {
+            page.members.iter().try_for_each(|member| out.line(&safe(&member.to_string())))?;
+        } else {
+            let members =
+                page.members.into_iter().filter_map(|member| serde_json::from_value(member).ok());
+            let members: Vec<Listed> = members.collect();
+            let width = widest(members.iter().map(|member| member.user.as_str()));
+            members.iter().try_for_each(|member| out.line(&listed(member, width, now_ms)))?;
         }
         if page.partial && page.next.is_none() {
             return Err(
