@@ -38,6 +38,10 @@ impl Ended {
     pub fn why(&self) -> String {
         match self {
             Self::Lost(why) | Self::Never(why) => shown(why, TERMINAL_TEXT),
+            // What was said before was that it would.
+            Self::Closed { code: Some(code), .. } if *code == CloseCode::TokenExpired.number() => {
+                said(*code).to_owned()
+            }
             Self::Closed { refused: Some(refused), .. } => advised(refused),
             Self::Closed { code: Some(code), .. } => said(*code).to_owned(),
             Self::Closed { .. } => "the broker closed the connection".to_owned(),

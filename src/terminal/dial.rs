@@ -84,7 +84,7 @@ fn fault(error: &io::Error) -> TlsFault {
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. } => TlsFault::Time,
-            CertificateError::UnknownIssuer => TlsFault::Stranger,
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => TlsFault::Stranger,
             why => TlsFault::Other(shown(&why.to_string(), TERMINAL_TEXT)),
         },
         Some(Error::InvalidMessage(_)) => TlsFault::None,
