@@ -45,12 +45,13 @@ fn fine(says: impl Into<String>) -> Finding {
 /// Whether there is something at the address.
 #[must_use]
 pub fn of_address(address: &Address, reached: &Result<Reached, Unreached>) -> Finding {
-    let (host, port) = (shown(&address.host, TERMINAL_NAME), address.port);
+    let host = shown(&address.host, TERMINAL_NAME);
+    let at = format!("{host}:{}", address.port);
     match reached {
-        Ok(Reached { peer, .. }) => {
-            fine(format!("{host} is {}, and port {port} answers", peer.ip()))
+        Ok(Reached { peer, .. }) if peer.ip().to_string() != host => {
+            fine(format!("{at} answers, and is {}", peer.ip()))
         }
-        Err(Unreached::Tls(_)) => fine(format!("port {port} of {host} answers")),
+        Ok(_) | Err(Unreached::Tls(_)) => fine(format!("{at} answers")),
         Err(why @ Unreached::Name(_)) => fault(
             "noSuchName",
             format!("{host}: {}", why.why()),
@@ -58,12 +59,12 @@ pub fn of_address(address: &Address, reached: &Result<Reached, Unreached>) -> Fi
         ),
         Err(why @ Unreached::Refused(_)) => fault(
             "nothingListens",
-            format!("port {port} of {host}: {}", why.why()),
+            format!("{at}: {}", why.why()),
             "start the broker, correct the port, or have the broker listen beyond loopback (--listen)",
         ),
         Err(Unreached::Silent) => fault(
             "noAnswer",
-            format!("port {port} of {host} gives no answer in time"),
+            format!("{at} gives no answer in time"),
             "let the firewall pass this port, or correct the address",
         ),
     }
