@@ -14,14 +14,16 @@
 //! - [`back_off`]: whether to come back after a connection ended, and when, pure.
 //! - [`lines`]: what happened, a line each, for people or for programs, pure.
 //! - [`screen`]: the list as it stands on a terminal, pure.
-//! - [`seen`]: what a look at a broker saw, and [`diagnosis`]: what that means, pure.
+//! - [`seen`]: what a look at a broker saw, step by step.
+//! - [`diagnosis`]: what that means, and what to change, pure.
 //! - [`flags`]: where the broker is, and as whom to ask it.
 //! - [`out`](mod@out): where it is printed.
 //! - [`dial`]: a connection, with TLS where the address says so.
 //! - [`ask`]: questions over HTTP.
 //! - [`link`]: one WebSocket.
 //! - [`stay`]: one WebSocket after another, for as long as it is wanted.
-//! - [`watch`], [`join`], [`who`], [`status`], [`doctor`]: a command each.
+//! - [`who`]: a command, and how a broker is asked over HTTP.
+//! - [`watch`], [`join`], [`status`], [`doctor`]: a command each.
 //! - [`command`]: all of them, as they are typed.
 
 pub mod address;

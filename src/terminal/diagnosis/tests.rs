@@ -1,3 +1,5 @@
+//! Each thing that can be seen, and the fault that it is.
+
 use super::*;
 
 fn name(finding: &Finding) -> &'static str {

@@ -1,3 +1,5 @@
+//! The golden sequences, each rule by itself, and random histories that are cut anywhere.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
