@@ -9,7 +9,7 @@ target=$(mkdir -p "${CARGO_TARGET_DIR:-target}" && cd "${CARGO_TARGET_DIR:-targe
 export HERENOW_BIN=$target/debug/herenow
 
 # The suite's tests that wait for seconds to pass, keep both cores busy, or need packages: for scripts/check.
-slow_tests=(closes:: concurrent:: demo_viewers:: fetched_keys:: lent:: levels:: liveness:: pacing:: promised:: proxied:: slow:: tls:: transcripts:: visibility::)
+slow_tests=(closes:: concurrent:: demo_viewers:: doctor:: fetched_keys:: lent:: levels:: liveness:: pacing:: promised:: proxied:: slow:: tls:: transcripts:: visibility::)
 # The client's tests that need no broker.
 fast_js_tests=(clients/javascript/test/{carried,dist,emitter,replica}.test.js tests/browser/{admin-lists,words}.test.mjs)
 

@@ -28,6 +28,8 @@
 //! 14. [`vendors`]: a wing for each vendor whose own client libraries are served.
 //! 15. [`demo`]: the pages: their files; simulated viewers, clients of our own port.
 //! 16. [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
+//! 17. [`terminal`]: commands for people, each a client of some broker: of this house it knows next to
+//!     nothing, and nobody knows it.
 //!
 //! ARCHITECTURE.md walks through them in the order of a change.
 
@@ -57,6 +59,7 @@ pub mod server;
 mod share;
 mod shrink;
 pub mod sse;
+pub mod terminal;
 pub mod tls;
 pub mod token_bucket;
 pub mod users;

@@ -15,6 +15,7 @@ use herenow::clock::Clock;
 use herenow::config::{ClusterFlags, ConfigFile, FileFlag, LogFormat, SECRET_VARIABLES, shown};
 use herenow::limits::MEMORY_DECAY_MS;
 use herenow::server::probe::{Asking, probe};
+use herenow::terminal::{self, Out, TOKEN_VARIABLE, Typed};
 use herenow::webhooks::receiver::SECRET_VARIABLE as WEBHOOK_SECRET_VARIABLE;
 use herenow::webhooks::{ReceiverFlags, receive};
 use tikv_jemalloc_ctl::{Access, AsName};
@@ -87,6 +88,8 @@ enum CliCommand {
         #[command(flatten)]
         order: Box<TokenOrder>,
     },
+    #[command(flatten)]
+    Terminal(Typed),
 }
 
 const AFTER_HELP: &str = "\
@@ -122,6 +125,7 @@ fn main() -> ExitCode {
         Some(CliCommand::Nodes { cluster, .. }) => nodes(*cluster),
         Some(CliCommand::WebhookTest { receiver }) => webhook_test(receiver),
         Some(CliCommand::Token { order, .. }) => token(*order),
+        Some(CliCommand::Terminal(typed)) => at_terminal(typed),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -243,6 +247,16 @@ async fn nodes(mut flags: ClusterFlags) -> Result<(), String> {
 async fn webhook_test(mut flags: ReceiverFlags) -> Result<(), String> {
     flags.secret = secret(WEBHOOK_SECRET_VARIABLE);
     receive(&flags, |line| writeln!(std::io::stdout(), "{line}").is_ok()).await
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn at_terminal(mut typed: Typed) -> Result<(), String> {
+    typed.take_token(secret(TOKEN_VARIABLE));
+    let mut signals = termination()?;
+    let is_terminal = std::io::stdout().is_terminal();
+    let colors = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+    let out = Out::new(Box::new(std::io::stdout()), is_terminal, colors);
+    terminal::run(typed, out, Box::pin(async move { _ = signals.next().await })).await
 }
 
 fn serve_with(mut config: Config) -> Result<(), String> {

@@ -22,6 +22,7 @@
 //! - `configured`: the configuration file, and its sections for some channels.
 //! - `drain`: a shutdown under many clients, and the port for whoever operates the broker.
 //! - `deploy`: what `deploy/` names, and `herenow health`.
+//! - `terminal`, `doctor`: the commands for people at a terminal; faults between them and a broker.
 //! - `identity`: `herenow token`, and the flags of identity.
 //! - `fetched_keys`: the keys of tokens, fetched from whoever signs.
 //! - `transcripts`: what the documents show.
@@ -72,6 +73,7 @@ mod counted;
 mod delivery;
 mod demo_viewers;
 mod deploy;
+mod doctor;
 mod drain;
 mod drift;
 mod echo;
@@ -124,6 +126,7 @@ mod social_plus;
 mod source;
 mod status;
 mod swept;
+mod terminal;
 mod tls;
 mod told;
 mod transcripts;

@@ -249,10 +249,10 @@ async fn a_connection_may_rest_longer_than_a_request_may_take() {
     }
 }
 
-/// A proxy out of docs/operations.md, before a broker, gone with this.
-struct Proxy {
+/// A proxy before a broker, as docs/operations.md shows it or as it should not be, gone with this.
+pub(crate) struct Proxy {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     folder: PathBuf,
 }
 
@@ -304,7 +304,8 @@ impl Proxy {
         proxy
     }
 
-    async fn nginx(broker: SocketAddr) -> Self {
+    /// nginx with this server, which is told where to listen.
+    pub(crate) async fn nginx_with(server: impl Fn(SocketAddr) -> String) -> Self {
         let arguments = |file: &Path| {
             let folder = file.parent().unwrap().display().to_string();
             ["-p", &folder, "-c", &file.display().to_string()].map(str::to_owned).to_vec()
@@ -314,8 +315,19 @@ impl Proxy {
             let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
                 .map(|name| format!("{name}_temp_path {at}/{name};"))
                 .join(" ");
+            format!(
+                "daemon off; master_process off; pid {at}/pid; error_log stderr; events {{}} \
+                 http {{ access_log off; {paths} {} }}",
+                server(address)
+            )
+        })
+        .await
+    }
+
+    async fn nginx(broker: SocketAddr) -> Self {
+        Self::nginx_with(|address| {
             let (listen, broker) = (format!("listen {address}"), broker.to_string());
-            let typed = shown(
+            shown(
                 "nginx",
                 &[
                     ("listen 443 ssl", &listen),
@@ -323,10 +335,6 @@ impl Proxy {
                     ("  ssl_certificate /etc/ssl/presence.example.com.pem;\n", ""),
                     ("  ssl_certificate_key /etc/ssl/presence.example.com.key;\n", ""),
                 ],
-            );
-            format!(
-                "daemon off; master_process off; pid {at}/pid; error_log stderr; events {{}} \
-                 http {{ access_log off; {paths} {typed} }}"
             )
         })
         .await

@@ -3,8 +3,8 @@
 //! A `console` block is a shell: `$` is what is typed, the lines below it what comes out. `$ herenow`
 //! starts a broker (on a free port, which stands for 8080), `$ npx wscat` opens a WebSocket, or goes
 //! on with that of the same user: `>` is typed there and `<` comes back, the welcome left out.
-//! `$ curl -N` goes on in a terminal of its own: what it prints is shown below, and below what is typed
-//! later. Each chapter (`##`) begins anew, in an empty folder, with a broker without flags unless it
+//! `$ curl -N`, `$ herenow watch` and `$ herenow join` go on in a terminal of their own: what the last of
+//! them prints is shown below, and below what is typed later. Times in a line of text are passed over. Each chapter (`##`) begins anew, in an empty folder, with a broker without flags unless it
 //! starts one.
 
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ struct Chapter {
     prelude: String,
     /// What came out and was not compared yet.
     output: Vec<String>,
-    /// A `curl -N` that goes on.
+    /// What goes on.
     stream: Option<Endless>,
 }
 
@@ -134,7 +134,13 @@ impl Chapter {
     async fn shell(&mut self, typed: &str) {
         let words: Vec<_> = typed.split_whitespace().collect();
         match &words[..] {
-            ["herenow", flags @ ..] if flags.first() != Some(&"token") => self.start(flags),
+            ["herenow", flags @ ..] if flags.first().is_none_or(|flag| flag.starts_with("--")) => {
+                self.start(flags);
+            }
+            ["herenow", "watch" | "join", ..] => {
+                self.address();
+                self.stream = Some(Endless::start(self.command(&format!("exec {typed}"))));
+            }
             ["npx", "wscat", ..] => self.wscat(typed).await,
             ["curl", "-N", ..] => {
                 let address = self.address().to_string();
@@ -180,6 +186,7 @@ impl Chapter {
         }
         let (fine, out) = self.sh(&typed);
         assert!(fine, "in {}: {typed} failed: {out}", self.title);
+        let out = out.replace(&address, "127.0.0.1:8080");
         self.output = out.lines().map(|line| line.trim_end_matches('\r').to_owned()).collect();
     }
 
@@ -191,6 +198,11 @@ impl Chapter {
         command
             .args(["-ec", &format!("{}{script}", self.prelude)])
             .env("PATH", path)
+            .envs(
+                self.broker
+                    .as_ref()
+                    .map(|broker| ("HERENOW_URL", format!("http://{}", broker.address()))),
+            )
             .current_dir(&self.folder)
             .stdin(Stdio::null());
         command
@@ -208,6 +220,24 @@ impl Drop for Chapter {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// A line of text without the moments and ages in it, if there are any.
+fn timeless(line: &str) -> String {
+    let is_clock = |word: &str| {
+        let shape =
+            |(n, byte): (usize, u8)| if n % 3 == 2 { byte == b':' } else { byte.is_ascii_digit() };
+        word.len() == 8 && word.bytes().enumerate().all(shape)
+    };
+    let is_age = |word: &str| {
+        let number = word.strip_suffix(['s', 'm', 'h', 'd']).unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let words: Vec<_> = line.split_whitespace().collect();
+    if !words.iter().any(|word| is_clock(word) || is_age(word)) {
+        return line.to_owned();
+    }
+    words.into_iter().filter(|word| !is_clock(word) && !is_age(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// A line with what differs from run to run blanked out.
@@ -252,7 +282,7 @@ fn blanked(line: &str) -> Value {
         return Value::from("id");
     }
     let json = line.strip_prefix("data: ").unwrap_or(line);
-    let mut value = serde_json::from_str(json).unwrap_or_else(|_| Value::from(line));
+    let mut value = serde_json::from_str(json).unwrap_or_else(|_| Value::from(timeless(line)));
     blank(&mut value);
     value
 }
@@ -297,6 +327,12 @@ async fn the_http_document_comes_out_as_shown() {
 async fn the_vendors_document_comes_out_as_shown() {
     let typed = type_document(include_str!("../../docs/vendors.md")).await;
     assert!(typed >= 16, "only {typed} lines were typed");
+}
+
+#[tokio::test]
+async fn the_terminal_document_comes_out_as_shown() {
+    let typed = type_document(include_str!("../../docs/terminal.md")).await;
+    assert!(typed >= 12, "only {typed} lines were typed");
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ const JAVASCRIPT: [(&str, &[&str]); 3] = [
 
 /// Parts that may know only some of what stands below them: the part, and what it may know beside
 /// itself. The first that a file's path begins with holds for it.
-const NARROW: [(&str, &[&str]); 30] = [
+const NARROW: [(&str, &[&str]); 31] = [
     ("protocol/src/", &[]),
     ("src/deflate/", &["protocol/src/", "src/limits.rs", "src/metrics.rs"]),
     ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits.rs"]),
@@ -66,6 +66,20 @@ const NARROW: [(&str, &[&str]); 30] = [
             "src/web/compressed.rs",
             "src/web/input.rs",
             "src/web/problem.rs",
+        ],
+    ),
+    // Somebody at a terminal is a client of some broker, and has no other way in.
+    (
+        "src/terminal/",
+        &[
+            "protocol/src/",
+            "src/auth/key_source.rs",
+            "src/auth/secret.rs",
+            "src/chance.rs",
+            "src/clock.rs",
+            "src/duration.rs",
+            "src/limits.rs",
+            "src/outgoing.rs",
         ],
     ),
     // Followers live inside the broker, so this one is a broker.
@@ -144,6 +158,7 @@ const OUTSIDE: [(&str, &[&str]); 16] = [
             "src/delivery/transport.rs",
             "src/server/",
             "src/demo/visitor.rs",
+            "src/terminal/dial.rs",
             "bench/",
         ],
     ),
