@@ -41,7 +41,7 @@ pub struct DoctorFlags {
     #[arg(env = "HERENOW_URL", hide_env = true, value_name = "URL")]
     pub url: String,
 
-    /// Come as a page of this origin does, such as https://app.example
+    /// Come as a page of this origin does, such as `https://app.example`
     #[arg(long, value_name = "ORIGIN")]
     pub origin: Option<String>,
 

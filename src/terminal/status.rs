@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::address::segment;
+use super::back_off::advised;
 use super::flags::{TokenFlags, UrlFlag};
 use super::moment::{date, long};
 use super::out::Out;
@@ -61,7 +62,14 @@ pub async fn status(flags: &StatusFlags, mut out: Out) -> Result<(), String> {
         UserId::parse(&flags.whose, "USER").map_err(|refusal| refusal.message.into_owned())?;
     let mut broker = Broker::connect(&flags.url, &flags.tokens).await?;
     let path = format!("/v1/users/{}", segment(user.as_str()));
-    let told: Value = broker.get(&format!("{path}/status"), &[]).await?;
+    let told: Value = match broker.find(&format!("{path}/status"), &[]).await? {
+        Ok(told) => told,
+        // Whoever was never there is not there.
+        Err(refused) if refused.code == "not_found" => {
+            json!({"user": user.as_str(), "online": false, "busy": false})
+        }
+        Err(refused) => return Err(advised(&refused)),
+    };
     let mut channels = Vec::new();
     let mut after = None;
     for _ in 0..TERMINAL_PAGES {

@@ -8,11 +8,10 @@ use super::address::{Address, segment};
 use super::ask::{As, Asker};
 use super::back_off::advised;
 use super::flags::{TokenFlags, UrlFlag, channel};
-use super::heard::Listed;
+use super::heard::{Listed, Refused};
 use super::lines::{listed, object};
 use super::out::Out;
 use super::safe::{json as safe, shown, widest};
-use super::seen::Answer;
 use crate::clock::Clock;
 use crate::limits::{LIST_MAX, TERMINAL_NAME, TERMINAL_PAGES};
 
@@ -127,6 +126,18 @@ impl Broker {
         path: &str,
         query: &[(&str, String)],
     ) -> Result<T, String> {
+        self.find(path, query).await?.map_err(|refused| advised(&refused))
+    }
+
+    /// The same, or how it was refused.
+    ///
+    /// # Errors
+    /// One line: there is no answer of a broker's.
+    pub async fn find<T: for<'a> Deserialize<'a>>(
+        &mut self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Result<T, Refused>, String> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.extend_pairs(query);
         if let Some(user) = &self.user {
@@ -134,17 +145,12 @@ impl Broker {
         }
         let path = format!("{}?{}", self.address.path(path), form.finish());
         let answer = self.asker.get(&path).await.map_err(|why| at_fault(&self.address, &why))?;
-        self.read(&answer)
-    }
-
-    fn read<T: for<'a> Deserialize<'a>>(&self, answer: &Answer) -> Result<T, String> {
         if let Some(refused) = answer.refused().filter(|_| answer.status >= 400) {
-            return Err(advised(&refused));
+            return Ok(Err(refused));
         }
         let good = answer.json().filter(|_| answer.status == 200);
-        good.ok_or_else(|| {
-            at_fault(&self.address, &format!("no broker: answered with {}", answer.status))
-        })
+        let other = || format!("no broker: answered with {}", answer.status);
+        good.map(Ok).ok_or_else(|| at_fault(&self.address, &other()))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::broker::{Process, binary};
 use crate::client::{Client, PATIENCE};
 use crate::http::ask;
 use crate::lifecycle::refused;
+use crate::replica::Observer;
 use crate::rights::{SECRET, token};
 
 /// A command that asks the broker at `address`, not started yet.
@@ -210,7 +211,7 @@ async fn a_watch_outlives_the_broker() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_join_is_present_until_it_is_interrupted() {
     let broker = Process::start(&["--presence-timeout=600ms", "--heartbeat-interval=200ms"]);
-    let mut observer = broker.observer("room").await;
+    let mut observer = Observer::of(broker.address(), "room").await;
     let words = ["join", "room", "--user=ada", r#"--attributes={"mood":"calm"}"#];
     let mut join = Running::start(&mut typed(broker.address(), &words));
     assert_eq!(observer.told().await, r#"join ada {"mood":"calm"}"#);
@@ -271,7 +272,9 @@ async fn what_others_wrote_steers_no_terminal() {
     for text in seen {
         let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
         assert!(!text.contains(steers) && text.contains("eve"), "{text:?}");
-        assert_eq!(text.trim_end().lines().count(), 1, "{text:?}");
+        // The status says in a line of its own where that is.
+        let lines = 1 + usize::from(text.ends_with("\n  in room\n"));
+        assert_eq!(text.lines().count(), lines, "{text:?}");
     }
 }
 

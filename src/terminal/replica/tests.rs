@@ -7,7 +7,7 @@ use super::*;
 use crate::terminal::heard::read;
 
 fn heard(frame: Value) -> Heard {
-    let frame = read(&frame.to_string());
+    let frame = serde_json::from_value(frame).unwrap();
     assert_ne!(frame, Heard::Other);
     frame
 }
@@ -33,7 +33,9 @@ fn snapshot(epoch: &str, seq: u64, users: &[(&str, u64)]) -> Value {
 }
 
 fn presence(seq: u64, events: Value) -> Value {
-    json!({"type": "presence", "channel": "r", "seq": seq, "count": 0, "events": events})
+    let mut frame = json!({"type": "presence", "channel": "r", "seq": seq, "count": 0});
+    frame["events"] = events;
+    frame
 }
 
 /// The golden sequences that every client of the protocol is held to.
