@@ -27,6 +27,9 @@ const BINARY = ['1.2.*', '12.2.*', '12.3.*', '12.5.*'];
 /** What the suite says of a case that is as it should be. NON-STRICT: as the RFC lets a server be. */
 const GOOD = new Set(['OK', 'INFORMATIONAL', 'NON-STRICT']);
 
+/** Clients that offer a smaller window of compression, which we decline: those get plain frames. */
+const DECLINED = /^13\.[35]\./;
+
 async function startEcho() {
   const broker = spawn(process.env.HERENOW_BIN, ['echo', ...FLAGS], { stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const line of createInterface({ input: broker.stdout })) {
@@ -55,6 +58,7 @@ try {
   const counts = {};
   for (const [name, { behavior, behaviorClose, remoteCloseCode }] of results) {
     counts[behavior] = (counts[behavior] ?? 0) + 1;
+    if (behavior === 'UNIMPLEMENTED' && DECLINED.test(name)) continue;
     if (behavior !== 'OK' || !GOOD.has(behaviorClose)) {
       console.log(`${name}: ${behavior}, its close ${behaviorClose} (${remoteCloseCode})`);
     }
