@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -278,6 +278,16 @@ async fn what_others_wrote_steers_no_terminal() {
     }
 }
 
+/// Killed when this is dropped; what it runs on its terminal is gone with it.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// What `script` saw of a command on a terminal of that size.
 fn on_a_terminal(at: SocketAddr, words: &str, colors: bool, until: &str) -> String {
     let mut command = Command::new("script");
@@ -294,25 +304,33 @@ fn on_a_terminal(at: SocketAddr, words: &str, colors: bool, until: &str) -> Stri
     if !colors {
         command.env("NO_COLOR", "1");
     }
-    let mut child = command.spawn().expect("this test needs script (util-linux)");
-    let mut out = child.stdout.take().unwrap();
+    let mut child = Killed(command.spawn().expect("this test needs script (util-linux)"));
+    let mut out = child.0.stdout.take().unwrap();
+    let (sender, parts) = channel();
+    std::thread::spawn(move || {
+        let mut some = [0; 4_096];
+        while let Ok(read @ 1..) = out.read(&mut some) {
+            if sender.send(some[..read].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
     let mut text = Vec::new();
-    let mut some = [0; 4_096];
     let mut is_told = false;
     loop {
-        let read = out.read(&mut some).unwrap();
-        if read == 0 {
-            break;
+        match parts.recv_timeout(PATIENCE) {
+            Ok(part) => text.extend(part),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => panic!("{until} never came: {text:?}"),
         }
-        text.extend(&some[..read]);
         if !is_told && String::from_utf8_lossy(&text).contains(until) {
             is_told = true;
-            let below = format!("/proc/{0}/task/{0}/children", child.id());
+            let below = format!("/proc/{0}/task/{0}/children", child.0.id());
             let below = std::fs::read_to_string(below).unwrap();
             signal(below.trim().parse().unwrap(), "INT");
         }
     }
-    assert!(child.wait().unwrap().success());
+    assert!(child.0.wait().unwrap().success());
     assert!(is_told, "{until} never came");
     String::from_utf8(text).unwrap()
 }
