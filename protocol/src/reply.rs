@@ -232,7 +232,8 @@ pub enum Answer {
         channel: ChannelName,
         /// Exact number of members that are visible to all, however many are listed.
         count: u64,
-        /// The history that `seq` counts in. Absent if nobody is there whom you may see.
+        /// The history that `seq` counts in. Absent if nobody is there whom everyone
+        /// may see.
         #[serde(skip_serializing_if = "Option::is_none")]
         epoch: Option<Epoch>,
         /// The last frame that observers were told: what it told is in the list, and the next one may

@@ -75,7 +75,7 @@ pub struct MemberList {
     /// Exact number of members that are visible to all, however many are listed.
     pub count: u64,
     /// The history of the channel that `seq` counts in. Absent if nobody is there whom
-    /// you may see.
+    /// everyone may see.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Epoch>,
     /// The last frame that observers were told: what it told is in the list, and the next one may tell

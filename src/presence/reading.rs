@@ -31,7 +31,8 @@ pub struct Page {
     /// The cursor for the next page, if there is one.
     pub next: Option<u64>,
     /// The channel's history, and the last frame in it: all that it told is in the page, and what the
-    /// next one will tell may be. `None`: to the viewer nobody is there.
+    /// next one will tell may be. `None`: nobody is there whom
+    /// everyone may see.
     pub place: Option<(Epoch, u64)>,
 }
 
@@ -186,8 +187,8 @@ impl ChannelState {
         let mut older = self.below(after.unwrap_or(u64::MAX), viewer);
         let members: Vec<_> = older.by_ref().take(limit).cloned().collect();
         let next = older.next().and_then(|_| members.last()).map(|last| last.number);
-        // Whoever may not know that there is somebody may not know of a history, either.
-        let place = self.shows(viewer).then(|| (self.epoch, self.next_seq() - 1));
+        // Of members whom not everyone may see no history tells, and none may tell that they are there.
+        let place = (self.count() > 0).then(|| (self.epoch, self.next_seq() - 1));
         Page { members, next, place }
     }
 

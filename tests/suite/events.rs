@@ -245,7 +245,7 @@ async fn a_list_names_its_place_in_the_stream() {
     assert_eq!(nobody, json!({"channel": "room", "count": 0, "members": []}));
     let hidden = r#"{"visibleTo": ["staff"]}"#;
     ask(broker.address(), "PUT", "/v1/channels/room/members/eve", &[], hidden).await;
-    assert_eq!(list().await, nobody, "whoever sees nobody is told of no history");
+    assert_eq!(list().await, nobody, "of whom not everyone may see no history tells");
     let mut ada = broker.connect("ada").await;
     for (say, seq) in [("join room", 1), ("set room mood=calm", 2), ("set room mood=happy", 3)] {
         ada.ok(say).await;
@@ -278,7 +278,7 @@ async fn a_user_is_followed_by_whoever_may_watch() {
     }
     // To others, who hides has gone; itself and back ends see more.
     client.ok("status invisible=true").await;
-    as_ada.says("bob offline ").await;
+    as_ada.says("bob offline hello").await;
     as_key.says("bob online hello").await;
     drop(client);
     as_key.says("bob offline hello").await;

@@ -150,7 +150,7 @@ async fn questions(ada: &mut Wire) {
         {"user": "bob", "attributes": {}, "joinedAt": "TIME"},
         {"user": "ada", "attributes": {"mood": "sad"}, "joinedAt": "TIME"},
     ]);
-    let who = json!({"type": "result", "channel": "room", "count": 2, "members": members});
+    let who = json!({"type": "result", "channel": "room", "count": 2, "epoch": "EPOCH", "seq": 7, "members": members});
     types(ada, "who room", &[who]).await;
     let nobody = json!({"type": "result", "channel": "attic", "count": 0, "members": []});
     types(ada, "who attic", &[nobody]).await;
