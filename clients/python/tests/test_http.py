@@ -340,7 +340,7 @@ def test_all_that_the_broker_offers(broker: Broker) -> None:
                         [each async for each in told]
                     else:
                         await told
-            for stream in (api.events("K"), api.all_events(["K"])):
+            for stream in (api.events("K"), api.all_events(["K"]), api.user_events("K")):
                 with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
                     await asyncio.wait_for(anext(stream), 0.3)
                 await stream.aclose()  # type: ignore[attr-defined]

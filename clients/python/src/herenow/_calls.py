@@ -514,6 +514,11 @@ def events_path(name: str) -> str:
     return f"{_channel(name)}/events"
 
 
+def user_events_path(name: str) -> str:
+    """Of the stream of a user's status."""
+    return f"{_user(name)}/events"
+
+
 def problem(answer: Answer) -> HerenowError:
     """A refusal as it is told: problem details, or what stands between."""
     told = answer.body if isinstance(answer.body, dict) else {}
