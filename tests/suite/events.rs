@@ -282,7 +282,9 @@ async fn a_user_is_followed_by_whoever_may_watch() {
     as_key.says("bob online hello").await;
     drop(client);
     as_key.says("bob offline hello").await;
-    for (bearer, user) in [(ada.as_str(), "carol"), (&watch(&token("--user carol --watch nobody")), "bob")] {
+    for (bearer, user) in
+        [(ada.as_str(), "carol"), (&watch(&token("--user carol --watch nobody")), "bob")]
+    {
         let path = format!("/v1/users/{user}/events");
         let refused = ask(broker.address(), "GET", &path, &[bearer], "").await;
         assert_eq!((refused.status, refused.code()), (403, "forbidden"));

@@ -604,8 +604,10 @@ class AsyncApi:
         return self._stream("/v1/events", calls.query_of(channels=",".join(patterns), level=level), None)
 
     def user_events(self, user: str) -> AsyncIterator[StreamEvent]:
-        """What becomes of a user's status: it as it is, and each change. It has no cursor, since the first event
-        says all."""
+        """What becomes of a user's status: it as it is, and each change.
+
+        It has no cursor, since the first event says all.
+        """
         return self._stream(calls.user_events_path(user), {}, None)
 
     async def _stream(self, path: str, query: dict[str, str], cursor: str | None) -> AsyncIterator[StreamEvent]:
