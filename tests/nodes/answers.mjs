@@ -21,7 +21,8 @@ async function pages(node, path, list, limit) {
   do {
     const page = await get(node, `${path}${path.includes('?') ? '&' : '?'}limit=${limit}${after}`);
     if (!page[list]) return page;
-    const { [list]: entries, next, ...rest } = page;
+    // A list's place in the history is each node's own.
+    const { [list]: entries, next, epoch: _, seq: __, ...rest } = page;
     all.push(...entries);
     rests.push(rest, next);
     after = next === undefined ? '' : `&after=${encodeURIComponent(next)}`;
