@@ -80,8 +80,16 @@ export async function differences(nodes, of) {
   return others.flatMap((other, index) => (
     Object.keys(first)
       .filter((name) => !isDeepStrictEqual(first[name], other[name]))
-      .map((name) => `${name}\n  node 0: ${JSON.stringify(first[name])}\n  node ${index + 1}: ${JSON.stringify(other[name])}`)
+      .map((name) => `${name}\n  node 0: ${apart(first[name], other[name])}\n  node ${index + 1}: ${apart(other[name], first[name])}`)
   ));
+}
+
+/** Of a long list what the other one has not, or has elsewhere. @param {any} one @param {any} other */
+function apart(one, other) {
+  if (!one?.all || !other?.all) return JSON.stringify(one);
+  const all = one.all.filter((/** @type {any} */ entry, /** @type {number} */ n) => !isDeepStrictEqual(entry, other.all[n]));
+  const rests = isDeepStrictEqual(one.rests, other.rests) ? [] : one.rests;
+  return `${one.all.length} entries, of which ${JSON.stringify(all.slice(0, 20))} ${JSON.stringify(rests)}`;
 }
 
 /** How an observer's replica differs from what its own node answers. @param {import('./line.mjs').Observer} observer @param {Node} node */
