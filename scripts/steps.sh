@@ -243,11 +243,5 @@ python_client() {
 # Many nodes on a Redis of their own, and one broker among clients that misbehave.
 node_tests() {
   npm_packages clients/javascript
-  local each others=()
-  for each in tests/nodes/*.test.mjs tests/chaos/*.test.mjs; do
-    [ "$each" = tests/nodes/redis-fails.test.mjs ] || others+=("$each")
-  done
-  # By itself, since it keeps both cores busy: four clusters lose their Redis in it at once.
-  node --test tests/nodes/redis-fails.test.mjs
-  node --test --test-concurrency=2 "${others[@]}"
+  node --test --test-concurrency=2 tests/nodes/*.test.mjs tests/chaos/*.test.mjs
 }
