@@ -79,8 +79,8 @@ pub struct MemberList {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Epoch>,
     /// The last frame that observers were told: what it told is in the list, and the next one may tell
-    /// again what is in it. Pages of one epoch and seq show the same moment, but for members whom not
-    /// everyone may see.
+    /// again what is in it. Pages with the same epoch and seq differ by what that one tells, and by
+    /// members whom not everyone may see.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// Newest first.

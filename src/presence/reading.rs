@@ -31,8 +31,7 @@ pub struct Page {
     /// The cursor for the next page, if there is one.
     pub next: Option<u64>,
     /// The channel's history, and the last frame in it: all that it told is in the page, and what the
-    /// next one will tell may be. `None`: nobody is there whom
-    /// everyone may see.
+    /// next one will tell may be. `None`: nobody is there whom everyone may see.
     pub place: Option<(Epoch, u64)>,
 }
 
