@@ -87,7 +87,8 @@ impl Names {
         self.of_channel('m', channel)
     }
 
-    /// Sorted set: those of a large channel whom all may see, by their numbers in lists.
+    /// Sorted set: the members of a large channel by their numbers in lists, those whom not all may see
+    /// below zero.
     #[must_use]
     pub fn shown(&self, channel: &ChannelName) -> String {
         self.of_channel('o', channel)

@@ -28,7 +28,9 @@
 //!
 //! Numbers in lists: a channel that comes to be begins with the store's clock in seconds times
 //! [`NUMBER_STEP`](crate::presence::lists::NUMBER_STEP): if the store lost its data, the numbers that
-//! it gives are mostly behind those that the nodes still know.
+//! it gives are mostly behind those that the nodes still know. A number that is said (again, since data
+//! were lost) is kept, but if somebody else has it by then: no two members of a channel have the same,
+//! so all nodes list them in the same order.
 
 use herenow_protocol::{Attributes, Audience, ChannelName, LossReason, UserId};
 
@@ -72,8 +74,8 @@ pub struct UserSay {
     pub info: Option<Said<Attributes>>,
     /// Who may see the member, likewise.
     pub audience: Option<Said<Audience>>,
-    /// Since when it is there. Always said, mostly with [`Base::IfNone`]. A number of 0 has the store
-    /// give one.
+    /// Since when it is there. Always said, mostly with [`Base::IfNone`]. A number of 0, or one that
+    /// another has, has the store give one.
     pub place: Said<Place>,
     /// The user came here anew, and its join did not ask to merge: what only grace kept is forgotten.
     pub fresh: bool,

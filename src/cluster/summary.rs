@@ -1,9 +1,10 @@
 //! How many are in a giant channel, and the newest of them: all that a node needs to know that has
 //! nobody who is told each change.
 //!
-//! The store keeps the members of a large channel whom all may see by their numbers in lists, from
-//! [`LARGE`] users on (or the roster limit, if that is smaller) down to half as many: so its count and
-//! its newest members cost it little, and small channels cost it nothing. Whether members are counted
+//! The store keeps the members of a large channel by their numbers in lists, from [`LARGE`] users on (or
+//! the roster limit, if that is smaller) down to half as many, apart from each other those whom all may
+//! see and those whom not: so its count and its newest members cost it little, and small channels cost
+//! it nothing. Whether members are counted
 //! is decided there, at each change, by the roster limit that a say names, with the hysteresis of
 //! [`Roster::next`](crate::presence::Roster::next): so nodes do not differ.
 //!
@@ -25,7 +26,7 @@ use super::record::{Mark, Record, StoreMs};
 use crate::limits::RECENT_BYTES;
 use crate::presence::{Member, Profile, Sum};
 
-/// The store keeps an index of whom all may see if a channel has more users than this, or than the
+/// The store keeps an index of the members if a channel has more users than this, or than the
 /// roster limit. Building it reads all of them: a millisecond.
 pub const LARGE: usize = 256;
 

@@ -131,7 +131,7 @@ fn heard_of(elsewhere: Elsewhere, seen: u64) -> users::Heard {
         online,
         set: value.attributes.map(|(attributes, _)| attributes),
         info: value.info,
-        created_at: value.place.map(|(joined_at, _)| joined_at),
+        created_at: value.joined_at,
         seen,
     }
 }

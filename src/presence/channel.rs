@@ -323,8 +323,7 @@ impl ChannelState {
             && before.profile == profile
             && before.attributes == attributes
             && place.is_none_or(|(joined_at, _)| joined_at == before.joined_at);
-        let number = place.map_or(before.number, |(_, number)| self.free_number(user, number));
-        if same && number == before.number {
+        if same && place.is_none_or(|(_, number)| number == before.number) {
             return false;
         }
         if !same {

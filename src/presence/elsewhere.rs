@@ -95,9 +95,11 @@ pub struct ValueElsewhere {
     pub info: Option<Attributes>,
     /// Who may see it.
     pub visible_to: Option<Audience>,
-    /// When it joined, by the wall clock, and its number in lists, which all nodes share. A number
-    /// that changes alone is told to nobody.
-    pub place: Option<(u64, u64)>,
+    /// When it joined, by the wall clock.
+    pub joined_at: Option<u64>,
+    /// Its number in lists, which all nodes share: whoever has it here stands behind all others until
+    /// that one's is told. A number that changes alone is told to nobody.
+    pub number: Option<u64>,
 }
 
 impl Elsewhere {

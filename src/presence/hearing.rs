@@ -39,8 +39,8 @@ impl ChannelState {
     /// Has the member be what is told of it, and kept present by `holds`.
     fn take_value(&mut self, holds: Holds, heard: Elsewhere, now: Now) {
         let Elsewhere { user, value, .. } = heard;
-        let ValueElsewhere { attributes, info, visible_to, place } = value;
-        let place = place.map(|(joined_at, number)| (joined_at, number.min(MAX_NUMBER)));
+        let ValueElsewhere { attributes, info, visible_to, joined_at, number } = value;
+        let number = number.map(|number| number.min(MAX_NUMBER));
         // Keys whose time has come already are never seen.
         let (attributes, key_ends) = attributes.map_or((None, None), |(attributes, ends)| {
             let (due, ends): (Vec<_>, Vec<_>) =
@@ -51,8 +51,9 @@ impl ChannelState {
         });
         if let Some(membership) = self.members.get_mut(&user) {
             membership.holds = holds;
-            let place = place.or(Some((membership.member.joined_at, membership.member.number)));
-            let change = Change { attributes, info, visible_to, place };
+            let member = &membership.member;
+            let place = (joined_at.unwrap_or(member.joined_at), number.unwrap_or(member.number));
+            let change = Change { attributes, info, visible_to, place: Some(place) };
             self.change_member(&user, change, Cause::Own, now);
         } else {
             let profile = Profile {
@@ -60,8 +61,8 @@ impl ChannelState {
                 visible_to: visible_to.unwrap_or_default(),
             };
             // A place that is chosen here would be said to the others as one of our own.
-            let next = || (now.unix_ms, self.next_number(&profile.visible_to));
-            let place = Some(place.unwrap_or_else(next));
+            let number = number.unwrap_or_else(|| self.next_number(&profile.visible_to));
+            let place = Some((joined_at.unwrap_or(now.unix_ms), number));
             self.insert(&user, holds, attributes.unwrap_or_default(), profile, place, now);
         }
         let Some(membership) = self.members.get_mut(&user) else { return };

@@ -80,15 +80,20 @@ impl ChannelState {
         now: Now,
     ) -> (u64, u64) {
         let (joined_at, number) = match (given, seen) {
-            (Some(given), _) => given,
-            (None, Some(seen)) if !seen.is_widened_by(visible_to) => (seen.joined_at, seen.number),
+            (Some(given), _) => {
+                self.give_way(user, given.1);
+                given
+            }
+            (None, Some(seen)) if self.stays_in_place(seen, visible_to) => {
+                (seen.joined_at, seen.number)
+            }
             (None, _) => {
                 self.note_placed(user);
                 (now.unix_ms, self.next_number(visible_to))
             }
         };
         self.last_number = self.last_number.max(number);
-        (joined_at, self.free_number(user, number))
+        (joined_at, number)
     }
 
     /// The number of the next join. Members that not everyone may see are numbered in the gaps
@@ -105,15 +110,30 @@ impl ChannelState {
         }
     }
 
-    /// The first number from `number` on that no other member has. Two have the same only where nodes
-    /// could not know of each other, such as after the store lost its data.
-    pub(super) fn free_number(&self, user: &UserId, mut number: u64) -> u64 {
-        let hidden = |number| self.hidden.as_ref().and_then(|hidden| hidden.get(number));
-        let holder = |number| self.order.get(&number).or_else(|| hidden(number));
-        while holder(number).is_some_and(|other| other.user != *user) {
-            number += 1;
+    /// Whether whoever observers saw last as `seen` comes back to where it stood.
+    fn stays_in_place(&self, seen: &Member, visible_to: &Audience) -> bool {
+        !seen.is_widened_by(visible_to) && self.other_at(seen.number, &seen.user).is_none()
+    }
+
+    /// Who has that number and is not `user`.
+    fn other_at(&self, number: u64, user: &UserId) -> Option<&Arc<Member>> {
+        let hidden = || self.hidden.as_ref().and_then(|hidden| hidden.get(number));
+        self.order.get(&number).or_else(hidden).filter(|other| other.user != *user)
+    }
+
+    /// Another who has the number that `user` is given stands behind all, until its own is told: what
+    /// is known of it here is older, such as from before the store lost its data, or was chosen here.
+    fn give_way(&mut self, user: &UserId, number: u64) {
+        let Some(other) = self.other_at(number, user).cloned() else { return };
+        self.last_number = self.last_number.max(number);
+        let behind = self.next_number(&Audience::EVERYONE);
+        self.last_number = behind;
+        self.note_leap(other.number, behind);
+        let moved = Arc::new(Member { number: behind, ..Member::clone(&other) });
+        self.list(Some(&other), Some(&moved));
+        if let Some(membership) = self.members.get_mut(&moved.user) {
+            membership.member = moved;
         }
-        number
     }
 
     /// Takes the member as it was out of the lists, and puts it there as it is now.

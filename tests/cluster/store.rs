@@ -34,6 +34,8 @@ pub(crate) struct Store {
     begins: Option<u64>,
     /// Above how many members they are counted.
     roster: usize,
+    /// A mistake: two may have one number.
+    twice: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -85,6 +87,7 @@ impl Store {
             begun: 0,
             begins: None,
             roster: usize::MAX,
+            twice: false,
         }
     }
 
@@ -93,9 +96,14 @@ impl Store {
         Self { roster, ..self }
     }
 
+    /// A mistake, if that is so: two may have one number.
+    pub(crate) fn with_twice(self, twice: bool) -> Self {
+        Self { twice, ..self }
+    }
+
     /// FLUSHALL, or an empty Redis in the place of the old one.
     pub(crate) fn lose_everything(&mut self, new_era: u64) {
-        *self = Self::new(new_era).with_roster(self.roster);
+        *self = Self { roster: self.roster, twice: self.twice, ..Self::new(new_era) };
     }
 
     /// What a replica has that lags, or a snapshot on disk.
@@ -147,7 +155,9 @@ impl Store {
         let mut ended: BTreeMap<NodeId, Vec<UserTold>> = BTreeMap::new();
         for said in &say.users {
             let old = channel.records.remove(&said.user);
-            let (record, changed, lost) = hear(old, said, say, &mut channel.last, now);
+            let others = channel.records.values().filter(|_| !self.twice);
+            let taken: BTreeSet<_> = others.map(|record| record.place.value.number).collect();
+            let (record, changed, lost) = hear(old, said, say, (&mut channel.last, &taken), now);
             let record = record.map(|mut record| {
                 record.version = if changed { next } else { record.version };
                 channel.records.insert(said.user.clone(), record.clone());
@@ -466,7 +476,7 @@ fn hear(
     old: Option<Record>,
     said: &UserSay,
     say: &Say,
-    last: &mut u64,
+    (last, taken): (&mut u64, &BTreeSet<u64>),
     now: StoreMs,
 ) -> (Option<Record>, bool, BTreeSet<NodeId>) {
     let node = say.node;
@@ -535,9 +545,9 @@ fn hear(
         place.into_iter().for_each(|place| record.place = place);
         let number = &mut record.place.value.number;
         *number = match *number {
-            0 if hidden => *last + 1,
-            0 => (*last / NUMBER_STEP + 1) * NUMBER_STEP,
-            given => given,
+            given if given > 0 && !taken.contains(&given) => given,
+            _ if hidden => *last + 1,
+            _ => (*last / NUMBER_STEP + 1) * NUMBER_STEP,
         };
         *last = (*last).max(*number);
     }

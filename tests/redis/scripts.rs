@@ -412,7 +412,12 @@ fn user_say(rng: &mut Rng, user: UserId) -> UserSay {
         let info = attributes(rng);
         said(rng, info)
     });
-    let number = if rng.u8(..8) == 0 { rng.u64(1..1 << 52) } else { 0 };
+    // Some so that others have them.
+    let number = match rng.u8(..8) {
+        0 => rng.u64(1..1 << 52),
+        1 => rng.u64(1..4),
+        _ => 0,
+    };
     let place = Place { joined_at: rng.u64(..2_000_000_000_000), number };
     UserSay {
         user,

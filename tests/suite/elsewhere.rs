@@ -179,6 +179,8 @@ struct Pair {
     /// What other nodes know, who look only at who was touched.
     said: BTreeMap<UserId, Own>,
     replica: BTreeMap<UserId, (Attributes, bool, u64)>,
+    /// Numbers in lists that the store gave, and has not given to somebody else since.
+    numbers: BTreeMap<UserId, u64>,
 }
 
 fn user(n: usize) -> UserId {
@@ -212,6 +214,7 @@ impl Pair {
             own: BTreeMap::new(),
             said: BTreeMap::new(),
             replica: BTreeMap::new(),
+            numbers: BTreeMap::new(),
         }
     }
 
@@ -428,7 +431,8 @@ impl Pair {
             ends_grace,
             value: ValueElsewhere {
                 attributes: value.map(|value| (attributes(Some(value)), Vec::new())),
-                place: place.map(|place| (7_000 + place, place * NUMBER_STEP)),
+                joined_at: place.map(|place| 7_000 + place),
+                number: place.map(|place| place * NUMBER_STEP),
                 ..ValueElsewhere::default()
             },
             cause: Cause::Lost(LossReason::Node, 5),
@@ -448,6 +452,7 @@ impl Pair {
             self.values.insert(user.clone(), value);
         }
         assert_eq!(self.apply(Command::Elsewhere(Box::new(elsewhere))), BTreeMap::new());
+        self.numbered(user, place);
         // What is heard is not said again: whoever said it knows.
         self.said.insert(user.clone(), self.own_of(user));
     }
@@ -455,7 +460,9 @@ impl Pair {
     /// The store gave the member another number, and nothing else is new.
     fn renumber(&mut self, n: usize, place: u64) {
         let user = user(n);
-        let Some(member) = self.core.member(&user, Viewer::All).cloned() else { return };
+        if self.core.member(&user, Viewer::All).is_none() {
+            return;
+        }
         let heard = |one: &Held| HeldElsewhere {
             source: one.source,
             connections: one.connections,
@@ -463,11 +470,11 @@ impl Pair {
             ends: one.ends.map(|ends| (ends, LossReason::Node, 5)),
         };
         let held = self.held[&user].iter().filter(|one| !one.is_own()).map(heard).collect();
-        let place = Some((member.joined_at, place * NUMBER_STEP));
-        let value = ValueElsewhere { place, ..ValueElsewhere::default() };
+        let number = Some(place * NUMBER_STEP);
+        let value = ValueElsewhere { number, ..ValueElsewhere::default() };
         let (before, news) = (self.core.next_seq(), self.core.has_news());
         self.apply(Command::Elsewhere(Box::new(Elsewhere {
-            user,
+            user: user.clone(),
             held,
             took: Vec::new(),
             gave: Vec::new(),
@@ -479,6 +486,15 @@ impl Pair {
         if !news {
             self.core.tick(&self.name, self.now, &bounds());
             assert_eq!(self.core.next_seq(), before, "nobody is told");
+        }
+        self.numbered(&user, Some(place));
+    }
+
+    fn numbered(&mut self, user: &UserId, place: Option<u64>) {
+        let Some(number) = place.map(|place| place * NUMBER_STEP) else { return };
+        if self.held.contains_key(user) {
+            self.numbers.retain(|_, held| *held != number);
+            self.numbers.insert(user.clone(), number);
         }
     }
 
@@ -512,6 +528,8 @@ impl Pair {
         });
         let touched: BTreeMap<_, _> = self.core.take_touched().into_iter().collect();
         assert!(!self.core.has_touched());
+        let core = &self.core;
+        self.numbers.retain(|user, _| core.member(user, Viewer::All).is_some());
         for (user, touch) in &touched {
             assert_eq!(touch.why, went.get(user).copied());
             self.said.insert(user.clone(), self.own_of(user));
@@ -556,6 +574,8 @@ impl Pair {
         let mut connections = 0;
         for (user, held) in &self.held {
             let member = self.core.member(user, Viewer::All).expect("a member");
+            let number = self.numbers.get(user).copied();
+            assert_eq!(number.unwrap_or(member.number), member.number, "where {user} stands");
             assert_eq!(member.away, held.iter().all(|held| held.away), "{user} is away");
             assert_eq!(member.attributes, attributes(self.values[user]), "of {user}");
             let live = held.iter().filter(|held| held.is_live() && !held.is_lease());

@@ -147,6 +147,13 @@ impl Known {
         newer(self.field(|record| Some(&record.place)))
     }
 
+    /// Its number in lists, as the store has it now: what it was before data were lost may be another's
+    /// by now.
+    pub(super) fn number(&self) -> Option<u64> {
+        let (record, newest) = (self.record.as_ref()?, self.place()?);
+        (record.place.stamp == newest.stamp).then_some(record.place.value.number)
+    }
+
     fn field<'a, T>(
         &'a self,
         of: impl Fn(&'a Record) -> Option<&'a Stamped<T>>,

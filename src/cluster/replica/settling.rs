@@ -297,13 +297,15 @@ fn take_value(
         Some(known) => Some(known.value.clone()),
         None => (!untold).then_some(Audience::EVERYONE),
     };
-    let place = known.place().map(|known| (known.value.joined_at, known.value.number));
-    let place = place.filter(|_| !(shows && member.is_some_and(|member| moves(known, member))));
+    let place = known.place().filter(|_| !(shows && member.is_some_and(|it| moves(known, it))));
+    let joined_at = place.map(|place| place.value.joined_at);
+    let number = place.and(known.number());
     let value = ValueElsewhere {
         attributes: take_attributes(known, own, untold, clock, here),
         info,
         visible_to,
-        place,
+        joined_at,
+        number,
     };
     let Some(member) = member else { return value };
     let everyone = Audience::EVERYONE;
@@ -314,7 +316,8 @@ fn take_value(
         }),
         info: value.info.filter(|info| info != member.info()),
         visible_to: value.visible_to.filter(|visible_to| visible_to != seen_by),
-        place: value.place.filter(|&place| place != (member.joined_at, member.number)),
+        joined_at: value.joined_at.filter(|&joined_at| joined_at != member.joined_at),
+        number: value.number.filter(|&number| number != member.number),
     }
 }
 

@@ -102,17 +102,22 @@ local function told_user(user, record, why)
     .. (why and ',"w":' .. cjson.encode(why) or '') .. '}'
 end
 
--- The number in lists of whom all may see; nil: not all may.
-local function shown_number(record)
-  if record.s and record.s.t then return nil end
-  return string.match(record.p.t, '^%d+$') and #record.p.t <= 16 and record.p.t or '0'
+-- Where whoever has that number stands in the index: whom all may see by the number, and the others below
+-- zero, where they are neither counted nor among the newest.
+local function score_of(number, hidden)
+  return whole(hidden and -2 - number or number)
 end
 
--- Users that changed, each with its number if all may see it now.
+local function score(record)
+  local number = string.match(record.p.t, '^%d+$') and #record.p.t <= 16 and record.p.t or '0'
+  return score_of(tonumber(number), record.s and record.s.t)
+end
+
+-- Users that changed, each with its place in the index, if it has one.
 local moved_users = {}
 
 local function note_moved(user, record)
-  moved_users[#moved_users + 1] = { user, record and shown_number(record) }
+  moved_users[#moved_users + 1] = { user, record and score(record) }
 end
 
 -- Of all users anew. The empty name stands for the index itself: nobody may be in it.
@@ -122,8 +127,7 @@ local function build_index()
   local all = ask('HGETALL', KEYS[1])
   for at = 1, #all, 2 do
     local record = read_record(all[at + 1])
-    local number = record and shown_number(record)
-    if number then ask('ZADD', KEYS[5], number, all[at]) end
+    if record then ask('ZADD', KEYS[5], score(record), all[at]) end
   end
 end
 
@@ -131,6 +135,50 @@ end
 local function has_index()
   local size = redis.pcall('ZCARD', KEYS[5])
   return type(size) == 'number' and size > 0
+end
+
+-- How many all may see, by the index.
+local function count_shown()
+  return ask('ZCOUNT', KEYS[5], 0, '+inf')
+end
+
+-- Who has which number in lists, as far as that was looked up: of a small channel of all, of a large
+-- one of those who got one just now, whom the index does not have yet.
+local holders = nil
+
+local function note_number(number, user)
+  if holders then holders[number] = user end
+end
+
+local function look_up_numbers()
+  holders = {}
+  if large then
+    if not has_index() then build_index() end
+    return
+  end
+  local all = ask('HGETALL', KEYS[1])
+  for at = 1, #all, 2 do
+    local record = read_record(all[at + 1])
+    if record then holders[record.p.t] = all[at] end
+  end
+end
+
+-- Whether somebody else has that number.
+local function is_taken(number, user)
+  local function has_it(other)
+    if not other or other == user or other == '' then return false end
+    local record = record_of(other)
+    return record ~= nil and record.p.t == number
+  end
+  if not holders then look_up_numbers() end
+  if has_it(holders[number]) then return true end
+  for _, hidden in ipairs(large and { false, true } or {}) do
+    local at = score_of(tonumber(number), hidden)
+    for _, other in ipairs(ask('ZRANGE', KEYS[5], at, at, 'BYSCORE')) do
+      if has_it(other) then return true end
+    end
+  end
+  return false
 end
 
 -- Keeps the index, and decides whether members are counted: all nodes go by this.
@@ -153,7 +201,7 @@ local function tend_index()
     end
   end
   large = true
-  local count = ask('ZCARD', KEYS[5]) - 1
+  local count = count_shown()
   if count > roster then
     counted = true
   elseif count * 5 <= roster * 4 then
@@ -171,10 +219,11 @@ local function summary()
   local count, newest = 0, {}
   if counted then
     if not has_index() then build_index() end
-    count = ask('ZCARD', KEYS[5]) - 1
+    count = count_shown()
     local named, left = 0, NEWEST_BYTES
-    for _, user in ipairs(ask('ZRANGE', KEYS[5], 0, NEWEST - 1, 'REV')) do
-      local record = user ~= '' and record_of(user)
+    local users = ask('ZRANGE', KEYS[5], '+inf', 0, 'BYSCORE', 'REV', 'LIMIT', 0, NEWEST)
+    for _, user in ipairs(users) do
+      local record = record_of(user)
       if record then
         named = named + NAME_BYTES + #user + (record.i and record.i.t and #record.i.t or 2)
         if named > NEWEST_BYTES then break end

@@ -109,27 +109,29 @@ local function has_only_grace(record)
   return true
 end
 
-local function place(record, said, was_there)
+-- No two have one number: of what is said again after data were lost, another may have got it meanwhile.
+local function place(user, record, said, was_there)
   local before = was_there and record.p or nil
   local held = { p = before }
   if not write(held, 'p', said, nil) then return false end
   record.p = held.p
   local number = tonumber(record.p.t or '0')
-  if number == 0 then
+  if number == 0 or is_taken(whole(number), user) then
     if record.s and record.s.t then
       number = last + 1
     else
       number = (math.floor(last / STEP) + 1) * STEP
     end
-    record.p.t = whole(number)
   end
+  record.p.t = whole(number)
+  note_number(record.p.t, user)
   if number > last then last = number end
   return true
 end
 
 -- What becomes of a record, or of none: it, if it stays; whether others need to know; whether there is
 -- anything to write; and the nodes whose inbox is told.
-local function hear(record, said)
+local function hear(user, record, said)
   local was_there = record ~= nil
   record = record or { v = '0', m = {}, l = {} }
   local live = type(said.m) == 'string' or takes_lease(said.l)
@@ -160,7 +162,7 @@ local function hear(record, said)
     end
   end
   if not stays(record, keep) then return nil, was_there, true, told_apart end
-  changed = place(record, said.p, was_there) or changed
+  changed = place(user, record, said.p, was_there) or changed
   return record, changed, changed or moved, told_apart
 end
 
@@ -168,7 +170,7 @@ local users, changed_users, inboxes = {}, {}, {}
 local kept = nil
 for _, said in ipairs(say.u) do
   local before, text = record_of(said.u)
-  local record, changed, moved, told_apart = hear(before, said)
+  local record, changed, moved, told_apart = hear(said.u, before, said)
   if record then
     if keep > 0 then kept = is_only_kept(record) end
     if changed then record.v = whole(following) end

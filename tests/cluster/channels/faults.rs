@@ -41,9 +41,11 @@ pub(super) enum Fault {
     SummaryNotOwed,
     /// A summary counts although a later one did.
     OlderSummaryWins,
+    /// A number that is said again is kept although another has got it since.
+    NumbersTwice,
 }
 
-pub(super) const ALL: [Fault; 19] = [
+pub(super) const ALL: [Fault; 20] = [
     Fault::GapOverlooked,
     Fault::NameKept,
     Fault::LossOverlooked,
@@ -63,4 +65,5 @@ pub(super) const ALL: [Fault; 19] = [
     Fault::StampsStand,
     Fault::SummaryNotOwed,
     Fault::OlderSummaryWins,
+    Fault::NumbersTwice,
 ];

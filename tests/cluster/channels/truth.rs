@@ -32,7 +32,6 @@ pub(super) struct Truth {
     last_trouble_ms: BTreeMap<usize, u64>,
     any_trouble_ms: Option<u64>,
     lost: bool,
-    ever_lost: bool,
     pub(super) long_freeze: bool,
 }
 
@@ -74,7 +73,7 @@ impl Truth {
     }
 
     pub(super) fn lost_data(&mut self, _as_of_ms: Option<u64>) {
-        (self.lost, self.ever_lost) = (true, true);
+        self.lost = true;
         if !self.troubled.is_empty() {
             self.leases.values_mut().for_each(|lease| lease.sure = false);
         }
@@ -95,8 +94,6 @@ impl Truth {
         let often = last_ms.is_some_and(|last_ms| last_ms + 5_000 > now_ms);
         if ms > 900 || often {
             self.troubled.insert(slot);
-            // Whoever comes back knows numbers of another life of the channel.
-            self.ever_lost = true;
             if self.lost {
                 self.leases.values_mut().for_each(|lease| lease.sure = false);
             }
@@ -232,10 +229,12 @@ impl World {
             }
             let (list, sources) = (order(&one.state), one.state.connections());
             let (wanted, connections) = all.get_or_insert_with(|| (list.clone(), sources));
-            // Where the store lost its data, two may have got one number.
-            let once =
-                |list: &[UserId]| if self.truth.ever_lost { Vec::new() } else { list.to_vec() };
-            if once(wanted) != once(&list) || *connections != sources {
+            let is_numbered = |user: &UserId| {
+                let number = one.state.member(user, Viewer::All).map(|member| member.number);
+                let record = one.replica.record(user);
+                number.is_some() && number == record.map(|record| record.place.value.number)
+            };
+            if *wanted != list || *connections != sources || !list.iter().all(is_numbered) {
                 let places: Vec<_> = list
                     .iter()
                     .map(|user| {

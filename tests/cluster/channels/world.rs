@@ -145,7 +145,7 @@ impl World {
         };
         Self {
             now_ms: 0,
-            store: Store::new(1).with_roster(ROSTER),
+            store: Store::new(1).with_roster(ROSTER).with_twice(fault == Some(Fault::NumbersTwice)),
             run: 1,
             era: 1,
             copies: VecDeque::new(),
