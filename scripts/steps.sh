@@ -105,6 +105,11 @@ need_redis() {
   command -v redis-server >/dev/null || RUNLEVEL=1 debian_package redis-server
 }
 
+# It sets the wall clock of one process.
+need_faketime() {
+  ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || debian_package faketime
+}
+
 # The packages that a folder's lock file names, unless they are there.
 npm_packages() {
   local installed=$1/node_modules/.installed
@@ -240,8 +245,8 @@ python_client() {
   clients/python/check
 }
 
-# Many nodes on a Redis of their own, and one broker among clients that misbehave.
+# Many nodes on a Redis of their own, one broker among clients that misbehave, and one whose clock is set.
 node_tests() {
   npm_packages clients/javascript
-  node --test --test-concurrency=2 tests/nodes/*.test.mjs tests/chaos/*.test.mjs
+  node --test --test-concurrency=2 tests/{nodes,chaos,clocks}/*.test.mjs
 }

@@ -65,7 +65,7 @@ export class Crowd {
   note(user, what) {
     const lines = this.#did.get(user) ?? [];
     lines.push(`${Math.round(performance.now())} ${what}`);
-    this.#did.set(user, lines.slice(-80));
+    this.#did.set(user, lines.slice(-40));
   }
 
   /** What a user did last. @param {string} user */
