@@ -87,7 +87,7 @@ export default [
     rules: { 'no-restricted-globals': ['error', 'fetch', 'WebSocket', 'EventSource', 'XMLHttpRequest'] },
   },
   {
-    files: ['*.js', 'clients/javascript/{test,scripts}/**', 'clients/scenarios/**', 'tests/{browser,chaos,mirror,nodes,vendors}/**', 'bench/**', 'scripts/**', 'examples/**/*.mjs'],
+    files: ['*.js', 'clients/javascript/{test,scripts}/**', 'clients/scenarios/**', 'tests/{browser,chaos,clocks,mirror,nodes,vendors}/**', 'bench/**', 'scripts/**', 'examples/**/*.mjs'],
     languageOptions: { globals: globals.node },
   },
   {
