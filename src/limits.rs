@@ -626,6 +626,9 @@ pub const SQUEEZE_LEVEL: u32 = 2;
 /// long as three are told it, and that shall be little of what all of them take.
 pub const SQUEEZE_READERS: usize = 64;
 
+/// Answers with a tag that are kept as they were compressed: more than there are files, some 8 KiB each.
+pub const PACKED_ANSWERS: usize = 128;
+
 // Answers and requests.
 
 /// Members of one result take about so many bytes at most; `next` leads to the rest.

@@ -1,25 +1,20 @@
 //! The demo page, the operator's page and the client library: the files of `web-demo/`,
 //! `clients/javascript/src/` and `clients/javascript/dist/`, compiled into the binary.
 
-use std::convert::Infallible;
-
 use axum::Extension;
-use axum::body::{Body, Bytes};
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING,
-    CONTENT_LOCATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, VARY,
+    CONTENT_LOCATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, VARY,
 };
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, IntoResponseParts, Response};
-use futures_util::stream;
-use headers::{HeaderMapExt, IfNoneMatch};
 use rust_embed::{Embed, EmbeddedFile};
 
 use crate::web::accepted::takes_gzip;
 use crate::web::compressed::ForAll;
 use crate::web::problem;
+use crate::web::tagged::{tag_of, tagged};
 
 #[derive(Embed)]
 #[folder = "web-demo/"]
@@ -51,7 +46,7 @@ fn kind(name: &str) -> Option<&'static str> {
 }
 
 /// Asked for anew each time: a page older than its broker would puzzle people. What has not changed
-/// is not sent again: see [`tag`].
+/// is not sent again: each has a tag.
 const FRESH: (HeaderName, &str) = (CACHE_CONTROL, "no-cache");
 
 /// Never asked for again: whatever has this address has this content.
@@ -151,30 +146,12 @@ fn answer(
     let Some((kind, file)) = kind(name).zip(file) else {
         return problem::absent().into_response();
     };
-    let tag = tag(&file);
-    if is_known(asked, &tag) {
-        // What the whole answer would say to caches, as RFC 9110 wants it (15.4.5). Not a plain empty
-        // body: its length, 0, would be told as the file's (8.6).
-        let nothing = Body::from_stream(stream::empty::<Result<Bytes, Infallible>>());
-        return (StatusCode::NOT_MODIFIED, headers, [(ETAG, tag)], nothing).into_response();
-    }
-    (headers, [(ETAG, tag)], [(CONTENT_TYPE, kind)], file.data).into_response()
+    tagged(&tag(&file), asked, (headers, [(CONTENT_TYPE, kind)]), file.data)
 }
 
-/// The entity tag of what is in a file: half of its SHA-256, which was taken when the broker was
-/// compiled.
+/// The entity tag of what is in a file. Its hash was taken when the broker was compiled.
 fn tag(file: &EmbeddedFile) -> String {
-    let hash = file.metadata.sha256_hash();
-    let (half, _) = hash.split_at(hash.len() / 2);
-    let digits: String = half.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{digits}\"")
-}
-
-/// Whether the client has what `tag` names already: `If-None-Match` lists it, or is `*`, which any
-/// file fits (RFC 9110, 13.1.2).
-fn is_known(asked: &HeaderMap, tag: &str) -> bool {
-    let listed = asked.typed_get::<IfNoneMatch>();
-    listed.zip(tag.parse().ok()).is_some_and(|(listed, tag)| !listed.precondition_passes(&tag))
+    tag_of(&file.metadata.sha256_hash())
 }
 
 #[cfg(test)]
@@ -241,39 +218,6 @@ mod tests {
             "herenow-0123456789abcdef.js.gz",
         ] {
             assert_eq!(version(name), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn tags_are_compared_weakly() {
-        let known = |lines: &[&str]| {
-            let mut asked = HeaderMap::new();
-            for line in lines {
-                asked.append("if-none-match", line.parse().unwrap());
-            }
-            is_known(&asked, "\"abc\"")
-        };
-        for lines in [
-            &["\"abc\""][..],
-            &["W/\"abc\""],
-            &["*"],
-            &["\"x\", \"abc\""],
-            &["\"a,b\",W/\"abc\" , \"y\""],
-            &["\"x\"", "\"abc\""],
-        ] {
-            assert!(known(lines), "{lines:?}");
-        }
-        for lines in [
-            &[][..],
-            &[""],
-            &["abc"],
-            &["\"ABC\""],
-            &["\"abcd\""],
-            &["w/\"abc\""],
-            &["\"x\", \"y\""],
-            &["\"x,abc\""],
-        ] {
-            assert!(!known(lines), "{lines:?}");
         }
     }
 }

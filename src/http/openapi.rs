@@ -5,20 +5,22 @@ use std::sync::{Arc, OnceLock};
 
 use axum::Extension;
 use axum::body::Bytes;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::IntoResponse;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
+use axum::response::Response;
 use herenow_protocol::schema::without_null;
 use herenow_protocol::{ChannelName, UserId};
 use schemars::generate::{Contract, SchemaSettings};
 use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 use crate::limits::HEADER_BYTES;
 use crate::web::compressed::ForAll;
 use crate::web::operation::{Content, Operation, Parameter, ParameterPlace, Port, Tables, V1};
 use crate::web::problem::Details;
+use crate::web::tagged::{tag_of, tagged};
 
 /// What any request below `/v1` may meet.
 const REFUSALS: [u16; 5] = [400, 401, 403, 429, 500];
@@ -28,8 +30,8 @@ const REFUSALS: [u16; 5] = [400, 401, 403, 429, 500];
 pub struct Document {
     tables: Tables,
     terms: Terms,
-    /// Made when somebody asks for it first.
-    text: OnceLock<Bytes>,
+    /// Made when somebody asks for it first; and its tag.
+    text: OnceLock<(Bytes, String)>,
 }
 
 impl Document {
@@ -39,15 +41,21 @@ impl Document {
         Self { tables, terms, text: OnceLock::new() }
     }
 
-    fn text(&self) -> Bytes {
-        self.text.get_or_init(|| describe(self.tables, &self.terms).to_string().into()).clone()
+    fn text(&self) -> &(Bytes, String) {
+        self.text.get_or_init(|| {
+            let text = describe(self.tables, &self.terms).to_string();
+            let tag = tag_of(&Sha256::digest(&text).into());
+            (text.into(), tag)
+        })
     }
 }
 
 /// Answers `GET /openapi.json`.
-pub async fn document(Extension(document): Extension<Arc<Document>>) -> impl IntoResponse {
+pub async fn document(Extension(document): Extension<Arc<Document>>, asked: HeaderMap) -> Response {
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")];
-    (headers, Extension(ForAll), document.text())
+    let (text, tag) = document.text();
+    // Given with the bytes, their type would be the one that bytes have.
+    tagged(tag, &asked, Extension(ForAll), (headers, text.clone()))
 }
 
 /// What of the document depends on how the broker is set.

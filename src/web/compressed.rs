@@ -16,8 +16,8 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Body as _;
 
 use super::accepted::takes_gzip;
+use super::held::keep;
 use super::state::Web;
-use crate::deflate::gzip;
 use crate::limits::SQUEEZE_BYTES;
 
 const GZIP: (HeaderName, HeaderValue) = (CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -47,13 +47,17 @@ pub async fn compress(State(web): State<Web>, request: Request, next: Next) -> R
     let Ok(plain) = to_bytes(body, usize::MAX).await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let Some(packed) = gzip(&plain) else {
-        return Response::from_parts(parts, Body::from(plain));
+    let body = match web.packed.of(parts.headers.get(ETAG), &plain) {
+        Some(packed) => {
+            weaken(&mut parts.headers);
+            parts.headers.remove(CONTENT_LENGTH);
+            parts.headers.extend([GZIP]);
+            packed
+        }
+        None => plain,
     };
-    weaken(&mut parts.headers);
-    parts.headers.remove(CONTENT_LENGTH);
-    parts.headers.extend([GZIP]);
-    Response::from_parts(parts, Body::from(packed))
+    // It was counted as it was: now it is other bytes.
+    keep(web.desk.hub().backlog(), Response::from_parts(parts, Body::from(body))).await
 }
 
 /// The bytes are others than those that the tag was made of, and say the same: that is what a weak tag

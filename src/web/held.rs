@@ -28,18 +28,26 @@ pub async fn hold(
     method: &Method,
     answer: Response,
 ) -> Result<Response, Refusal> {
-    let large = answer.body().size_hint().exact().filter(|&it| it > ANSWER_PART_BYTES as u64);
-    if large.is_none() {
-        return Ok(answer);
-    }
-    if method.is_safe() && !backlog.has_room() {
+    if is_large(&answer) && method.is_safe() && !backlog.has_room() {
         return Err(no_room());
+    }
+    Ok(keep(backlog, answer).await)
+}
+
+/// The same of what is not refused any more.
+pub(super) async fn keep(backlog: &Arc<Backlog>, answer: Response) -> Response {
+    if !is_large(&answer) {
+        return answer;
     }
     let (parts, body) = answer.into_parts();
     // It is there already: its size was known.
     let rest = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let held = backlog.hold(rest.len());
-    Ok(Response::from_parts(parts, Body::new(Parts { rest, _held: held })))
+    Response::from_parts(parts, Body::new(Parts { rest, _held: held }))
+}
+
+fn is_large(answer: &Response) -> bool {
+    answer.body().size_hint().exact().is_some_and(|it| it > ANSWER_PART_BYTES as u64)
 }
 
 /// As much is kept as may be: whoever wants more of it comes back later.

@@ -2,6 +2,7 @@
 //! them knows another.
 //!
 //! - [`process`]: what the system says of this process.
+//! - `packed`: what was compressed, to be sent once more.
 //! - [`state`]: what every request works with.
 //! - [`operation`]: one thing that can be asked, as the row of a table: the routes are made from it,
 //!   and so is the document that describes them.
@@ -17,6 +18,7 @@
 //! - [`hang_up`]: not answering.
 //! - [`headers`]: what every answer says of itself.
 //! - [`accepted`], [`compressed`]: whether a client takes what is gzipped; large answers, gzipped.
+//! - [`tagged`]: what does not change, and is not sent again to whoever has it.
 
 pub mod accepted;
 pub mod admit;
@@ -31,7 +33,9 @@ pub mod input;
 pub mod limit;
 pub mod manner;
 pub mod operation;
+mod packed;
 pub mod peer;
 pub mod problem;
 pub mod process;
 pub mod state;
+pub mod tagged;

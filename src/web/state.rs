@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::flood::Floods;
 use super::limit::Limiter;
+use super::packed::Packed;
 use super::process::LastLook;
 use crate::actions::Desk;
 use crate::config::{Compression, Config};
@@ -25,6 +26,8 @@ pub struct Web {
     pub(crate) body_time: Duration,
     /// Whether large answers are compressed for who takes that.
     pub(crate) compresses: bool,
+    /// Those that do not change, as they were compressed.
+    pub(super) packed: Arc<Packed>,
     /// What the log says of those who are turned away.
     pub(crate) floods: Arc<Floods>,
     /// The process, as it was looked at last.
@@ -46,6 +49,7 @@ impl Web {
             body_bytes: limits.max_message_bytes as usize,
             body_time: limits.max_handshake,
             compresses: config.compression == Compression::On,
+            packed: Arc::default(),
             floods: Floods::new(),
             last_look: Arc::default(),
             stopped,

@@ -66,6 +66,7 @@ const NARROW: [(&str, &[&str]); 31] = [
             "src/web/compressed.rs",
             "src/web/input.rs",
             "src/web/problem.rs",
+            "src/web/tagged.rs",
         ],
     ),
     // Somebody at a terminal is a client of some broker, and has no other way in.
