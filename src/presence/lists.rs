@@ -110,6 +110,13 @@ impl ChannelState {
         }
     }
 
+    /// Who has that number in the lists here.
+    #[must_use]
+    pub fn numbered(&self, number: u64) -> Option<&UserId> {
+        let hidden = || self.hidden.as_ref().and_then(|hidden| hidden.get(number));
+        self.order.get(&number).or_else(hidden).map(|member| &member.user)
+    }
+
     /// Whether whoever observers saw last as `seen` comes back to where it stood.
     fn stays_in_place(&self, seen: &Member, visible_to: &Audience) -> bool {
         !seen.is_widened_by(visible_to) && self.other_at(seen.number, &seen.user).is_none()

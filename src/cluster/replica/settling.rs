@@ -48,6 +48,7 @@ impl Replica {
     ) -> Option<Command> {
         let own = here.state.own(user);
         let (me, clock, round, followed) = (self.me, self.clock, self.round, self.is_followed());
+        let stands = !self.is_anothers_by_now(user, here);
         let known = self.users.get_mut(user)?;
         let has_own = own.as_ref().is_some_and(has_sources);
         let again = has_own && known.round != round;
@@ -65,7 +66,8 @@ impl Replica {
         let keeps = self.keep_ms > 0 && known.record.is_some();
         let is_member = own.is_some() || !held.is_empty() || !sources.took.is_empty() || keeps;
         let value = if is_member {
-            take_value(known, own.as_ref(), untold, clock, here)
+            let value = take_value(known, own.as_ref(), untold, clock, here);
+            ValueElsewhere { number: value.number.filter(|_| stands), ..value }
         } else {
             ValueElsewhere::default()
         };
@@ -84,6 +86,17 @@ impl Replica {
         let (user, cause) = (user.clone(), manner.cause);
         let elsewhere = Elsewhere { user, held, took, gave, ends_grace, value, cause };
         is_news.then(|| Command::Elsewhere(Box::new(elsewhere)))
+    }
+
+    /// Whether the number that the user is known to have was given to somebody else later: what was heard
+    /// of the user came late, such as from a life of the channel before, and more is to come.
+    fn is_anothers_by_now(&self, user: &UserId, here: Here<'_>) -> bool {
+        let Some(known) = self.users.get(user) else { return false };
+        let Some(number) = known.number() else { return false };
+        let other = here.state.numbered(number).filter(|other| *other != user);
+        other
+            .and_then(|other| self.users.get(other))
+            .is_some_and(|other| other.number() == Some(number) && other.heard > known.heard)
     }
 
     /// Whether anything is to be said that is news to others: more than that leases end later.
