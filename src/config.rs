@@ -428,13 +428,6 @@ impl Config {
             ));
         }
         self.cluster.check()?;
-        if self.webhooks.webhooks_file.is_some() && self.cluster.redis_url.is_some() {
-            return Err(
-                "--webhooks-file: not together with --redis-url: every node would send each \
-                        event; follow one node by /v1/events instead"
-                    .to_owned(),
-            );
-        }
         self.check_channels()?;
         self.tls.files()?;
         self.proxy.check()?;

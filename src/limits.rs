@@ -450,6 +450,13 @@ pub const WEBHOOK_RETRY_AFTER: Duration = Duration::from_secs(600);
 /// their turn.
 pub const WEBHOOK_TURN: usize = 64;
 
+/// When the nodes are others than before, each goes on telling what it told for so long: by then all know who
+/// died, and so do their lists.
+pub const WEBHOOK_SETTLE: Duration = Duration::from_secs(3);
+
+/// How often a node that the others may have taken for dead looks whether it may tell receivers again.
+pub const WEBHOOK_LOOK: Duration = Duration::from_millis(50);
+
 /// How long a shutdown waits for receivers to take what waits for them.
 pub const WEBHOOK_DRAIN: Duration = Duration::from_secs(1);
 
@@ -866,8 +873,9 @@ pub const LOADS_AT_ONCE: usize = 8;
 /// Messages that are taken in before others get their turn.
 pub const HEARD_BATCH: usize = 64;
 
-/// While somebody follows channels by patterns: how often Redis is asked which there are.
-pub const NAMES_EVERY: Duration = Duration::from_secs(2);
+/// While somebody follows channels by patterns: how often Redis is asked which there are. New ones are
+/// heard of at once; this is for what may have been missed.
+pub const NAMES_EVERY: Duration = Duration::from_secs(10);
 
 /// How long a node that shuts down has for saying the rest to the others.
 pub const FLUSH_TIME: Duration = Duration::from_secs(5);

@@ -191,7 +191,11 @@ async fn read(mut follower: Follower, channel: ChannelName, totals: Arc<Totals>)
                 }
             }
             // At another level a follower is told no steps.
-            News::Count(_) | News::Level(_) | News::Status(_) | News::Missed { .. } => {}
+            News::Count(_)
+            | News::Level(_)
+            | News::Status(_)
+            | News::Found { .. }
+            | News::Missed { .. } => {}
         }
     }
 }

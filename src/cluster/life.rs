@@ -43,6 +43,8 @@ pub struct NodeInfo {
     pub version: String,
     /// Whether it is about to end.
     pub draining: bool,
+    /// Whether it tells back ends of channels.
+    pub sends: bool,
     /// For each group of channels a fingerprint of the data (era and run id) for which it has said
     /// everything of its own.
     pub said: BTreeMap<u8, u64>,

@@ -12,6 +12,7 @@
 //! - [`name`]: what things are called in the store.
 //! - [`wire`]: the texts in which all of it is said.
 //! - [`peers`]: the nodes, as far as it matters to what is heard of them.
+//! - [`senders`]: which of them tells back ends of a channel.
 //! - [`nodes`]: what one node knows of all nodes: leases, who is dead, and what is to be done.
 //! - [`replica`]: one channel: what it has to say of its own users, and what it hears.
 
@@ -23,6 +24,7 @@ pub mod peers;
 pub mod record;
 pub mod replica;
 pub mod say;
+pub mod senders;
 pub mod summary;
 pub mod wire;
 
@@ -33,4 +35,5 @@ pub use peers::Peers;
 pub use record::{LeaseMark, Mark, Place, Record, Stamp, Stamped, StoreMs, Written};
 pub use replica::{Counted, Heard, Loaded, Part, Replica};
 pub use say::{Base, Buried, Inbox, LeaseSay, Load, MarkSay, Said, Say, Told, UserSay, UserTold};
+pub use senders::Senders;
 pub use summary::Summary;

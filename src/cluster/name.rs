@@ -127,10 +127,18 @@ impl Names {
         channel_named(&decoded(name.strip_prefix(kind)?.strip_prefix(':')?)?)
     }
 
-    /// Sorted set: the channels of a group that have a record, but for those of users' statuses.
+    /// Sorted set: the channels of a group that have a record, but for those of users' statuses. And the
+    /// topic to which each is published that comes to be one.
     #[must_use]
     pub fn channels(&self, group: Group) -> String {
         format!("{}:{group}:channels", self.prefix)
+    }
+
+    /// Whether this is the topic of a group's new channels.
+    #[must_use]
+    pub fn is_of_channels(&self, topic: &str) -> bool {
+        let rest = topic.strip_prefix(&*self.prefix).and_then(|rest| rest.strip_prefix(":{g"));
+        rest.and_then(|rest| rest.split_once("}:")).is_some_and(|(_, kind)| kind == "channels")
     }
 
     /// Text: the era of a group's data.
@@ -277,6 +285,9 @@ mod tests {
         let names = Names::new("herenow").unwrap();
         let topic = names.topic(&channel("room"));
         assert_eq!(names.channel_of_topic(&topic), Some(channel("room")));
+        let index = names.channels(Group::of(&channel("room")));
+        assert!(names.is_of_channels(&index) && !names.is_of_channels(&topic));
+        assert_eq!(names.channel_of_topic(&index), None);
         let summary = names.summary(&channel("room"));
         assert_eq!(names.channel_of_summary(&summary), Some(channel("room")));
         assert_eq!(names.channel_of_topic(&summary), None);

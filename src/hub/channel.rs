@@ -404,6 +404,11 @@ impl Guarded {
         self.clustered.as_ref().is_some_and(|clustered| clustered.holds_back())
     }
 
+    /// Whether whoever looks is to begin anew at the next tick.
+    pub(super) fn begins_anew(&self) -> bool {
+        self.clustered.as_ref().is_some_and(|clustered| clustered.begins_anew())
+    }
+
     /// Whether it is known what other nodes have of the user, whose status is told here: all is, or
     /// the user is online here, and the store has answered so.
     pub(super) fn hears(&self, user: &UserId) -> bool {
@@ -452,10 +457,10 @@ impl Guarded {
     }
 
     /// What is to be known of other nodes' members. To followers of patterns a channel without any
-    /// member is like one that is gone.
+    /// member is like one that is gone, once they were told that the last one went.
     pub(super) fn wanted(&self) -> Wanted {
         let Some(clustered) = &self.clustered else { return Wanted::Nothing };
-        let by_pattern = || !self.presence.is_empty() || clustered.holds_back();
+        let by_pattern = || !self.is_deserted() || clustered.holds_back();
         let alone = self.followers.as_ref().is_some_and(|followers| followers.alone() > 0);
         let each = self.subscribers.has(Level::Events) || alone || self.lent > 0;
         if each || (self.is_followed() && by_pattern()) {
@@ -464,6 +469,11 @@ impl Guarded {
         // Whoever asked for `auto` is content with a count where the store counts.
         let some = if self.subscribers.is_empty() { Wanted::Nothing } else { Wanted::Count };
         some.max(clustered.attention())
+    }
+
+    /// Whether nobody is there, by any node, and whoever looks was told so.
+    fn is_deserted(&self) -> bool {
+        self.presence.is_empty() && !self.presence.has_news()
     }
 
     /// Whether so much is known of other nodes' members as somebody needs to know.
@@ -510,7 +520,9 @@ impl Guarded {
         if let Some(clustered) = &mut self.clustered {
             clustered.end();
             self.presence.set_partial(false);
-            self.begin_unheard(stamp);
+            if !self.is_deserted() {
+                self.begin_unheard(stamp);
+            }
         }
     }
 

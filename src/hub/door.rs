@@ -137,12 +137,17 @@ impl Hub {
         let may_look = |one: &PatternFollower| guests_look || !one.reader.is_guest();
         let matching = |one: &&PatternFollower| one.patterns.match_any(name.as_str());
         for follower in patterns.iter().filter(matching).filter(|one| may_look(one)) {
+            let shared = follower.lot.as_ref().map(|lot| lot.read().begin(name));
+            if matches!(shared, Some(None)) {
+                continue;
+            }
             let mut guarded = channel.lock();
             let mut door = Door { hub: self, channel, guarded: &mut guarded };
             door.follow(|presence, ring| {
-                let follow = match follower.changes_alone {
-                    true => Follow::changes_from_here(presence, ring),
-                    false => Follow::new(follower.level),
+                let follow = match shared.flatten() {
+                    Some(follow) => follow,
+                    None if follower.changes_alone => Follow::changes_from_here(presence, ring),
+                    None => Follow::new(follower.level),
                 };
                 Link::new(&follower.reader, name, follow, false)
             });

@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use herenow_protocol::{ChannelName, UserId};
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 
 use super::channel::Channel;
-use crate::cluster::{Act, Peers, Told};
+use crate::cluster::{Act, Peers, Senders, Told};
 use crate::presence::NodeId;
 
 /// What an engine finds out, in a second at most; `None`: the store did not answer.
@@ -27,6 +28,9 @@ pub struct Kicked {
     /// Not all of them answered in time.
     pub partial: bool,
 }
+
+/// All channels that there are, told by their names: for as long as it takes.
+pub type Meeting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// What became of a kick, in a second at most.
 pub type Kicking<'a> = Pin<Box<dyn Future<Output = Kicked> + Send + 'a>>;
@@ -68,6 +72,16 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// [`Hub::meet`](super::Hub::meet) the name of each channel that has a member anywhere, and of
     /// each that begins.
     fn follow_names(&self, wanted: bool);
+
+    /// Of each channel that has a member anywhere when this is called [`Hub::meet`](super::Hub::meet) was
+    /// told since: while names are told.
+    fn meet_all(&self) -> Meeting<'_>;
+
+    /// Whether the others cannot have taken this node for dead at this moment.
+    fn is_surely_alive(&self) -> bool;
+
+    /// Which nodes tell back ends, as it changes.
+    fn senders(&self) -> watch::Receiver<Senders>;
 
     /// What the store has of one user in a channel: [`Told::users`] has that one.
     fn look_up<'a>(&'a self, channel: &'a ChannelName, user: &'a UserId) -> Answering<'a, Told>;

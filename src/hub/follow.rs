@@ -16,13 +16,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use super::channel::Channel;
 use super::door::At;
 use super::followers::{Link, Reader};
+use super::lot::Lot;
 use super::state::{Hub, PatternFollower};
 use crate::auth::{Credential, Patterns};
 use crate::limits::{FOLLOW_BATCH, MAX_PATTERN_FOLLOWERS};
 use crate::now::Now;
-use crate::presence::Part;
 use crate::presence::follow::Mark;
-use crate::presence::{ChannelState, Follow, Last, News, Next, Ring};
+use crate::presence::{self, ChannelState, Follow, Last, News, Next, Ring};
 
 /// Somebody who follows a channel, or all channels that match a pattern. Ends when it is dropped.
 #[derive(Debug)]
@@ -123,7 +123,8 @@ impl Hub {
         credential: Credential,
         asked: Level,
     ) -> Result<Follower, Refusal> {
-        self.follow_matching(patterns, credential, asked, false)
+        let (follower, _) = self.follow_matching(patterns, credential, asked, false, None)?;
+        Ok(follower)
     }
 
     /// As [`Hub::follow_all`], for the broker itself: changes alone, whoever may see them, and never a
@@ -133,17 +134,24 @@ impl Hub {
     /// # Errors
     /// As [`Hub::follow_all`].
     pub fn follow_changes(self: &Arc<Self>, patterns: Patterns) -> Result<Follower, Refusal> {
-        self.follow_matching(patterns, Credential::Broker, Level::Events, true)
+        let (broker, events) = (Credential::Broker, Level::Events);
+        let (follower, _) = self.follow_matching(patterns, broker, events, true, None)?;
+        Ok(follower)
     }
 
-    fn follow_matching(
+    /// `lot`: the channels that fall to it, if they are not all, but those that [`Sharing`] says; it is
+    /// added to those that are there by that.
+    ///
+    /// [`Sharing`]: super::sharing::Sharing
+    pub(super) fn follow_matching(
         self: &Arc<Self>,
         patterns: Patterns,
         credential: Credential,
         asked: Level,
         changes_alone: bool,
-    ) -> Result<Follower, Refusal> {
-        let reader = self.new_reader(credential);
+        lot: Option<Lot>,
+    ) -> Result<(Follower, Arc<Reader>), Refusal> {
+        let (reader, shares) = (self.new_reader(credential), lot.is_some());
         {
             let mut all = self.patterns.write();
             if all.len() >= MAX_PATTERN_FOLLOWERS {
@@ -154,15 +162,18 @@ impl Hub {
                 return Err(Refusal::new(ErrorCode::Unavailable, rule));
             }
             let (reader, patterns) = (Arc::clone(&reader), patterns.clone());
-            all.push(PatternFollower { reader, patterns, level: asked, changes_alone });
+            all.push(PatternFollower { reader, patterns, level: asked, changes_alone, lot });
             self.follow_names(&all);
         }
         // New channels are added by whoever makes them from here on; those that were there before
         // are added here, and one that is met twice is added once.
-        let follow = move || if changes_alone { Follow::changes() } else { Follow::new(asked) };
-        self.runtime.spawn(attach(Arc::clone(self), Arc::clone(&reader), patterns, follow));
-        let scope = Scope::Pattern;
-        Ok(Follower { hub: Arc::clone(self), reader, scope, later: Vec::new() })
+        if !shares {
+            let follow = move || if changes_alone { Follow::changes() } else { Follow::new(asked) };
+            self.runtime.spawn(attach(Arc::clone(self), Arc::clone(&reader), patterns, follow));
+        }
+        let (hub, scope) = (Arc::clone(self), Scope::Pattern);
+        let follower = Follower { hub, reader: Arc::clone(&reader), scope, later: Vec::new() };
+        Ok((follower, reader))
     }
 
     /// What counts those who observe the channel.
@@ -175,15 +186,18 @@ impl Hub {
     }
 
     /// The channels that match, as they are now.
-    fn matching(&self, patterns: &Patterns) -> Vec<Arc<Channel>> {
+    pub(super) fn matching(&self, patterns: &Patterns) -> Vec<Arc<Channel>> {
         let matches = |name: &ChannelName| !name.is_status() && patterns.match_any(name.as_str());
         let found = self.channels.iter().filter(|entry| matches(entry.key()));
         found.map(|entry| Arc::clone(entry.value())).collect()
     }
 
-    /// Whether somebody follows channels by a pattern that the name matches.
+    /// Whether somebody here follows channels by a pattern that the name matches.
     pub(super) fn matches_patterns(&self, name: &ChannelName) -> bool {
-        let matches = |one: &PatternFollower| one.patterns.match_any(name.as_str());
+        let falls_here = |lot: &Lot| lot.read().has(name);
+        let matches = |one: &PatternFollower| {
+            one.patterns.match_any(name.as_str()) && one.lot.as_ref().is_none_or(falls_here)
+        };
         !name.is_status() && self.patterns.read().iter().any(matches)
     }
 
@@ -337,8 +351,8 @@ impl Follower {
         if let Some(looked) = look_back(link) {
             return looked;
         }
-        if guarded.holds_back() {
-            // Woken once everybody is known, or for too long was not.
+        if guarded.holds_back() || guarded.begins_anew() {
+            // Woken once everybody is known, or for too long was not; and at the tick that begins anew.
             return Looked::At(guarded.presence().epoch(), None, Next::Nothing);
         }
         let viewer = link.reader.credential.caller().viewer();
@@ -385,7 +399,10 @@ fn look_back(link: &Link) -> Option<Looked> {
 
 /// Whether a follower that fell behind begins anew with this.
 fn is_resync(news: &News) -> bool {
-    matches!(news, News::Snapshot(Part { reason: SnapshotReason::Resync, more: false, .. }))
+    matches!(
+        news,
+        News::Snapshot(presence::Part { reason: SnapshotReason::Resync, more: false, .. })
+    )
 }
 
 impl Drop for Follower {

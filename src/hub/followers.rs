@@ -196,7 +196,13 @@ impl Link {
     }
 
     fn leave(&self, left: &Rest) {
-        self.rest.iter().for_each(|rest| *rest.lock() = Some(left.clone()));
+        if let Some(rest) = &self.rest {
+            match &mut *rest.lock() {
+                // Another history ended meanwhile, of which there is nothing to tell.
+                Some(unread) if unread.end.stamp == left.end.stamp => unread.next = left.next,
+                rest => *rest = Some(left.clone()),
+            }
+        }
     }
 
     /// Has the follower look at this channel before any other: a new channel of that name may be

@@ -7,6 +7,7 @@
 //! - [`subscribers`]: a channel's subscribers, by the level that they asked for.
 //! - [`count_pacer`]: when those that are told the count are told again.
 //! - `followers`: a channel's followers, and the ring that they read.
+//! - `lot`: which channels fall to a follower, where other nodes have one like it.
 //! - `clustered`: what a channel of a cluster knows of the other nodes' members.
 //! - [`channel`]: one channel shared: its state, its subscribers and followers, its lock.
 //! - [`engine`]: what joins the nodes of a cluster, as the hub sees it.
@@ -28,12 +29,13 @@
 //! - `reading`: what anybody asks of the live state.
 //! - `inspecting`: what an operator asks of it: channels by size, sources, connections.
 //! - [`follow`]: following a channel, or all that match a pattern, without a socket.
+//! - [`sharing`]: the same where other nodes do, too, and each channel is for one of them.
 //!
 //! Lock order: a connection's, a shard of the map of channels, the patterns of followers, a
 //! channel's, a user's entry. At most one of each kind at a time, and never across an await: nothing
 //! here that locks is async, except the flusher between its steps. Leaves, under which nothing else
-//! is taken: the sets of timers, a follower's list of what is ready, those who wait for room
-//! in the backlog.
+//! is taken: the sets of timers, a follower's list of what is ready and its lot, those who wait for
+//! room in the backlog.
 
 mod attending;
 mod broadcast;
@@ -48,11 +50,13 @@ pub mod engine;
 pub mod follow;
 mod followers;
 mod inspecting;
+mod lot;
 mod nodes;
 pub mod pace;
 mod reading;
 mod round;
 mod shared_status;
+pub mod sharing;
 pub mod state;
 mod status;
 pub mod subscribers;
@@ -64,8 +68,9 @@ mod wanting;
 pub use channel::{Channel, Guarded};
 pub use channel_rules::ChannelRules;
 pub use door::{At, Door};
-pub use engine::{Answering, Engine, Kicked, Kicking};
+pub use engine::{Answering, Engine, Kicked, Kicking, Meeting};
 pub use follow::{Follower, Told, What};
 pub use inspecting::{Held, LiveConnection};
 pub use reading::Seen;
+pub use sharing::Sharing;
 pub use state::Hub;

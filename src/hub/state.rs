@@ -13,6 +13,7 @@ use super::channel::Channel;
 use super::channel_rules::{AllChannelRules, ChannelRules};
 use super::engine::Engine;
 use super::followers::Reader;
+use super::lot::Lot;
 use super::timers::Timers;
 use crate::auth::Patterns;
 use crate::chance::Chance;
@@ -71,6 +72,8 @@ pub(super) struct PatternFollower {
     pub(super) level: Level,
     /// It is told changes, and never a snapshot.
     pub(super) changes_alone: bool,
+    /// Set if not all of them fall to it, but some to other nodes.
+    pub(super) lot: Option<Lot>,
 }
 
 impl Hub {

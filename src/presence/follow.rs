@@ -8,7 +8,8 @@
 //! `updateAttributes`, `leave` or `timeout` of an unknown one as nothing.
 //!
 //! A follower of changes alone is given no snapshot: where it lacks something it is told so, and from
-//! where to where.
+//! where to where. Where other nodes have a part in the channel, all that they have is found at once when
+//! the channel comes to be followed: if nobody was there before, those who are found have joined since.
 
 use std::sync::Arc;
 
@@ -52,6 +53,10 @@ pub struct Follow {
     stage: Stage,
     /// It is told changes, and what it lacks of them, and never a snapshot.
     changes_alone: bool,
+    /// But for those whom it finds where it knows of nobody.
+    finds: bool,
+    /// What it was told came to nobody being there.
+    knows_empty: bool,
 }
 
 #[derive(Debug)]
@@ -72,14 +77,14 @@ impl Follow {
     #[must_use]
     pub fn new(asked: Level) -> Self {
         let stage = Stage::Begin { reason: SnapshotReason::Subscribed, told: None };
-        Self { asked, stage, changes_alone: false }
+        Self { asked, stage, changes_alone: false, finds: false, knows_empty: false }
     }
 
     /// A follower that lacks nothing, and is told every change from here on.
     #[must_use]
     pub fn from_here(channel: &ChannelState, ring: &Ring) -> Self {
         let stage = Stage::At(mark_of(channel, ring));
-        Self { asked: Level::Events, stage, changes_alone: false }
+        Self { stage, ..Self::new(Level::Events) }
     }
 
     /// A follower of changes alone that lacks nothing so far.
@@ -94,6 +99,13 @@ impl Follow {
         Self { changes_alone: true, ..Self::new(Level::Events) }
     }
 
+    /// As [`Follow::changes`], where other nodes have a part in the channel. `knows_empty`: it knows that
+    /// nobody was there until now, and so lacks nothing.
+    #[must_use]
+    pub fn shared_changes(knows_empty: bool) -> Self {
+        Self { finds: true, knows_empty, ..Self::changes() }
+    }
+
     /// A follower that comes back, having had everything up to `since`: it goes on from there if
     /// nothing that it lacks is gone, and begins with a snapshot otherwise.
     #[must_use]
@@ -103,7 +115,7 @@ impl Follow {
             && since.seq < channel.next_seq()
             && ring.reaches(since.stamp);
         if events && good {
-            return Self { asked, stage: Stage::At(since), changes_alone: false };
+            return Self { stage: Stage::At(since), ..Self::new(asked) };
         }
         Self::new(asked)
     }
@@ -157,7 +169,8 @@ impl Follow {
         now_ms: u64,
     ) -> Next {
         if self.changes_alone {
-            return self.next_change(mark_of(channel, ring), ring);
+            let found = self.find(channel, ring, viewer);
+            return found.unwrap_or_else(|| self.next_change(mark_of(channel, ring), ring));
         }
         let level = channel.standing().level(self.asked);
         if let Some(last) = self.last().filter(|last| last.level != level) {
@@ -179,10 +192,38 @@ impl Follow {
         };
         let Some(mark) = had.filter(|mark| ring.reaches(mark.stamp)) else {
             self.stage = Stage::At(now);
-            let first = had.map_or(1, |mark| mark.seq + 1);
-            return Next::News(News::Missed { from: first.min(now.seq), to: now.seq });
+            if self.knows_empty {
+                // Nobody is left to be found.
+                return Next::Nothing;
+            }
+            let (first, begins) = (had.map_or(1, |mark| mark.seq + 1), had.is_none());
+            return Next::News(News::Missed { from: first.min(now.seq), to: now.seq, begins });
         };
         self.next_step(mark, ring)
+    }
+
+    /// Those who are there, where nobody was by what it was told, and no step tells of them.
+    fn find(&mut self, channel: &ChannelState, ring: &Ring, viewer: Viewer<'_>) -> Option<Next> {
+        let reaches = |mark: Mark| mark.epoch == channel.epoch() && ring.reaches(mark.stamp);
+        let reason = SnapshotReason::Subscribed;
+        let (mark, count, below) = match self.stage {
+            Stage::Sweep { mark, count, below, .. } => {
+                let leapt = channel.last_leap(Rest::Public(below));
+                if !reaches(mark) || leapt.is_some_and(|seq| seq >= mark.seq) {
+                    // Some were told and others cannot be any more.
+                    self.stage = Stage::Begin { reason, told: None };
+                    return None;
+                }
+                (mark, count, below)
+            }
+            Stage::At(mark) if reaches(mark) => return None,
+            _ if !self.knows_empty => return None,
+            _ => (mark_of(channel, ring), channel.told_count() as u64, u64::MAX),
+        };
+        let part = self.sweep(channel, viewer, mark, count, below, reason);
+        let first = self.knows_empty;
+        self.knows_empty &= part.members.is_empty();
+        Some(Next::News(News::Found { part, first }))
     }
 
     /// The history that it followed to its end goes on as another one, of which it lacks nothing.
@@ -196,6 +237,7 @@ impl Follow {
         let Some(step) = ring.after(mark.stamp) else { return Next::Nothing };
         let seq = (step.changes.next_seq() - 1).max(mark.seq);
         self.stage = Stage::At(Mark { seq, stamp: step.stamp, ..mark });
+        self.knows_empty = self.finds && step.changes.members().1 == 0;
         Next::News(News::Step(Arc::clone(step)))
     }
 
@@ -221,10 +263,11 @@ impl Follow {
                     return Next::News(News::Status(Box::new(status.clone())));
                 }
                 let count = channel.told_count() as u64;
-                self.sweep(channel, viewer, mark, count, u64::MAX, reason)
+                let part = self.sweep(channel, viewer, mark, count, u64::MAX, reason);
+                Next::News(News::Snapshot(part))
             }
             Stage::Sweep { mark, count, below, reason } => {
-                self.sweep(channel, viewer, mark, count, below, reason)
+                Next::News(News::Snapshot(self.sweep(channel, viewer, mark, count, below, reason)))
             }
             Stage::At(mark) => self.next_step(mark, ring),
             // Another level's, and so begun anew above.
@@ -240,7 +283,7 @@ impl Follow {
         count: u64,
         below: u64,
         reason: SnapshotReason,
-    ) -> Next {
+    ) -> Part {
         let (members, below) = channel.told_part(below, viewer, PART_BYTES);
         let more = below.is_some();
         self.stage = match below {
@@ -248,7 +291,7 @@ impl Follow {
             None => Stage::At(mark),
         };
         let (seq, partial) = (mark.seq, channel.is_partial());
-        Next::News(News::Snapshot(Part { seq, count, members, more, reason, partial }))
+        Part { seq, count, members, more, reason, partial }
     }
 
     fn next_count(&mut self, channel: &ChannelState, ring: &Ring, now_ms: u64) -> Next {
@@ -270,4 +313,95 @@ impl Follow {
 #[must_use]
 pub fn mark_of(channel: &ChannelState, ring: &Ring) -> Mark {
     Mark { epoch: channel.epoch(), seq: channel.next_seq() - 1, stamp: ring.latest() }
+}
+
+#[cfg(test)]
+mod tests {
+    use herenow_protocol::{ChannelName, LeaveReason, UserId};
+
+    use super::super::ring::Step;
+    use super::*;
+    use crate::now::Now;
+    use crate::presence::{Bounds, Command, Lasts, Source};
+
+    const BOUNDS: Bounds = Bounds { members: 9, attribute_bytes: 99, attribute_keys: 9, roster: 9 };
+    const NOW: Now = Now { mono_ms: 5, unix_ms: 5_000 };
+
+    struct World(ChannelState, Ring);
+
+    impl World {
+        fn apply(&mut self, user: &str, joins: bool) {
+            let (user, source) = (UserId::parse(user, "user").unwrap(), Source::connection(1));
+            let command = match joins {
+                false => Command::Leave { user, source, reason: LeaveReason::Left },
+                true => Command::Join {
+                    user,
+                    source,
+                    attributes: None,
+                    merge: false,
+                    info: None,
+                    visible_to: None,
+                    away: None,
+                    lasts: Lasts::Connection { grace_ms: 0 },
+                },
+            };
+            self.0.apply(command, NOW, &BOUNDS, |_| {}).unwrap();
+        }
+
+        /// As where all that other nodes have is known from here on: no step tells it.
+        fn skip(&mut self, stamp: u64) {
+            self.0.begin_unheard();
+            self.1.skip(stamp);
+        }
+
+        fn tick(&mut self, stamp: u64) {
+            let room = ChannelName::parse("room", "channel").unwrap();
+            let changes = self.0.tick(&room, NOW, &BOUNDS).changes;
+            self.1.push(Step::new(stamp, changes, NOW.mono_ms));
+        }
+
+        fn next(&self, follow: &mut Follow) -> String {
+            match follow.next(&self.0, &self.1, Viewer::All, NOW.mono_ms) {
+                Next::Nothing => "nothing".to_owned(),
+                Next::News(News::Step(step)) => {
+                    format!("a step of {}", step.changes.changed().len())
+                }
+                Next::News(News::Found { part, first }) => {
+                    format!("{} found, first: {first}", part.members.len())
+                }
+                Next::News(News::Missed { begins, .. }) => format!("missed, begins: {begins}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_found_where_nobody_was_has_joined_and_who_may_have_been_there_is_lacking() {
+        let mut world = World(ChannelState::new(Epoch::from_random(1)), Ring::new(0));
+        let (mut knows, mut lacks) = (Follow::shared_changes(true), Follow::shared_changes(false));
+        assert_eq!(world.next(&mut knows), "0 found, first: true");
+        assert_eq!(world.next(&mut lacks), "missed, begins: true");
+        world.apply("ada", true);
+        world.skip(1);
+        assert_eq!(world.next(&mut knows), "1 found, first: true");
+        assert_eq!(world.next(&mut lacks), "missed, begins: false");
+        world.apply("bob", true);
+        world.tick(2);
+        for follow in [&mut knows, &mut lacks] {
+            assert_eq!(world.next(follow), "a step of 1");
+            assert_eq!(world.next(follow), "nothing");
+        }
+        // Somebody it knows of is there, so others may have gone.
+        world.skip(3);
+        assert_eq!(world.next(&mut knows), "missed, begins: false");
+        world.apply("ada", false);
+        world.apply("bob", false);
+        world.tick(4);
+        assert_eq!(world.next(&mut knows), "a step of 2");
+        // It was told that the last one went: who is there now has come since.
+        world.apply("eve", true);
+        world.skip(5);
+        assert_eq!(world.next(&mut knows), "1 found, first: true");
+        assert_eq!(world.next(&mut knows), "nothing");
+    }
 }

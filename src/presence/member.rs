@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use herenow_protocol::reply::MemberView;
-use herenow_protocol::{AttributeMap, Attributes, Audience, Role, UserId};
+use herenow_protocol::{AttributeMap, Attributes, Audience, Event, Role, UserId};
 
 use super::holds::{Hold, Holds};
 use super::source::Source;
@@ -98,6 +98,18 @@ impl Member {
             attributes: self.attributes.clone(),
             away: self.away,
             joined_at: self.joined_at,
+        }
+    }
+
+    /// That the member joined.
+    #[must_use]
+    pub fn join(&self) -> Event {
+        Event::Join {
+            user: self.user.clone(),
+            info: self.info().clone(),
+            attributes: self.attributes.clone(),
+            away: self.away,
+            at: self.joined_at,
         }
     }
 }

@@ -24,6 +24,13 @@ pub enum News {
     Level(InForce),
     /// A user's status, where that is what the channel tells instead of members.
     Status(Box<UserStatus>),
+    /// Members, to a follower of changes alone that knew of nobody: they joined since.
+    Found {
+        /// Some of them.
+        part: Part,
+        /// No others were told before.
+        first: bool,
+    },
     /// What is not told to a follower of changes alone, and lies behind it now: frames of these seqs,
     /// both included.
     Missed {
@@ -31,6 +38,8 @@ pub enum News {
         from: u64,
         /// The last.
         to: u64,
+        /// It is the first thing that it is told of the channel.
+        begins: bool,
     },
 }
 
@@ -67,7 +76,7 @@ impl News {
             }],
             Self::Status(status) => vec![ServerFrame::Status { status: UserStatus::clone(status) }],
             // No socket follows changes alone.
-            Self::Missed { .. } => Vec::new(),
+            Self::Found { .. } | Self::Missed { .. } => Vec::new(),
         }
     }
 }

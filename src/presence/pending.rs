@@ -180,13 +180,7 @@ impl Changed {
         let (user, at) = (self.user.clone(), self.at);
         match (before, now) {
             (None, None) => None,
-            (None, Some(now)) => Some(Event::Join {
-                user,
-                info: now.info().clone(),
-                attributes: now.attributes.clone(),
-                away: now.away,
-                at: now.joined_at,
-            }),
+            (None, Some(now)) => Some(now.join()),
             (Some(_), None) => Some(match self.cause {
                 Cause::Lost(reason, last_seen) => Event::Timeout { user, reason, last_seen, at },
                 Cause::Left(reason) => Event::Leave { user, reason, at },

@@ -20,10 +20,10 @@ use crate::actions::Desk;
 use crate::chance::Chance;
 use crate::cluster::name::{Group, Names};
 use crate::cluster::nodes::Settings;
-use crate::cluster::{Act, Nodes, Peers, Told};
-use crate::config::ClusterFlags;
+use crate::cluster::{Act, Nodes, Peers, Senders, Told};
+use crate::config::Config;
 use crate::hub::engine::Kicking;
-use crate::hub::{Answering, Channel, Engine, Kicked};
+use crate::hub::{Answering, Channel, Engine, Kicked, Meeting};
 use crate::limits::MAX_DEEDS;
 use crate::metrics::RedisMetrics;
 use crate::presence::NodeId;
@@ -49,12 +49,12 @@ impl Node {
     /// # Errors
     /// One line: the prefix.
     pub fn join(
-        flags: &ClusterFlags,
+        config: &Config,
         address: &Address,
         port: u16,
         desk: &Arc<Desk>,
     ) -> Result<Self, String> {
-        let hub = desk.hub();
+        let (hub, flags) = (desk.hub(), &config.cluster);
         let prefix = flags.redis_prefix.clone();
         let names = Names::new(&prefix).map_err(|rule| format!("--redis-prefix: {rule}"))?;
         let chance = Arc::new(Chance::from_seed(hub.chance().number()));
@@ -80,6 +80,7 @@ impl Node {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             timeout_ms: flags.node_timeout.as_millis() as u64,
             hold_ms: flags.drain_hold.as_millis() as u64,
+            sends: config.webhooks.webhooks_file.is_some(),
         };
         let me = NodeId::new(chance.number());
         let (deeds, to_do) = mpsc::channel(MAX_DEEDS);
@@ -113,6 +114,9 @@ impl Node {
             left: parking_lot::Mutex::default(),
             some_left: tokio::sync::Notify::new(),
             wants_names: watch::channel(false).0,
+            meetings: watch::channel(<_>::default()).0,
+            to_meet: tokio::sync::Notify::new(),
+            senders: watch::channel(Senders::default()).0,
         });
         let node = Self(joint, Arc::default());
         hub.join(Arc::new(node.clone()));
@@ -207,6 +211,18 @@ impl Engine for Node {
 
     fn follow_names(&self, wanted: bool) {
         self.0.wants_names.send_if_modified(|wants| std::mem::replace(wants, wanted) != wanted);
+    }
+
+    fn meet_all(&self) -> Meeting<'_> {
+        Box::pin(self.0.meet_all())
+    }
+
+    fn is_surely_alive(&self) -> bool {
+        self.0.nodes.lock().is_surely_alive(self.0.now().mono_ms)
+    }
+
+    fn senders(&self) -> watch::Receiver<Senders> {
+        self.0.senders.subscribe()
     }
 
     fn look_up<'a>(&'a self, channel: &'a ChannelName, user: &'a UserId) -> Answering<'a, Told> {

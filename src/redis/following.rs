@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::ear::Heard;
 use super::joint::Joint;
 use super::line::{Failed, jittered};
-use crate::cluster::name::Group;
+use crate::cluster::name::{Group, channel_named};
 use crate::cluster::wire::told;
 use crate::hub::{Channel, Hub};
 use crate::limits::{FOLLOW_BATCH, HEARD_BATCH, LOAD_TURN, LOADS_AT_ONCE, NAMES_EVERY, SAY_AGAIN};
@@ -238,6 +238,10 @@ impl Joint {
         if let Some(name) = names.channel_of_summary(&heard.topic) {
             return self.hear_summary(hub, &name, &String::from_utf8_lossy(&heard.text));
         }
+        if names.is_of_channels(&heard.topic) {
+            let name = channel_named(&String::from_utf8_lossy(&heard.text));
+            return name.iter().for_each(|name| hub.meet(name));
+        }
         let me = self.me();
         if heard.topic == self.orders.topic() {
             self.obey(me, &heard.text);
@@ -252,27 +256,64 @@ impl Joint {
         }
     }
 
-    /// While somebody follows channels by patterns the hub is told which there are.
+    /// While somebody follows channels by patterns the hub is told which there are: of a new one as soon as
+    /// it is heard of, and of all again and again, since something may have been missed.
     pub(super) async fn keep_meeting(self: Arc<Self>) {
         let mut wanted = self.wants_names.subscribe();
+        let mut whole = self.ear.whole();
+        let topics: Vec<_> = Group::all().map(|group| self.store.names().channels(group)).collect();
         loop {
             if wanted.wait_for(|wanted| *wanted).await.is_err() {
                 return;
             }
-            for group in Group::all() {
-                let mut after: Option<ChannelName> = None;
-                loop {
-                    let found = self.store.channels(group, "", after.as_ref(), FOLLOW_BATCH).await;
-                    let found = found.unwrap_or_default();
-                    let Some(hub) = self.hub() else { return };
-                    found.iter().for_each(|name| hub.meet(name));
-                    after = found.last().cloned();
-                    if found.len() < FOLLOW_BATCH {
-                        break;
-                    }
+            for topic in &topics {
+                self.ear.listen(topic).await;
+            }
+            whole.borrow_and_update();
+            let turn = self.meetings.borrow().begun + 1;
+            self.meetings.send_modify(|meetings| meetings.begun = turn);
+            let Some(met) = self.meet_listed().await else { return };
+            if met {
+                self.meetings.send_modify(|meetings| meetings.ended = turn);
+            }
+            let rest = if met { NAMES_EVERY } else { jittered(SAY_AGAIN, &self.chance) };
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                () = self.to_meet.notified() => {}
+                _ = whole.changed() => {}
+                _ = wanted.changed() => {}
+            }
+            if !*wanted.borrow() {
+                for topic in &topics {
+                    self.ear.ignore(topic).await;
                 }
             }
-            tokio::time::sleep(NAMES_EVERY).await;
         }
+    }
+
+    /// Whether all that are listed were told; `None`: the hub is gone.
+    async fn meet_listed(&self) -> Option<bool> {
+        for group in Group::all() {
+            let mut after: Option<ChannelName> = None;
+            loop {
+                let found = self.store.channels(group, "", after.as_ref(), FOLLOW_BATCH).await;
+                let Ok(found) = found else { return Some(false) };
+                let hub = self.hub()?;
+                found.iter().for_each(|name| hub.meet(name));
+                after = found.last().cloned();
+                if found.len() < FOLLOW_BATCH {
+                    break;
+                }
+            }
+        }
+        Some(true)
+    }
+
+    /// Until all channels that there are now were told.
+    pub(super) async fn meet_all(&self) {
+        let mut meetings = self.meetings.subscribe();
+        let next = meetings.borrow().begun + 1;
+        self.to_meet.notify_one();
+        let _ = meetings.wait_for(|meetings| meetings.ended >= next).await;
     }
 }

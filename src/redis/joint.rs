@@ -21,7 +21,7 @@ use crate::cluster::life::fingerprint;
 use crate::cluster::name::Group;
 use crate::cluster::nodes::Order;
 use crate::cluster::record::Record;
-use crate::cluster::{Nodes, Peers};
+use crate::cluster::{Nodes, Peers, Senders};
 use crate::hub::{Channel, Hub};
 use crate::limits::SAYS_IN_FLIGHT;
 use crate::metrics::RedisMetrics;
@@ -77,6 +77,11 @@ pub(super) struct Joint {
     pub(super) some_left: Notify,
     /// Whether somebody follows channels by patterns.
     pub(super) wants_names: watch::Sender<bool>,
+    /// How often all channels were told to them.
+    pub(super) meetings: watch::Sender<Meetings>,
+    pub(super) to_meet: Notify,
+    /// The nodes that tell back ends.
+    pub(super) senders: watch::Sender<Senders>,
 }
 
 /// Something that takes long, and is done in order.
@@ -88,6 +93,15 @@ pub(super) enum Deed {
     Joined(Joined),
     /// Redis was seen to hold other data.
     Lost,
+}
+
+/// How often all channels were told to whoever follows them by patterns.
+#[derive(Debug, Default)]
+pub(super) struct Meetings {
+    /// Times at which that was begun.
+    pub(super) begun: u64,
+    /// The last of them that came to its end.
+    pub(super) ended: u64,
 }
 
 /// See [`Joint::owed`].

@@ -14,7 +14,7 @@ use crate::cluster::Record;
 use crate::cluster::life::fingerprint;
 use crate::cluster::name::{GROUPS, Group};
 use crate::cluster::nodes::{Order, Step};
-use crate::hub::Hub;
+use crate::hub::{Channel, Hub};
 use crate::limits::{FLUSH_TIME, SAY_USERS};
 use crate::now::NEVER;
 use crate::presence::NodeId;
@@ -50,7 +50,9 @@ impl Joint {
                 continue;
             }
             let Some(hub) = self.hub() else { return };
-            let Some(orders) = self.renew(&hub).await else { continue };
+            let renewed = self.renew(&hub).await;
+            self.tell_senders();
+            let Some(orders) = renewed else { continue };
             let again = orders.iter().find_map(|order| match order {
                 Order::Reborn(me) => Some(*me),
                 _ => None,
@@ -135,13 +137,35 @@ impl Joint {
                     number = joined.number;
                     if is_new {
                         // What was said last may have been lost on the way.
-                        hub.say_all(|_| true, false).await;
+                        let unsaid = hub.say_all(|_| true, false).await;
                         self.load_followed(|_| true);
+                        tokio::spawn(Arc::clone(&self).come_back(unsaid));
                     }
                 }
                 Deed::Lost => self.tend_data(&hub).await,
             }
         }
+    }
+
+    /// Whoever tells back ends knows which nodes do.
+    fn tell_senders(&self) {
+        let senders = self.nodes.lock().senders(self.now().mono_ms);
+        self.senders.send_if_modified(|known| {
+            let is_new = *known != senders;
+            if is_new {
+                *known = senders;
+            }
+            is_new
+        });
+    }
+
+    /// What back ends were told of these channels was perhaps in no list of another node: that is said to
+    /// them once it is.
+    async fn come_back(self: Arc<Self>, unsaid: Vec<Arc<Channel>>) {
+        let Some(hub) = self.hub() else { return };
+        self.flush(&hub, &unsaid, FLUSH_TIME).await;
+        self.nodes.lock().is_back();
+        self.tell_senders();
     }
 
     /// Asks every group which data it holds. Whether all answered.
@@ -327,6 +351,7 @@ impl Joint {
     /// Other nodes are told that this one shuts down.
     pub(super) fn begin_draining(&self) {
         self.nodes.lock().drain();
+        self.tell_senders();
         self.soon.notify_one();
     }
 

@@ -93,7 +93,7 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     let hub = Hub::start(config, clock, chance, Arc::default(), Handle::current());
     let (open, terms) = (auth.is_open(), Terms::new(config, auth.is_open()));
     let desk = Desk::new(Arc::clone(&hub), Arc::clone(&auth), Rules::new(config));
-    let join = |redis| redis::Node::join(&config.cluster, redis, address.port(), &desk);
+    let join = |redis| redis::Node::join(config, redis, address.port(), &desk);
     let node = redis.as_ref().map(join).transpose()?;
     let hooks = Hooks::start(config, &hub)?;
     let (stop, stopped) = watch::channel(false);

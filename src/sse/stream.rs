@@ -165,7 +165,11 @@ impl Open {
         }
         match news {
             News::Level(_) | News::Count(_) => Some(String::new()),
-            News::Snapshot(_) | News::Step(_) | News::Status(_) | News::Missed { .. } => {
+            News::Snapshot(_)
+            | News::Step(_)
+            | News::Status(_)
+            | News::Found { .. }
+            | News::Missed { .. } => {
                 mark.map(|mark| Cursor { mark, sight: self.sight }.to_string())
             }
         }

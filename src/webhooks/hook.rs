@@ -8,19 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use herenow_protocol::{ChannelName, Epoch};
+use herenow_protocol::{ChannelName, Epoch, Refusal};
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::sleep;
 
 use super::back_off::BackOff;
 use super::file::{HookOrder, Target};
-use super::item::{Gap, GapReason, Item, Kind, Span, batch, of_changes, span_of};
+use super::item::{Gap, GapReason, Item, Kind, Span, batch, of_changes, of_found, span_of};
 use super::post::{NotTaken, post};
 use super::queue::{Lost, Queue};
-use crate::hub::{Follower, Hub, Told, What};
-use crate::limits::WEBHOOK_TURN;
+use crate::cluster::Senders;
+use crate::hub::{Follower, Hub, Sharing, Told, What};
+use crate::limits::{WEBHOOK_LOOK, WEBHOOK_SETTLE, WEBHOOK_TURN};
 use crate::metrics::HookMetrics;
 use crate::outgoing::Client;
 use crate::presence::{Changes, News};
@@ -53,7 +54,7 @@ pub(super) struct Hook {
     order: HookOrder,
     shared: Arc<Shared>,
     hub: Arc<Hub>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: Vec<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -63,6 +64,8 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Something may be in the queue.
     filled: Notify,
+    /// Whose batches they are, if this is one node of several.
+    node: Option<String>,
     metrics: HookMetrics,
 }
 
@@ -78,14 +81,22 @@ impl Hook {
         beginning: Beginning,
     ) -> Result<Self, String> {
         let hub = &manner.hub;
-        let follower = hub.follow_changes(order.channels.clone());
-        let follower = follower
-            .map_err(|refusal| format!("the webhook {:?}: {}", order.name, refusal.message))?;
+        let refused =
+            |refusal: Refusal| format!("the webhook {:?}: {}", order.name, refusal.message);
+        let (follower, sharing) = match hub.senders() {
+            None => (hub.follow_changes(order.channels.clone()).map_err(refused)?, None),
+            Some(senders) => {
+                let (follower, sharing) =
+                    hub.follow_shared(order.channels.clone()).map_err(refused)?;
+                (follower, Some((sharing, senders)))
+            }
+        };
         let shared = Arc::new(Shared {
             name: order.name.clone(),
             target: RwLock::new(Arc::new(order.target.clone())),
             queue: Mutex::new(Queue::new(manner.bound)),
             filled: Notify::new(),
+            node: sharing.as_ref().map(|_| format!("{:016x}", manner.run)),
             metrics: hub.metrics().webhooks.of(&order.name),
         });
         let at = hub.clock().now().unix_ms;
@@ -97,10 +108,14 @@ impl Hook {
         };
         shared.queue.lock().push_item(&first, at);
         let kinds = order.kinds.clone();
-        let tasks = [
+        let mut tasks = vec![
             tokio::spawn(follow(Arc::clone(&shared), follower, kinds, Arc::clone(hub))),
             tokio::spawn(send(Arc::clone(&shared), manner.clone(), number)),
         ];
+        if let Some((sharing, senders)) = sharing {
+            let (shared, hub) = (Arc::clone(&shared), Arc::clone(hub));
+            tasks.push(tokio::spawn(share(shared, sharing, senders, hub)));
+        }
         Ok(Self { order: order.clone(), shared, hub: Arc::clone(hub), tasks })
     }
 
@@ -146,15 +161,65 @@ async fn follow(shared: Arc<Shared>, mut follower: Follower, kinds: Vec<Kind>, h
     }
 }
 
+/// One of several nodes: has what falls to this one followed. Behind that a gap is said: of channels that
+/// are gone by then, nobody may have told.
+async fn share(
+    shared: Arc<Shared>,
+    sharing: Sharing,
+    mut senders: watch::Receiver<Senders>,
+    hub: Arc<Hub>,
+) {
+    loop {
+        let now = senders.borrow_and_update().clone();
+        if now.sends() {
+            // A node that died is in the lists of others until they know it, too.
+            tokio::select! {
+                () = sleep(WEBHOOK_SETTLE) => {}
+                changed = senders.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                }
+            }
+        }
+        sharing.take(&now).await;
+        let at = hub.clock().now().unix_ms;
+        let lost = shared.queue.lock().give_up(|channel| now.sends_of(channel), at);
+        shared.count(lost);
+        shared.filled.notify_one();
+        if now.sends() {
+            let met = tokio::select! {
+                () = sharing.meet_all() => true,
+                changed = senders.changed() => changed.is_err(),
+            };
+            if !met {
+                continue;
+            }
+            let moved = Gap { channel: None, span: None, reason: GapReason::Moved };
+            shared.queue.lock().push_item(&Item::Gap(moved), hub.clock().now().unix_ms);
+            shared.filled.notify_one();
+        }
+        if senders.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 impl Shared {
     fn put(&self, Told { channel, what }: &Told, kinds: &[Kind], at: u64) {
         // Whoever follows changes was told the last of them.
         let What::News { epoch, news, .. } = what else { return };
         let lost = match news {
             News::Step(step) => self.put_step(channel, *epoch, &step.changes, kinds, at),
-            &News::Missed { from, to } => {
+            News::Found { part, first } => {
+                let span = Span { epoch: *epoch, from: part.seq, to: part.seq };
+                let items = of_found(kinds, channel, *epoch, part, *first);
+                self.queue.lock().push(channel, span, items, at)
+            }
+            &News::Missed { from, to, begins } => {
                 let span = Span { epoch: *epoch, from, to };
-                self.queue.lock().lack(channel, span, GapReason::Behind, at)
+                let moved = begins && self.node.is_some();
+                let reason = if moved { GapReason::Moved } else { GapReason::Behind };
+                self.queue.lock().lack(channel, span, reason, at)
             }
             News::Snapshot(_) | News::Count(_) | News::Level(_) | News::Status(_) => return,
         };
@@ -199,8 +264,13 @@ impl Shared {
     }
 
     /// Waits until there is something to send.
-    async fn next(&self) -> Vec<Box<str>> {
+    async fn next(&self, hub: &Hub) -> Vec<Box<str>> {
         loop {
+            // What waits is perhaps another node's to tell by now, and given up then.
+            if !hub.is_surely_alive() {
+                sleep(WEBHOOK_LOOK).await;
+                continue;
+            }
             let taken = self.queue.lock().take();
             match taken {
                 Some(items) => return items,
@@ -213,10 +283,10 @@ impl Shared {
 /// Sends what is in the queue.
 async fn send(shared: Arc<Shared>, manner: Manner, number: u64) {
     for count in 1_u64.. {
-        let items = shared.next().await;
+        let items = shared.next(&manner.hub).await;
         let clock = manner.hub.clock();
         let id = format!("msg_{:016x}_{number}_{count}", manner.run);
-        let body = Bytes::from(batch(&items, clock.now().unix_ms));
+        let body = Bytes::from(batch(&items, clock.now().unix_ms, shared.node.as_deref()));
         let sent = items.len() as u64;
         drop(items);
         shared.send_until_taken(&manner, &id, &body).await;

@@ -6,7 +6,7 @@ use herenow_protocol::{ChannelName, Epoch, Event, ServerFrame};
 use humantime::format_rfc3339_millis;
 use serde::Serialize;
 
-use crate::presence::{Changes, Viewer};
+use crate::presence::{Changes, Part, Viewer};
 
 /// What the receiver of a webhook may want to be told of. A gap, and the broker's start, it is told in
 /// any case.
@@ -70,6 +70,8 @@ pub enum GapReason {
     Overflow,
     /// The broker itself could not keep up.
     Behind,
+    /// Another node of the cluster told of it until now.
+    Moved,
 }
 
 /// One of the things in a batch, in the order in which they happened in their channel.
@@ -95,7 +97,7 @@ pub enum Item<'a> {
     Vacated(Turn<'a>),
     /// What is not told.
     Gap(Gap<'a>),
-    /// The broker began: it knows of nobody who is not told behind this.
+    /// The broker began: it knows of nobody who is not told behind this, unless it is one node of several.
     Started {
         /// When, in milliseconds since 1970.
         at: u64,
@@ -193,11 +195,37 @@ pub fn of_changes(
     items
 }
 
-/// A batch of `items`, made at `unix_ms`.
+/// Those whom the broker found where it knew of nobody, after `seq`, as whoever asked for `kinds` is told
+/// that they joined. `first`: nobody was told of before them.
 #[must_use]
-pub fn batch(items: &[Box<str>], unix_ms: u64) -> Vec<u8> {
+pub fn of_found(
+    kinds: &[Kind],
+    channel: &ChannelName,
+    epoch: Epoch,
+    part: &Part,
+    first: bool,
+) -> Vec<Box<str>> {
+    let mut items = Vec::new();
+    let Part { seq, count, members, .. } = part;
+    let Some(newest) = members.iter().map(|member| member.joined_at).max() else { return items };
+    if first && kinds.contains(&Kind::Occupied) {
+        let turn = Turn { channel, epoch, seq: *seq, at: newest };
+        items.push(Item::Occupied(turn).encode());
+    }
+    if kinds.contains(&Kind::Join) {
+        let events: Vec<_> = members.iter().rev().map(|member| member.join()).collect();
+        let (seq, count, events) = (*seq, *count, &*events);
+        items.push(Item::Presence { channel, epoch, seq, count, events }.encode());
+    }
+    items
+}
+
+/// A batch of `items`, made at `unix_ms` by `node`, if it is one of several.
+#[must_use]
+pub fn batch(items: &[Box<str>], unix_ms: u64, node: Option<&str>) -> Vec<u8> {
     let made = format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(unix_ms));
-    let head = format!(r#"{{"type":"presence","timestamp":"{made}","events":["#);
+    let node = node.map(|node| format!(r#""node":"{node}","#)).unwrap_or_default();
+    let head = format!(r#"{{"type":"presence","timestamp":"{made}",{node}"events":["#);
     let bytes = items.iter().map(|item| item.len() + 1).sum::<usize>();
     let mut body = Vec::with_capacity(head.len() + bytes + 2);
     body.extend_from_slice(head.as_bytes());

@@ -6,7 +6,7 @@
 //! one gap that is about every channel. So whatever happens, what is told of a channel is in the order
 //! in which it happened, and nothing is lacking that is not said.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use herenow_protocol::ChannelName;
 
@@ -37,14 +37,16 @@ struct Entry {
 
 #[derive(Debug)]
 enum Waiting {
-    Item(Box<str>),
+    /// Of a channel, if it is any one's.
+    Item(Option<ChannelName>, Box<str>),
     Cut(ChannelName),
     CutAll,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Cut {
-    span: Span,
+    /// `None`: which frames it lacks is not known.
+    span: Option<Span>,
     reason: GapReason,
 }
 
@@ -76,7 +78,7 @@ fn bytes_of_cut(channel: &ChannelName) -> usize {
 impl Waiting {
     fn bytes(&self) -> usize {
         match self {
-            Self::Item(text) => ENTRY_BYTES + text.len(),
+            Self::Item(_, text) => ENTRY_BYTES + text.len(),
             Self::Cut(channel) => bytes_of_cut(channel),
             Self::CutAll => ENTRY_BYTES,
         }
@@ -124,7 +126,7 @@ impl Queue {
 
     /// Adds what is no channel's, behind all that waits.
     pub fn push_item(&mut self, item: &Item<'_>, at: u64) {
-        let what = Waiting::Item(item.encode());
+        let what = Waiting::Item(None, item.encode());
         if self.has_room(what.bytes()) {
             self.add(what, at);
         } else {
@@ -149,17 +151,53 @@ impl Queue {
             let lost = self.lack(channel, span, GapReason::Overflow, at);
             return Lost { items: items.len() + lost.items, ..lost };
         }
-        items.into_iter().for_each(|item| self.add(Waiting::Item(item), at));
+        for item in items {
+            self.add(Waiting::Item(Some(channel.clone()), item), at);
+        }
         Lost::default()
     }
 
     /// `span` of a channel is not told.
     pub fn lack(&mut self, channel: &ChannelName, span: Span, reason: GapReason, at: u64) -> Lost {
+        self.cut(channel, Some(span), reason, at)
+    }
+
+    /// Of the channels that are not `kept` another node tells from here on, who has the receiver look at
+    /// them: what waits would be told behind that. Behind all that was told a gap stands for it.
+    pub fn give_up(&mut self, kept: impl Fn(&ChannelName) -> bool, at: u64) -> Lost {
+        let (mut moved, mut items) = (BTreeSet::new(), 0);
+        self.entries.retain(|entry| match &entry.what {
+            Waiting::Item(Some(channel), _) if !kept(channel) => {
+                self.bytes -= entry.what.bytes();
+                moved.insert(channel.clone());
+                items += 1;
+                false
+            }
+            _ => true,
+        });
+        let mut lost = Lost { items, gaps: 0 };
+        for channel in &moved {
+            let Lost { items, gaps } = self.cut(channel, None, GapReason::Moved, at);
+            lost = Lost { items: lost.items + items, gaps: lost.gaps + gaps };
+        }
+        lost
+    }
+
+    fn cut(
+        &mut self,
+        channel: &ChannelName,
+        span: Option<Span>,
+        reason: GapReason,
+        at: u64,
+    ) -> Lost {
         if self.cut_all {
             return Lost::default();
         }
         if let Some(cut) = self.cuts.get_mut(channel) {
-            cut.span.extend(span);
+            match (&mut cut.span, span) {
+                (Some(known), Some(span)) => known.extend(span),
+                (known, span) => *known = known.or(span),
+            }
             return Lost::default();
         }
         let what = Waiting::Cut(channel.clone());
@@ -186,7 +224,7 @@ impl Queue {
         if self.cut_all {
             return Lost::default();
         }
-        let is_item = |entry: &&Entry| matches!(entry.what, Waiting::Item(_));
+        let is_item = |entry: &&Entry| matches!(entry.what, Waiting::Item(..));
         let items = self.entries.iter().filter(is_item).count();
         (self.entries, self.cuts) = (VecDeque::new(), HashMap::new());
         self.bytes = self.sending.map_or(0, |sending| sending.bytes);
@@ -220,11 +258,11 @@ impl Queue {
 
     fn text_of(&mut self, what: Waiting) -> Box<str> {
         match what {
-            Waiting::Item(text) => text,
+            Waiting::Item(_, text) => text,
             Waiting::Cut(channel) => {
                 let cut = self.cuts.remove(&channel);
                 let reason = cut.map_or(GapReason::Overflow, |cut| cut.reason);
-                let (channel, span) = (Some(&channel), cut.map(|cut| cut.span));
+                let (channel, span) = (Some(&channel), cut.and_then(|cut| cut.span));
                 Item::Gap(Gap { channel, span, reason }).encode()
             }
             Waiting::CutAll => {
@@ -271,6 +309,8 @@ mod tests {
         Anew { channel: u8 },
         /// So many frames that the broker itself lost.
         Lose { channel: u8, frames: u64 },
+        /// From here on another node tells of the channel, and has the receiver look at it.
+        Move { channel: u8 },
         /// The receiver is asked.
         Send,
         /// It takes what it was asked to take.
@@ -283,7 +323,9 @@ mod tests {
             6 => (channel.clone(), 1..4u64, 1..200usize)
                 .prop_map(|(channel, frames, bytes)| Act::Tell { channel, frames, bytes }),
             1 => channel.clone().prop_map(|channel| Act::Anew { channel }),
-            1 => (channel, 1..4u64).prop_map(|(channel, frames)| Act::Lose { channel, frames }),
+            1 => (channel.clone(), 1..4u64)
+                .prop_map(|(channel, frames)| Act::Lose { channel, frames }),
+            1 => channel.prop_map(|channel| Act::Move { channel }),
             2 => Just(Act::Send),
             2 => Just(Act::Take),
         ]
@@ -372,6 +414,13 @@ mod tests {
                         let span = world.advance(channel, frames);
                         queue.lack(&name(channel), span, GapReason::Behind, 0);
                     }
+                    Act::Move { channel } => {
+                        queue.give_up(|other| *other != name(channel), 0);
+                        let waits = queue.entries.iter().any(|entry| {
+                            matches!(&entry.what, Waiting::Item(Some(of), _) if *of == name(channel))
+                        });
+                        prop_assert!(!waits);
+                    }
                     Act::Send => world.sending = queue.take().or(world.sending.take()),
                     Act::Take => if let Some(items) = world.sending.take() {
                         world.receive(&items);
@@ -451,6 +500,28 @@ mod tests {
         // From there on it goes on as ever.
         queue.taken();
         assert_eq!(queue.push(&name(1), span(3, 3), vec!["{}".into()], 0), Lost::default());
+    }
+
+    #[test]
+    fn what_waits_of_a_channel_that_another_node_tells_of_is_a_gap_behind_the_rest() {
+        let mut queue = Queue::new(64 << 10);
+        let push = |queue: &mut Queue, channel, seq| {
+            let item = json!({"channel": name(channel), "seq": seq}).to_string();
+            queue.push(&name(channel), span(seq, seq), vec![item.into()], 0);
+        };
+        push(&mut queue, 1, 1);
+        let under_way = queue.take().unwrap();
+        for (channel, seq) in [(1, 2), (2, 1), (1, 3), (3, 1)] {
+            push(&mut queue, channel, seq);
+        }
+        let lost = queue.give_up(|channel| *channel == name(2), 0);
+        assert_eq!((lost, under_way.len()), (Lost { items: 3, gaps: 2 }, 1));
+        queue.taken();
+        let gap = |channel| json!({"type": "gap", "channel": channel, "reason": "moved"});
+        let kept = json!({"channel": "room-2", "seq": 1});
+        assert_eq!(texts(&queue.take().unwrap()), [kept, gap("room-1"), gap("room-3")]);
+        queue.taken();
+        assert_eq!((queue.bytes(), queue.give_up(|_| false, 0)), (0, Lost::default()));
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use herenow::cluster::{Act, Peers, Told, UserTold};
-use herenow::hub::{Answering, Channel, Engine, Hub, Kicked, Kicking};
+use herenow::cluster::{Act, Peers, Senders, Told, UserTold};
+use herenow::hub::{Answering, Channel, Engine, Hub, Kicked, Kicking, Meeting};
 use herenow::presence::NodeId;
 use herenow_protocol::{ChannelName, UserId};
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::watch;
 
 use super::store::Store;
 
@@ -183,6 +184,18 @@ impl Engine for Node {
     }
 
     fn follow_names(&self, _: bool) {}
+
+    fn meet_all(&self) -> Meeting<'_> {
+        Box::pin(async {})
+    }
+
+    fn is_surely_alive(&self) -> bool {
+        true
+    }
+
+    fn senders(&self) -> watch::Receiver<Senders> {
+        watch::channel(Senders::default()).1
+    }
 
     fn look_up<'a>(&'a self, channel: &'a ChannelName, user: &'a UserId) -> Answering<'a, Told> {
         let load = self.bus.store.lock().unwrap().load(channel, self.bus.now());

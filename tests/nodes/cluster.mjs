@@ -1,5 +1,6 @@
 /** Some nodes on one Redis, each with a wire of its own to it; or on a Redis Cluster, which has them connect by themselves. */
 
+import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startBroker } from '../../clients/javascript/test/broker.js';
@@ -49,10 +50,10 @@ export async function startCluster(count, { flags = [], alone = false, masters: 
     redis: /** @type {import('./redis.mjs').Redis} */ (redis),
     masters: /** @type {import('./redis.mjs').Masters} */ (masters),
     nodes,
-    /** Ends one as an operator does, and starts another in its place, at its address. @param {number} index */
+    /** Ends one as an operator does, if it lives, and starts another in its place, at its address. @param {number} index */
     async replace(index) {
       const { port } = nodes[index];
-      await nodes[index].stop();
+      await nodes[index].stop().catch(({ code }) => assert.equal(code, 'ESRCH'));
       nodes[index] = await startNode(index, port);
       await ready([nodes[index]]);
     },

@@ -232,6 +232,7 @@ impl Both {
                 name: format!("web \"{}\" ä{{}}", self.rng.u8(..3)),
                 version: "0.1.0".to_owned(),
                 draining: self.rng.bool(),
+                sends: self.rng.bool(),
                 said: (0..self.rng.u8(..3)).map(|group| (group, self.rng.u64(..))).collect(),
             },
             counts: (self.rng.u64(..), 5),

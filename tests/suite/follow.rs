@@ -69,7 +69,10 @@ fn words(told: &Told) -> String {
         What::News { news: News::Status(status), .. } => {
             format!("{channel}: {} online={}", status.user, status.online)
         }
-        What::News { news: News::Missed { from, to }, .. } => {
+        What::News { news: News::Found { part, .. }, .. } => {
+            format!("{channel}: found {}", part.members.len())
+        }
+        What::News { news: News::Missed { from, to, .. }, .. } => {
             format!("{channel}: missed {from} to {to}")
         }
     }

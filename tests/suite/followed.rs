@@ -115,7 +115,9 @@ impl Followed {
                 self.members.clear();
             }
             News::Status(status) => panic!("no channel of a status tells {status:?}"),
-            News::Missed { .. } => panic!("a replica follows more than changes"),
+            News::Found { .. } | News::Missed { .. } => {
+                panic!("a replica follows more than changes")
+            }
         }
     }
 

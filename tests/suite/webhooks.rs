@@ -416,8 +416,6 @@ fn what_is_wrong_ends_the_start_with_a_line() {
     };
     let line = with(&[]);
     assert!(line.contains("[[hook]] 1: url must not be of a loopback or private"), "{line}");
-    let line = with(&["--redis-url", "redis://127.0.0.1:1"]);
-    assert!(line.contains("--webhooks-file: not together with --redis-url"), "{line}");
     file.write(&[hook("a", "https://example.com/", "evnets = []")]);
     let line = with(&[]);
     assert!(line.contains("[[hook]] 1: has an unknown field \"evnets\""), "{line}");

@@ -13,6 +13,7 @@ use super::unbroken::Unbroken;
 use crate::cluster::life::{NodeInfo, NodeSeen, Renew, Renewed};
 use crate::cluster::peers::Peers;
 use crate::cluster::record::StoreMs;
+use crate::cluster::senders::Senders;
 use crate::limits::MAX_STRAY_NODES;
 use crate::now::Now;
 use crate::presence::NodeId;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub timeout_ms: u64,
     /// How long the members of a node that shuts down are kept, in milliseconds.
     pub hold_ms: u64,
+    /// Whether it tells back ends of channels.
+    pub sends: bool,
 }
 
 /// What is to be done, in this order.
@@ -73,6 +76,8 @@ pub struct Nodes {
     settings: Settings,
     service: Service,
     rhythm: Rhythm,
+    /// When what renewed the lease last was asked; `None`: there is no lease.
+    leased_ms: Option<u64>,
     unbroken: Unbroken,
     data: Data,
     /// The era that the last answer told, and what the store's clock showed.
@@ -83,6 +88,10 @@ pub struct Nodes {
     /// Those in the last list, but for this one.
     peers: BTreeMap<NodeId, Peer>,
     dead: Dead,
+    /// Those that tell back ends, by the last list in which they were.
+    senders: BTreeSet<NodeId>,
+    /// See [`Senders`].
+    turn: u64,
     /// Nodes that were heard of and are in no list yet, each with the moment when that was.
     strangers: BTreeMap<NodeId, Now>,
     /// Where something of theirs was found.
@@ -104,6 +113,7 @@ impl Nodes {
             me,
             service: Service::Serving,
             rhythm: Rhythm::new(settings.timeout_ms, now_ms),
+            leased_ms: None,
             unbroken: Unbroken::new(settings.timeout_ms),
             settings,
             data: Data::default(),
@@ -112,6 +122,8 @@ impl Nodes {
             store_ms: 0,
             peers: BTreeMap::new(),
             dead: Dead::default(),
+            senders: BTreeSet::new(),
+            turn: 0,
             strangers: BTreeMap::new(),
             found: BTreeSet::new(),
             burial: Burial::default(),
@@ -168,6 +180,7 @@ impl Nodes {
             name: self.settings.name.clone(),
             version: self.settings.version.clone(),
             draining: self.service != Service::Serving,
+            sends: self.settings.sends,
             said: self.data.said().clone(),
         }
     }
@@ -200,6 +213,12 @@ impl Nodes {
         let may_judge = self.unbroken.heard((asked_ms, now.mono_ms), answer.now, data);
         (self.era, self.store_ms) = (Some(answer.era), answer.now);
         self.shared_key = self.era;
+        // What was said meanwhile came late.
+        let patience_ms = self.rhythm.interval_ms() + self.settings.timeout_ms / 2;
+        if self.leased_ms.is_some_and(|before_ms| asked_ms > before_ms + patience_ms) {
+            self.is_back();
+        }
+        self.leased_ms = answer.alive.then_some(asked_ms);
         if !answer.alive && self.service != Service::Left {
             orders.push(self.begin_again(new_id, now.mono_ms));
         }
@@ -209,6 +228,7 @@ impl Nodes {
         }
         self.look_after_burials(may_judge, now.mono_ms);
         self.count_said();
+        self.list_senders();
         orders
     }
 
@@ -442,5 +462,92 @@ impl Nodes {
     #[must_use]
     pub fn living(&self) -> usize {
         self.peers.values().filter(|peer| peer.left_ms > 0).count()
+    }
+
+    // Telling back ends.
+
+    fn list_senders(&mut self) {
+        let sends = |peer: &Peer| peer.info.sends && !peer.info.draining;
+        let listed = self.peers.iter().filter(|(_, peer)| sends(peer)).map(|(&node, _)| node);
+        // Those that are in no list just now may only have been lost with it.
+        let lost = self.senders.iter().copied().filter(|node| self.strangers.contains_key(node));
+        let all = listed.chain(lost).filter(|&node| !self.dead.contains(node));
+        self.senders = all.collect();
+    }
+
+    /// Whether its lease runs: no other node can have taken it for dead.
+    #[must_use]
+    pub fn is_surely_alive(&self, now_ms: u64) -> bool {
+        self.leased_ms.is_some_and(|asked_ms| now_ms < asked_ms + self.settings.timeout_ms)
+    }
+
+    /// The nodes that tell back ends, as this one knows them. It is none of them from the moment on at
+    /// which the others may have taken it for dead.
+    #[must_use]
+    pub fn senders(&self, now_ms: u64) -> Senders {
+        let may = self.settings.sends && self.service == Service::Serving;
+        let me = (may && self.is_surely_alive(now_ms)).then_some(self.me);
+        Senders::new(me, self.senders.iter().copied(), self.turn)
+    }
+
+    /// For a while the store may have lacked what this node told back ends, and does not any longer.
+    pub fn is_back(&mut self) {
+        self.turn += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(node: u64, left_ms: i64, sends: bool, draining: bool) -> NodeSeen {
+        let info = Some(NodeInfo { sends, draining, ..NodeInfo::default() });
+        NodeSeen { node: NodeId::new(node), left_ms, info }
+    }
+
+    /// Renews at that moment, and is told of these others.
+    fn renew(nodes: &mut Nodes, at_ms: u64, others: Vec<NodeSeen>) {
+        let _ = nodes.renew((0, 0), at_ms);
+        let answer = Renewed { era: 1, now: at_ms, alive: true, nodes: others };
+        nodes.renewed(answer, 1, NodeId::new(99), Now { mono_ms: at_ms, unix_ms: at_ms });
+    }
+
+    fn senders(others: &[u64], turn: u64) -> Senders {
+        Senders::new(Some(NodeId::new(1)), others.iter().copied().map(NodeId::new), turn)
+    }
+
+    #[test]
+    fn those_that_live_and_stay_and_can_tell_back_ends_share_the_channels() {
+        let settings = Settings {
+            name: String::new(),
+            version: String::new(),
+            timeout_ms: 6_000,
+            hold_ms: 0,
+            sends: true,
+        };
+        let mut nodes = Nodes::new(NodeId::new(1), settings.clone(), 0);
+        assert!(!nodes.senders(0).sends(), "it has no lease");
+        let all = |left_ms| {
+            let (draining, other) = (seen(3, 6_000, true, true), seen(4, 6_000, false, false));
+            vec![seen(2, left_ms, true, false), draining, other]
+        };
+        renew(&mut nodes, 0, all(6_000));
+        assert_eq!(nodes.senders(5_999), senders(&[2], 0));
+        // By then the others may have taken it for dead.
+        assert!(!nodes.senders(6_000).sends());
+        // One that is in no list for once is not gone for that, and one that is judged is.
+        renew(&mut nodes, 2_000, Vec::new());
+        assert_eq!(nodes.senders(2_000), senders(&[2], 0));
+        for at_ms in [4_000, 6_000, 8_000, 10_000] {
+            renew(&mut nodes, at_ms, all(-1));
+        }
+        assert_eq!(nodes.senders(10_000), senders(&[], 0));
+        // What it told when it was not heard for long, no list of another had.
+        renew(&mut nodes, 15_500, all(-1));
+        assert_eq!(nodes.senders(15_500), senders(&[], 1));
+        nodes.drain();
+        assert!(!nodes.senders(15_500).sends());
+        let none = Nodes::new(NodeId::new(1), Settings { sends: false, ..settings }, 0);
+        assert!(!none.senders(0).sends());
     }
 }

@@ -19,6 +19,8 @@ struct InfoText<'a> {
     v: Own<'a>,
     #[serde(skip_serializing_if = "is_false", default)]
     d: bool,
+    #[serde(skip_serializing_if = "is_false", default)]
+    h: bool,
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     s: BTreeMap<u8, Text<Hex>>,
 }
@@ -50,6 +52,7 @@ pub fn info_text(info: &NodeInfo) -> String {
         n: Own((&*info.name).into()),
         v: Own((&*info.version).into()),
         d: info.draining,
+        h: info.sends,
         s: said.collect(),
     };
     // Texts and maps of texts always serialize; a failure would be a bug of serde_json.
@@ -68,6 +71,7 @@ pub fn info(text: &str) -> Result<NodeInfo, Strange> {
         name: read.n.0.into_owned(),
         version: read.v.0.into_owned(),
         draining: read.d,
+        sends: read.h,
         said: said.collect(),
     })
 }
@@ -126,6 +130,7 @@ mod tests {
             name: "web-1 \"ä\"".to_owned(),
             version: "0.1.0".to_owned(),
             draining: true,
+            sends: true,
             said: [(0, 7), (63, u64::MAX)].into(),
         };
         let text = info_text(&info);

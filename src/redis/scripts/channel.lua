@@ -281,6 +281,8 @@ local function finish(changed, kept, keep)
   end
   if begins and string.sub(ARGV[3], 1, 1) ~= '$' then
     ask('ZADD', KEYS[3], 0, ARGV[3])
+    -- For whoever wants to know which channels there are: the topic is called as the index is.
+    redis.call(ARGV[5], KEYS[3], ARGV[3])
   end
   if kept == true then
     ask('PEXPIREAT', KEYS[1], whole(now + keep))

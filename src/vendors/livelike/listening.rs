@@ -197,7 +197,10 @@ impl Pump {
                 self.occupancy_ms = NEVER;
                 return;
             }
-            What::News { news: News::Level(_) | News::Status(_) | News::Missed { .. }, .. } => {
+            What::News {
+                news: News::Level(_) | News::Status(_) | News::Found { .. } | News::Missed { .. },
+                ..
+            } => {
                 return;
             }
         }

@@ -148,6 +148,7 @@ impl Node {
             version: String::new(),
             timeout_ms: TIMEOUT_MS,
             hold_ms: HOLD_MS,
+            sends: false,
         };
         let new_channel = |_| {
             let mut state = ChannelState::new(Epoch::from_random(1));

@@ -127,6 +127,7 @@ impl Node {
             version: String::new(),
             timeout_ms,
             hold_ms: 5_000,
+            sends: false,
         };
         Self {
             slot,

@@ -6,8 +6,8 @@ use std::sync::{Arc, Weak};
 
 use herenow::clock::Clock;
 use herenow::cluster::summary::Asked;
-use herenow::cluster::{Act, Peers, Summary, Told, UserTold};
-use herenow::hub::engine::{Kicked, Kicking};
+use herenow::cluster::{Act, Peers, Senders, Summary, Told, UserTold};
+use herenow::hub::engine::{Kicked, Kicking, Meeting};
 use herenow::hub::{Answering, Channel, Engine, Hub};
 use herenow::presence::NodeId;
 use herenow_protocol::{ChannelName, UserId};
@@ -238,6 +238,19 @@ impl Engine for Node {
     fn unfollow(&self, channel: &ChannelName) {
         self.followed.lock().remove(channel);
         self.summed.lock().remove(channel);
+    }
+
+    fn meet_all(&self) -> Meeting<'_> {
+        self.follow_names(true);
+        Box::pin(async {})
+    }
+
+    fn is_surely_alive(&self) -> bool {
+        true
+    }
+
+    fn senders(&self) -> watch::Receiver<Senders> {
+        watch::channel(Senders::default()).1
     }
 
     fn follow_names(&self, wanted: bool) {
