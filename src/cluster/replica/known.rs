@@ -4,7 +4,6 @@ use herenow_protocol::{AttributeMap, Attributes, Audience};
 use serde_json::Value;
 
 use crate::cluster::record::{Place, Record, Stamp, Stamped, StoreMs, Written};
-use crate::cluster::say::Base;
 use crate::now::Now;
 use crate::presence::{Keeper, Touch};
 
@@ -98,7 +97,7 @@ impl Todo {
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) todo: Todo,
-    pub(super) attributes: Option<(Base, Attributes)>,
+    pub(super) attributes: Option<Attributes>,
     pub(super) info: Option<Attributes>,
     pub(super) audience: Option<Audience>,
     /// Leases that were taken, each with its end.

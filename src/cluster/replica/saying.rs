@@ -103,7 +103,7 @@ impl Replica {
             let Some(sent) = known.sent.take() else { continue };
             known.round = sent.round;
             let own = state.own(&user.user);
-            if take_answer(known, *sent, user.record.as_ref(), own.as_ref(), self.me) {
+            if take_answer(known, *sent, user.record.as_ref(), own.as_ref()) {
                 self.dirty.insert(user.user.clone());
             }
         }
@@ -185,7 +185,7 @@ fn say_user(
         audience,
     };
     let sent = Sent {
-        attributes: said.attributes.as_ref().map(|it| (it.base, it.value.attributes.clone())),
+        attributes: said.attributes.as_ref().map(|it| it.value.attributes.clone()),
         info: said.info.as_ref().map(|it| it.value.clone()),
         audience: said.audience.as_ref().map(|it| it.value.clone()),
         leases: leases.iter().filter(takes).map(|&(keeper, end, _)| (keeper, end)).collect(),
@@ -287,13 +287,7 @@ fn bytes_of(said: &UserSay) -> usize {
 
 /// What was said is done; what the store refused, since others had written meanwhile, is to be said
 /// again. Whether there is such.
-fn take_answer(
-    known: &mut Known,
-    sent: Sent,
-    record: Option<&Record>,
-    own: Option<&Own>,
-    me: NodeId,
-) -> bool {
+fn take_answer(known: &mut Known, sent: Sent, record: Option<&Record>, own: Option<&Own>) -> bool {
     let Sent { todo, attributes, info, audience, leases, .. } = sent;
     known.leases.retain(|(keeper, _)| {
         let is_held = |own: &Own| own.leases.iter().any(|(held, ..)| held == keeper);
@@ -301,21 +295,12 @@ fn take_answer(
     });
     known.leases.extend(leases);
     let (Some(record), Some(_)) = (record, own) else { return false };
-    let (told, fresh) = (record.attributes.as_ref(), todo.touch.fresh);
-    let accepted = |base: Base, value| {
-        let Some(told) = told else { return false };
-        let ours = match base {
-            // Where what was there is forgotten, the counter may be larger.
-            Base::At(said) => {
-                told.stamp == said || (fresh && told.stamp.node == me && told.stamp > said)
-            }
-            Base::Over => told.stamp.node == me,
-            Base::IfNone => false,
-        };
-        ours || told.value.attributes == value
-    };
+    // Not by its stamp: somebody who comes back may have brought what this node wrote by that same one in
+    // a life of the record before.
+    let told = record.attributes.as_ref();
+    let accepted = |value| told.is_some_and(|told| told.value.attributes == value);
     let written = todo.touch.wrote || todo.touch.patched;
-    let refused = attributes.is_some_and(|(base, value)| written && !accepted(base, value));
+    let refused = attributes.is_some_and(|value| written && !accepted(value));
     // Tried before, it may have been done then, and others wrote behind it.
     let again = Touch {
         wrote: refused && todo.touch.wrote && !todo.tried,

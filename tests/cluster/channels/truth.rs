@@ -309,8 +309,13 @@ impl World {
                 if (follows || node.id() == self.slots[slot].node.as_ref().unwrap().id())
                     && !one.as_ref().is_some_and(has)
                 {
+                    let known = node.channels[at].replica.record(&name);
+                    let stored = self.store.load(&channel(at), STORE_AHEAD_MS + self.now_ms);
+                    let stored = stored.records.iter().find(|(user, _)| *user == name);
                     return Err(format!(
-                        "{name} wrote {key}:{value} in c{at}: {one:?}, not {wanted:?}"
+                        "{name} wrote {key}:{value} in c{at} at node {slot}: {one:?}, not {wanted:?}, at {} \
+                         (follows: {follows}), which knows {known:#?}\nthe store {stored:#?}",
+                        node.id(),
                     ));
                 }
             }
