@@ -112,9 +112,9 @@ impl ChannelState {
 
     /// Who has that number in the lists here.
     #[must_use]
-    pub fn numbered(&self, number: u64) -> Option<&UserId> {
+    pub fn numbered(&self, number: u64) -> Option<&Arc<Member>> {
         let hidden = || self.hidden.as_ref().and_then(|hidden| hidden.get(number));
-        self.order.get(&number).or_else(hidden).map(|member| &member.user)
+        self.order.get(&number).or_else(hidden)
     }
 
     /// Whether whoever observers saw last as `seen` comes back to where it stood.
@@ -124,8 +124,7 @@ impl ChannelState {
 
     /// Who has that number and is not `user`.
     fn other_at(&self, number: u64, user: &UserId) -> Option<&Arc<Member>> {
-        let hidden = || self.hidden.as_ref().and_then(|hidden| hidden.get(number));
-        self.order.get(&number).or_else(hidden).filter(|other| other.user != *user)
+        self.numbered(number).filter(|other| other.user != *user)
     }
 
     /// Another who has the number that `user` is given stands behind all, until its own is told: what

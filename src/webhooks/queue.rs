@@ -75,10 +75,14 @@ fn bytes_of_cut(channel: &ChannelName) -> usize {
     CUT_BYTES + 2 * channel.as_str().len()
 }
 
+fn bytes_of_item(channel: Option<&ChannelName>, text: &str) -> usize {
+    ENTRY_BYTES + channel.map_or(0, |channel| channel.as_str().len()) + text.len()
+}
+
 impl Waiting {
     fn bytes(&self) -> usize {
         match self {
-            Self::Item(_, text) => ENTRY_BYTES + text.len(),
+            Self::Item(channel, text) => bytes_of_item(channel.as_ref(), text),
             Self::Cut(channel) => bytes_of_cut(channel),
             Self::CutAll => ENTRY_BYTES,
         }
@@ -145,7 +149,7 @@ impl Queue {
         if items.is_empty() {
             return Lost::default();
         }
-        let bytes: usize = items.iter().map(|item| ENTRY_BYTES + item.len()).sum();
+        let bytes: usize = items.iter().map(|item| bytes_of_item(Some(channel), item)).sum();
         let for_items = self.bound - self.bound / WEBHOOK_GAPS_PART;
         if self.is_cut(channel) || self.bytes + bytes > for_items {
             let lost = self.lack(channel, span, GapReason::Overflow, at);

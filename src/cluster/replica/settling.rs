@@ -93,9 +93,9 @@ impl Replica {
     fn is_anothers_by_now(&self, user: &UserId, here: Here<'_>) -> bool {
         let Some(known) = self.users.get(user) else { return false };
         let Some(number) = known.number() else { return false };
-        let other = here.state.numbered(number).filter(|other| *other != user);
+        let other = here.state.numbered(number).filter(|other| other.user != *user);
         other
-            .and_then(|other| self.users.get(other))
+            .and_then(|other| self.users.get(&other.user))
             .is_some_and(|other| other.number() == Some(number) && other.heard > known.heard)
     }
 
