@@ -811,6 +811,10 @@ pub const REDIS_BACK_OFF: RangeInclusive<Duration> =
 /// How often a connection that hears what is published is asked to show that it does.
 pub const REDIS_PROBE: Duration = Duration::from_secs(1);
 
+/// An answer about other nodes' members says that it may not be all if it did not for so long: so much
+/// older than true an answer is at most that says nothing.
+pub const REDIS_PROBE_LATE: Duration = Duration::from_secs(2);
+
 /// It is connected anew if it did not for so long.
 pub const REDIS_PROBE_LOST: Duration = Duration::from_secs(3);
 

@@ -33,7 +33,7 @@ pub use nodes::Nodes;
 pub use order::{Act, Obeyed, Order};
 pub use peers::Peers;
 pub use record::{LeaseMark, Mark, Place, Record, Stamp, Stamped, StoreMs, Written};
-pub use replica::{Counted, Heard, Loaded, Part, Replica};
+pub use replica::{Counted, Heard, Loaded, Part, Replica, SummaryAsked};
 pub use say::{Base, Buried, Inbox, LeaseSay, Load, MarkSay, Said, Say, Told, UserSay, UserTold};
 pub use senders::Senders;
 pub use summary::Summary;

@@ -56,8 +56,11 @@ impl Hub {
         let mut over = pin!(tokio::time::sleep(Duration::from_millis(LOAD_WAIT_MS)));
         let mut partial = false;
         for some in names.chunks(ATTEND_BATCH) {
-            let waits: Vec<_> =
-                some.iter().filter_map(|name| self.begin_attending(name, wanted)).collect();
+            let hearing = engine.hearing();
+            let waits: Vec<_> = some
+                .iter()
+                .filter_map(|name| self.begin_attending(name, wanted, hearing))
+                .collect();
             let all = async {
                 for wait in waits {
                     // Whoever keeps the channel from becoming whole lets go, too.
@@ -68,10 +71,11 @@ impl Hub {
                 () = all => {}
                 () = &mut over => {}
             }
-            let whole = |name| self.look(name, |guarded| guarded.knows(wanted)).unwrap_or(false);
-            partial |= !some.iter().all(whole);
+            let hearing = engine.hearing();
+            let knows = |guarded: &Guarded| guarded.knows(wanted, hearing);
+            partial |= !some.iter().all(|name| self.look(name, knows).unwrap_or(false));
         }
-        partial || !engine.is_well()
+        partial || engine.hearing().is_none()
     }
 
     /// Waits until the store has what was done here of the user in the channel, a second at most: whoever
@@ -125,12 +129,13 @@ impl Hub {
         self: &Arc<Self>,
         name: &ChannelName,
         wanted: Wanted,
+        hearing: Option<u64>,
     ) -> Option<oneshot::Receiver<()>> {
         let now_ms = self.clock().now().mono_ms;
         if self.attended.load(Ordering::Relaxed) >= MAX_ATTENDED && self.find(name).is_none() {
             return None;
         }
-        self.enter(At::Named(name), |door| door.attend(wanted, now_ms))
+        self.enter(At::Named(name), |door| door.attend(wanted, hearing, now_ms))
     }
 
     /// The first `most` channels by name behind `after` in which any node may have the user, and

@@ -477,8 +477,8 @@ impl Guarded {
     }
 
     /// Whether so much is known of other nodes' members as somebody needs to know.
-    pub(super) fn knows(&self, wanted: Wanted) -> bool {
-        self.clustered.as_ref().is_none_or(|clustered| clustered.knows(wanted))
+    pub(super) fn knows(&self, wanted: Wanted, hearing: Option<u64>) -> bool {
+        self.clustered.as_ref().is_none_or(|clustered| clustered.knows(wanted, hearing))
     }
 
     /// Whether the summary suffices to all who look, if there is one.
@@ -535,6 +535,11 @@ impl Guarded {
     /// next tick.
     pub(super) fn complete(&mut self) {
         self.clustered.iter_mut().for_each(|clustered| clustered.complete());
+    }
+
+    /// What is known of other nodes was asked for in that hearing, and all of it has come.
+    pub(super) fn heard_in(&mut self, hearing: u64) {
+        self.clustered.iter_mut().for_each(|clustered| clustered.heard_in(hearing));
     }
 
     /// At a tick: has everybody begin anew, if that is due. Between two ticks somebody may be in the

@@ -23,6 +23,9 @@ pub(super) struct Clustered {
     /// What this node says of the channel and hears of it.
     pub(super) replica: Replica,
     knows: Knows,
+    /// The hearing ([`Engine::hearing`](super::Engine::hearing)) in which that was asked for: what was
+    /// heard since is in it, as long as the hearing is the same.
+    heard_in: u64,
     /// What those who look need to know.
     wanted: Wanted,
     /// All is known and the summary would do: it was asked for.
@@ -96,6 +99,7 @@ impl Clustered {
         Self {
             replica,
             knows: Knows::Nothing,
+            heard_in: 0,
             wanted: Wanted::Nothing,
             narrows: false,
             lingers_ms: None,
@@ -121,10 +125,12 @@ impl Clustered {
         self.knows == Knows::Summary
     }
 
-    /// Whether so much is known as somebody needs to know.
-    pub(super) fn knows(&self, wanted: Wanted) -> bool {
+    /// Whether so much is known as somebody needs to know, and as it is now, if that is the hearing of now.
+    pub(super) fn knows(&self, wanted: Wanted, hearing: Option<u64>) -> bool {
         let summed = self.is_summed() && !self.replica.is_summary_partial();
-        wanted == Wanted::Nothing || self.is_whole() || (wanted == Wanted::Count && summed)
+        let whole = self.is_whole() && !self.replica.is_behind();
+        let known = whole || (wanted == Wanted::Count && summed);
+        wanted == Wanted::Nothing || (known && hearing == Some(self.heard_in))
     }
 
     /// From here on those who look need to know this.
@@ -153,9 +159,15 @@ impl Clustered {
         let is_new = self.is_followed() && !self.is_summed();
         if is_new {
             (self.knows, self.anew, self.narrows) = (Knows::Summary, true, false);
-            self.release();
         }
         is_new
+    }
+
+    /// What is known was asked for in that hearing, and all of it has come: whoever waited for no more
+    /// than that goes on.
+    pub(super) fn heard_in(&mut self, hearing: u64) {
+        self.heard_in = hearing;
+        self.release();
     }
 
     /// Whether nobody is to be told anything just now.
@@ -208,7 +220,6 @@ impl Clustered {
         if self.is_followed() && !self.is_whole() && !self.is_summed() {
             self.replica.unfollow_summary();
             (self.knows, self.anew) = (Knows::All, true);
-            self.release();
         }
     }
 
@@ -228,6 +239,7 @@ impl Clustered {
         &mut self,
         total: &Arc<AtomicUsize>,
         wants: Wanted,
+        hearing: Option<u64>,
         now_ms: u64,
     ) -> Option<oneshot::Receiver<()>> {
         let attended = self.attended.get_or_insert_with(|| Attended::new(total));
@@ -236,7 +248,9 @@ impl Clustered {
             attended.members_until_ms = Some(attended.until_ms);
         }
         let summed = self.is_summed() && wants < Wanted::Members;
-        if summed || matches!(self.knows, Knows::Part | Knows::All) {
+        // After a gap all is asked for again, and that comes soon if anything is heard.
+        let stays = (summed || self.is_whole()) && hearing.is_none_or(|it| it == self.heard_in);
+        if stays || self.knows == Knows::Part {
             return None;
         }
         let (sender, receiver) = oneshot::channel();

@@ -346,8 +346,14 @@ impl Door<'_> {
 
     /// Somebody asks for the channel and does not stay. What tells that so much of it is known as it
     /// `wants`; `None`: it is, or will not be soon.
-    pub(super) fn attend(&mut self, wants: Wanted, now_ms: u64) -> Option<oneshot::Receiver<()>> {
-        self.guarded.clustered.as_mut()?.attend(&self.hub.attended, wants, now_ms)
+    pub(super) fn attend(
+        &mut self,
+        wants: Wanted,
+        hearing: Option<u64>,
+        now_ms: u64,
+    ) -> Option<oneshot::Receiver<()>> {
+        let clustered = self.guarded.clustered.as_mut()?;
+        clustered.attend(&self.hub.attended, wants, hearing, now_ms)
     }
 
     /// All that other nodes have is known.

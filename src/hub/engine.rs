@@ -47,6 +47,12 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Whether the store answers. While it does not, what the hub knows may not be all.
     fn is_well(&self) -> bool;
 
+    /// The hearing of now: a number, another one after each moment at which something of the other nodes
+    /// may have been missed. What was asked for in it and what was heard since together are what all nodes
+    /// know, or knew two seconds ago. `None`: this node may lack more than that, or the others have
+    /// taken it for dead.
+    fn hearing(&self) -> Option<u64>;
+
     /// A number that all nodes know, and no client; `None`: the store did not tell it yet. Another
     /// one after the store lost its data.
     fn shared_key(&self) -> Option<u64>;

@@ -171,8 +171,8 @@ impl Hub {
         });
     }
 
-    /// All parts of a load have come.
-    pub async fn load_ends(self: &Arc<Self>, channel: &Arc<Channel>, load: u32) {
+    /// All parts of a load have come that was asked for in that [hearing](super::Engine::hearing).
+    pub async fn load_ends(self: &Arc<Self>, channel: &Arc<Channel>, load: u32, hearing: u64) {
         loop {
             let ended = self.enter_followed(channel, |door| {
                 let unheard = door.guarded().is_partial();
@@ -183,6 +183,7 @@ impl Hub {
                 })?;
                 if ended.1 {
                     door.complete();
+                    door.guarded().heard_in(hearing);
                 }
                 Some(ended)
             });

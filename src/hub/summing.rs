@@ -8,7 +8,7 @@ use super::channel::Channel;
 use super::door::{Door, forget};
 use super::state::Hub;
 use crate::cluster::summary::Asked;
-use crate::cluster::{Counted, Load, Summary};
+use crate::cluster::{Counted, Load, Summary, SummaryAsked};
 
 impl Hub {
     /// Whether the summary of a channel that is followed suffices to all who look, if there is one.
@@ -54,22 +54,28 @@ impl Hub {
         clustered.is_some_and(|clustered| clustered.replica.wants_summary(self.clock().now()))
     }
 
-    /// The summary is asked for. The version of it that is known, 0 for none.
+    /// The summary is asked for.
     #[must_use]
-    pub fn ask_summary(self: &Arc<Self>, channel: &Arc<Channel>) -> u64 {
+    pub fn ask_summary(self: &Arc<Self>, channel: &Arc<Channel>) -> SummaryAsked {
         let now = self.clock().now();
         let ask = self.enter_living(channel, |door| {
             door.guarded().consult(|replica, _| replica.ask_summary(now))
         });
-        ask.flatten().unwrap_or(0)
+        ask.flatten().unwrap_or_default()
     }
 
-    /// The summary was asked for, and this was answered. Whether it is what is followed from here on;
-    /// otherwise the channel is to be loaded whole.
-    pub fn summary_answered(self: &Arc<Self>, channel: &Arc<Channel>, asked: &Asked) -> bool {
+    /// The summary was asked for in that [hearing](super::Engine::hearing), and this was answered. Whether
+    /// it is what is followed from here on; otherwise the channel is to be loaded whole.
+    pub fn summary_answered(
+        self: &Arc<Self>,
+        channel: &Arc<Channel>,
+        asked: (SummaryAsked, u64),
+        answer: &Asked,
+    ) -> bool {
+        let (question, hearing) = asked;
         let answered = self.enter_living(channel, |door| {
-            let counted = match &asked.summary {
-                Some(summary) => door.hear_summary(summary),
+            let counted = match &answer.summary {
+                Some(summary) => door.hear_summary(summary, Some(question)),
                 None => Counted::AsBefore,
             };
             let known = door.guarded().consult(|replica, _| replica.summary().is_some());
@@ -80,7 +86,9 @@ impl Hub {
                 door.follow_whole();
                 return (false, false);
             }
-            (true, door.follow_sum())
+            let forgets = door.follow_sum();
+            door.guarded().heard_in(hearing);
+            (true, forgets)
         });
         let (follows, forgets) = answered.unwrap_or_default();
         if forgets {
@@ -103,7 +111,7 @@ impl Hub {
             if !door.guarded().is_summed() {
                 return false;
             }
-            match door.hear_summary(summary) {
+            match door.hear_summary(summary, None) {
                 Counted::AsBefore => false,
                 Counted::Anew => {
                     door.follow_sum();
@@ -119,13 +127,13 @@ impl Hub {
 }
 
 impl Door<'_> {
-    fn hear_summary(&mut self, summary: &Summary) -> Counted {
+    fn hear_summary(&mut self, summary: &Summary, answers: Option<SummaryAsked>) -> Counted {
         let (now, name) = (self.hub.clock().now(), self.channel().name().clone());
         let Some(peers) = self.hub.engine().map(|engine| engine.peers(&name)) else {
             return Counted::AsBefore;
         };
         let heard = |replica: &mut crate::cluster::Replica, _: &_| {
-            replica.summary_told(summary, &peers, now)
+            replica.summary_told(summary, answers, &peers, now)
         };
         let counted = self.guarded().consult(heard).unwrap_or(Counted::AsBefore);
         self.guarded().agree();

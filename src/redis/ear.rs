@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::{PushInfo, PushKind, RedisResult, Value, cmd};
@@ -22,8 +23,8 @@ use crate::chance::{Chance, keyed_hash};
 use crate::clock::Clock;
 use crate::cluster::name::Group;
 use crate::limits::{
-    HEARD_BYTES, HEARD_MESSAGES, REDIS_BACK_OFF, REDIS_PROBE, REDIS_PROBE_LOST, SUBSCRIBE_BATCH,
-    SUBSCRIBE_TURNS,
+    HEARD_BYTES, HEARD_MESSAGES, REDIS_BACK_OFF, REDIS_PROBE, REDIS_PROBE_LATE, REDIS_PROBE_LOST,
+    SUBSCRIBE_BATCH, SUBSCRIBE_TURNS,
 };
 use crate::metrics::RedisMetrics;
 
@@ -58,6 +59,13 @@ struct Probe {
     sharded: bool,
     /// When it last heard it, by the broker's clock.
     heard_ms: AtomicU64,
+}
+
+impl Probe {
+    /// For how long it was not heard.
+    fn silent(&self, now_ms: u64) -> Duration {
+        Duration::from_millis(now_ms.saturating_sub(self.heard_ms.load(Ordering::Relaxed)))
+    }
 }
 
 /// Where what is published arrives. It never waits: what has no room is missed, and that is told.
@@ -199,6 +207,21 @@ impl Ear {
         self.inlet.whole.subscribe()
     }
 
+    /// The same at this moment.
+    #[must_use]
+    pub fn hearing(&self) -> u64 {
+        *self.inlet.whole.borrow()
+    }
+
+    /// Whether all that was published until [`REDIS_PROBE_LATE`] ago was heard, or is known to be missed:
+    /// [`Ear::hearing`] is another number then.
+    #[must_use]
+    pub fn is_prompt(&self) -> bool {
+        let now_ms = self.inlet.clock.now().mono_ms;
+        self.hearing() > 0
+            && self.inlet.probes.iter().all(|it| it.silent(now_ms) < REDIS_PROBE_LATE)
+    }
+
     /// From here on these topics, which are no channel's, are listened to instead of those before.
     pub async fn listen_always(&self, topics: Vec<String>) {
         let before = std::mem::replace(&mut *self.plain.lock(), topics.clone());
@@ -302,11 +325,7 @@ impl Ear {
                 _ = turns.tick() => {}
             }
             let now_ms = self.inlet.clock.now().mono_ms;
-            let lost_ms = REDIS_PROBE_LOST.as_millis() as u64;
-            let deaf = |probe: &Probe| {
-                now_ms.saturating_sub(probe.heard_ms.load(Ordering::Relaxed)) > lost_ms
-            };
-            if self.inlet.probes.iter().any(deaf) {
+            if self.inlet.probes.iter().any(|it| it.silent(now_ms) > REDIS_PROBE_LOST) {
                 tracing::warn!(
                     address = self.address.to_string(),
                     "what is published on Redis is not heard"

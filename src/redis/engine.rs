@@ -189,6 +189,11 @@ impl Engine for Node {
         self.0.line.is_well()
     }
 
+    fn hearing(&self) -> Option<u64> {
+        let hears = self.0.line.is_well() && self.0.ear.is_prompt() && self.is_surely_alive();
+        hears.then(|| self.0.ear.hearing())
+    }
+
     fn others(&self) -> usize {
         self.0.nodes.lock().living()
     }

@@ -145,7 +145,7 @@ impl Joint {
     }
 
     async fn load(&self, hub: &Arc<Hub>, channel: &Arc<Channel>, load: u32) -> Result<(), Failed> {
-        let name = channel.name();
+        let (name, hearing) = (channel.name(), self.ear.hearing());
         let head = self.store.load(name).await?;
         self.era_seen(Group::of(name), head.era);
         hub.stands(channel, &head);
@@ -175,7 +175,7 @@ impl Joint {
         if tail.era != head.era {
             return Err(Failed::Unknown);
         }
-        hub.load_ends(channel, load).await;
+        hub.load_ends(channel, load, hearing).await;
         // Where a summary was followed until now.
         self.ear.ignore(&self.store.names().summary(name)).await;
         Ok(())

@@ -49,14 +49,14 @@ impl Joint {
         if !self.ear.listen(&topic).await {
             return None;
         }
-        let known = hub.ask_summary(channel);
-        match self.store.summary(name, Some(known)).await {
-            Ok(asked) => {
-                self.owes_summary(channel, asked.owes_ms);
-                if let Some(summary) = &asked.summary {
+        let asked = (hub.ask_summary(channel), self.ear.hearing());
+        match self.store.summary(name, Some(asked.0.version)).await {
+            Ok(answer) => {
+                self.owes_summary(channel, answer.owes_ms);
+                if let Some(summary) = &answer.summary {
                     self.era_seen(Group::of(name), summary.era);
                 }
-                let follows = hub.summary_answered(channel, &asked);
+                let follows = hub.summary_answered(channel, asked, &answer);
                 // What is not followed is not listened to any longer.
                 self.ear.ignore(if follows { &members } else { &topic }).await;
                 Some(follows)

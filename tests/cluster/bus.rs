@@ -150,7 +150,7 @@ impl Node {
         let load = self.bus.store.lock().unwrap().load(channel.name(), self.bus.now());
         hub.load_begins(channel, number, (load.era, load.version, load.now));
         hub.load_part(channel, number, &load.records);
-        hub.load_ends(channel, number).await;
+        hub.load_ends(channel, number, 1).await;
     }
 }
 
@@ -169,6 +169,10 @@ impl Engine for Node {
 
     fn is_well(&self) -> bool {
         !self.is_cut()
+    }
+
+    fn hearing(&self) -> Option<u64> {
+        self.is_well().then_some(1)
     }
 
     fn has_to_say(&self, channel: &Arc<Channel>) {

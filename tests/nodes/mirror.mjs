@@ -3,10 +3,9 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LONG } from './cluster.mjs';
 
-/** Before a list is read: the nodes tell each other within that time. On one machine less than what the docs say suffices. */
-const WAIT_MS = LONG ? 2_000 : 1_000;
+/** Before a list is read: what is older than that, no list lacks without saying so. */
+const WAIT_MS = 2_000;
 
 /** @typedef {{channel: string, user: string, event: string, node: string, at: number}} Line */
 

@@ -210,6 +210,11 @@ test('whatever becomes of nodes, whoever obeys the rules knows what they know', 
       nodes[1].proxy.mend();
     });
   }
+  await meanwhile('a node is cut off for long', async () => {
+    nodes[1].proxy.deafen('requests', 'answers');
+    await sleep(NODE_TIMEOUT_MS * 2 + 1_000);
+    nodes[1].proxy.mend();
+  });
   await meanwhile('a node stands still, and the back end fails', async () => {
     mirror.fails = true;
     await sleep(500);

@@ -83,9 +83,11 @@ pub(super) struct Followed {
 pub(super) struct Summed {
     /// The last summary that counts.
     pub(super) known: Option<Summary>,
-    /// The next one counts whatever its version: what was told before may be of other data, or of an
-    /// older copy of them.
+    /// What is known is of before a gap, so it may be of an older copy of the data, or a newer one. The
+    /// answer to what is asked since counts whatever its version, unless a newer one comes first.
     pub(super) anew: bool,
+    /// The number of the last gap.
+    pub(super) gap: u32,
     /// Data were lost, and not all nodes have said all of theirs again since; and until when it is
     /// waited for them, once that is known.
     pub(super) lost: bool,

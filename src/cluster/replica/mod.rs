@@ -22,4 +22,4 @@ mod settling;
 pub mod summing;
 
 pub use channel::{Heard, Loaded, Part, Replica};
-pub use summing::Counted;
+pub use summing::{Counted, SummaryAsked};

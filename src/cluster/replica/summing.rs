@@ -21,12 +21,21 @@ pub enum Counted {
     NoLonger,
 }
 
+/// A question for a summary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SummaryAsked {
+    /// The version of it that is known, 0 for none.
+    pub version: u64,
+    /// The last gap before it was asked; 0 if nobody here follows the summary.
+    gap: u32,
+}
+
 impl Replica {
     /// From here on what is published of the summary is told to [`Replica::summary_told`], without a
     /// gap. Also after a gap: what is known stays until another one was answered.
     pub fn follow_summary(&mut self) {
         let summed = self.summed.get_or_insert_default();
-        (summed.anew, summed.ask_ms) = (true, 0);
+        (summed.anew, summed.ask_ms, summed.gap) = (true, 0, summed.gap + 1);
     }
 
     /// The summary is not followed any longer.
@@ -46,6 +55,13 @@ impl Replica {
         self.lost
     }
 
+    /// Whether what is known of the others is surely behind: a version was missed, or lost data were not all
+    /// said again.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.lost || self.followed.as_ref().is_some_and(|followed| followed.hole)
+    }
+
     /// Whether what is known of the summary may not be all: nothing yet, or it is of data that were
     /// lost.
     #[must_use]
@@ -61,13 +77,13 @@ impl Replica {
         self.summed.as_ref().is_some_and(|summed| summed.ask_ms <= now.mono_ms)
     }
 
-    /// The summary is asked for. The version of it that is known, 0 for none.
-    pub fn ask_summary(&mut self, now: Now) -> u64 {
-        let Some(summed) = &mut self.summed else { return 0 };
+    /// The summary is asked for.
+    pub fn ask_summary(&mut self, now: Now) -> SummaryAsked {
+        let Some(summed) = &mut self.summed else { return SummaryAsked::default() };
         let again_ms = if summed.lost { SUMMARY_MS } else { SUMMARY_AGAIN_MS };
         summed.ask_ms = now.mono_ms + again_ms;
         let known = summed.known.as_ref().filter(|_| !(summed.anew || summed.lost));
-        known.map_or(0, |known| known.version)
+        SummaryAsked { version: known.map_or(0, |known| known.version), gap: summed.gap }
     }
 
     /// Asking for the summary failed, or may have: it is asked for again.
@@ -75,8 +91,14 @@ impl Replica {
         self.summed.iter_mut().for_each(|summed| summed.ask_ms = 0);
     }
 
-    /// The store published this summary, or answered it.
-    pub fn summary_told(&mut self, summary: &Summary, peers: &Peers, now: Now) -> Counted {
+    /// The store published this summary, or answered it to that question.
+    pub fn summary_told(
+        &mut self,
+        summary: &Summary,
+        answers: Option<SummaryAsked>,
+        peers: &Peers,
+        now: Now,
+    ) -> Counted {
         self.knows_data(summary.era, summary.now, now);
         let is_said = self.has_said_all() && peers.are_complete();
         // Whoever knows all of it knows it better.
@@ -92,7 +114,8 @@ impl Replica {
                 return Counted::AsBefore;
             }
         }
-        let known = summed.known.as_ref().filter(|_| !(summed.anew || summed.lost));
+        let begins_anew = summed.anew && answers.is_some_and(|asked| asked.gap == summed.gap);
+        let known = summed.known.as_ref().filter(|_| !(begins_anew || summed.lost));
         if known.is_some_and(|known| summary.version <= known.version) {
             return Counted::AsBefore;
         }

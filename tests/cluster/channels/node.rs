@@ -7,7 +7,8 @@ use herenow::cluster::nodes::burial::Claimed;
 use herenow::cluster::nodes::{Nodes, Order, Settings, Step};
 use herenow::cluster::summary::Asked;
 use herenow::cluster::{
-    Buried, Counted, Heard, Peers, Record, Renew, Renewed, Replica, Say, Summary, Told,
+    Buried, Counted, Heard, Peers, Record, Renew, Renewed, Replica, Say, Summary, SummaryAsked,
+    Told,
 };
 use herenow::now::Now;
 use herenow::presence::pending::Cause;
@@ -48,7 +49,7 @@ pub(super) enum Ask {
     /// The page behind that user.
     Load(usize, Option<UserId>),
     /// The summary, of which that version is known.
-    Summary(usize, u64),
+    Summary(usize, SummaryAsked),
 }
 
 /// What it answers.
@@ -63,7 +64,7 @@ pub(super) enum Answer {
     Mine(Vec<ChannelName>),
     Said(usize, Told),
     Loaded(usize, Page),
-    Summed(usize, Asked),
+    Summed(usize, SummaryAsked, Asked),
 }
 
 /// Some of a channel.
@@ -359,12 +360,12 @@ impl Node {
             channel.replica.follow_summary();
         }
         let owes = channel.owes_ms.take_if(|due_ms| *due_ms <= now.mono_ms).is_some();
-        let known = match channel.replica.wants_summary(now) {
+        let asked = match channel.replica.wants_summary(now) {
             true => Some(channel.replica.ask_summary(now)),
-            false => owes.then_some(0),
+            false => owes.then(SummaryAsked::default),
         };
-        if let Some(known) = known.filter(|_| self.is_known) {
-            self.ask(Ask::Summary(at, known));
+        if let Some(asked) = asked.filter(|_| self.is_known) {
+            self.ask(Ask::Summary(at, asked));
         }
     }
 
@@ -379,7 +380,7 @@ impl Node {
         &mut self,
         at: usize,
         summary: &Summary,
-        answers: bool,
+        mut answers: Option<SummaryAsked>,
         now: Now,
     ) -> Result<(), String> {
         let peers = self.peers(at);
@@ -387,12 +388,15 @@ impl Node {
         let known = replica.summary().map(|known| (known.era, known.version));
         match self.fault {
             // Nobody asks whether anything was missed.
-            Some(Fault::SummaryNotOwed) if answers && known.is_some() => return Ok(()),
-            Some(Fault::OlderSummaryWins) => replica.follow_summary(),
+            Some(Fault::SummaryNotOwed) if answers.is_some() && known.is_some() => return Ok(()),
+            Some(Fault::OlderSummaryWins) => {
+                replica.follow_summary();
+                answers = Some(replica.ask_summary(now));
+            }
             _ => {}
         }
         let was_sure = !replica.is_summary_partial();
-        match replica.summary_told(summary, &peers, now) {
+        match replica.summary_told(summary, answers, &peers, now) {
             Counted::AsBefore => {}
             Counted::Anew => {
                 let older = |(era, version)| era == summary.era && version > summary.version;
@@ -477,12 +481,12 @@ impl Node {
                     self.loaded(at, load, &page, era, now);
                 }
             }
-            Answer::Summed(at, asked) => {
+            Answer::Summed(at, asked, answer) => {
                 self.nodes.data_seen(at as u8, data);
                 self.say_again(now);
-                self.owes(at, asked.owes_ms, now);
-                if let Some(summary) = &asked.summary {
-                    self.summed(at, summary, true, now)?;
+                self.owes(at, answer.owes_ms, now);
+                if let Some(summary) = &answer.summary {
+                    self.summed(at, summary, Some(asked), now)?;
                 }
             }
             Answer::Mine(channels) => {

@@ -575,10 +575,10 @@ impl World {
                 }
                 Answer::Said(at, done.answer)
             }
-            Ask::Summary(at, known) => {
-                let (asked, published) = self.store.summary(&channel(at), known, now);
+            Ask::Summary(at, asked) => {
+                let (answer, published) = self.store.summary(&channel(at), asked.version, now);
                 self.publish_summary(at, published);
-                Answer::Summed(at, asked)
+                Answer::Summed(at, asked, answer)
             }
             Ask::Load(at, behind) => {
                 let mut load = self.store.load(&channel(at), now);
@@ -684,7 +684,7 @@ impl World {
                     node.hear(asked, answer, data, new_id, now_ms)?;
                 }
                 _ if node.broken => {}
-                Message::Summary(at, summary) => node.summed(at, &summary, false, now)?,
+                Message::Summary(at, summary) => node.summed(at, &summary, None, now)?,
                 Message::Published(at, told) if node.channels[at].replica.is_followed() => {
                     node.told(at, &told, true, now);
                 }

@@ -182,8 +182,9 @@ async fn run(node: Arc<Node>, hub: Arc<Hub>, mut ordered: Receiver<Order>) {
                     if !hub.is_summed(&channel) {
                         hub.listening_summary(&channel);
                     }
-                    let asked = twin.summary(name, hub.ask_summary(&channel));
-                    if hub.summary_answered(&channel, &asked) {
+                    let asked = hub.ask_summary(&channel);
+                    let answer = twin.summary(name, asked.version);
+                    if hub.summary_answered(&channel, (asked, 1), &answer) {
                         node.followed.lock().remove(name);
                         continue;
                     }
@@ -195,7 +196,7 @@ async fn run(node: Arc<Node>, hub: Arc<Hub>, mut ordered: Receiver<Order>) {
                 for records in load.records.chunks(2) {
                     hub.load_part(&channel, number, records);
                 }
-                hub.load_ends(&channel, number).await;
+                hub.load_ends(&channel, number, 1).await;
             }
             Order::Hear(name, told) => hub.published(&name, &told),
             Order::Sum(name, summary) => hub.summary_told(&name, &summary),
@@ -219,6 +220,10 @@ impl Engine for Node {
 
     fn is_well(&self) -> bool {
         *self.answers.borrow() || !self.notices
+    }
+
+    fn hearing(&self) -> Option<u64> {
+        self.is_well().then_some(1)
     }
 
     fn others(&self) -> usize {
