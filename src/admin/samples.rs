@@ -133,6 +133,6 @@ mod tests {
         assert!(samples.since(SAMPLES as u64 + 5).is_empty());
     }
 
-    /// Said in `limits.rs`, and what a page that opens is sent.
+    /// Said in `limits/`, and what a page that opens is sent.
     const _: () = assert!(size_of::<Sample>() * SAMPLES <= 48 * 1024);
 }

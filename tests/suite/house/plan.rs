@@ -34,34 +34,34 @@ const JAVASCRIPT: [(&str, &[&str]); 3] = [
 /// itself. The first that a file's path begins with holds for it.
 const NARROW: [(&str, &[&str]); 31] = [
     ("protocol/src/", &[]),
-    ("src/deflate/", &["protocol/src/", "src/limits.rs", "src/metrics.rs"]),
-    ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits.rs"]),
+    ("src/deflate/", &["protocol/src/", "src/limits/", "src/metrics.rs"]),
+    ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits/"]),
     (
         "src/cluster/",
-        &["protocol/src/", "src/now.rs", "src/limits.rs", "src/presence/", "src/users/"],
+        &["protocol/src/", "src/now.rs", "src/limits/", "src/presence/", "src/users/"],
     ),
-    ("src/users/", &["protocol/src/", "src/now.rs", "src/limits.rs", "src/shrink.rs"]),
+    ("src/users/", &["protocol/src/", "src/now.rs", "src/limits/", "src/shrink.rs"]),
     (
         "src/auth/",
         &[
             "protocol/src/",
             "src/now.rs",
             "src/duration.rs",
-            "src/limits.rs",
+            "src/limits/",
             "src/chance.rs",
             "src/presence/viewer.rs",
         ],
     ),
-    ("src/tls/", &["src/limits.rs"]),
-    ("src/proxy/", &["src/limits.rs"]),
+    ("src/tls/", &["src/limits/"]),
+    ("src/proxy/", &["src/limits/"]),
     ("src/outgoing.rs", &[]),
-    ("src/jwks/", &["src/auth/", "src/clock.rs", "src/limits.rs", "src/outgoing.rs"]),
+    ("src/jwks/", &["src/auth/", "src/clock.rs", "src/limits/", "src/outgoing.rs"]),
     // A simulated viewer is a client: it has no way in but the port.
     (
         "src/demo/",
         &[
             "protocol/src/",
-            "src/limits.rs",
+            "src/limits/",
             "src/web/accepted.rs",
             "src/web/compressed.rs",
             "src/web/input.rs",
@@ -79,7 +79,7 @@ const NARROW: [(&str, &[&str]); 31] = [
             "src/chance.rs",
             "src/clock.rs",
             "src/duration.rs",
-            "src/limits.rs",
+            "src/limits/",
             "src/outgoing.rs",
         ],
     ),
