@@ -28,7 +28,11 @@ export async function startCluster(count, { flags = [], alone = false, masters: 
     const proxy = redis && await startProxy(redis.port);
     const url = proxy?.url ?? masters?.url;
     const own = url ? ['--redis-url', url, '--node-name', `node-${index}`] : [];
-    const broker = await startBroker({ port, flags: [...FLAGS, ...own, ...flags], env });
+    const broker = await startBroker({ port, flags: [...FLAGS, ...own, ...flags], env }).catch(async (error) => {
+      // Else it would hold this process for ever.
+      await proxy?.stop();
+      throw error;
+    });
     return {
       ...broker,
       index,
