@@ -271,7 +271,8 @@ async fn serve(config: &Config) -> Result<(), String> {
     let mut signals = termination()?;
     let reloads = stream_of(SignalKind::hangup())?;
     let broker = herenow::start(config)?;
-    greet(&broker).map_err(|error| format!("standard output: {error}"))?;
+    // Whoever starts it may read no further than the first line, or nothing.
+    let _ = std::io::stdout().write_all(greeting(&broker).as_bytes());
     wait(&mut signals, reloads, || broker.reload()).await;
     tracing::info!("shutting down");
     tokio::select! {
@@ -295,10 +296,8 @@ fn start_logging(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-fn greet(broker: &herenow::Broker) -> std::io::Result<()> {
+fn greeting(broker: &herenow::Broker) -> String {
     let (address, s) = (broker.address(), if broker.speaks_tls() { "s" } else { "" });
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "listening on http{s}://{address}")?;
     // "All addresses" is none that a client could name.
     let port = address.port();
     let here = if address.ip().is_unspecified() {
@@ -306,12 +305,14 @@ fn greet(broker: &herenow::Broker) -> std::io::Result<()> {
     } else {
         address.to_string()
     };
-    writeln!(out, "  demo    http{s}://{here}/ in two browser tabs")?;
-    writeln!(out, "  wscat   npx wscat -c 'ws{s}://{here}/ws?user=ada'   then type: help")?;
-    if let Some(admin) = broker.admin_address() {
-        writeln!(out, "  admin   http://{admin}/metrics, /readyz")?;
-    }
-    out.flush()
+    let admin =
+        broker.admin_address().map(|admin| format!("  admin   http://{admin}/metrics, /readyz\n"));
+    format!(
+        "listening on http{s}://{address}\n  \
+           demo    http{s}://{here}/ in two browser tabs\n  \
+           wscat   npx wscat -c 'ws{s}://{here}/ws?user=ada'   then type: help\n{}",
+        admin.unwrap_or_default()
+    )
 }
 
 fn stream_of(kind: SignalKind) -> Result<SignalStream, String> {

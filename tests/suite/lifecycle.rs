@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use herenow::Config;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::broker::{Broker, Process, binary, took, until};
-use crate::client::{Client, End};
+use crate::client::{Client, End, PATIENCE};
 use crate::http::ask;
 use crate::replica::Observer;
 use crate::wire::{TEXT_BEGINS, Wire, close_frame, frame, http};
@@ -47,6 +47,24 @@ fn the_first_line_says_where_it_listens() {
     process.signal("TERM");
     let (status, _) = process.exited(Duration::from_secs(5));
     assert!(status.success());
+}
+
+#[test]
+fn it_serves_where_nobody_reads_what_it_prints() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let address = free_address();
+    let mut command = binary();
+    command.args(["--listen", &address.to_string()]).stdout(writer);
+    let mut child = command.spawn().unwrap();
+    let clock = Instant::now();
+    while std::net::TcpStream::connect(address).is_err() {
+        assert!(clock.elapsed() < PATIENCE, "it does not listen");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]
