@@ -169,8 +169,8 @@ fn stamps_of_a_life_before() -> (u64, History) {
     (2_159_194_835_244_819_903, history)
 }
 
-/// Found once in 300,000: what was asked before a gap is answered behind it, and what was published between
-/// the two was newer.
+/// Found once in 300,000: a summary that was published before a gap comes behind it, and one that was
+/// answered before the gap is newer.
 fn a_summary_that_is_older() -> (u64, History) {
     let place = |slot, at, user, tab| Place { slot, at, user, tab };
     let join = Join { brings: 0, merge: false, audience: 0, info: 0, graced: false };
