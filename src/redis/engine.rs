@@ -190,7 +190,7 @@ impl Engine for Node {
     }
 
     fn hearing(&self) -> Option<u64> {
-        let hears = self.0.line.is_well() && self.0.ear.is_prompt() && self.is_surely_alive();
+        let hears = self.0.line.is_well() && self.0.ear.is_prompt() && self.0.is_surely_alive();
         hears.then(|| self.0.ear.hearing())
     }
 
@@ -223,7 +223,7 @@ impl Engine for Node {
     }
 
     fn is_surely_alive(&self) -> bool {
-        self.0.nodes.lock().is_surely_alive(self.0.now().mono_ms)
+        self.0.is_surely_alive()
     }
 
     fn senders(&self) -> watch::Receiver<Senders> {

@@ -125,6 +125,11 @@ impl Joint {
         self.clock.now()
     }
 
+    /// Whether its lease runs: no other node can have taken this one for dead.
+    pub(super) fn is_surely_alive(&self) -> bool {
+        self.nodes.lock().is_surely_alive(self.now().mono_ms)
+    }
+
     /// This node.
     pub(super) fn me(&self) -> NodeId {
         self.nodes.lock().me()

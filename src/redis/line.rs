@@ -25,7 +25,7 @@ use crate::metrics::RedisMetrics;
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failed {
-    /// There is no connection: nothing was done.
+    /// There is no connection, or no lease: nothing was done.
     Away,
     /// Redis refused: nothing was done. What it said.
     Refused(String),

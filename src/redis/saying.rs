@@ -32,7 +32,8 @@ impl Joint {
         }
     }
 
-    /// Says what there is to say, for as long as the hub lives.
+    /// Says what there is to say, for as long as the hub lives: only under a lease that surely runs, since
+    /// behind its end the others may have buried this node.
     pub(super) async fn keep_saying(self: Arc<Self>) {
         let mut joined = self.line.joined();
         let mut leased = self.leased.subscribe();
@@ -40,11 +41,12 @@ impl Joint {
             if joined.wait_for(Option::is_some).await.is_err() {
                 return;
             }
-            if leased.wait_for(|leased| *leased).await.is_err() {
-                return;
-            }
             let Ok(permit) = Arc::clone(&self.says).acquire_owned().await else { return };
             let channel = self.unsaid.next().await;
+            // Each renewal tells the lease anew.
+            if leased.wait_for(|leased| *leased && self.is_surely_alive()).await.is_err() {
+                return;
+            }
             self.metrics.unsaid.set(self.unsaid.len() as i64);
             let Some(hub) = self.hub() else { return };
             let joint = Arc::clone(&self);
@@ -113,6 +115,9 @@ impl Joint {
         let there: Vec<_> = say.users.iter().filter(is_there).map(|user| &user.user).collect();
         let _turn = self.hints.turn(name).await;
         self.note(name, say.node, &there).await?;
+        if !self.is_surely_alive() {
+            return Err(Failed::Away);
+        }
         let told = self.store.say(name, say).await?;
         let has_mine = |user: &&UserId| {
             let told = told.users.iter().find(|told| told.user == **user);

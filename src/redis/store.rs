@@ -253,7 +253,7 @@ impl Store {
         let (whose, left_ms): (i64, i64) = self.run(&call).await?;
         Ok(match whose {
             0 => Claimed::Gone,
-            1 => Claimed::Mine,
+            1 => Claimed::Mine { runs_ms: left_ms.max(0).cast_unsigned() },
             _ => Claimed::Others { left_ms: left_ms.max(0).cast_unsigned() },
         })
     }

@@ -55,10 +55,17 @@ struct Channel {
 
 #[derive(Clone, Debug)]
 struct Lease {
-    ends: StoreMs,
+    /// If that is negative, it was ended before that moment.
+    ends: i64,
     info: NodeInfo,
     /// When the info changed.
     changed: StoreMs,
+}
+
+impl Lease {
+    fn runs(&self, now: StoreMs) -> bool {
+        self.ends > now.cast_signed()
+    }
 }
 
 /// What the store does about a say or a burial, beside its own state.
@@ -372,12 +379,13 @@ impl Store {
         let Renew { node, timeout_ms, era, info, counts: _, since } = renew;
         let silent_ms = now.saturating_sub(self.renewed);
         let stood_still = *timeout_ms > 0 && silent_ms >= *timeout_ms / 2;
-        let lived = |lease: &&mut Lease| lease.ends > self.renewed;
+        let lived = |lease: &&mut Lease| lease.runs(self.renewed);
         if stood_still {
-            self.nodes.values_mut().filter(lived).for_each(|lease| lease.ends = now + timeout_ms);
+            let longer = (now + timeout_ms).cast_signed();
+            self.nodes.values_mut().filter(lived).for_each(|lease| lease.ends = longer);
         }
         let alive = match self.nodes.get(node) {
-            Some(lease) => lease.ends > now,
+            Some(lease) => lease.runs(now),
             None => *era != Some(self.era),
         };
         if alive {
@@ -388,14 +396,14 @@ impl Store {
                 info: info.clone(),
                 changed: now,
             });
-            lease.ends = now + timeout_ms;
+            lease.ends = (now + timeout_ms).cast_signed();
             if lease.info != *info {
                 (lease.info, lease.changed) = (info.clone(), now);
             }
         }
         let seen = |(&node, lease): (&NodeId, &Lease)| NodeSeen {
             node,
-            left_ms: lease.ends.cast_signed() - now.cast_signed(),
+            left_ms: lease.ends - now.cast_signed(),
             info: (lease.changed >= *since).then(|| lease.info.clone()),
         };
         Renewed { era: self.era, now, alive, nodes: self.nodes.iter().map(seen).collect() }
@@ -409,21 +417,22 @@ impl Store {
         now: StoreMs,
     ) -> Claimed {
         let Some(lease) = self.nodes.get_mut(&dead) else { return Claimed::Gone };
-        lease.ends = 0;
+        lease.ends = -lease.ends.abs();
+        let runs_ms = (-lease.ends - now.cast_signed()).max(0).cast_unsigned();
         match self.claims.get(&dead) {
             Some(&(other, ends)) if other != by && ends > now => {
                 Claimed::Others { left_ms: ends - now }
             }
             _ => {
                 self.claims.insert(dead, (by, now + for_ms));
-                Claimed::Mine
+                Claimed::Mine { runs_ms }
             }
         }
     }
 
     /// The nodes that have a lease, or had one, and whether they live.
     pub(crate) fn nodes(&self, now: StoreMs) -> impl Iterator<Item = (NodeId, bool)> {
-        self.nodes.iter().map(move |(&node, lease)| (node, lease.ends > now))
+        self.nodes.iter().map(move |(&node, lease)| (node, lease.runs(now)))
     }
 
     /// A mistake: leases that a node owns end.

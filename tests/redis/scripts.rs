@@ -253,13 +253,18 @@ impl Both {
         assert_eq!(real, twin, "{renew:?}");
     }
 
-    async fn claim(&mut self) {
+    async fn claim(&mut self, channel: &ChannelName) {
         let (dead, by) = (node(self.rng.u64(0..4)), node(self.rng.u64(0..4)));
+        // No answer tells what the clock shows; claims outlast the test.
+        let before = self.load(channel).await.now;
         let real = self.real.claim(dead, by, CLAIM_MS).await.unwrap();
-        match (real, self.twin.claim((dead, by), CLAIM_MS, 0)) {
-            // No answer tells what the clock shows; claims outlast the test.
+        let took_ms = self.load(channel).await.now - before;
+        match (real, self.twin.claim((dead, by), CLAIM_MS, before)) {
             (Claimed::Others { left_ms }, Claimed::Others { .. }) => {
                 assert!((1..=CLAIM_MS).contains(&left_ms), "{left_ms}");
+            }
+            (Claimed::Mine { runs_ms: real }, Claimed::Mine { runs_ms: twin }) => {
+                assert!((twin.saturating_sub(took_ms)..=twin).contains(&real), "{real} of {twin}");
             }
             (real, twin) => assert_eq!(real, twin),
         }
@@ -282,7 +287,7 @@ impl Both {
             }
             800..900 => drop(self.load(&channel).await),
             900..960 => self.renew().await,
-            960..975 => self.claim().await,
+            960..975 => self.claim(&channel).await,
             975..980 => self.ask_summary(&channel).await,
             980..985 => {
                 // What a stranger does to the index heals.

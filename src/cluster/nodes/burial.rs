@@ -3,7 +3,9 @@
 //! For each dead node: claim it, so that one node alone does the work; list the channels in which it
 //! had something, page by page; bury it in each; forget it in the end. All of it may be done twice
 //! without harm, so a claim that runs out (its holder died as well) is all that is needed to go on
-//! elsewhere. Losses whose grace runs stay until it is over: then the burial comes again.
+//! elsewhere. Losses whose grace runs stay until it is over: then the burial comes again. It also does
+//! if the node's lease ran when it was ended, since data that were lost forgot the burial of before:
+//! until that lease would have run out the node may say something, and nothing behind it.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +57,11 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claimed {
     /// This node, until the claim runs out.
-    Mine,
+    Mine {
+        /// For how long the dead one's lease would have run from now, in milliseconds: so long it may
+        /// take itself for living.
+        runs_ms: u64,
+    },
     /// Another one, whose claim runs out after so many milliseconds unless it is renewed.
     Others {
         /// That time.
@@ -86,8 +92,9 @@ struct Work {
     /// Where the list goes on; `None`: it has ended.
     cursor: Option<u64>,
     channels: Vec<ChannelName>,
-    /// The latest end of a loss that stays.
-    lost_until_ms: Option<u64>,
+    /// When all is to be walked through again: by then the losses that stay are over, and the node says
+    /// nothing any more.
+    again_ms: Option<u64>,
 }
 
 impl Burial {
@@ -154,15 +161,14 @@ impl Burial {
     /// What came of [`Step::Claim`], which was begun at `asked_ms`.
     pub fn claimed(&mut self, dead: NodeId, claimed: Claimed, (asked_ms, now_ms): (u64, u64)) {
         match claimed {
-            Claimed::Mine => {
+            Claimed::Mine { runs_ms } => {
                 self.waiting.remove(&dead);
                 let claimed_until_ms = asked_ms + BURIAL_CLAIM_MS;
+                let runs_until_ms = (runs_ms > 0).then_some(now_ms + runs_ms);
                 match &mut self.work {
-                    Some(work) if work.dead == dead && work.is_over() => {
-                        self.wait_for_losses(now_ms)
-                    }
+                    Some(work) if work.dead == dead && work.is_over() => self.wait_to_walk(now_ms),
                     Some(work) if work.dead == dead => work.claimed_until_ms = claimed_until_ms,
-                    _ => self.work = Some(Work::new(dead, claimed_until_ms)),
+                    _ => self.work = Some(Work::new(dead, claimed_until_ms, runs_until_ms)),
                 }
             }
             Claimed::Others { left_ms } => {
@@ -200,7 +206,7 @@ impl Burial {
         }
         if let Some(work) = self.work_on(dead) {
             work.channels.retain(|channel| !channels.contains(channel));
-            work.lost_until_ms = work.lost_until_ms.max(lost_ms.map(|lost_ms| now_ms + lost_ms));
+            work.again_ms = work.again_ms.max(lost_ms.map(|lost_ms| now_ms + lost_ms));
         }
     }
 
@@ -219,30 +225,30 @@ impl Burial {
         self.work.as_mut().filter(|work| work.dead == dead)
     }
 
-    /// All was walked through, and losses stay: others may be buried meanwhile.
-    fn wait_for_losses(&mut self, now_ms: u64) {
+    /// All was walked through, and is to be once more: others may be buried meanwhile.
+    fn wait_to_walk(&mut self, now_ms: u64) {
         if let Some(work) = self.work.take() {
-            let until_ms = work.lost_until_ms.unwrap_or(now_ms);
+            let until_ms = work.again_ms.unwrap_or(now_ms);
             self.waiting.insert(work.dead, until_ms + BURIAL_REST_MS);
         }
     }
 }
 
 impl Work {
-    fn new(dead: NodeId, claimed_until_ms: u64) -> Self {
-        Self { dead, claimed_until_ms, cursor: Some(0), channels: Vec::new(), lost_until_ms: None }
+    fn new(dead: NodeId, claimed_until_ms: u64, again_ms: Option<u64>) -> Self {
+        Self { dead, claimed_until_ms, cursor: Some(0), channels: Vec::new(), again_ms }
     }
 
-    /// Whether all was walked through and losses stay.
+    /// Whether all was walked through, and is to be once more.
     fn is_over(&self) -> bool {
-        self.cursor.is_none() && self.channels.is_empty() && self.lost_until_ms.is_some()
+        self.cursor.is_none() && self.channels.is_empty() && self.again_ms.is_some()
     }
 
     fn step(&self, now_ms: u64) -> Step {
         let dead = self.dead;
         if self.is_over() {
-            // Held on to until they end, so that the others do not walk through it all as well.
-            let rest_ms = self.lost_until_ms.unwrap_or(0).saturating_sub(now_ms);
+            // Held on to until then, so that the others do not walk through it all as well.
+            let rest_ms = self.again_ms.unwrap_or(0).saturating_sub(now_ms);
             return Step::Claim { dead, for_ms: rest_ms + BURIAL_CLAIM_MS };
         }
         if self.claimed_until_ms <= now_ms + BURIAL_CLAIM_MS / 2 {

@@ -27,6 +27,19 @@ impl Replica {
         followed.present = 0;
     }
 
+    /// Whether what is missing in the store's data may only not have been said again.
+    #[must_use]
+    pub fn has_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Whether what is known of the others is surely behind: a version was missed, or lost data were
+    /// not all said again.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.lost || self.followed.as_ref().is_some_and(|followed| followed.hole)
+    }
+
     /// Whether the channel is to be loaded (again) now: to be asked about once a second while it is
     /// followed, since that follows from `peers`, too.
     #[must_use]

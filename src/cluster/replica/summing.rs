@@ -49,19 +49,6 @@ impl Replica {
         self.summed.as_ref()?.known.as_ref()
     }
 
-    /// Whether what is missing in the store's data may only not have been said again.
-    #[must_use]
-    pub fn has_lost(&self) -> bool {
-        self.lost
-    }
-
-    /// Whether what is known of the others is surely behind: a version was missed, or lost data were not all
-    /// said again.
-    #[must_use]
-    pub fn is_behind(&self) -> bool {
-        self.lost || self.followed.as_ref().is_some_and(|followed| followed.hole)
-    }
-
     /// Whether what is known of the summary may not be all: nothing yet, or it is of data that were
     /// lost.
     #[must_use]

@@ -43,9 +43,13 @@ pub(super) enum Fault {
     OlderSummaryWins,
     /// A number that is said again is kept although another has got it since.
     NumbersTwice,
+    /// A node that others may have taken for dead says something before it knows.
+    DeadSay,
+    /// A dead node that lost data made live again is buried as if it were silent.
+    BuriedOnce,
 }
 
-pub(super) const ALL: [Fault; 20] = [
+pub(super) const ALL: [Fault; 22] = [
     Fault::GapOverlooked,
     Fault::NameKept,
     Fault::LossOverlooked,
@@ -66,4 +70,6 @@ pub(super) const ALL: [Fault; 20] = [
     Fault::SummaryNotOwed,
     Fault::OlderSummaryWins,
     Fault::NumbersTwice,
+    Fault::DeadSay,
+    Fault::BuriedOnce,
 ];

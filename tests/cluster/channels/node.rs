@@ -335,7 +335,9 @@ impl Node {
             }
             !is_late
         });
+        let lives = self.nodes.is_surely_alive(now.mono_ms) || self.fault == Some(Fault::DeadSay);
         if self.is_known
+            && lives
             && channel.replica.has_to_say()
             && let Some(say) = channel.replica.say(&channel.state, now)
         {
@@ -503,6 +505,12 @@ impl Node {
     fn buried(&mut self, answer: Answer, now: Now) {
         let since_ms = self.burial.take().map_or(now.mono_ms, |(_, since_ms)| since_ms);
         match answer {
+            Answer::Claimed(dead, Claimed::Mine { .. })
+                if self.fault == Some(Fault::BuriedOnce) =>
+            {
+                let claimed = Claimed::Mine { runs_ms: 0 };
+                self.nodes.burial().claimed(dead, claimed, (since_ms, now.mono_ms));
+            }
             Answer::Claimed(dead, claimed) => {
                 self.nodes.burial().claimed(dead, claimed, (since_ms, now.mono_ms));
             }

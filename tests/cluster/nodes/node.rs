@@ -179,7 +179,8 @@ impl Node {
             }
             let late = has.in_flight.take_if(|(_, since_ms)| now_ms >= *since_ms + PATIENCE_MS);
             has.dirty |= late.is_some();
-            if has.dirty && has.in_flight.is_none() && self.is_known {
+            let may_say = self.is_known && self.nodes.is_surely_alive(now_ms);
+            if has.dirty && has.in_flight.is_none() && may_say {
                 has.dirty = false;
                 let say = self.say(number, now_ms);
                 let asked = self.ask(Ask::Say(number, say));

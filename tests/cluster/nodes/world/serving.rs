@@ -53,7 +53,7 @@ impl World {
     fn claim(&mut self, (dead, by): (NodeId, NodeId), for_ms: u64, now: u64) -> Claimed {
         let lives = self.store.nodes(now).any(|node| node == (dead, true));
         if self.fault == Some(Fault::ClaimSpares) && lives {
-            return Claimed::Mine;
+            return Claimed::Mine { runs_ms: 0 };
         }
         let long = if self.fault == Some(Fault::ClaimForEver) { 3_600_000 } else { for_ms };
         self.store.claim((dead, by), long, now)
