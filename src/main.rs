@@ -13,7 +13,7 @@ use herenow::auth::Secret;
 use herenow::auth::mint::TokenOrder;
 use herenow::clock::Clock;
 use herenow::config::{ClusterFlags, ConfigFile, FileFlag, LogFormat, SECRET_VARIABLES, shown};
-use herenow::limits::MEMORY_DECAY_MS;
+use herenow::limits::{MEMORY_DECAY_MS, SOCKETS_EVERY};
 use herenow::server::probe::{Asking, probe};
 use herenow::terminal::{self, Out, TOKEN_VARIABLE, Typed};
 use herenow::webhooks::receiver::SECRET_VARIABLE as WEBHOOK_SECRET_VARIABLE;
@@ -265,8 +265,13 @@ fn serve_with(mut config: Config) -> Result<(), String> {
     serve(&config)
 }
 
-#[tokio::main]
-async fn serve(config: &Config) -> Result<(), String> {
+fn serve(config: &Config) -> Result<(), String> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().event_interval(SOCKETS_EVERY).build();
+    runtime.map_err(|error| format!("can't start threads: {error}"))?.block_on(run(config))
+}
+
+async fn run(config: &Config) -> Result<(), String> {
     start_logging(config)?;
     let mut signals = termination()?;
     let reloads = stream_of(SignalKind::hangup())?;

@@ -1,12 +1,16 @@
-/** What an attacker does, in a thread of its own, so that it does not hold up those who behave. */
+/**
+ * What an attacker does, in a process of its own. It has the lowest priority, so it takes what those who
+ * behave and the broker leave of the processors: a real one has a machine of its own.
+ */
 
 import { randomFillSync } from 'node:crypto';
 import net from 'node:net';
+import { constants, setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parentPort, workerData } from 'node:worker_threads';
 
 /** @type {{name: string, port: number, forMs: number}} */
-const { name, port, forMs } = workerData;
+const { name, port, forMs } = JSON.parse(process.argv[2]);
+setPriority(constants.priority.PRIORITY_LOW);
 const end = performance.now() + forMs;
 const goes = () => performance.now() < end;
 
@@ -126,10 +130,10 @@ const ATTACKS = {
     return { connections: 40, sent, ended, bare };
   },
   async pings() {
-    return flood(50, frame(0x89, Buffer.alloc(125, 'p')));
+    return flood(200, frame(0x89, Buffer.alloc(125, 'p')));
   },
   async fragments() {
-    return flood(50, frame(0x00, Buffer.from('x')), frame(0x01, Buffer.from('x')));
+    return flood(200, frame(0x00, Buffer.from('x')), frame(0x01, Buffer.from('x')));
   },
   async halves() {
     const all = Array.from({ length: 2_000 }, () => new Connection());
@@ -188,4 +192,4 @@ async function flood(count, bytes, first) {
   return { connections: count, sent: Math.round(sent), ended, bare };
 }
 
-parentPort?.postMessage(await ATTACKS[name]());
+process.send?.(await ATTACKS[name]());

@@ -8,10 +8,10 @@
  * Linux alone tells what a process has (`/proc`).
  */
 
+import { fork } from 'node:child_process';
 import { readFile, readdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
 
 process.env.HERENOW_BIN ??= fileURLToPath(new URL('../../target/release/herenow', import.meta.url));
 // Only now: the rig reads the binary's name when it is loaded.
@@ -30,6 +30,7 @@ const MOST_BYTES_EACH = 32 * 1024;
 const MOST_BYTES_OF_ANSWER = 64 * 1024;
 const MOST_BYTES_AFTER = 2 * 1024 * 1024;
 
+const ATTACKER = fileURLToPath(new URL('./attacks.mjs', import.meta.url));
 const NAMES = ['mutants', 'pings', 'fragments', 'halves', 'connects', 'answers'];
 
 /** @param {number} pid */
@@ -114,9 +115,9 @@ async function besiege(name) {
         await sleep(50);
       }
     })();
-    const attack = new Worker(new URL('./attacks.mjs', import.meta.url), { workerData: { name, port: broker.port, forMs: name === 'answers' ? BORNE_MS * 4 : FOR_MS } });
+    const attack = fork(ATTACKER, [JSON.stringify({ name, port: broker.port, forMs: name === 'answers' ? BORNE_MS * 4 : FOR_MS })]);
     const begun = performance.now();
-    const attacked = new Promise((resolve, reject) => attack.on('message', resolve).on('error', reject));
+    const attacked = new Promise((resolve, reject) => attack.on('message', resolve).on('exit', reject));
     const gone = (async () => {
       await sleep(1_000);
       while (await openFiles(broker.pid) > before.files + 3) await sleep(50);
@@ -125,7 +126,7 @@ async function besiege(name) {
     const [told, slowest, did, took] = await Promise.all([
       honest.changes(goes), honest.newcomers(goes), attacked.finally(() => { over = true; }), ['halves', 'answers'].includes(name) ? gone : 0, watching,
     ]);
-    await attack.terminate();
+    attack.kill();
     await sleep(5_000);
     const after = await residentBytes(broker.pid);
     // Connections that are being closed count as well as those that the attacker still has.

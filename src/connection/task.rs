@@ -286,7 +286,9 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
                 Poll::Ready(Ok(length)) if length > 0 => {
                     self.client.desk.hub().metrics().received.inc_by(length as u64);
                     self.receive(&mut buffer[..length], now)?;
-                    Ok(if self.fresh { AfterStep::Yield } else { AfterStep::Again })
+                    let may_be_more = length == buffer.len();
+                    let yields = self.fresh || may_be_more;
+                    Ok(if yields { AfterStep::Yield } else { AfterStep::Again })
                 }
                 Poll::Ready(_) => Err(End::Lost),
             }

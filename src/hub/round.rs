@@ -14,7 +14,7 @@ use super::channel::{Channel, Guarded};
 use super::pace::Pace;
 use crate::clock::Clock;
 use crate::delivery::{Backlog, Subscription};
-use crate::limits::{PASS_BATCH, PASS_TURN};
+use crate::limits::PASS_BATCH;
 use crate::metrics::Metrics;
 use crate::now::Now;
 use crate::presence::{Bounds, Roster};
@@ -167,7 +167,7 @@ impl Round {
     }
 
     /// Has `act` done with all who asked for one of `levels`, some at a time: the channel's lock is
-    /// held only to fetch them, and others get their turn after every few. `act` gets what they
+    /// held only to fetch them, and others get their turn behind them. `act` gets what they
     /// asked for, empties the batch, and is told the time.
     async fn over(
         &mut self,
@@ -180,7 +180,7 @@ impl Round {
         let mut batch = Batch::with_capacity(PASS_BATCH);
         for asked in levels {
             let mut slot = 0;
-            for batches in 1.. {
+            loop {
                 let began = clock.elapsed();
                 slot = channel.lock().next_batch(asked, slot, &mut batch);
                 let last = batch.len() < PASS_BATCH;
@@ -189,9 +189,7 @@ impl Round {
                 if last {
                     break;
                 }
-                if batches % PASS_TURN == 0 {
-                    pace.let_others(clock).await;
-                }
+                pace.let_others(clock).await;
             }
         }
     }

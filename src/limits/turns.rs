@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+// Threads.
+
+/// Tasks that a thread runs before it looks at the sockets again. With tokio's 61 a change waits for as many
+/// turns of whoever floods, or of a giant's pass; with fewer than 16 nothing becomes better.
+pub const SOCKETS_EVERY: u32 = 16;
+
 // Timers.
 
 /// How often the timers look at what is due, and so by how much they may be late.
