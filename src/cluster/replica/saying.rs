@@ -136,12 +136,13 @@ fn say_user(
     let todo = known.todo.take().map(|todo| *todo).unwrap_or_default();
     let has_own = own.is_some_and(has_sources);
     let again = has_own && known.round != round;
-    let is_there = known.record.as_ref().is_some_and(|record| record.marks.contains_key(&me));
     let touch = &todo.touch;
     // Whoever came and went at once, and whom others keep, may have written something.
     let wrote = own.is_some() && (touch.wrote || touch.patched || touch.informed || touch.shown);
     let says = wrote || keeps && *touch != Touch::default();
-    let may_be_there = has_own || is_there || todo.tried || says;
+    // Of whoever is there without us, too: what was heard of it while this was unsaid was not all taken
+    // over, and is when it is answered.
+    let may_be_there = has_own || known.is_there() || todo.tried || says;
     if !may_be_there && touch.ended.is_empty() && !touch.ended_grace {
         return None;
     }
