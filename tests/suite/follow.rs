@@ -138,8 +138,11 @@ async fn a_follower_of_a_pattern_sees_channels_come_and_go_and_keeps_none() {
 async fn a_follower_of_changes_alone_is_told_the_last_of_them() {
     let broker = Broker::with(|config| config.limits.max_frames_burst = 1_000_000);
     let mut ada = broker.connect("ada").await;
-    ada.ok("join room").await;
-    ada.ok("set room mood=calm").await;
+    for command in ["join room", "set room mood=calm"] {
+        ada.ok(command).await;
+        let room = broker.hub().find(&channel("room")).unwrap();
+        until("it is told", || !room.look().presence().has_news()).await;
+    }
     let all = Patterns::parse(["*"]).unwrap();
     let mut follower = broker.hub().follow_changes(all).unwrap();
     // It lacks what was before.

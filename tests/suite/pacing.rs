@@ -82,6 +82,19 @@ async fn change(restless: &mut Client, step: u64) {
 /// the first of the next the rest.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_giant_rests_as_long_as_it_writes() {
+    // Where the readers had no turn for long, they read the first and the last at one time.
+    for _ in 0..5 {
+        let (passes, rests) = passes_and_rests().await;
+        if passes > REST_MIN {
+            assert!(2 * rests > passes, "rests {rests:?} after passes of {passes:?}");
+            return;
+        }
+    }
+    panic!("all passes are too short to tell");
+}
+
+/// How long a pass takes, and a rest, in the median.
+async fn passes_and_rests() -> (Duration, Duration) {
     let broker = Process::start(&["--max-frames-per-second=1000000", "--max-frames-burst=1000000"]);
     let Giant { first, last, _crowd } = giant(&broker, CROWD).await;
     let clock = Clock::start();
@@ -95,8 +108,7 @@ async fn a_giant_rests_as_long_as_it_writes() {
     let (first, last) = (first.await.unwrap(), last.await.unwrap());
     let passes = median((2..FRAMES).map(|seq| last[&seq].saturating_sub(first[&seq])));
     let rests = median((2..FRAMES).map(|seq| first[&(seq + 1)].saturating_sub(last[&seq])));
-    assert!(passes > REST_MIN, "a pass of {passes:?} is too short to tell");
-    assert!(2 * rests > passes, "rests {rests:?} after passes of {passes:?}");
+    (passes, rests)
 }
 
 /// When the one change that was under way has come to the last subscriber, the next comes at once: less
