@@ -505,13 +505,12 @@ impl Node {
     fn buried(&mut self, answer: Answer, now: Now) {
         let since_ms = self.burial.take().map_or(now.mono_ms, |(_, since_ms)| since_ms);
         match answer {
-            Answer::Claimed(dead, Claimed::Mine { .. })
-                if self.fault == Some(Fault::BuriedOnce) =>
-            {
-                let claimed = Claimed::Mine { runs_ms: 0 };
-                self.nodes.burial().claimed(dead, claimed, (since_ms, now.mono_ms));
-            }
-            Answer::Claimed(dead, claimed) => {
+            Answer::Claimed(dead, mut claimed) => {
+                if let (Claimed::Mine { runs_ms }, Some(Fault::BuriedOnce)) =
+                    (&mut claimed, self.fault)
+                {
+                    *runs_ms = 0;
+                }
                 self.nodes.burial().claimed(dead, claimed, (since_ms, now.mono_ms));
             }
             Answer::Listed(dead, channels) => self.nodes.burial().listed(dead, channels, 0),
