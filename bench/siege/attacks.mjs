@@ -143,7 +143,7 @@ const ATTACKS = {
   },
   async connects() {
     let done = 0;
-    await Promise.all(Array.from({ length: 100 }, async () => {
+    await Promise.all(Array.from({ length: 200 }, async () => {
       while (goes()) {
         await new Promise((resolve) => {
           const socket = net.connect(port, '127.0.0.1', () => { done += 1; socket.resetAndDestroy(); });
@@ -152,7 +152,7 @@ const ATTACKS = {
         });
       }
     }));
-    return { connections: 100, 'a second': Math.round(done / (forMs / 1_000)) };
+    return { connections: 200, 'a second': Math.round(done / (forMs / 1_000)) };
   },
   async answers() {
     const all = Array.from({ length: 500 }, () => {

@@ -133,6 +133,8 @@ impl Decoder {
         kept.raw.extend_from_slice(input);
         let used = decode_all(&mut kept.raw, &mut kept.message, terms, &mut sink)?;
         kept.raw.drain(..used.bytes);
+        // Not as much as was read: a frame that is cut has some bytes, and is seldom the last one.
+        kept.raw.shrink_to_fit();
         let began_ms = kept.since_ms.filter(|_| !used.finished_message).unwrap_or(now_ms);
         kept.since_ms = (!used.paused).then_some(began_ms);
         if !kept.raw.is_empty() || kept.message.is_some() {
@@ -261,13 +263,11 @@ fn too_big() -> Violation {
 
 /// RFC 6455 section 5.3.
 fn unmask(payload: &mut [u8], mask: [u8; 4]) {
-    let mut words = payload.chunks_exact_mut(4);
-    for word in &mut words {
-        for (byte, mask) in word.iter_mut().zip(mask) {
-            *byte ^= mask;
-        }
+    let (words, rest) = payload.as_chunks_mut();
+    for word in words {
+        *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(mask)).to_ne_bytes();
     }
-    for (byte, mask) in words.into_remainder().iter_mut().zip(mask) {
+    for (byte, mask) in rest.iter_mut().zip(mask) {
         *byte ^= mask;
     }
 }

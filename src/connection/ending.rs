@@ -1,6 +1,7 @@
 //! How a connection ends: what the client is told, and what becomes of its memberships.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use herenow_protocol::{
     BACK_SOON, CloseCode, ErrorCode, LeaveReason, LossReason, Refusal, ServerFrame,
@@ -13,7 +14,7 @@ use super::place::Place;
 use crate::chance::Chance;
 use crate::delivery::{Cursor, Outlet, Sending, Wake};
 use crate::hub::{At, Hub};
-use crate::limits::{LINGER, PLACES_BATCH, RECONNECT_SPREAD};
+use crate::limits::{FLOOD_WAIT, LINGER, PLACES_BATCH, RECONNECT_SPREAD};
 use crate::presence::{Command, Source};
 
 /// How a connection ends.
@@ -27,6 +28,8 @@ pub(super) enum End {
     Lost,
     /// The broker closes it.
     Refused(Violation),
+    /// The broker closes it, and lets it wait for that.
+    Flooded,
     /// The broker shuts down.
     Drain,
     /// A back end ended the user's connections.
@@ -80,6 +83,19 @@ impl Drop for Leaving {
     }
 }
 
+/// Lets whoever flooded wait, unread, before it is told: cut at once it would be back at once, and to
+/// accept somebody costs the broker far more than what it read of them. Not all at one moment, since they
+/// come back so too. Who does not wait is let go, if that shows behind what lies unread.
+pub(super) async fn wait_and_close(word: Vec<u8>, leaving: Arc<Leaving>, guard: impl Send) {
+    let (transport, most_ms) = (leaving.outlet.transport(), FLOOD_WAIT.as_millis() as u64);
+    let wait = Duration::from_millis(most_ms / 2 + leaving.hub.chance().below(most_ms / 2));
+    if tokio::time::timeout(wait, transport.gone()).await.is_err() {
+        transport.say_last(&word);
+        let _ = tokio::time::timeout(LINGER, transport.gone()).await;
+    }
+    drop((leaving, guard));
+}
+
 /// Reads on until the client closes too, for a while: closing a socket with unread bytes would
 /// reset it and take the Close frame along. A task of its own, so that connections at rest need no
 /// room for it. `guard` is dropped at the end.
@@ -99,17 +115,25 @@ fn close_payload(code: u16, reason: &str) -> Vec<u8> {
 
 impl Client {
     /// Says goodbye, and gives up the connection's places: many of them later, a few at a time.
-    pub(super) fn end(&mut self, dialect: &mut impl Dialect, end: &End, leaving: &Arc<Leaving>) {
+    /// The result: what is said later, and only then is the socket closed.
+    pub(super) fn end(
+        &mut self,
+        dialect: &mut impl Dialect,
+        end: &End,
+        leaving: &Arc<Leaving>,
+    ) -> Option<Vec<u8>> {
         let outlet = Arc::clone(&self.outlet);
         let mut sending = outlet.lock();
         self.count_choked(&mut sending);
         for subscribed in self.places.iter().filter_map(|place| place.subscribed.as_ref()) {
             sending.set_cursor(&subscribed.subscription, Cursor::Dead);
         }
-        say_goodbye(dialect, &mut sending, end, self.desk.hub().chance());
+        let later = say_goodbye(dialect, &mut sending, end, self.desk.hub().chance());
         drop(sending);
         self.desk.hub().backlog().forget(outlet.id());
-        outlet.transport().half_close();
+        if later.is_none() {
+            outlet.transport().half_close();
+        }
         tracing::debug!(
             connection = outlet.id(),
             user = outlet.user().as_str(),
@@ -125,6 +149,7 @@ impl Client {
                 }
             });
         }
+        later
     }
 }
 
@@ -217,8 +242,19 @@ impl Drop for Parting {
     }
 }
 
-fn say_goodbye(dialect: &mut impl Dialect, sending: &mut Sending<'_>, end: &End, chance: &Chance) {
+/// The result: what is to be said later.
+fn say_goodbye(
+    dialect: &mut impl Dialect,
+    sending: &mut Sending<'_>,
+    end: &End,
+    chance: &Chance,
+) -> Option<Vec<u8>> {
     match end {
+        End::Flooded => {
+            let (code, reason) = (CloseCode::Abuse, "far more frames than allowed");
+            return sending
+                .close_later(|out| close_payload(dialect.farewell(code, reason, out), reason));
+        }
         End::Closed(code) => sending.close(Some(&close_answer(*code))),
         End::BackSoon => sending.close(Some(&close_answer(BACK_SOON))),
         End::Lost => sending.close(None),
@@ -235,6 +271,7 @@ fn say_goodbye(dialect: &mut impl Dialect, sending: &mut Sending<'_>, end: &End,
             close_with(dialect, sending, CloseCode::Restart, reason);
         }
     }
+    None
 }
 
 fn close_with(

@@ -11,7 +11,7 @@ use super::catch_up::CaughtUp;
 use super::client::Client;
 use super::codec::{AfterFrame, Decoder, Incoming, Terms};
 use super::dialect::{Dialect, Herenow};
-use super::ending::{End, Leaving, linger, turn_away};
+use super::ending::{End, Leaving, linger, turn_away, wait_and_close};
 use super::liveness::{Heart, Pulse};
 use super::rules::SocketRules;
 use crate::actions::Desk;
@@ -121,10 +121,15 @@ impl<D: Dialect, G: Send + Unpin + 'static> Future for Task<D, G> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let end = ready!(self.look(cx));
-        if let Some((leaving, guard)) = self.finish(&end)
-            && !matches!(end, End::Lost)
-        {
-            tokio::spawn(linger(leaving, guard));
+        match self.finish(&end) {
+            None => {}
+            Some(Left { later: Some(word), leaving, guard }) => {
+                tokio::spawn(wait_and_close(word, leaving, guard));
+            }
+            Some(_) if matches!(end, End::Lost) => {}
+            Some(Left { leaving, guard, .. }) => {
+                tokio::spawn(linger(leaving, guard));
+            }
         }
         Poll::Ready(())
     }
@@ -419,15 +424,23 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
     }
 
     /// Ends the connection. What is left is its socket, to be read empty.
-    fn finish(&mut self, end: &End) -> Option<(Arc<Leaving>, G)> {
+    fn finish(&mut self, end: &End) -> Option<Left<G>> {
         let guard = self.guard.take()?;
         let Client { desk, outlet, .. } = &self.client;
         let (hub, outlet) = (Arc::clone(desk.hub()), Arc::clone(outlet));
         let leaving = Arc::new(Leaving { hub, outlet });
-        self.client.end(&mut self.dialect, end, &leaving);
+        let later = self.client.end(&mut self.dialect, end, &leaving);
         self.client.count_sent(&leaving.outlet.lock(), &mut self.counted);
-        Some((leaving, guard))
+        Some(Left { later, leaving, guard })
     }
+}
+
+/// What is left of a connection that ended.
+struct Left<G> {
+    /// What is said before the socket is closed, after a while.
+    later: Option<Vec<u8>>,
+    leaving: Arc<Leaving>,
+    guard: G,
 }
 
 impl<D: Dialect, G: Send + Unpin + 'static> Drop for Task<D, G> {
@@ -460,7 +473,7 @@ fn take(
         Charge::Fine => None,
         Charge::Limited { retry_after_ms } => Some(retry_after_ms),
         Charge::Abuse => {
-            return Err(End::refused(CloseCode::Abuse, "far more frames than allowed"));
+            return Err(End::Flooded);
         }
     };
     match incoming {

@@ -211,7 +211,11 @@ impl<'a> Sending<'a> {
                 Written::Cut(written) => {
                     writer.replies.drain(..written);
                 }
-                Written::Nothing => return self.full(),
+                Written::Nothing => {
+                    // They may lie there for long, in a buffer that grew to twice their size.
+                    writer.replies.shrink_to_fit();
+                    return self.full();
+                }
                 Written::Failed => return self.broken(),
             }
         }
@@ -289,6 +293,19 @@ impl<'a> Sending<'a> {
         }
         self.writer.close();
         self.writer.waker = None;
+    }
+
+    /// Ends all sending, but for a last word: what `encode` appends, and a Close frame with that
+    /// payload. `None`: a frame was cut, and what follows it would be read as its rest.
+    pub fn close_later(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> Vec<u8>) -> Option<Vec<u8>> {
+        let whole = self.writer.flow != Flow::Closed && self.resume() == Sweep::Done;
+        self.close(None);
+        whole.then(|| {
+            let mut word = Vec::new();
+            let payload = encode(&mut word);
+            encode::control_message(CLOSE, &payload, &mut word);
+            word
+        })
     }
 
     /// Writes a frame for a pass, and moves the cursor `cell` from `from` to `to` if the socket took
@@ -383,5 +400,24 @@ mod tests {
         assert_eq!(sending.resume(), Sweep::Done);
         sending.count_replies(&backlog);
         assert_eq!((backlog.bytes(), sending.writer.behind.is_some()), (0, false));
+    }
+
+    /// A buffer that grew has up to twice the size of what is in it, and that may lie there for long.
+    #[tokio::test]
+    async fn replies_that_wait_take_no_more_than_they_are() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (_client, ours) = tokio::join!(client, listener.accept());
+        let transport = Transport::plain(ours.unwrap().0);
+        transport.writable().await.unwrap();
+        let writer = Mutex::new(Writer::new(None));
+        let mut sending = Sending::new(&transport, writer.lock(), false);
+        while sending.flow() == Flow::Flowing {
+            sending.queue(|out| out.extend_from_slice(&[b'x'; 4097]));
+            sending.queue(|out| out.extend_from_slice(b"one more, so that it grows"));
+            sending.flush_replies();
+        }
+        let (waits, takes) = (sending.queued(), sending.writer.replies.capacity());
+        assert!(waits > 0 && takes == waits, "{waits} bytes take {takes}");
     }
 }

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 
 use super::kernel::{Drain, has_room};
 use super::tls::Session;
+use crate::limits::{LINGER_BYTES, READ_BYTES};
 
 /// A connected socket.
 #[derive(Debug)]
@@ -147,19 +148,44 @@ impl Transport {
         let _ = SockRef::from(self.socket()).shutdown(Shutdown::Write);
     }
 
-    /// Reads on, and forgets what comes, until the client closes too. What it was is never known: of
-    /// TLS not even a record is opened.
-    pub async fn closed(&self) {
-        while self.socket().readable().await.is_ok() && self.discard() {}
+    /// Writes what nothing follows, if the socket takes it now, and closes as
+    /// [`Transport::half_close`] does.
+    pub fn say_last(&self, bytes: &[u8]) {
+        let _ = self.write(bytes);
+        self.half_close();
     }
 
-    /// Whether more may come. No task keeps the buffer: when thousands leave at once they should
-    /// not need more memory than they did while they were here.
-    fn discard(&self) -> bool {
-        match self.socket().try_read(&mut [0; 1024]) {
-            Ok(read) => read > 0,
-            Err(error) => error.kind() == ErrorKind::WouldBlock,
+    /// Waits until the client closes or is lost, without reading anything: what it sends fills the
+    /// kernel's buffer, and then its own. An end behind more than the kernel takes is not seen.
+    pub async fn gone(&self) {
+        let unread = || io::Result::<()>::Err(ErrorKind::WouldBlock.into());
+        while let Ok(ready) = self.socket().ready(Interest::READABLE).await
+            && !ready.is_read_closed()
+        {
+            // Says that it was looked at: only what comes now wakes this again.
+            let _ = self.socket().try_io(Interest::READABLE, unread);
         }
+    }
+
+    /// Waits until the client closes, and forgets what comes until then. What it was is never known: of
+    /// TLS not even a record is opened. After [`LINGER_BYTES`] it is as with [`Transport::gone`].
+    pub async fn closed(&self) {
+        let mut left = LINGER_BYTES;
+        while left > 0 && self.socket().readable().await.is_ok() {
+            match self.discard() {
+                Ok(0) => return,
+                Ok(read) => left = left.saturating_sub(read),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+        self.gone().await;
+    }
+
+    /// The buffer lies on the thread's stack, in no task: when thousands leave at once they should not
+    /// need more memory than they did while they were here.
+    fn discard(&self) -> io::Result<usize> {
+        self.socket().try_read(&mut [0; READ_BYTES])
     }
 }
 
@@ -279,5 +305,41 @@ mod tests {
         assert!(timeout(A_WHILE, &mut closed).await.is_err(), "the client is still there");
         drop(client);
         in_time(closed).await;
+    }
+
+    /// What it sent lies unread before its end, and is not looked at again and again.
+    #[tokio::test]
+    async fn the_end_of_whoever_is_not_read_is_seen() {
+        let (transport, mut client) = pair().await;
+        client.write_all(&[b'x'; 10_000]).await.unwrap();
+        let mut gone = pin!(transport.gone());
+        assert!(timeout(A_WHILE, &mut gone).await.is_err(), "the client is still there");
+        let rests = poll_fn(|cx| Poll::Ready(gone.as_mut().poll(cx).is_pending()));
+        assert!(rests.await);
+        drop(client);
+        in_time(gone).await;
+    }
+
+    /// Who goes on and on is not read for ever.
+    #[tokio::test]
+    async fn only_so_much_is_read_of_whoever_is_to_go() {
+        const FOR_EVER: usize = 64 * LINGER_BYTES;
+        let (transport, mut client) = pair().await;
+        transport.half_close();
+        let sending = tokio::spawn(async move {
+            let mut sent = 0;
+            while sent < FOR_EVER
+                && let Ok(Ok(())) = timeout(10 * A_WHILE, client.write_all(&[b'x'; 4096])).await
+            {
+                sent += 4096;
+            }
+            (sent, client)
+        });
+        let mut closed = pin!(transport.closed());
+        let (sent, _client) = tokio::select! {
+            () = &mut closed => panic!("the client is still there"),
+            sent = sending => sent.unwrap(),
+        };
+        assert!((LINGER_BYTES..FOR_EVER).contains(&sent), "{sent}");
     }
 }

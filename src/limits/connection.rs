@@ -69,6 +69,14 @@ pub const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// gets the Close frame and no reset instead.
 pub const LINGER: Duration = Duration::from_secs(1);
 
+/// And how much of it: a message that is too large is seldom larger than this. Who goes on sending has the
+/// rest of the time to look, and is cut then.
+pub const LINGER_BYTES: usize = 1024 * 1024;
+
+/// How long whoever sends far more frames than allowed waits for the Close at the most, half of it at the
+/// least, and is not read. Two hundred that are cut at once come back four thousand times a second.
+pub const FLOOD_WAIT: Duration = Duration::from_secs(2);
+
 // Compression.
 
 /// Bytes from which a message, or an HTTP answer, is compressed: a smaller one fits a packet as it is.

@@ -39,6 +39,10 @@ pub const FLOOD_LINE: Duration = Duration::from_secs(1);
 /// Characters of an `Origin` or a `Host` that a refusal or a line in the log shows.
 pub const SHOWN_CHARS: usize = 120;
 
+/// Connections that are accepted in one go, before others get their turn: each is a task, and they
+/// stand before whoever else is woken then.
+pub const ACCEPTS_AT_ONCE: usize = 8;
+
 /// How long accepting rests when no descriptor is left.
 pub const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 

@@ -32,7 +32,9 @@ use super::connection_limits::{Carrier, ConnectionLimits, Counted, OpenConnectio
 use super::owed::Owed;
 use super::watched::Watched;
 use crate::hub::Hub;
-use crate::limits::{ACCEPT_BACK_OFF, BACKLOG, Limits, SEND_BUFFER_BYTES, TLS_ANSWER_BYTES};
+use crate::limits::{
+    ACCEPT_BACK_OFF, ACCEPTS_AT_ONCE, BACKLOG, Limits, SEND_BUFFER_BYTES, TLS_ANSWER_BYTES,
+};
 use crate::metrics::TurnedAway;
 use crate::proxy::Proxies;
 use crate::proxy::preface::{self, FIXED_BYTES};
@@ -116,7 +118,10 @@ pub async fn accept(listener: TcpListener, serving: Serving) {
     let Serving { floods, hub, .. } = &serving;
     let mut stopped = serving.stopped.clone();
     let open = Arc::new(OpenConnections::default());
-    loop {
+    for count in 1_usize.. {
+        if count.is_multiple_of(ACCEPTS_AT_ONCE) {
+            tokio::task::yield_now().await;
+        }
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopped.wait_for(|&stop| stop) => return,

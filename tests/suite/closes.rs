@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use herenow::clock::Clock;
+use herenow::limits::FLOOD_WAIT;
 use herenow_protocol::{CloseCode, Event, LeaveReason, LossReason, ServerFrame};
 use serde_json::{Value, json};
 
@@ -362,6 +364,25 @@ async fn floods_of_little_frames_are_abuse() {
         let (code, why, _) = raw.closed().await;
         assert_eq!((code, &*why), (4008, "far more frames than allowed"));
     }
+}
+
+/// Cut at once it would be back at once, and that costs the broker far more than what it sends. Others do
+/// not wait to be told.
+#[tokio::test]
+async fn whoever_floods_is_gone_at_once_and_waits_for_its_close() {
+    let broker = Broker::start();
+    let mut observer = broker.observer("room").await;
+    let mut raw = Wire::connect(broker.address(), "eve").await;
+    raw.write(&frame(TEXT, b"join room")).await;
+    assert_eq!(observer.told().await, "join eve {}");
+    let clock = Clock::start();
+    raw.write_on(frame(PING, b"").repeat(20_000));
+    assert_eq!(observer.told().await, "timeout eve connection");
+    let told = clock.elapsed();
+    assert_eq!(raw.closed().await.0, CloseCode::Abuse.number());
+    let least = FLOOD_WAIT / 2;
+    assert!(clock.elapsed() >= least, "closed after {:?}", clock.elapsed());
+    assert!(told < clock.elapsed(), "told after {told:?}");
 }
 
 /// Resident memory of a process, in KiB.

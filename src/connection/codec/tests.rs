@@ -719,3 +719,18 @@ fn messages_of_all_sizes_and_kinds_are_heard_as_they_were_said() {
         }
     }
 }
+
+/// A frame that is cut is kept, and not the room of all that was read before it.
+#[test]
+fn what_is_kept_takes_no_more_than_it_is() {
+    let ping = [0x89, 0x80, 0, 0, 0, 0];
+    let mut decoder = Decoder::default();
+    // Twice: the first leaves a rest, and the second is read behind it.
+    for _ in 0..2 {
+        let mut input = [ping.repeat(1_000), ping[..3].to_vec()].concat();
+        input.drain(..decoder.kept.as_ref().map_or(0, |kept| kept.raw.len()));
+        decoder.feed(&mut input, PLAIN, 0, |_| AfterFrame::More).unwrap();
+    }
+    let kept = decoder.kept.unwrap();
+    assert_eq!((kept.raw.len(), kept.raw.capacity()), (3, 3));
+}
