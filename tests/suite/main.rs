@@ -18,7 +18,8 @@
 //! - `rules`, `attributes`: the rules of presence, over real sockets.
 //! - `away`: windows that are hidden, and whether their user is away.
 //! - `liveness`: silence, pings, deadlines.
-//! - `lifecycle`: the binary from its flags to its shutdown, and the port.
+//! - `lifecycle`: the binary from its flags to its shutdown.
+//! - `arrivals`: what the port answers to whoever comes.
 //! - `configured`: the configuration file, and its sections for some channels.
 //! - `drain`: a shutdown under many clients, and the port for whoever operates the broker.
 //! - `deploy`: what `deploy/` names, and `herenow health`.
@@ -57,6 +58,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do: by panicking")]
 
+mod arrivals;
 mod attributes;
 mod away;
 mod backlog;

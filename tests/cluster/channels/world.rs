@@ -25,6 +25,9 @@ const ROSTER: usize = 2;
 /// Users in one page of a load.
 const PAGE: usize = 2;
 
+/// What happens, and how long after the one before, in milliseconds.
+pub(super) type History = Vec<(u64, Action)>;
+
 /// What happens. Times in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Action {
