@@ -93,6 +93,33 @@ async function fill(broker) {
   }
 }
 
+/** Attacks a broker. @param {string} name @param {number} port @returns {Promise<Record<string, number>>} what it did */
+async function attack(name, port) {
+  const attacker = fork(ATTACKER, [JSON.stringify({ name, port, forMs: name === 'answers' ? BORNE_MS * 4 : FOR_MS })]);
+  try {
+    return await new Promise((resolve, reject) => attacker.on('message', resolve).on('exit', reject));
+  } finally {
+    attacker.kill();
+  }
+}
+
+/**
+ * How fast the pair is told while another broker is attacked: what attacker and attacked take from the
+ * processors they take here, too, and all that is more the attack does to this one.
+ * @param {string} name @param {Awaited<ReturnType<typeof openHonest>>} honest
+ */
+async function beside(name, honest) {
+  const other = await startBroker({ flags: FLAGS });
+  try {
+    if (name === 'answers') await fill(other);
+    let over = false;
+    const [told] = await Promise.all([honest.changes(() => !over), attack(name, other.port).finally(() => { over = true; })]);
+    return told;
+  } finally {
+    await other.stop('SIGKILL');
+  }
+}
+
 /** @param {string} name */
 async function besiege(name) {
   const broker = await startBroker({ flags: FLAGS });
@@ -105,6 +132,7 @@ async function besiege(name) {
     };
     await Promise.all([honest.changes(timed(2_000)), honest.newcomers(timed(2_000))]);
     const quiet = await honest.changes(timed(4_000));
+    const busy = await beside(name, honest);
     const before = { bytes: await residentBytes(broker.pid), files: await openFiles(broker.pid) };
     let [most, files, over] = [0, 0, false];
     const goes = () => !over;
@@ -115,9 +143,8 @@ async function besiege(name) {
         await sleep(50);
       }
     })();
-    const attack = fork(ATTACKER, [JSON.stringify({ name, port: broker.port, forMs: name === 'answers' ? BORNE_MS * 4 : FOR_MS })]);
     const begun = performance.now();
-    const attacked = new Promise((resolve, reject) => attack.on('message', resolve).on('exit', reject));
+    const attacked = attack(name, broker.port);
     const gone = (async () => {
       await sleep(1_000);
       while (await openFiles(broker.pid) > before.files + 3) await sleep(50);
@@ -126,7 +153,6 @@ async function besiege(name) {
     const [told, slowest, did, took] = await Promise.all([
       honest.changes(goes), honest.newcomers(goes), attacked.finally(() => { over = true; }), ['halves', 'answers'].includes(name) ? gone : 0, watching,
     ]);
-    attack.kill();
     await sleep(5_000);
     const after = await residentBytes(broker.pid);
     // Connections that are being closed count as well as those that the attacker still has.
@@ -134,7 +160,8 @@ async function besiege(name) {
     const kib = (/** @type {number} */ bytes) => Math.round(bytes / 1024);
     console.log(`${name}: ${JSON.stringify(did)}`);
     console.log(`  memory: ${kib(each)} KiB for each connection at the most, ${kib(after - before.bytes)} KiB over the start afterwards`);
-    console.log(`  told: p50 ${quiet.p50.toFixed(2)} → ${told.p50.toFixed(2)} ms, p99 ${quiet.p99.toFixed(2)} → ${told.p99.toFixed(2)} ms (${(told.p99 / quiet.p99).toFixed(1)} ×)`);
+    const three = (/** @type {'p50' | 'p99'} */ part) => [quiet, busy, told].map((it) => it[part].toFixed(2)).join(' / ');
+    console.log(`  told quiet / while another broker is attacked / under attack: p50 ${three('p50')} ms, p99 ${three('p99')} ms (${(told.p99 / quiet.p99).toFixed(1)} ×, ${(told.p99 / busy.p99).toFixed(1)} ×)`);
     console.log(`  newcomers: served in ${slowest.toFixed(0)} ms at the most${took ? `; attackers gone after ${(took / 1_000).toFixed(1)} s` : ''}`);
     return [
       each > MOST_BYTES_EACH + (name === 'answers' ? MOST_BYTES_OF_ANSWER : 0) && 'memory for each connection',

@@ -121,14 +121,11 @@ impl<D: Dialect, G: Send + Unpin + 'static> Future for Task<D, G> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let end = ready!(self.look(cx));
-        match self.finish(&end) {
-            None => {}
-            Some(Left { later: Some(word), leaving, guard }) => {
-                tokio::spawn(wait_and_close(word, leaving, guard));
-            }
-            Some(_) if matches!(end, End::Lost) => {}
-            Some(Left { leaving, guard, .. }) => {
-                tokio::spawn(linger(leaving, guard));
+        if let Some((leaving, later, guard)) = self.finish(&end) {
+            match later {
+                Some(word) => drop(tokio::spawn(wait_and_close(word, leaving, guard))),
+                None if matches!(end, End::Lost) => {}
+                None => drop(tokio::spawn(linger(leaving, guard))),
             }
         }
         Poll::Ready(())
@@ -423,24 +420,16 @@ impl<D: Dialect, G: Send + Unpin + 'static> Task<D, G> {
         Err(End::refused(CloseCode::Abuse, "a message was begun and not finished"))
     }
 
-    /// Ends the connection. What is left is its socket, to be read empty.
-    fn finish(&mut self, end: &End) -> Option<Left<G>> {
+    /// Ends the connection. What is left is its socket, to be read empty, and what it is told later.
+    fn finish(&mut self, end: &End) -> Option<(Arc<Leaving>, Option<Vec<u8>>, G)> {
         let guard = self.guard.take()?;
         let Client { desk, outlet, .. } = &self.client;
         let (hub, outlet) = (Arc::clone(desk.hub()), Arc::clone(outlet));
         let leaving = Arc::new(Leaving { hub, outlet });
         let later = self.client.end(&mut self.dialect, end, &leaving);
         self.client.count_sent(&leaving.outlet.lock(), &mut self.counted);
-        Some(Left { later, leaving, guard })
+        Some((leaving, later, guard))
     }
-}
-
-/// What is left of a connection that ended.
-struct Left<G> {
-    /// What is said before the socket is closed, after a while.
-    later: Option<Vec<u8>>,
-    leaving: Arc<Leaving>,
-    guard: G,
 }
 
 impl<D: Dialect, G: Send + Unpin + 'static> Drop for Task<D, G> {

@@ -1,5 +1,6 @@
 //! What every request works with.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,13 +14,17 @@ use super::process::LastLook;
 use crate::actions::Desk;
 use crate::config::{Compression, Config};
 
-/// What every request works with. Cloned for each: it is a handful of handles.
+/// What every request works with. Cloned for each, and for each layer that it passes: one handle.
 #[derive(Clone, Debug)]
-pub struct Web {
+pub struct Web(Arc<Tools>);
+
+/// What [`Web`] is a handle to.
+#[derive(Debug)]
+pub struct Tools {
     /// Where everything is asked for.
     pub desk: Arc<Desk>,
     /// How often each caller may still ask.
-    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) limiter: Limiter,
     /// Largest body.
     pub(crate) body_bytes: usize,
     /// Time in which a body must have come whole.
@@ -27,15 +32,23 @@ pub struct Web {
     /// Whether large answers are compressed for who takes that.
     pub(crate) compresses: bool,
     /// Those that do not change, as they were compressed.
-    pub(super) packed: Arc<Packed>,
+    pub(super) packed: Packed,
     /// What the log says of those who are turned away.
     pub(crate) floods: Arc<Floods>,
     /// The process, as it was looked at last.
-    pub(crate) last_look: Arc<LastLook>,
+    pub(crate) last_look: LastLook,
     /// Whether the broker goes.
     stopped: watch::Receiver<bool>,
     /// The log says that there is a proxy.
-    warned_of_proxy: Arc<AtomicBool>,
+    warned_of_proxy: AtomicBool,
+}
+
+impl Deref for Web {
+    type Target = Tools;
+
+    fn deref(&self) -> &Tools {
+        &self.0
+    }
 }
 
 impl Web {
@@ -43,18 +56,18 @@ impl Web {
     #[must_use]
     pub fn new(config: &Config, desk: Arc<Desk>, stopped: watch::Receiver<bool>) -> Self {
         let limits = &config.limits;
-        Self {
+        Self(Arc::new(Tools {
             desk,
-            limiter: Arc::new(Limiter::new(limits)),
+            limiter: Limiter::new(limits),
             body_bytes: limits.max_message_bytes as usize,
             body_time: limits.max_handshake,
             compresses: config.compression == Compression::On,
-            packed: Arc::default(),
+            packed: Packed::default(),
             floods: Floods::new(),
-            last_look: Arc::default(),
+            last_look: LastLook::default(),
             stopped,
-            warned_of_proxy: Arc::default(),
-        }
+            warned_of_proxy: AtomicBool::new(false),
+        }))
     }
 
     /// Becomes true when the broker goes: for whoever holds a request until there is something to
