@@ -135,3 +135,25 @@ impl Record {
         !self.leases.is_empty() || self.marks.values().any(live)
     }
 }
+
+/// A record with a mark of one node for each of `marks`, and so many leases: whether the user is away
+/// from them.
+#[cfg(test)]
+pub(super) fn example(marks: &[bool], leases: &[bool]) -> Record {
+    let node = |number: usize| NodeId::new(number as u64 + 1);
+    let stamp = Stamp { counter: 1, node: node(0) };
+    let mark = |(number, &away)| (node(number), Mark::Live { connections: 1, away });
+    let lease = |(number, &away): (usize, &bool)| {
+        (Keeper::Vendor(number as u8), LeaseMark { owner: node(0), ends: 1_000, away })
+    };
+    Record {
+        version: 1,
+        attributes: None,
+        info: None,
+        audience: None,
+        place: Stamped { stamp, value: Place { joined_at: 5, number: 1 << 20 } },
+        marks: marks.iter().enumerate().map(mark).collect(),
+        leases: leases.iter().enumerate().map(lease).collect(),
+        seen: 0,
+    }
+}

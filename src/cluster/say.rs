@@ -232,3 +232,25 @@ pub struct Buried {
     /// again.
     pub lost_until: Option<StoreMs>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::example;
+    use super::*;
+
+    #[test]
+    fn a_record_that_is_only_kept_is_no_member() {
+        let told = |records: &[Option<Record>]| {
+            let user = |record: &Option<Record>| {
+                let user = UserId::parse("ada", "user").unwrap();
+                UserTold { user, record: record.clone(), why: None }
+            };
+            let users = records.iter().map(user).collect();
+            Told { era: 1, version: 1, changed: true, counted: false, owes_ms: None, now: 0, users }
+        };
+        let (kept, there) = (Some(example(&[], &[])), Some(example(&[false], &[])));
+        assert!(!told(&[]).has_members() && !told(&[None, kept.clone()]).has_members());
+        assert!(told(&[None, kept, there]).has_members());
+        assert!(told(&[Some(example(&[], &[true]))]).has_members());
+    }
+}

@@ -116,3 +116,27 @@ fn attributes(record: &Record, now: StoreMs) -> Attributes {
     }
     written.attributes.without(over().map(|(key, _)| &**key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::example;
+    use super::*;
+
+    /// As on one node: away is who is away from wherever it is.
+    #[test]
+    fn away_is_who_is_away_at_each_node_and_by_each_lease() {
+        let user = UserId::parse("ada", "user").unwrap();
+        for (marks, leases, away) in [
+            (&[true][..], &[][..], true),
+            (&[false], &[], false),
+            (&[true, true], &[true], true),
+            (&[true, false], &[true], false),
+            (&[true, true], &[false], false),
+            (&[], &[true], true),
+            (&[], &[], false),
+        ] {
+            let shown = member(&user, &example(marks, leases), 0);
+            assert_eq!(shown.away, away, "{marks:?} {leases:?}");
+        }
+    }
+}
