@@ -383,14 +383,19 @@ mod tests {
 
     use super::*;
 
+    async fn pair() -> (Transport, TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, ours) = tokio::join!(client, listener.accept());
+        let transport = Transport::plain(ours.unwrap().0);
+        transport.writable().await.unwrap();
+        (transport, client.unwrap())
+    }
+
     /// Whoever lagged once is no larger for it.
     #[tokio::test]
     async fn replies_that_are_out_leave_nothing_behind() {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap());
-        let (_client, ours) = tokio::join!(client, listener.accept());
-        let transport = Transport::plain(ours.unwrap().0);
-        transport.writable().await.unwrap();
+        let (transport, _client) = pair().await;
         let (writer, backlog) = (Mutex::new(Writer::new(None)), Backlog::new(100));
         let mut sending = Sending::new(&transport, writer.lock(), false);
         sending.hold_passes();
@@ -405,11 +410,7 @@ mod tests {
     /// A buffer that grew has up to twice the size of what is in it, and that may lie there for long.
     #[tokio::test]
     async fn replies_that_wait_take_no_more_than_they_are() {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap());
-        let (_client, ours) = tokio::join!(client, listener.accept());
-        let transport = Transport::plain(ours.unwrap().0);
-        transport.writable().await.unwrap();
+        let (transport, _client) = pair().await;
         let writer = Mutex::new(Writer::new(None));
         let mut sending = Sending::new(&transport, writer.lock(), false);
         while sending.flow() == Flow::Flowing {
