@@ -132,9 +132,12 @@ impl Decoder {
         };
         kept.raw.extend_from_slice(input);
         let used = decode_all(&mut kept.raw, &mut kept.message, terms, &mut sink)?;
-        kept.raw.drain(..used.bytes);
-        // Not as much as was read: a frame that is cut has some bytes, and is seldom the last one.
-        kept.raw.shrink_to_fit();
+        if used.bytes > 0 {
+            kept.raw.drain(..used.bytes);
+            // What is left is a part of what was read, often some bytes of a frame that was cut. One
+            // that only grows keeps its room: it would be copied for each piece that comes.
+            kept.raw.shrink_to_fit();
+        }
         let began_ms = kept.since_ms.filter(|_| !used.finished_message).unwrap_or(now_ms);
         kept.since_ms = (!used.paused).then_some(began_ms);
         if !kept.raw.is_empty() || kept.message.is_some() {
