@@ -127,13 +127,6 @@ impl Record {
     pub fn is_member(&self) -> bool {
         !(self.leases.is_empty() && self.marks.is_empty())
     }
-
-    /// Whether something keeps the user present that is not merely in grace.
-    #[must_use]
-    pub fn is_live(&self) -> bool {
-        let live = |mark: &Mark| matches!(mark, Mark::Live { .. });
-        !self.leases.is_empty() || self.marks.values().any(live)
-    }
 }
 
 /// A record with a mark of one node for each of `marks`, and so many leases: whether the user is away
