@@ -75,7 +75,7 @@ pub enum OwnMark {
 struct Bits48([u16; 3]);
 
 impl Bits48 {
-    fn new(number: u64) -> Self {
+    const fn new(number: u64) -> Self {
         Self([(number >> 32) as u16, (number >> 16) as u16, number as u16])
     }
 
@@ -93,7 +93,7 @@ pub struct NodeId(Bits48);
 impl NodeId {
     /// The id that says `number`, of which the lowest 48 bits count.
     #[must_use]
-    pub fn new(number: u64) -> Self {
+    pub const fn new(number: u64) -> Self {
         Self(Bits48::new(number))
     }
 

@@ -80,9 +80,11 @@ pub struct Nodes {
     leased_ms: Option<u64>,
     unbroken: Unbroken,
     data: Data,
-    /// The era that the last answer told, and what the store's clock showed.
+    /// The era that the last answer told.
     era: Option<u64>,
-    store_ms: StoreMs,
+    /// What the store's clock showed when it last told the infos of the others: those that changed
+    /// before are known. 0: none are.
+    knows_ms: StoreMs,
     /// The era, and kept when the node begins again.
     shared_key: Option<u64>,
     /// Those in the last list, but for this one.
@@ -119,7 +121,7 @@ impl Nodes {
             data: Data::default(),
             era: None,
             shared_key: None,
-            store_ms: 0,
+            knows_ms: 0,
             peers: BTreeMap::new(),
             dead: Dead::default(),
             senders: BTreeSet::new(),
@@ -171,7 +173,8 @@ impl Nodes {
             era: self.era,
             info: self.info(),
             counts,
-            since: self.store_ms,
+            // A clock that was set back a little may show that twice.
+            since: self.knows_ms.saturating_sub(self.settings.timeout_ms),
         }
     }
 
@@ -206,12 +209,12 @@ impl Nodes {
             self.asks_groups = Some(data);
         }
         orders.extend(self.asks_groups.map(Order::AskGroups));
-        if self.era != Some(answer.era) {
-            // Infos are told once, and what told them is gone.
-            self.store_ms = 0;
-        }
+        // Infos are told once, by the store's clock: by another store's, and by one that was set back,
+        // all are told again.
+        let goes_on = self.unbroken.data().is_none_or(|before| before == data);
+        let knows_ms = if goes_on && answer.now >= self.knows_ms { answer.now } else { 0 };
         let may_judge = self.unbroken.heard((asked_ms, now.mono_ms), answer.now, data);
-        (self.era, self.store_ms) = (Some(answer.era), answer.now);
+        (self.era, self.knows_ms) = (Some(answer.era), knows_ms);
         self.shared_key = self.era;
         // What was said meanwhile came late.
         let patience_ms = self.rhythm.interval_ms() + self.settings.timeout_ms / 2;
@@ -430,12 +433,6 @@ impl Nodes {
         }
     }
 
-    /// Whether it shuts down.
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.service != Service::Serving
-    }
-
     /// For how long the members of a node that shuts down are kept from its last Close on, in
     /// milliseconds.
     #[must_use]
@@ -497,57 +494,4 @@ impl Nodes {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn seen(node: u64, left_ms: i64, sends: bool, draining: bool) -> NodeSeen {
-        let info = Some(NodeInfo { sends, draining, ..NodeInfo::default() });
-        NodeSeen { node: NodeId::new(node), left_ms, info }
-    }
-
-    /// Renews at that moment, and is told of these others.
-    fn renew(nodes: &mut Nodes, at_ms: u64, others: Vec<NodeSeen>) {
-        let _ = nodes.renew((0, 0), at_ms);
-        let answer = Renewed { era: 1, now: at_ms, alive: true, nodes: others };
-        nodes.renewed(answer, 1, NodeId::new(99), Now { mono_ms: at_ms, unix_ms: at_ms });
-    }
-
-    fn senders(others: &[u64], turn: u64) -> Senders {
-        Senders::new(Some(NodeId::new(1)), others.iter().copied().map(NodeId::new), turn)
-    }
-
-    #[test]
-    fn those_that_live_and_stay_and_can_tell_back_ends_share_the_channels() {
-        let settings = Settings {
-            name: String::new(),
-            version: String::new(),
-            timeout_ms: 6_000,
-            hold_ms: 0,
-            sends: true,
-        };
-        let mut nodes = Nodes::new(NodeId::new(1), settings.clone(), 0);
-        assert!(!nodes.senders(0).sends(), "it has no lease");
-        let all = |left_ms| {
-            let (draining, other) = (seen(3, 6_000, true, true), seen(4, 6_000, false, false));
-            vec![seen(2, left_ms, true, false), draining, other]
-        };
-        renew(&mut nodes, 0, all(6_000));
-        assert_eq!(nodes.senders(5_999), senders(&[2], 0));
-        // By then the others may have taken it for dead.
-        assert!(!nodes.senders(6_000).sends());
-        // One that is in no list for once is not gone for that, and one that is judged is.
-        renew(&mut nodes, 2_000, Vec::new());
-        assert_eq!(nodes.senders(2_000), senders(&[2], 0));
-        for at_ms in [4_000, 6_000, 8_000, 10_000] {
-            renew(&mut nodes, at_ms, all(-1));
-        }
-        assert_eq!(nodes.senders(10_000), senders(&[], 0));
-        // What it told when it was not heard for long, no list of another had.
-        renew(&mut nodes, 15_500, all(-1));
-        assert_eq!(nodes.senders(15_500), senders(&[], 1));
-        nodes.drain();
-        assert!(!nodes.senders(15_500).sends());
-        let none = Nodes::new(NodeId::new(1), Settings { sends: false, ..settings }, 0);
-        assert!(!none.senders(0).sends());
-    }
-}
+mod tests;

@@ -263,3 +263,6 @@ impl Work {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
