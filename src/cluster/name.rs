@@ -255,6 +255,10 @@ mod tests {
         let node = NodeId::new(0xab);
         assert_eq!(names.inbox(node), "herenow:node:0000000000ab");
         assert_eq!(names.leases(), "herenow:{nodes}:leases");
+        assert_eq!(names.infos(), "herenow:{nodes}:infos");
+        assert_eq!(names.counts(), "herenow:{nodes}:counts");
+        assert_eq!(names.life(), "herenow:{nodes}:life");
+        assert_eq!(Group::of(&room).number(), 5);
         assert_eq!(names.channels_of(node), "herenow:n:0000000000ab");
         let user = UserId::parse("{ada}", "user").unwrap();
         assert_eq!(names.places_of(&user), "herenow:u:%7Bada%7D");

@@ -150,3 +150,20 @@ pub(super) fn example(marks: &[bool], leases: &[bool]) -> Record {
         seen: 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_of_whoever_has_a_mark_or_times_a_lease_in_it() {
+        let [one, two] = [1, 2].map(NodeId::new);
+        let (marked, leased, gone) =
+            (example(&[false, true], &[]), example(&[], &[true]), example(&[], &[]));
+        assert!(marked.is_of(one) && marked.is_of(two) && !marked.is_timed_by(one));
+        assert!(leased.is_of(one) && leased.is_timed_by(one));
+        assert!(!leased.is_of(two) && !leased.is_timed_by(two));
+        assert!(!gone.is_of(one));
+        assert_eq!([marked, leased, gone].map(|record| record.is_member()), [true, true, false]);
+    }
+}

@@ -111,12 +111,16 @@ mod tests {
         let nodes: BTreeSet<_> = (1..4).map(NodeId::new).collect();
         let chosen: Vec<_> = (0..12).map(|of| sender(&nodes, of)).collect();
         assert_eq!(chosen, [1, 3, 1, 2, 1, 2, 2, 2, 3, 2, 1, 1].map(NodeId::new));
+        assert_eq!(weight_of(NodeId::new(1), &channel(1)), 0x5626_ee9a_b97a_f28b);
     }
 
     #[test]
     fn whoever_takes_no_part_sends_nothing() {
         let none = Senders::new(None, [NodeId::new(1)], 7);
         assert!(!none.sends() && !none.sends_of(&channel(1)));
+        let some = Senders::new(Some(NodeId::new(2)), [NodeId::new(1)], 7);
+        assert!(some.sends() && !some.is_back_since(&none));
+        assert!(some.is_back_since(&Senders::new(Some(NodeId::new(2)), [], 6)));
         assert_eq!(none, Senders { turn: 7, ..Senders::default() });
     }
 }

@@ -119,7 +119,7 @@ fn attributes(record: &Record, now: StoreMs) -> Attributes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::example;
+    use super::super::record::{Stamped, Written, example};
     use super::*;
 
     /// As on one node: away is who is away from wherever it is.
@@ -138,5 +138,38 @@ mod tests {
             let shown = member(&user, &example(marks, leases), 0);
             assert_eq!(shown.away, away, "{marks:?} {leases:?}");
         }
+    }
+
+    #[test]
+    fn a_sum_shows_the_newest_without_what_has_run_out() {
+        let user = UserId::parse("ada", "user").unwrap();
+        let mut record = example(&[false], &[]);
+        let attributes = |of: serde_json::Value| Attributes::from_map(of.as_object().unwrap());
+        record.attributes = Some(Stamped {
+            stamp: record.place.stamp,
+            value: Written {
+                attributes: attributes(serde_json::json!({"a": 1, "b": 2})),
+                ends: vec![("a".into(), 1_000)],
+            },
+        });
+        let mut summary = Summary {
+            era: 1,
+            version: 1,
+            now: 999,
+            counted: true,
+            count: 12_000,
+            newest: vec![(user.clone(), record.clone())],
+        };
+        let newest = summary.sum().newest;
+        assert_eq!((summary.sum().count, newest.len()), (12_000, 1));
+        assert_eq!((&newest[0].user, newest[0].joined_at, newest[0].number), (&user, 5, 1 << 20));
+        assert_eq!(newest[0].attributes, attributes(serde_json::json!({"a": 1, "b": 2})));
+        assert_eq!(newest[0].profile, None);
+        summary.now = 1_000;
+        assert_eq!(summary.sum().newest[0].attributes, attributes(serde_json::json!({"b": 2})));
+        let info = attributes(serde_json::json!({"name": "Ada"}));
+        record.info = Some(Stamped { stamp: record.place.stamp, value: info.clone() });
+        let shown = member(&user, &record, 0);
+        assert_eq!(shown.profile.map(|profile| profile.info.clone()), Some(info));
     }
 }

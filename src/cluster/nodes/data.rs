@@ -140,4 +140,20 @@ mod tests {
         assert!(!data.settled(0, 2) && !data.walked(0, 2));
         assert!(data.walked(0, 3), "nothing is there");
     }
+
+    #[test]
+    fn under_another_name_everything_is_said_again_for_the_same_data() {
+        let mut data = Data::default();
+        data.seen(0, 1);
+        data.seen(0, 2);
+        data.owes(0, 2);
+        assert!(!data.walked(0, 2));
+        data.begin_again();
+        assert!(data.said().is_empty() && !data.is_all_said());
+        assert_eq!(data.take_lost(), [(0, 2)].into());
+        data.owes(0, 2);
+        assert!(!data.settled(0, 2), "not all channels were looked at");
+        assert!(data.walked(0, 2) && data.is_all_said());
+        assert!(!data.walked(0, 2), "nothing new");
+    }
 }

@@ -146,4 +146,17 @@ mod tests {
         rhythm.hurry();
         assert_eq!(rhythm.due_ms(), 500);
     }
+
+    #[test]
+    fn what_failed_comes_again_soon_and_what_is_stopped_never() {
+        let mut rhythm = Rhythm::new(6_000, 0);
+        assert!(!rhythm.is_in_flight());
+        rhythm.asked(0);
+        assert!(rhythm.is_in_flight());
+        rhythm.failed(750);
+        assert!(!rhythm.is_in_flight());
+        assert_eq!(rhythm.due_ms(), 875);
+        rhythm.stop();
+        assert_eq!(rhythm.due_ms(), NEVER);
+    }
 }

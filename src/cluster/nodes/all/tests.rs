@@ -70,10 +70,12 @@ fn those_that_live_and_stay_and_can_tell_back_ends_share_the_channels() {
     }
     assert_eq!(nodes.senders(10_000), senders(&[], 0));
     // What it told when it was not heard for long, no list of another had.
-    renew(&mut nodes, 15_500, all(-1));
-    assert_eq!(nodes.senders(15_500), senders(&[], 1));
+    renew(&mut nodes, 15_000, all(-1));
+    assert_eq!(nodes.senders(15_000), senders(&[], 0));
+    renew(&mut nodes, 20_001, all(-1));
+    assert_eq!(nodes.senders(20_001), senders(&[], 1));
     nodes.drain();
-    assert!(!nodes.senders(15_500).sends());
+    assert!(!nodes.senders(20_001).sends());
     let mut none = one();
     none.settings.sends = false;
     renew(&mut none, 0, Vec::new());
@@ -223,11 +225,14 @@ fn the_mark_of_a_stranger_is_looked_after_once_it_is_judged() {
     for at_ms in [0, 2_000, 4_000] {
         renew(&mut nodes, at_ms, vec![living(2, 6_000)]);
     }
-    nodes.heard_of(NodeId::new(3), now(4_500));
-    for node in [1, 2, 3] {
+    for node in [3, 4] {
+        nodes.heard_of(NodeId::new(node), now(4_500));
+    }
+    for node in 1..=4 {
         nodes.stray(NodeId::new(node), &channel);
     }
-    renew(&mut nodes, 6_000, vec![living(2, 6_000)]);
+    // The other is in a list after all.
+    renew(&mut nodes, 6_000, vec![living(2, 6_000), living(4, 6_000)]);
     let bury = |node| Step::Bury { dead: NodeId::new(node), channels: vec![channel.clone()] };
     assert_eq!(nodes.burial().step(6_000), bury(3));
     nodes.burial().buried(NodeId::new(3), &[channel.clone()], None, 6_000);
@@ -271,6 +276,10 @@ fn who_has_said_everything_is_known_for_each_group_by_the_data_that_it_holds() {
     assert_eq!(complete(&nodes, 0), [true, false, false]);
     assert_eq!(complete(&nodes, 5), [false, false, true]);
     assert!(!nodes.peers(0).are_complete());
+    // Of a group that was not met before at once.
+    assert_eq!(nodes.due_ms(), 2_000);
+    assert!(!nodes.data_seen(7, 1) && !nodes.peers(7).are_complete());
+    assert_eq!(nodes.due_ms(), 250);
     // Told once, it is known further on.
     renew(&mut nodes, 2_000, vec![living(2, 6_000), said(3, 0, 70), said(4, 0, 70)]);
     assert_eq!(complete(&nodes, 0), [false, true, true]);
