@@ -227,3 +227,177 @@ pub(super) fn is_wider(before: &Audience, now: &Audience) -> bool {
         (Some(before), Some(now)) => now.iter().any(|role| !before.contains(role)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use herenow_protocol::LeaveReason;
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::record::example;
+    use crate::presence::NodeId;
+    use crate::presence::pending::Cause;
+
+    fn attributes(of: Value) -> Attributes {
+        Attributes::from_map(of.as_object().unwrap())
+    }
+
+    fn todo(touch: Touch, counter: u64) -> Todo {
+        let stamp = Some(Stamp { counter, node: NodeId::new(1) });
+        Todo { touch, base: Before { stamp, ..Before::default() }, tried: false }
+    }
+
+    fn wrote() -> Touch {
+        Touch { wrote: true, ..Touch::default() }
+    }
+
+    fn patched() -> Touch {
+        Touch { patched: true, ..Touch::default() }
+    }
+
+    /// What is written of two touches, one behind the other, and whose base counts.
+    fn written(first: Touch, then: Touch, is_empty: bool) -> (bool, bool, u64) {
+        let both = todo(then, 2).behind(todo(first, 1), is_empty);
+        (both.touch.wrote, both.touch.patched, both.base.stamp.unwrap().counter)
+    }
+
+    #[test]
+    fn what_was_written_whole_is_said_whole_and_by_what_was_known_before_it() {
+        let none = Touch::default;
+        for (first, then, said) in [
+            (wrote(), patched(), (true, false, 1)),
+            (patched(), wrote(), (true, false, 1)),
+            (none(), wrote(), (true, false, 2)),
+            (wrote(), none(), (true, false, 1)),
+            (patched(), patched(), (false, true, 1)),
+            (patched(), none(), (false, true, 1)),
+            (none(), patched(), (false, true, 2)),
+            (none(), none(), (false, false, 2)),
+        ] {
+            assert_eq!(written(first.clone(), then.clone(), true), said, "{first:?} {then:?}");
+        }
+    }
+
+    #[test]
+    fn who_comes_anew_with_nothing_does_not_bring_what_it_had_set_before() {
+        let fresh = || Touch { fresh: true, ..Touch::default() };
+        assert_eq!(written(wrote(), fresh(), true), (false, false, 1));
+        assert_eq!(written(patched(), fresh(), true), (false, false, 1));
+        assert_eq!(written(wrote(), fresh(), false), (true, false, 1));
+        assert_eq!(written(patched(), fresh(), false), (false, true, 1));
+        let brings = |touch| Touch { fresh: true, ..touch };
+        assert_eq!(written(patched(), brings(wrote()), true), (true, false, 1));
+        assert_eq!(written(patched(), brings(patched()), true), (false, true, 1));
+        assert_eq!(written(wrote(), brings(patched()), true), (true, false, 1));
+    }
+
+    #[test]
+    fn whatever_either_did_is_said_and_the_later_of_what_can_be_but_one() {
+        let none = Touch::default;
+        let all: [fn(&mut Touch) -> &mut bool; 5] = [
+            |touch| &mut touch.informed,
+            |touch| &mut touch.shown,
+            |touch| &mut touch.placed,
+            |touch| &mut touch.fresh,
+            |touch| &mut touch.ended_grace,
+        ];
+        for of in all {
+            let mut did = none();
+            *of(&mut did) = true;
+            for (first, then) in [(did.clone(), none()), (none(), did.clone())] {
+                assert_eq!(todo(then, 2).behind(todo(first, 1), false).touch, did);
+            }
+        }
+        let left = |reason| Touch { why: Some(Cause::Left(reason)), ..none() };
+        let (closed, kicked) = (left(LeaveReason::Closed), left(LeaveReason::Kicked));
+        assert_eq!(todo(none(), 2).behind(todo(closed.clone(), 1), true).touch, closed);
+        assert_eq!(todo(kicked.clone(), 2).behind(todo(closed, 1), true).touch, kicked);
+        let ended = |ended: &[_]| Touch { ended: ended.to_vec(), ..none() };
+        let first = ended(&[(Keeper::Herenow, true), (Keeper::Vendor(1), true)]);
+        let then = ended(&[(Keeper::Herenow, false)]);
+        let both = ended(&[(Keeper::Vendor(1), true), (Keeper::Herenow, false)]);
+        assert_eq!(todo(then, 2).behind(todo(first, 1), true).touch, both);
+        for tried in [[true, false], [false, true], [false, false]] {
+            let [first, then] = tried.map(|tried| Todo { tried, ..todo(none(), 1) });
+            assert_eq!(then.behind(first, true).tried, tried.contains(&true));
+        }
+    }
+
+    #[test]
+    fn keys_vanish_at_their_moment_by_this_brokers_clock() {
+        let clock = Clock { store: 50_000, mono_ms: 700 };
+        assert_eq!([clock.mono_ms(50_200), clock.mono_ms(49_999)], [900, 699]);
+        assert_eq!(clock.mono_ms(1), 0, "long ago");
+        let written = Written {
+            attributes: attributes(json!({"a": 1, "b": 2, "c": 3})),
+            ends: vec![("a".into(), 50_200), ("b".into(), 50_201)],
+        };
+        let stamp = Stamp { counter: 4, node: NodeId::new(1) };
+        let before = Before::of(Some(&Stamped { stamp, value: written }), clock);
+        assert_eq!(before.stamp, Some(stamp));
+        let alive = |mono_ms| before.clone().alive(Now { mono_ms, unix_ms: 0 });
+        let (all, ends) = alive(899);
+        assert_eq!(all, attributes(json!({"a": 1, "b": 2, "c": 3})));
+        assert_eq!(ends, [("a".into(), 900), ("b".into(), 901)]);
+        let (some, ends) = alive(900);
+        assert_eq!((some, ends), (attributes(json!({"b": 2, "c": 3})), vec![("b".into(), 901)]));
+    }
+
+    #[test]
+    fn a_difference_is_what_changed_and_what_is_gone() {
+        let [before, after] =
+            [json!({"a": 1, "b": 2, "c": 3}), json!({"a": 1, "b": 5, "d": 4})].map(attributes);
+        let wanted = json!({"b": 5, "c": null, "d": 4});
+        assert_eq!(Value::Object(difference(&before, &after).into_iter().collect()), wanted);
+    }
+
+    #[test]
+    fn an_audience_is_wider_if_somebody_sees_who_did_not() {
+        let only = |roles: &[&str]| Audience::parse(roles.iter().copied()).unwrap();
+        let (all, staff, both) = (Audience::EVERYONE, only(&["staff"]), only(&["staff", "admin"]));
+        for (before, now, wider) in [
+            (&all, &all, false),
+            (&all, &staff, false),
+            (&staff, &all, true),
+            (&staff, &staff, false),
+            (&staff, &both, true),
+            (&both, &staff, false),
+            (&staff, &only(&["admin"]), true),
+        ] {
+            assert_eq!(is_wider(before, now), wider, "{before:?} {now:?}");
+        }
+    }
+
+    #[test]
+    fn of_what_was_there_before_a_loss_the_newer_counts_and_all_that_kept_it() {
+        let mut known = Known { record: Some(example(&[false, false], &[])), ..Known::default() };
+        assert!(known.keeps() && known.is_there());
+        known.outlive();
+        assert!(!known.keeps() && known.is_there(), "it may only be missing");
+        known.record = Some(example(&[true], &[true]));
+        known.outlive();
+        let old = known.old.as_deref().unwrap();
+        assert_eq!((old.marks.len(), old.leases.len()), (2, 1));
+        assert_eq!(old.marks[&NodeId::new(1)], example(&[true], &[]).marks[&NodeId::new(1)]);
+        known.outlive();
+        assert_eq!(known.old.as_ref().map(|old| old.marks.len()), Some(2), "nothing came since");
+        assert!(!Known::default().is_there() && !Known::default().keeps());
+        let by = |record| Known { record: Some(record), ..Known::default() };
+        assert!(by(example(&[], &[true])).keeps() && by(example(&[true], &[])).keeps());
+        assert!(!by(example(&[], &[])).keeps());
+    }
+
+    #[test]
+    fn the_field_that_was_written_later_counts() {
+        let written =
+            |counter, value| Stamped { stamp: Stamp { counter, node: NodeId::new(1) }, value };
+        let (old, new, same) = (written(1, 'a'), written(2, 'b'), written(2, 'c'));
+        let value = |one, other| newer([one, other]).map(|field| field.value);
+        assert_eq!(value(Some(&old), Some(&new)), Some('b'));
+        assert_eq!(value(Some(&new), Some(&old)), Some('b'));
+        assert_eq!(value(Some(&new), Some(&same)), Some('b'));
+        assert_eq!(value(None, Some(&old)), Some('a'));
+        assert_eq!(value(Some(&old), None), Some('a'));
+        assert_eq!(value(None, None), None);
+    }
+}

@@ -20,6 +20,8 @@ mod known;
 mod saying;
 mod settling;
 pub mod summing;
+#[cfg(test)]
+mod tests;
 
 pub use channel::{Heard, Loaded, Part, Replica};
 pub use summing::{Counted, SummaryAsked};

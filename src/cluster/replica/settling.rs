@@ -80,7 +80,9 @@ impl Replica {
             || !sources.took.is_empty()
             || !sources.gave.is_empty()
             || (moved && (own.is_some() || !held.is_empty()));
-        let stays = own.as_ref().is_some_and(|own| keeps_own(own, &sources));
+        // A lease may be the first that this node has of the user.
+        let keeps = own.as_ref().is_some_and(|own| keeps_own(own, &sources));
+        let stays = keeps || !sources.took.is_empty();
         self.tidy(user, stays);
         let Sources { ends_grace, took, gave, .. } = sources;
         let (user, cause) = (user.clone(), manner.cause);
@@ -163,7 +165,7 @@ pub(super) fn has_sources(own: &Own) -> bool {
 fn keeps_own(own: &Own, sources: &Sources) -> bool {
     let live = |mark: &OwnMark| !(sources.ends_grace && matches!(mark, OwnMark::Lost { .. }));
     let leases = own.leases.iter().any(|(keeper, ..)| !sources.gave.contains(keeper));
-    own.mark.as_ref().is_some_and(live) || leases || !sources.took.is_empty()
+    own.mark.as_ref().is_some_and(live) || leases
 }
 
 /// Whether the store has of this node's connections what there is.
