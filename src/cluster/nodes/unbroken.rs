@@ -79,8 +79,10 @@ mod tests {
         assert!(unbroken.heard((11_000, 11_900), 11_500, 1));
         // The store stood still for a moment: not long enough for anybody to miss a renewal.
         assert!(unbroken.heard((13_000, 13_900), 13_500, 1));
-        assert_eq!(first_judgement(&mut unbroken, 16_500, 0, 1), 24_500, "a hole");
-        assert_eq!(first_judgement(&mut unbroken, 26_500, 3_000, 1), 34_500, "a leap of its clock");
-        assert_eq!(first_judgement(&mut unbroken, 36_500, 3_000, 2), 44_500, "other data");
+        // Nor is it a leap that its clock runs a little faster.
+        assert!(unbroken.heard((15_000, 15_001), 13_500 + 2_001 + 750, 1));
+        assert_eq!(first_judgement(&mut unbroken, 18_500, 0, 1), 26_500, "a hole");
+        assert_eq!(first_judgement(&mut unbroken, 28_500, 3_000, 1), 36_500, "a leap of its clock");
+        assert_eq!(first_judgement(&mut unbroken, 38_500, 3_000, 2), 46_500, "other data");
     }
 }

@@ -137,9 +137,7 @@ fn say_user(
     let has_own = own.is_some_and(has_sources);
     let again = has_own && known.round != round;
     let touch = &todo.touch;
-    // Whoever came and went at once, and whom others keep, may have written something.
-    let wrote = own.is_some() && (touch.wrote || touch.patched || touch.informed || touch.shown);
-    let says = wrote || keeps && *touch != Touch::default();
+    let says = keeps && *touch != Touch::default();
     // Of whoever is there without us, too: what was heard of it while this was unsaid was not all taken
     // over, and is when it is answered.
     let may_be_there = has_own || known.is_there() || todo.tried || says;

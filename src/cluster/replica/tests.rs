@@ -1,13 +1,13 @@
 //! One channel's part, step by step: what comes from elsewhere comes as a test wants it. Whether all
 //! nodes come to show the same is what the simulator asks.
 
-use herenow_protocol::{Attributes, Epoch, LeaveReason, LossReason, UserId};
+use herenow_protocol::{Attributes, Audience, Epoch, LeaveReason, LossReason, UserId};
 use serde_json::{Value, json};
 
 use super::channel::{Heard, Replica};
 use super::summing::Counted;
 use crate::cluster::peers::Peers;
-use crate::cluster::record::{LeaseMark, Mark, Record, Stamp, Stamped, Written, example};
+use crate::cluster::record::{LeaseMark, Mark, Place, Record, Stamp, Stamped, Written, example};
 use crate::cluster::say::{Base, LeaseSay, MarkSay, Say, Told, UserTold};
 use crate::cluster::summary::{SUMMARY_MS, Summary};
 use crate::limits::{LOSS_SLACK_MS, REPLICA_BATCH, SAY_USERS, SUMMARY_AGAIN_MS, SUMMARY_HELD_MS};
@@ -401,7 +401,8 @@ fn a_channel_is_whole_when_it_was_loaded_without_a_gap() {
     one.replica.follow();
     assert_eq!(stands(&one), (true, true, true));
     assert_eq!(one.shown(), ["bob"]);
-    assert!(!one.load(20, [("carol", live(&[OTHER]))]));
+    // An old copy of the store has older versions.
+    assert!(!one.load(3, [("carol", live(&[OTHER]))]));
     assert_eq!((stands(&one), one.shown()), ((true, false, false), vec!["carol".to_owned()]));
     let part = one.replica.unfollow(None, &one.state, one.now);
     part.commands.into_iter().for_each(|command| one.apply(command));
@@ -623,14 +624,8 @@ fn what_is_written_over_a_record_stands_by_the_stamps_that_are_known() {
     };
     assert_eq!(said(&mut one), (Some(Base::IfNone), Base::IfNone));
     // The answer tells what another wrote meanwhile: over that, it is said again.
-    let stamp = |counter, node| Stamp { counter, node: NodeId::new(node) };
-    let record = |counter, node, value| Record {
-        attributes: Some(Stamped {
-            stamp: stamp(counter, node),
-            value: Written { attributes: attributes(value), ends: Vec::new() },
-        }),
-        ..live(&[ME])
-    };
+    let record =
+        |counter, node, value| with_attributes(live(&[ME]), stamp(counter, node), value, &[]);
     one.answered(&told(11, [("ada", Some(record(4, OTHER, json!({"m": 2}))))]));
     let place = Base::At(example(&[], &[]).place.stamp);
     assert_eq!(said(&mut one), (Some(Base::At(stamp(5, ME))), place));
@@ -739,4 +734,429 @@ fn a_summary_that_never_came_is_awaited_and_not_held_back_after_a_loss() {
         newest: Vec::new(),
     };
     assert_eq!(one.replica.summary_told(&first, None, &one.peers, one.now), Counted::Anew);
+}
+
+#[test]
+fn what_changes_nothing_makes_no_command() {
+    let second = |mut record: Record| {
+        record.place.value.number += 64;
+        record
+    };
+    let mut one = One::whole([("bob", live(&[OTHER])), ("carol", second(leased(OTHER)))]);
+    let commands = |one: &mut One, version, bob, carol| {
+        let told = told(version, [("bob", Some(bob)), ("carol", Some(second(carol)))]);
+        let heard = one.replica.told(&told, &one.state, &one.peers, one.now);
+        heard.commands.len()
+    };
+    assert_eq!(commands(&mut one, 11, live(&[OTHER]), leased(OTHER)), 0);
+    assert_eq!(commands(&mut one, 12, live(&[OTHER, THIRD]), leased(OTHER)), 1);
+    assert_eq!(commands(&mut one, 13, live(&[OTHER, THIRD]), leased(THIRD)), 1);
+}
+
+/// A lease that ends later is no news: others learn its end when it comes.
+#[test]
+fn what_is_news_to_others_is_said_sooner() {
+    let mut one = One::new();
+    let stands = |one: &One| {
+        (one.replica.is_pressing(&one.state), one.replica.has_told(&user("ada"), &one.state))
+    };
+    let (nothing, news, in_flight) = ((false, true), (true, false), (false, false));
+    assert_eq!(stands(&one), nothing);
+    let mut version = 10;
+    let mut settles = |one: &mut One, record: Record| {
+        assert_eq!(stands(one), news);
+        one.say().unwrap();
+        assert_eq!(stands(one), in_flight);
+        version += 1;
+        one.answered(&told(version, [("ada", Some(record))]));
+        assert_eq!((stands(one), one.replica.has_to_say()), (nothing, false));
+    };
+    one.join("ada", Source::connection(1));
+    settles(&mut one, live(&[ME]));
+    let connections = |connections| Record {
+        marks: [(NodeId::new(ME), Mark::Live { connections, away: false })].into(),
+        ..live(&[])
+    };
+    one.join("ada", Source::connection(2));
+    settles(&mut one, connections(2));
+    one.join("ada", Source::LEASE);
+    let both = |away| {
+        let mut record = Record { leases: leased(ME).leases, ..connections(2) };
+        record.leases.values_mut().for_each(|lease| lease.away = away);
+        record
+    };
+    settles(&mut one, both(false));
+    // Renewed.
+    let renew = |one: &mut One| {
+        one.now.mono_ms += 100;
+        one.join("ada", Source::LEASE);
+        assert_eq!((stands(one), one.replica.has_to_say()), (nothing, true));
+    };
+    renew(&mut one);
+    one.apply(Command::SetAway { user: user("ada"), source: Source::LEASE, away: true });
+    settles(&mut one, both(true));
+    // Nor is what is lost already.
+    for source in [1, 2].map(Source::connection) {
+        one.apply(Command::Lose {
+            user: user("ada"),
+            source,
+            reason: LossReason::Connection,
+            last_seen: 3,
+            graced: true,
+        });
+    }
+    let gone = |last_seen| {
+        let mut record = both(true);
+        let lost = lost(ME, STORE_MS + 5_000).marks;
+        record.marks = lost;
+        record.marks.values_mut().for_each(|mark| {
+            if let Mark::Lost { last_seen: seen, .. } = mark {
+                *seen = last_seen;
+            }
+        });
+        record
+    };
+    settles(&mut one, gone(3));
+    one.leave("ada", Source::LEASE);
+    settles(&mut one, lost(ME, STORE_MS + 5_000));
+    // All again is, whatever it says.
+    one.replica.say_all();
+    assert_eq!(stands(&one), (true, true));
+}
+
+#[test]
+fn many_renewed_leases_are_pressing_all_the_same() {
+    let mut one = One::new();
+    let names: Vec<_> = (0..=SAY_USERS).map(|number| format!("user-{number:03}")).collect();
+    names.iter().for_each(|name| one.join(name, Source::LEASE));
+    let mut version = 10;
+    while let Some(say) = one.say() {
+        version += 1;
+        let record = Some(Record { version, ..leased(ME) });
+        let users = say.users.iter().map(|it| UserTold {
+            user: it.user.clone(),
+            record: record.clone(),
+            why: None,
+        });
+        one.answered(&Told { users: users.collect(), ..told(version, []) });
+    }
+    one.now.mono_ms += 100;
+    names[..SAY_USERS].iter().for_each(|name| one.join(name, Source::LEASE));
+    assert!(one.replica.has_to_say() && !one.replica.is_pressing(&one.state));
+    one.join(&names[SAY_USERS], Source::LEASE);
+    assert!(one.replica.is_pressing(&one.state));
+}
+
+#[test]
+fn what_another_wrote_meanwhile_is_written_over_once_more() {
+    let named = |name: &str| attributes(json!({"name": name}));
+    let staff = || Audience::parse(["staff"]).unwrap();
+    let theirs = |counter| Record {
+        info: Some(Stamped { stamp: stamp(counter, OTHER), value: named("Bea") }),
+        audience: Some(Stamped { stamp: stamp(counter, OTHER), value: Audience::EVERYONE }),
+        ..live(&[ME])
+    };
+    let join = |one: &mut One| {
+        one.apply(Command::Join {
+            user: user("ada"),
+            source: Source::connection(1),
+            attributes: None,
+            merge: true,
+            info: Some(named("Ada")),
+            visible_to: Some(staff()),
+            away: None,
+            lasts: Lasts::Connection { grace_ms: 0 },
+        });
+    };
+    let said = |one: &mut One| {
+        let user = one.say().unwrap().users.remove(0);
+        let info = user.info.map(|it| (it.base, it.value));
+        let audience = user.audience.map(|it| (it.base, it.value));
+        (info, audience)
+    };
+    let mut one = One::new();
+    join(&mut one);
+    let first = (Some((Base::Over, named("Ada"))), Some((Base::IfNone, staff())));
+    assert_eq!(said(&mut one), first);
+    one.answered(&told(11, [("ada", Some(theirs(3)))]));
+    let over = Base::At(stamp(4, ME));
+    let again = (Some((over, named("Ada"))), Some((over, staff())));
+    assert_eq!(said(&mut one), again);
+    let ours = Record {
+        info: Some(Stamped { stamp: stamp(4, ME), value: named("Ada") }),
+        audience: Some(Stamped { stamp: stamp(4, ME), value: staff() }),
+        ..live(&[ME])
+    };
+    one.answered(&told(12, [("ada", Some(ours))]));
+    assert!(one.replica.has_said_all());
+    // What was tried before may have been done then: others wrote behind it.
+    let mut one = One::new();
+    join(&mut one);
+    assert_eq!(said(&mut one), first);
+    one.replica.unanswered();
+    assert_eq!(said(&mut one), first);
+    one.answered(&told(11, [("ada", Some(theirs(3)))]));
+    assert!(one.replica.has_said_all());
+    let own = one.state.own(&user("ada")).unwrap();
+    assert_eq!((own.member.info(), own.member.is_restricted()), (&named("Bea"), false));
+}
+
+#[test]
+fn only_what_is_new_is_said() {
+    let mut one = One::new();
+    one.join("ada", Source::connection(1));
+    one.write("ada", json!({"n": 1}));
+    one.join("ada", Source::LEASE);
+    let said = one.say().unwrap().users.remove(0);
+    assert!(said.attributes.is_some() && said.why.is_none());
+    let stamp = example(&[], &[]).place.stamp;
+    let value = Written { attributes: attributes(json!({"n": 1})), ends: Vec::new() };
+    let record = |leases| Record {
+        attributes: Some(Stamped { stamp, value: value.clone() }),
+        leases,
+        ..live(&[ME])
+    };
+    one.answered(&told(11, [("ada", Some(record(leased(ME).leases)))]));
+    one.leave("ada", Source::LEASE);
+    let said = one.say().unwrap().users.remove(0);
+    assert_eq!(said.leases, [(Keeper::Herenow, LeaseSay::End)]);
+    assert!(said.attributes.is_none() && said.info.is_none() && said.audience.is_none());
+    one.answered(&told(12, [("ada", Some(record(leased(THIRD).leases)))]));
+    // Ended and taken anew before that was said: it is taken.
+    one.join("ada", Source::LEASE);
+    one.leave("ada", Source::LEASE);
+    one.join("ada", Source::LEASE);
+    let said = one.say().unwrap().users.remove(0);
+    let take = LeaseSay::Take { for_ms: 9_000, away: false, again: false };
+    assert_eq!(said.leases, [(Keeper::Herenow, take)]);
+    one.answered(&told(13, [("ada", Some(record(leased(ME).leases)))]));
+    // Why it went is told when nothing is left of it here.
+    one.leave("ada", Source::connection(1));
+    assert_eq!(one.say().unwrap().users[0].why, None);
+    one.answered(&told(14, [("ada", Some(leased(ME)))]));
+    one.leave("ada", Source::LEASE);
+    assert_eq!(one.say().unwrap().users[0].why, Some(Cause::Left(LeaveReason::Left)));
+}
+
+/// It tells nothing of how long the member was there unseen.
+#[test]
+fn whom_more_may_see_takes_a_new_place() {
+    let mut one = One::whole([]);
+    let join = |one: &mut One, roles: Option<&[&str]>| {
+        one.apply(Command::Join {
+            user: user("ada"),
+            source: Source::connection(1),
+            attributes: None,
+            merge: true,
+            info: None,
+            visible_to: roles.map(|roles| Audience::parse(roles.iter().copied()).unwrap()),
+            away: None,
+            lasts: Lasts::Connection { grace_ms: 0 },
+        });
+    };
+    let stamp = |counter| Stamp { counter, node: NodeId::new(ME) };
+    let record = |counter, roles: &[&str]| Record {
+        audience: Some(Stamped {
+            stamp: stamp(counter),
+            value: Audience::parse(roles.iter().copied()).unwrap(),
+        }),
+        place: Stamped { stamp: stamp(3), value: Place { joined_at: 5, number: 64 } },
+        ..live(&[ME])
+    };
+    join(&mut one, Some(&["staff"]));
+    let place = |one: &mut One, version, answer: Record| {
+        let said = one.say().unwrap().users.remove(0);
+        one.answered(&told(version, [("ada", Some(answer))]));
+        (said.place.base, said.place.value.number, said.audience.map(|it| it.value))
+    };
+    let only = |roles: &[&str]| Some(Audience::parse(roles.iter().copied()).unwrap());
+    let staff = record(1, &["staff"]);
+    assert_eq!(place(&mut one, 11, staff), (Base::IfNone, 0, only(&["staff"])));
+    // Fewer see it: it stays where it is.
+    join(&mut one, Some(&[]));
+    let none = (Base::At(stamp(3)), 0, only(&[]));
+    assert_eq!(place(&mut one, 12, record(2, &[])), none);
+    join(&mut one, Some(&["staff"]));
+    let anew = (Base::At(stamp(4)), 0, only(&["staff"]));
+    assert_eq!(place(&mut one, 13, record(3, &["staff"])), anew);
+    // Said again after a loss, it keeps its number.
+    one.replica.lost_data();
+    let kept = (Base::At(stamp(3)), 64, only(&["staff"]));
+    assert_eq!(place(&mut one, 14, record(3, &["staff"])), kept);
+}
+
+/// It was ended here while the store stood still, say, and an old copy has it.
+#[test]
+fn a_lease_that_this_node_has_not_is_ended_after_a_loss_and_else_inherited() {
+    let mut one = One::whole([]);
+    one.replica.lost_data();
+    one.hear(&told(11, [("carol", Some(leased(ME)))]));
+    let said = one.say().unwrap();
+    assert_eq!(said.users[0].leases, [(Keeper::Herenow, LeaseSay::End)]);
+    let mut one = One::whole([]);
+    one.hear(&told(11, [("carol", Some(leased(ME)))]));
+    assert_eq!(one.say(), None);
+    assert!(one.state.held_by(&user("carol")).any(|source| source == Source::LEASE));
+}
+
+#[test]
+fn what_was_said_again_after_a_loss_counts_and_not_what_was_before() {
+    let mut one = One::whole([("bob", live(&[THIRD])), ("carol", leased(THIRD))]);
+    one.peers = peers(&[], &[THIRD], &[]);
+    one.replica.lost_data();
+    one.load(100, []);
+    assert_eq!(one.shown(), ["bob", "carol"]);
+    one.hear(&told(101, [("bob", Some(live(&[THIRD]))), ("carol", Some(leased(THIRD)))]));
+    one.hear(&told(102, [("bob", None), ("carol", None)]));
+    assert!(one.shown().is_empty());
+}
+
+fn stamp(counter: u64, node: u64) -> Stamp {
+    Stamp { counter, node: NodeId::new(node) }
+}
+
+fn with_attributes(mut record: Record, stamp: Stamp, of: Value, ends: &[(&str, u64)]) -> Record {
+    let ends = ends.iter().map(|&(key, end)| (key.into(), end)).collect();
+    let value = Written { attributes: attributes(of), ends };
+    record.attributes = Some(Stamped { stamp, value });
+    record
+}
+
+/// Two ends of one key that were told twice took a while each time.
+#[test]
+fn ends_that_hardly_differ_are_the_same() {
+    let both = || json!({"a": 1, "b": 2});
+    let with =
+        |ends: &[(&str, u64)]| with_attributes(live(&[OTHER]), stamp(2, OTHER), both(), ends);
+    let end = STORE_MS + 5_000;
+    let mut one = One::whole([("bob", with(&[("a", end)]))]);
+    let mut version = 10;
+    let mut commands = |ends: &[(&str, u64)]| {
+        version += 1;
+        let told = told(version, [("bob", Some(with(ends)))]);
+        let heard = one.replica.told(&told, &one.state, &one.peers, one.now);
+        let count = heard.commands.len();
+        heard.commands.into_iter().for_each(|command| one.apply(command));
+        count
+    };
+    assert_eq!(commands(&[("a", end)]), 0);
+    assert_eq!(commands(&[("a", end + LOSS_SLACK_MS - 1)]), 0);
+    assert_eq!(commands(&[("a", end + LOSS_SLACK_MS)]), 1);
+    assert_eq!(commands(&[("b", end + LOSS_SLACK_MS)]), 1);
+    assert_eq!(commands(&[("a", end), ("b", end + LOSS_SLACK_MS)]), 1);
+    assert_eq!(commands(&[]), 1);
+    assert_eq!(commands(&[]), 0);
+}
+
+/// An old copy of the store, say, buried this node there.
+#[test]
+fn what_the_store_has_no_more_is_said_again_with_all_that_it_was() {
+    let join = |one: &mut One, name: &str, is_more: bool| {
+        one.apply(Command::Join {
+            user: user(name),
+            source: Source::connection(1),
+            attributes: is_more.then(|| json!({"n": 1}).as_object().unwrap().clone()),
+            merge: true,
+            info: is_more.then(|| attributes(json!({"name": "Ada"}))),
+            visible_to: is_more.then(|| Audience::parse(["staff"]).unwrap()),
+            away: None,
+            lasts: Lasts::Connection { grace_ms: 0 },
+        });
+    };
+    for is_more in [true, false] {
+        let mut one = One::new();
+        join(&mut one, "ada", is_more);
+        let first = one.say().unwrap().users.remove(0);
+        let mut record = live(&[ME]);
+        record.info = first.info.map(|it| Stamped { stamp: stamp(1, ME), value: it.value });
+        record.audience = first.audience.map(|it| Stamped { stamp: stamp(1, ME), value: it.value });
+        let of = if is_more { json!({"n": 1}) } else { json!({}) };
+        let record = with_attributes(record, stamp(1, ME), of, &[]);
+        one.answered(&told(11, [("ada", Some(record))]));
+        assert!(one.replica.has_said_all());
+        one.hear_apart(&told(12, [("ada", None)]));
+        let again = one.say().unwrap().users.remove(0);
+        let said = [again.attributes.is_some(), again.info.is_some(), again.audience.is_some()];
+        assert_eq!(said, [is_more; 3]);
+        assert_eq!(again.mark, Some(MarkSay::Live { connections: 1, away: false }));
+    }
+}
+
+#[test]
+fn what_was_written_here_stays_until_it_was_answered() {
+    let named = |name: &str| attributes(json!({"name": name}));
+    let mut one = One::whole([]);
+    one.apply(Command::Join {
+        user: user("ada"),
+        source: Source::connection(1),
+        attributes: Some(json!({"n": 1}).as_object().unwrap().clone()),
+        merge: true,
+        info: Some(named("Ada")),
+        visible_to: Some(Audience::parse(["staff"]).unwrap()),
+        away: None,
+        lasts: Lasts::Connection { grace_ms: 0 },
+    });
+    let theirs = |at: &[u64]| Record {
+        info: Some(Stamped { stamp: stamp(5, OTHER), value: named("Bea") }),
+        audience: Some(Stamped { stamp: stamp(5, OTHER), value: Audience::EVERYONE }),
+        ..with_attributes(live(at), stamp(5, OTHER), json!({"m": 2}), &[])
+    };
+    let is = |one: &One| {
+        let member = one.state.own(&user("ada")).unwrap().member;
+        (member.attributes.clone(), member.info().clone(), member.is_restricted())
+    };
+    // Patched onto what the other wrote, which nobody here knew.
+    one.hear(&told(11, [("ada", Some(theirs(&[OTHER])))]));
+    let both = attributes(json!({"m": 2, "n": 1}));
+    assert_eq!(is(&one), (both.clone(), named("Ada"), true));
+    one.say().unwrap();
+    one.hear(&told(12, [("ada", Some(theirs(&[OTHER])))]));
+    assert_eq!(is(&one), (both.clone(), named("Ada"), true));
+    let ours = Record {
+        info: Some(Stamped { stamp: stamp(6, ME), value: named("Ada") }),
+        audience: Some(Stamped { stamp: stamp(6, ME), value: Audience::parse(["staff"]).unwrap() }),
+        ..with_attributes(live(&[OTHER, ME]), stamp(6, ME), json!({"m": 2, "n": 1}), &[])
+    };
+    one.answered(&told(13, [("ada", Some(ours))]));
+    assert_eq!(is(&one), (both, named("Ada"), true));
+    assert!(one.replica.has_said_all());
+    // And then what another writes counts.
+    let later = Record {
+        info: Some(Stamped { stamp: stamp(7, OTHER), value: named("Bea") }),
+        audience: Some(Stamped { stamp: stamp(7, OTHER), value: Audience::EVERYONE }),
+        ..with_attributes(live(&[OTHER, ME]), stamp(7, OTHER), json!({"k": 3}), &[])
+    };
+    one.hear(&told(14, [("ada", Some(later))]));
+    assert_eq!(is(&one), (attributes(json!({"k": 3})), named("Bea"), false));
+}
+
+#[test]
+fn a_loss_whose_time_is_over_keeps_nobody() {
+    for (until, stays) in [(STORE_MS - LOSS_SLACK_MS, false), (STORE_MS - LOSS_SLACK_MS + 1, true)]
+    {
+        let mut one = One::whole([]);
+        one.hear(&told(11, [("bob", Some(lost(OTHER, until)))]));
+        assert_eq!(one.shown().len(), usize::from(stays), "{until}");
+    }
+}
+
+/// Numbers begin anew with each life of a channel: of two that have one the later has it.
+#[test]
+fn a_number_that_is_anothers_by_now_is_not_taken() {
+    let mut one = One::whole([("bob", live(&[OTHER]))]);
+    let numbered = |one: &One, name| {
+        let page = one.state.members(10, None, Viewer::All);
+        let member = page.members.iter().find(|it| it.user.as_str() == name);
+        member.map(|it| it.number)
+    };
+    let number = live(&[OTHER]).place.value.number;
+    assert_eq!(numbered(&one, "bob"), Some(number));
+    // Came late, while a load goes on, so that it may be so: by now the number is bob's.
+    one.begin(20);
+    one.hear_apart(&told(9, [("carol", Some(live(&[OTHER])))]));
+    assert_eq!(one.shown(), ["bob", "carol"]);
+    assert_eq!(numbered(&one, "bob"), Some(number));
+    // Came later than bob: it is carol's.
+    one.hear_apart(&told(11, [("carol", Some(live(&[OTHER])))]));
+    assert_eq!(numbered(&one, "carol"), Some(number));
 }

@@ -162,4 +162,12 @@ mod tests {
         assert_eq!(read.first.unwrap().to_string(), "node \"x\": is no node");
         assert!(renewed("{}").is_err() && renewed("").is_err());
     }
+
+    #[test]
+    fn an_answer_is_read_up_to_its_bound() {
+        let answer = r#"{"e":"00000000000000ff","n":5,"u":[]}"#;
+        let padded = |bytes| format!("{answer}{}", " ".repeat(bytes - answer.len()));
+        assert!(renewed(&padded(MAX_STORE_TEXT_BYTES)).is_ok());
+        assert!(renewed(&padded(MAX_STORE_TEXT_BYTES + 1)).is_err());
+    }
 }

@@ -124,3 +124,63 @@ fn user(user: &UserSay) -> UserText<'_> {
         w: user.why.map(Text),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use herenow_protocol::{LossReason, UserId};
+
+    use super::*;
+    use crate::cluster::record::{Place, Stamp};
+    use crate::cluster::say::{Base, Said};
+    use crate::presence::{Keeper, NodeId};
+
+    /// As the script reads it: what is not so, or 0, is left out.
+    #[test]
+    fn a_say_is_spelled_briefly() {
+        let place = |base| Said { base, value: Place { joined_at: 5, number: 0 } };
+        let user = |name: &str| UserSay {
+            user: UserId::parse(name, "user").unwrap(),
+            mark: None,
+            leases: Vec::new(),
+            attributes: None,
+            info: None,
+            audience: None,
+            place: place(Base::IfNone),
+            fresh: false,
+            ends_grace: false,
+            why: None,
+        };
+        let (reason, last_seen) = (LossReason::Heartbeat, 77);
+        let lost = MarkSay::Lost { for_ms: u64::MAX, away: true, reason, last_seen };
+        let stamp = Stamp { counter: 3, node: NodeId::new(0xab) };
+        let users = vec![
+            UserSay {
+                mark: Some(lost),
+                leases: vec![
+                    (Keeper::Herenow, LeaseSay::Take { for_ms: 9_000, away: true, again: false }),
+                    (Keeper::Vendor(1), LeaseSay::End),
+                    (Keeper::Vendor(2), LeaseSay::RanOut),
+                ],
+                place: place(Base::At(stamp)),
+                fresh: true,
+                ends_grace: true,
+                why: Some(Cause::Lost(LossReason::Connection, 66)),
+                ..user("ada")
+            },
+            UserSay { mark: Some(MarkSay::Live { connections: 2, away: false }), ..user("bob") },
+        ];
+        let said = text(&Say { node: NodeId::new(0xab), users, keep_ms: 0 });
+        let ada = concat!(
+            r#"{"u":"ada","m":{"f":10000000000000,"w":"heartbeat 77","a":true},"#,
+            r#""l":{"h":{"f":9000,"a":true},"v1":"e","v2":"r"},"#,
+            r#""p":{"c":3,"n":"0000000000ab","j":5},"f":true,"g":true,"w":"connection 66"}"#
+        );
+        let bob = r#"{"u":"bob","m":"2","p":{"b":"i","j":5}}"#;
+        assert_eq!(said, format!(r#"{{"n":"0000000000ab","u":[{ada},{bob}]}}"#));
+        let kept =
+            text(&Say { node: NodeId::new(0xab), users: vec![user("eve")], keep_ms: 60_000 });
+        let eve = r#"{"u":"eve","p":{"b":"i","j":5}}"#;
+        assert_eq!(kept, format!(r#"{{"n":"0000000000ab","k":60000,"u":[{eve}]}}"#));
+        assert_eq!(cause(Cause::Lost(LossReason::Node, 12)), "node 12");
+    }
+}

@@ -493,4 +493,45 @@ mod tests {
             "a record: its attributes: nests too deep"
         );
     }
+
+    #[test]
+    fn an_index_names_channels_and_what_is_none_is_left_out() {
+        let names: [&[u8]; 4] = [b"a", b"", b"\xff", b"room 2"];
+        let read = channels(names);
+        let named: Vec<_> = read.value.iter().map(ChannelName::as_str).collect();
+        assert_eq!((named, read.strange), (vec!["a", "room 2"], 2));
+        assert_eq!(read.first.unwrap().to_string(), "\"\": is no channel");
+    }
+
+    #[test]
+    fn a_summary_that_is_known_is_not_told_again() {
+        let told = |known: bool| {
+            let known = if known { r#","s":true"# } else { "" };
+            summary(&format!(
+                r#"{{"e":"00000000000000ff","v":"9","n":70,"g":true,"k":4000,"o":250,"u":[]{known}}}"#
+            ))
+        };
+        let read = told(false).unwrap().value;
+        let wanted = Summary {
+            era: 255,
+            version: 9,
+            now: 70,
+            counted: true,
+            count: 4_000,
+            newest: Vec::new(),
+        };
+        assert_eq!(read, Asked { summary: Some(wanted), now: 70, owes_ms: Some(250) });
+        assert_eq!(told(true).unwrap().value, Asked { summary: None, now: 70, owes_ms: Some(250) });
+    }
+
+    #[test]
+    fn a_text_is_read_up_to_its_bound() {
+        let padded = |text: &str, bytes| format!("{text}{}", " ".repeat(bytes - text.len()));
+        let told = r#"{"e":"00000000000000ff","v":"9","n":70,"u":[]}"#;
+        let one = text_of(&super::super::super::record::example(&[true], &[]));
+        assert!(record(&padded(&one, MAX_STORE_TEXT_BYTES)).is_ok());
+        assert!(load(&padded(told, MAX_STORE_TEXT_BYTES)).is_ok());
+        assert!(record(&padded(&one, MAX_STORE_TEXT_BYTES + 1)).is_err());
+        assert!(load(&padded(told, MAX_STORE_TEXT_BYTES + 1)).is_err());
+    }
 }

@@ -297,3 +297,16 @@ fn who_has_said_everything_is_known_for_each_group_by_the_data_that_it_holds() {
     assert!(nodes.is_all_said());
     assert_eq!(nodes.due_ms(), 2_500, "the others are to know");
 }
+
+#[test]
+fn where_strangers_were_is_kept_up_to_a_bound() {
+    let mut nodes = one();
+    nodes.heard_of(NodeId::new(3), now(0));
+    for number in 0..=MAX_STRAY_NODES {
+        let channel = ChannelName::parse(&number.to_string(), "channel").unwrap();
+        nodes.stray(NodeId::new(3), &channel);
+        nodes.stray(NodeId::new(4), &channel);
+    }
+    assert_eq!(nodes.found.len(), MAX_STRAY_NODES);
+    assert!(nodes.found.iter().all(|(node, _)| *node == NodeId::new(3)));
+}

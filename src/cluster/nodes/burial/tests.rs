@@ -132,6 +132,7 @@ fn what_another_node_has_claimed_is_left_to_it_until_the_claim_is_over() {
     let mut burial = begun(0, MINE);
     burial.claimed(OTHER, others, (0, 50));
     assert_eq!(burial.step(50), list(0));
+    burial.listed(DEAD, named(&["a"]), 0);
     burial.claimed(DEAD, others, (0, 50));
     assert_eq!(burial.step(50), Step::Rest { until_ms: over_ms });
 }
@@ -197,4 +198,13 @@ fn while_the_store_does_not_answer_it_rests() {
     let until_ms = 100 + BURIAL_REST_MS;
     assert_eq!(burial.step(until_ms - 1), Step::Rest { until_ms });
     assert_eq!(burial.step(until_ms), list(0));
+}
+
+/// Nobody claims another meanwhile; should it come to that, the last claim counts.
+#[test]
+fn it_works_on_whom_it_claimed_last() {
+    let mut burial = begun(0, MINE);
+    burial.listed(DEAD, named(&["a"]), 5);
+    burial.claimed(OTHER, MINE, (10, 20));
+    assert_eq!(burial.step(20), Step::List { dead: OTHER, cursor: 0 });
 }
