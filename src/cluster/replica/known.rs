@@ -238,7 +238,7 @@ mod tests {
     use crate::presence::NodeId;
     use crate::presence::pending::Cause;
 
-    fn attributes(of: Value) -> Attributes {
+    fn attributes(of: &Value) -> Attributes {
         Attributes::from_map(of.as_object().unwrap())
     }
 
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!([clock.mono_ms(50_200), clock.mono_ms(49_999)], [900, 699]);
         assert_eq!(clock.mono_ms(1), 0, "long ago");
         let written = Written {
-            attributes: attributes(json!({"a": 1, "b": 2, "c": 3})),
+            attributes: attributes(&json!({"a": 1, "b": 2, "c": 3})),
             ends: vec![("a".into(), 50_200), ("b".into(), 50_201)],
         };
         let stamp = Stamp { counter: 4, node: NodeId::new(1) };
@@ -337,16 +337,16 @@ mod tests {
         assert_eq!(before.stamp, Some(stamp));
         let alive = |mono_ms| before.clone().alive(Now { mono_ms, unix_ms: 0 });
         let (all, ends) = alive(899);
-        assert_eq!(all, attributes(json!({"a": 1, "b": 2, "c": 3})));
+        assert_eq!(all, attributes(&json!({"a": 1, "b": 2, "c": 3})));
         assert_eq!(ends, [("a".into(), 900), ("b".into(), 901)]);
         let (some, ends) = alive(900);
-        assert_eq!((some, ends), (attributes(json!({"b": 2, "c": 3})), vec![("b".into(), 901)]));
+        assert_eq!((some, ends), (attributes(&json!({"b": 2, "c": 3})), vec![("b".into(), 901)]));
     }
 
     #[test]
     fn a_difference_is_what_changed_and_what_is_gone() {
         let [before, after] =
-            [json!({"a": 1, "b": 2, "c": 3}), json!({"a": 1, "b": 5, "d": 4})].map(attributes);
+            [&json!({"a": 1, "b": 2, "c": 3}), &json!({"a": 1, "b": 5, "d": 4})].map(attributes);
         let wanted = json!({"b": 5, "c": null, "d": 4});
         assert_eq!(Value::Object(difference(&before, &after).into_iter().collect()), wanted);
     }

@@ -28,7 +28,7 @@ fn user(name: &str) -> UserId {
     UserId::parse(name, "user").unwrap()
 }
 
-fn attributes(of: Value) -> Attributes {
+fn attributes(of: &Value) -> Attributes {
     Attributes::from_map(of.as_object().unwrap())
 }
 
@@ -124,7 +124,7 @@ impl One {
         self.apply(Command::Leave { user: user(name), source, reason: LeaveReason::Left });
     }
 
-    fn write(&mut self, name: &str, what: Value) {
+    fn write(&mut self, name: &str, what: &Value) {
         self.apply(Command::SetAttributes {
             user: user(name),
             source: Source::connection(1),
@@ -285,7 +285,7 @@ fn what_is_said_at_once_is_bounded_in_bytes() {
             merge: false,
             ttl_ms: None,
         });
-        let info = attributes(json!({"pad": "x".repeat(3_000)}));
+        let info = attributes(&json!({"pad": "x".repeat(3_000)}));
         one.apply(Command::Inform { user: user(name), info });
     }
     assert_eq!(one.say().map(|say| say.users.len()), Some(2));
@@ -295,15 +295,15 @@ fn what_is_said_at_once_is_bounded_in_bytes() {
 fn what_was_not_answered_is_said_again() {
     let mut one = One::new();
     one.join("ada", Source::connection(1));
-    one.write("ada", json!({"n": 1}));
+    one.write("ada", &json!({"n": 1}));
     let first = one.say().unwrap();
-    one.write("ada", json!({"m": 2}));
+    one.write("ada", &json!({"m": 2}));
     one.replica.unanswered();
     assert!(one.replica.has_to_say());
     let again = one.say().unwrap();
     let value = |say: &Say| say.users[0].attributes.as_ref().map(|it| it.value.attributes.clone());
-    assert_eq!(value(&first), Some(attributes(json!({"n": 1}))));
-    assert_eq!(value(&again), Some(attributes(json!({"n": 1, "m": 2}))));
+    assert_eq!(value(&first), Some(attributes(&json!({"n": 1}))));
+    assert_eq!(value(&again), Some(attributes(&json!({"n": 1, "m": 2}))));
     // Whoever went meanwhile may be there by what was said.
     one.replica.unanswered();
     one.leave("ada", Source::connection(1));
@@ -617,21 +617,22 @@ fn where_nobody_follows_only_what_is_this_nodes_own_concerns_it() {
 fn what_is_written_over_a_record_stands_by_the_stamps_that_are_known() {
     let mut one = One::whole([]);
     one.join("ada", Source::connection(1));
-    one.write("ada", json!({"n": 1}));
+    one.write("ada", &json!({"n": 1}));
     let said = |one: &mut One| {
         let user = one.say().unwrap().users.remove(0);
         (user.attributes.map(|it| it.base), user.place.base)
     };
     assert_eq!(said(&mut one), (Some(Base::IfNone), Base::IfNone));
     // The answer tells what another wrote meanwhile: over that, it is said again.
-    let record =
-        |counter, node, value| with_attributes(live(&[ME]), stamp(counter, node), value, &[]);
-    one.answered(&told(11, [("ada", Some(record(4, OTHER, json!({"m": 2}))))]));
+    let record = |counter, node, value: &Value| {
+        with_attributes(live(&[ME]), stamp(counter, node), value, &[])
+    };
+    one.answered(&told(11, [("ada", Some(record(4, OTHER, &json!({"m": 2}))))]));
     let place = Base::At(example(&[], &[]).place.stamp);
     assert_eq!(said(&mut one), (Some(Base::At(stamp(5, ME))), place));
     let both = json!({"m": 2, "n": 1});
-    assert_eq!(one.state.own(&user("ada")).unwrap().member.attributes, attributes(both.clone()));
-    one.answered(&told(12, [("ada", Some(record(5, ME, both)))]));
+    assert_eq!(one.state.own(&user("ada")).unwrap().member.attributes, attributes(&both));
+    one.answered(&told(12, [("ada", Some(record(5, ME, &both)))]));
     assert!(one.replica.has_said_all());
     // Said again, it is as it was.
     one.replica.say_all();
@@ -849,7 +850,7 @@ fn many_renewed_leases_are_pressing_all_the_same() {
 
 #[test]
 fn what_another_wrote_meanwhile_is_written_over_once_more() {
-    let named = |name: &str| attributes(json!({"name": name}));
+    let named = |name: &str| attributes(&json!({"name": name}));
     let staff = || Audience::parse(["staff"]).unwrap();
     let theirs = |counter| Record {
         info: Some(Stamped { stamp: stamp(counter, OTHER), value: named("Bea") }),
@@ -905,12 +906,12 @@ fn what_another_wrote_meanwhile_is_written_over_once_more() {
 fn only_what_is_new_is_said() {
     let mut one = One::new();
     one.join("ada", Source::connection(1));
-    one.write("ada", json!({"n": 1}));
+    one.write("ada", &json!({"n": 1}));
     one.join("ada", Source::LEASE);
     let said = one.say().unwrap().users.remove(0);
     assert!(said.attributes.is_some() && said.why.is_none());
     let stamp = example(&[], &[]).place.stamp;
-    let value = Written { attributes: attributes(json!({"n": 1})), ends: Vec::new() };
+    let value = Written { attributes: attributes(&json!({"n": 1})), ends: Vec::new() };
     let record = |leases| Record {
         attributes: Some(Stamped { stamp, value: value.clone() }),
         leases,
@@ -1015,7 +1016,7 @@ fn stamp(counter: u64, node: u64) -> Stamp {
     Stamp { counter, node: NodeId::new(node) }
 }
 
-fn with_attributes(mut record: Record, stamp: Stamp, of: Value, ends: &[(&str, u64)]) -> Record {
+fn with_attributes(mut record: Record, stamp: Stamp, of: &Value, ends: &[(&str, u64)]) -> Record {
     let ends = ends.iter().map(|&(key, end)| (key.into(), end)).collect();
     let value = Written { attributes: attributes(of), ends };
     record.attributes = Some(Stamped { stamp, value });
@@ -1027,7 +1028,7 @@ fn with_attributes(mut record: Record, stamp: Stamp, of: Value, ends: &[(&str, u
 fn ends_that_hardly_differ_are_the_same() {
     let both = || json!({"a": 1, "b": 2});
     let with =
-        |ends: &[(&str, u64)]| with_attributes(live(&[OTHER]), stamp(2, OTHER), both(), ends);
+        |ends: &[(&str, u64)]| with_attributes(live(&[OTHER]), stamp(2, OTHER), &both(), ends);
     let end = STORE_MS + 5_000;
     let mut one = One::whole([("bob", with(&[("a", end)]))]);
     let mut version = 10;
@@ -1057,7 +1058,7 @@ fn what_the_store_has_no_more_is_said_again_with_all_that_it_was() {
             source: Source::connection(1),
             attributes: is_more.then(|| json!({"n": 1}).as_object().unwrap().clone()),
             merge: true,
-            info: is_more.then(|| attributes(json!({"name": "Ada"}))),
+            info: is_more.then(|| attributes(&json!({"name": "Ada"}))),
             visible_to: is_more.then(|| Audience::parse(["staff"]).unwrap()),
             away: None,
             lasts: Lasts::Connection { grace_ms: 0 },
@@ -1071,7 +1072,7 @@ fn what_the_store_has_no_more_is_said_again_with_all_that_it_was() {
         record.info = first.info.map(|it| Stamped { stamp: stamp(1, ME), value: it.value });
         record.audience = first.audience.map(|it| Stamped { stamp: stamp(1, ME), value: it.value });
         let of = if is_more { json!({"n": 1}) } else { json!({}) };
-        let record = with_attributes(record, stamp(1, ME), of, &[]);
+        let record = with_attributes(record, stamp(1, ME), &of, &[]);
         one.answered(&told(11, [("ada", Some(record))]));
         assert!(one.replica.has_said_all());
         one.hear_apart(&told(12, [("ada", None)]));
@@ -1084,7 +1085,7 @@ fn what_the_store_has_no_more_is_said_again_with_all_that_it_was() {
 
 #[test]
 fn what_was_written_here_stays_until_it_was_answered() {
-    let named = |name: &str| attributes(json!({"name": name}));
+    let named = |name: &str| attributes(&json!({"name": name}));
     let mut one = One::whole([]);
     one.apply(Command::Join {
         user: user("ada"),
@@ -1099,7 +1100,7 @@ fn what_was_written_here_stays_until_it_was_answered() {
     let theirs = |at: &[u64]| Record {
         info: Some(Stamped { stamp: stamp(5, OTHER), value: named("Bea") }),
         audience: Some(Stamped { stamp: stamp(5, OTHER), value: Audience::EVERYONE }),
-        ..with_attributes(live(at), stamp(5, OTHER), json!({"m": 2}), &[])
+        ..with_attributes(live(at), stamp(5, OTHER), &json!({"m": 2}), &[])
     };
     let is = |one: &One| {
         let member = one.state.own(&user("ada")).unwrap().member;
@@ -1107,7 +1108,7 @@ fn what_was_written_here_stays_until_it_was_answered() {
     };
     // Patched onto what the other wrote, which nobody here knew.
     one.hear(&told(11, [("ada", Some(theirs(&[OTHER])))]));
-    let both = attributes(json!({"m": 2, "n": 1}));
+    let both = attributes(&json!({"m": 2, "n": 1}));
     assert_eq!(is(&one), (both.clone(), named("Ada"), true));
     one.say().unwrap();
     one.hear(&told(12, [("ada", Some(theirs(&[OTHER])))]));
@@ -1115,7 +1116,7 @@ fn what_was_written_here_stays_until_it_was_answered() {
     let ours = Record {
         info: Some(Stamped { stamp: stamp(6, ME), value: named("Ada") }),
         audience: Some(Stamped { stamp: stamp(6, ME), value: Audience::parse(["staff"]).unwrap() }),
-        ..with_attributes(live(&[OTHER, ME]), stamp(6, ME), json!({"m": 2, "n": 1}), &[])
+        ..with_attributes(live(&[OTHER, ME]), stamp(6, ME), &json!({"m": 2, "n": 1}), &[])
     };
     one.answered(&told(13, [("ada", Some(ours))]));
     assert_eq!(is(&one), (both, named("Ada"), true));
@@ -1124,10 +1125,10 @@ fn what_was_written_here_stays_until_it_was_answered() {
     let later = Record {
         info: Some(Stamped { stamp: stamp(7, OTHER), value: named("Bea") }),
         audience: Some(Stamped { stamp: stamp(7, OTHER), value: Audience::EVERYONE }),
-        ..with_attributes(live(&[OTHER, ME]), stamp(7, OTHER), json!({"k": 3}), &[])
+        ..with_attributes(live(&[OTHER, ME]), stamp(7, OTHER), &json!({"k": 3}), &[])
     };
     one.hear(&told(14, [("ada", Some(later))]));
-    assert_eq!(is(&one), (attributes(json!({"k": 3})), named("Bea"), false));
+    assert_eq!(is(&one), (attributes(&json!({"k": 3})), named("Bea"), false));
 }
 
 #[test]

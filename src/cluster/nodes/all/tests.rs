@@ -235,7 +235,7 @@ fn the_mark_of_a_stranger_is_looked_after_once_it_is_judged() {
     renew(&mut nodes, 6_000, vec![living(2, 6_000), living(4, 6_000)]);
     let bury = |node| Step::Bury { dead: NodeId::new(node), channels: vec![channel.clone()] };
     assert_eq!(nodes.burial().step(6_000), bury(3));
-    nodes.burial().buried(NodeId::new(3), &[channel.clone()], None, 6_000);
+    nodes.burial().buried(NodeId::new(3), std::slice::from_ref(&channel), None, 6_000);
     assert_eq!(nodes.burial().step(6_000), Step::Rest { until_ms: crate::now::NEVER });
     // And of one that is dead already at once.
     nodes.stray(NodeId::new(3), &channel);
