@@ -81,8 +81,8 @@ impl Replica {
             || !sources.gave.is_empty()
             || (moved && (own.is_some() || !held.is_empty()));
         // A lease may be the first that this node has of the user.
-        let keeps = own.as_ref().is_some_and(|own| keeps_own(own, &sources));
-        let stays = keeps || !sources.took.is_empty();
+        let stays =
+            !sources.took.is_empty() || own.as_ref().is_some_and(|own| keeps_own(own, &sources));
         self.tidy(user, stays);
         let Sources { ends_grace, took, gave, .. } = sources;
         let (user, cause) = (user.clone(), manner.cause);
