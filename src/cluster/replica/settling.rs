@@ -368,8 +368,7 @@ fn take_attributes(
     let theirs = known.attributes().map(|theirs| theirs.stamp);
     let before = Before::of(known.attributes(), clock);
     let Some(theirs) = theirs.filter(|_| !said) else {
-        let is_written = said || touches(known, |touch| touch.wrote || touch.patched);
-        return (!untold && !is_written).then(|| (Attributes::EMPTY, Vec::new()));
+        return (!untold).then(|| (Attributes::EMPTY, Vec::new()));
     };
     let alive = before.clone().alive(here.now);
     let Some(todo) = known.todo.as_mut().filter(|todo| todo.touch.wrote || todo.touch.patched)

@@ -602,8 +602,11 @@ fn a_lease_of_a_dead_node_is_timed_by_whoever_buried_it_and_goes_to_whoever_rene
 #[test]
 fn where_nobody_follows_only_what_is_this_nodes_own_concerns_it() {
     let mut one = One::new();
-    let all = [("bob", Some(live(&[OTHER]))), ("carol", Some(leased(ME)))];
+    let carols = with_attributes(leased(ME), stamp(2, OTHER), &json!({"n": 1}), &[]);
+    let all = [("bob", Some(live(&[OTHER]))), ("carol", Some(carols))];
     one.hear_apart(&told(11, all));
+    let own = one.state.own(&user("carol")).unwrap();
+    assert_eq!(own.member.attributes, attributes(&json!({"n": 1})));
     assert_eq!((one.known(), one.shown()), (vec!["carol"], vec!["carol".to_owned()]));
     // The lease that was inherited is this node's to say, also to a store that lost it.
     assert_eq!(one.say(), None);
@@ -763,13 +766,13 @@ fn what_is_news_to_others_is_said_sooner() {
     };
     let (nothing, news, in_flight) = ((false, true), (true, false), (false, false));
     assert_eq!(stands(&one), nothing);
-    let mut version = 10;
-    let mut settles = |one: &mut One, record: Record| {
+    let version = std::cell::Cell::new(10);
+    let next = || version.replace(version.get() + 1);
+    let settles = |one: &mut One, record: Record| {
         assert_eq!(stands(one), news);
         one.say().unwrap();
         assert_eq!(stands(one), in_flight);
-        version += 1;
-        one.answered(&told(version, [("ada", Some(record))]));
+        one.answered(&told(next(), [("ada", Some(record))]));
         assert_eq!((stands(one), one.replica.has_to_say()), (nothing, false));
     };
     one.join("ada", Source::connection(1));
@@ -787,16 +790,23 @@ fn what_is_news_to_others_is_said_sooner() {
         record
     };
     settles(&mut one, both(false));
-    // Renewed.
-    let renew = |one: &mut One| {
-        one.now.mono_ms += 100;
-        one.join("ada", Source::LEASE);
-        assert_eq!((stands(one), one.replica.has_to_say()), (nothing, true));
-    };
-    renew(&mut one);
+    one.write("ada", &json!({"n": 1}));
+    let both =
+        |away| with_attributes(both(away), example(&[], &[]).place.stamp, &json!({"n": 1}), &[]);
+    settles(&mut one, both(false));
+    // Renewed: no news, until nobody knows whether the store has it.
+    one.now.mono_ms += 100;
+    one.join("ada", Source::LEASE);
+    assert_eq!((stands(&one), one.replica.has_to_say()), (nothing, true));
+    one.say().unwrap();
+    one.replica.unanswered();
+    settles(&mut one, both(false));
     one.apply(Command::SetAway { user: user("ada"), source: Source::LEASE, away: true });
     settles(&mut one, both(true));
-    // Nor is what is lost already.
+    // The store has something else: it is said again.
+    one.hear_apart(&told(next(), [("ada", Some(both(false)))]));
+    settles(&mut one, both(true));
+    // What is lost is said, and then it is no news.
     for source in [1, 2].map(Source::connection) {
         one.apply(Command::Lose {
             user: user("ada"),
@@ -1160,4 +1170,159 @@ fn a_number_that_is_anothers_by_now_is_not_taken() {
     // Came later than bob: it is carol's.
     one.hear_apart(&told(11, [("carol", Some(live(&[OTHER])))]));
     assert_eq!(numbered(&one, "carol"), Some(number));
+}
+
+#[test]
+fn an_inherited_lease_is_not_held_elsewhere_too() {
+    let one = &mut One::whole([]);
+    let told = told(11, [("carol", Some(leased(ME)))]);
+    let heard = one.replica.told(&told, &one.state, &one.peers, one.now);
+    let [Command::Elsewhere(elsewhere)] = &heard.commands[..] else { panic!("{heard:?}") };
+    assert_eq!((elsewhere.held.len(), elsewhere.took.len()), (0, 1));
+}
+
+#[test]
+fn a_lease_that_the_store_has_is_not_said_for_another() {
+    let vendor = Source::Lease(Keeper::Vendor(1));
+    let both = || {
+        let mut record = leased(ME);
+        record.leases.insert(Keeper::Vendor(1), record.leases[&Keeper::Herenow]);
+        record
+    };
+    let only_the_vendors = || {
+        let mut record = both();
+        record.leases.remove(&Keeper::Herenow);
+        record
+    };
+    let lease = |one: &mut One, source| {
+        one.apply(Command::Join {
+            user: user("ada"),
+            source,
+            attributes: None,
+            merge: true,
+            info: None,
+            visible_to: None,
+            away: None,
+            lasts: Lasts::Lease { ttl_ms: 9_000 },
+        });
+    };
+    let said = |one: &mut One| -> Vec<_> {
+        let leases = one.say().unwrap().users.remove(0).leases;
+        leases.into_iter().map(|(keeper, _)| keeper).collect()
+    };
+    let mut one = One::new();
+    lease(&mut one, vendor);
+    assert_eq!(said(&mut one), [Keeper::Vendor(1)]);
+    one.answered(&told(11, [("ada", Some(only_the_vendors()))]));
+    // Another is inherited.
+    one.hear_apart(&told(12, [("ada", Some(both()))]));
+    one.join("ada", Source::connection(1));
+    assert_eq!(said(&mut one), []);
+    let with_mark = || Record { marks: live(&[ME]).marks, ..both() };
+    one.answered(&told(13, [("ada", Some(with_mark()))]));
+    // Another is renewed.
+    one.now.mono_ms += 100;
+    lease(&mut one, Source::LEASE);
+    assert_eq!(said(&mut one), [Keeper::Herenow]);
+    one.answered(&told(14, [("ada", Some(with_mark()))]));
+    one.leave("ada", Source::connection(1));
+    assert_eq!(said(&mut one), []);
+    one.answered(&told(15, [("ada", Some(both()))]));
+    // It was ended and is taken again: nobody else has said so.
+    one.leave("ada", vendor);
+    assert_eq!(said(&mut one), [Keeper::Vendor(1)]);
+    one.answered(&told(16, [("ada", Some(leased(ME)))]));
+    lease(&mut one, vendor);
+    assert_eq!(said(&mut one), [Keeper::Vendor(1)]);
+}
+
+#[test]
+fn what_is_written_onto_a_record_that_has_none_is_its_first() {
+    let mut one = One::new();
+    one.join("ada", Source::connection(1));
+    one.say().unwrap();
+    one.answered(&told(11, [("ada", Some(live(&[ME])))]));
+    one.write("ada", &json!({"n": 1}));
+    let said = one.say().unwrap().users.remove(0);
+    assert_eq!(said.attributes.map(|it| it.base), Some(Base::At(stamp(1, ME))));
+}
+
+/// Of a status somebody may have said something long before.
+#[test]
+fn where_records_are_kept_what_is_remembered_is_said_if_nobody_knows_better() {
+    for (keep_ms, value, base) in [
+        (60_000, json!({"n": 1}), Some(Base::IfNone)),
+        (60_000, json!({}), None),
+        (0, json!({"n": 1}), None),
+    ] {
+        let mut one = One::new();
+        one.replica = Replica::new(NodeId::new(ME), keep_ms);
+        one.apply(Command::Join {
+            user: user("ada"),
+            source: Source::connection(1),
+            attributes: Some(value.as_object().unwrap().clone()),
+            merge: true,
+            info: None,
+            visible_to: None,
+            away: None,
+            lasts: Lasts::Connection { grace_ms: 0 },
+        });
+        // Nothing was written just now.
+        one.replica.users.get_mut(&user("ada")).unwrap().todo = None;
+        let said = one.say().unwrap();
+        assert_eq!(said.keep_ms, keep_ms);
+        assert_eq!(said.users[0].attributes.as_ref().map(|it| it.base), base, "{value}");
+    }
+}
+
+#[test]
+fn what_is_kept_of_whoever_is_gone_is_told_where_records_are_kept() {
+    for (keep_ms, tells) in [(60_000, 1), (0, 0)] {
+        let mut one = One::new();
+        one.replica = Replica::new(NodeId::new(ME), keep_ms);
+        one.replica.follow();
+        let load = one.begin(10);
+        let kept = with_attributes(example(&[], &[]), stamp(2, OTHER), &json!({"n": 1}), &[]);
+        let (state, peers) = (&one.state, &one.peers);
+        let records = [(user("ada"), kept)];
+        let commands = one.replica.load_part(load, &records, state, peers, one.now);
+        assert_eq!(commands.len(), tells);
+    }
+}
+
+#[test]
+fn keys_that_another_wrote_keep_their_ends_where_others_are_patched() {
+    let theirs = |counter, value: &Value| {
+        let ends = [("a", STORE_MS + 5_000)];
+        with_attributes(live(&[OTHER]), stamp(counter, OTHER), value, &ends)
+    };
+    let mut one = One::whole([("ada", theirs(2, &json!({"a": 1})))]);
+    one.join("ada", Source::connection(1));
+    one.write("ada", &json!({"n": 1}));
+    one.hear(&told(11, [("ada", Some(theirs(3, &json!({"a": 2}))))]));
+    let own = one.state.own(&user("ada")).unwrap();
+    assert_eq!(own.member.attributes, attributes(&json!({"a": 2, "n": 1})));
+    assert_eq!(own.ends, [("a".into(), one.now.mono_ms + 5_000)]);
+}
+
+/// Whoever knows all knows it better, as long as data are missing.
+#[test]
+fn a_first_summary_does_not_count_while_all_is_known_and_data_are_lost() {
+    let first = Summary {
+        era: ERA,
+        version: 30,
+        now: STORE_MS,
+        counted: true,
+        count: 1,
+        newest: Vec::new(),
+    };
+    let mut one = One::whole([("bob", live(&[OTHER]))]);
+    one.replica.lost_data();
+    one.replica.follow_summary();
+    let tell = |one: &mut One| one.replica.summary_told(&first, None, &one.peers, one.now);
+    one.peers = peers(&[], &[OTHER], &[]);
+    assert_eq!(tell(&mut one), Counted::AsBefore);
+    one.peers = peers(&[OTHER], &[], &[]);
+    one.say();
+    assert_eq!(tell(&mut one), Counted::Anew);
 }
