@@ -1326,3 +1326,17 @@ fn a_first_summary_does_not_count_while_all_is_known_and_data_are_lost() {
     one.say();
     assert_eq!(tell(&mut one), Counted::Anew);
 }
+
+#[test]
+fn of_what_nobody_wrote_nothing_is_said_also_when_all_is_said_again() {
+    let mut one = One::new();
+    one.join("ada", Source::connection(1));
+    let first = one.say().unwrap().users.remove(0);
+    one.answered(&told(11, [("ada", Some(live(&[ME])))]));
+    one.replica.say_all();
+    let again = one.say().unwrap().users.remove(0);
+    for said in [first, again] {
+        assert!(said.attributes.is_none() && said.info.is_none() && said.audience.is_none());
+        assert!(said.mark.is_some());
+    }
+}
