@@ -105,7 +105,7 @@ impl One {
 
     fn join(&mut self, name: &str, source: Source) {
         let lasts = match source {
-            Source::LEASE => Lasts::Lease { ttl_ms: 9_000 },
+            Source::Lease(_) => Lasts::Lease { ttl_ms: 9_000 },
             _ => Lasts::Connection { grace_ms: 5_000 },
         };
         self.apply(Command::Join {
@@ -1194,24 +1194,12 @@ fn a_lease_that_the_store_has_is_not_said_for_another() {
         record.leases.remove(&Keeper::Herenow);
         record
     };
-    let lease = |one: &mut One, source| {
-        one.apply(Command::Join {
-            user: user("ada"),
-            source,
-            attributes: None,
-            merge: true,
-            info: None,
-            visible_to: None,
-            away: None,
-            lasts: Lasts::Lease { ttl_ms: 9_000 },
-        });
-    };
     let said = |one: &mut One| -> Vec<_> {
         let leases = one.say().unwrap().users.remove(0).leases;
         leases.into_iter().map(|(keeper, _)| keeper).collect()
     };
     let mut one = One::new();
-    lease(&mut one, vendor);
+    one.join("ada", vendor);
     assert_eq!(said(&mut one), [Keeper::Vendor(1)]);
     one.answered(&told(11, [("ada", Some(only_the_vendors()))]));
     // Another is inherited.
@@ -1222,7 +1210,7 @@ fn a_lease_that_the_store_has_is_not_said_for_another() {
     one.answered(&told(13, [("ada", Some(with_mark()))]));
     // Another is renewed.
     one.now.mono_ms += 100;
-    lease(&mut one, Source::LEASE);
+    one.join("ada", Source::LEASE);
     assert_eq!(said(&mut one), [Keeper::Herenow]);
     one.answered(&told(14, [("ada", Some(with_mark()))]));
     one.leave("ada", Source::connection(1));
@@ -1232,7 +1220,7 @@ fn a_lease_that_the_store_has_is_not_said_for_another() {
     one.leave("ada", vendor);
     assert_eq!(said(&mut one), [Keeper::Vendor(1)]);
     one.answered(&told(16, [("ada", Some(leased(ME)))]));
-    lease(&mut one, vendor);
+    one.join("ada", vendor);
     assert_eq!(said(&mut one), [Keeper::Vendor(1)]);
 }
 
