@@ -161,6 +161,17 @@ advisories() {
   fi
 }
 
+# Runs tests that take a few minutes. After a time in which they must be over they are ended, so that a
+# test that hangs is a failure and not a run without end.
+within() {
+  timeout --foreground --kill-after=10 "$@"
+}
+
+# Tests of Node's. Of a file that hangs the name is told.
+node_files() {
+  within 25m node --test --test-timeout=600000 "$@"
+}
+
 unit_tests() {
   cargo test --workspace --all-features --locked --quiet --lib --bins
 }
@@ -174,7 +185,7 @@ fast_suite() {
 }
 
 tests() {
-  cargo test --workspace --all-features --locked
+  within 60m cargo test --workspace --all-features --locked
 }
 
 # With the features that users get: tests and benchmarks ask some of our dependencies for more. It is
@@ -188,7 +199,7 @@ build() {
 }
 
 schemathesis() {
-  scripts/schemathesis
+  within 20m scripts/schemathesis
 }
 
 client_types() {
@@ -203,7 +214,7 @@ client_size() {
 
 js_fast_tests() {
   npm_packages clients/javascript
-  node --test "${fast_js_tests[@]}"
+  node_files "${fast_js_tests[@]}"
 }
 
 # The tests that mostly wait, one of them for three minutes, run beside all others.
@@ -219,11 +230,11 @@ js_tests() {
   for each in clients/javascript/test/*.test.js tests/browser/*.test.mjs tests/mirror/*.test.mjs tests/vendors/*.test.mjs; do
     [[ " ${patient_js_tests[*]} " == *" $each "* ]] || others+=("$each")
   done
-  side_by_side patient_js "node --test --test-concurrency=2 ${others[*]}"
+  side_by_side patient_js "node_files --test-concurrency=2 ${others[*]}"
 }
 
 patient_js() {
-  node --test --test-concurrency=4 "${patient_js_tests[@]}"
+  node_files --test-concurrency=4 "${patient_js_tests[@]}"
 }
 
 # Runs two commands at once, and passes if both do. What the first one prints comes last.
@@ -242,11 +253,11 @@ side_by_side() {
 # The Python client, and the scenarios that all clients pass. It makes a virtual environment below `target`.
 python_client() {
   npm_packages clients/javascript
-  clients/python/check
+  within 25m clients/python/check
 }
 
 # Many nodes on a Redis of their own, one broker among clients that misbehave, and one whose clock is set.
 node_tests() {
   npm_packages clients/javascript
-  node --test --test-concurrency=2 tests/{nodes,chaos,clocks}/*.test.mjs
+  node_files --test-concurrency=2 tests/{nodes,chaos,clocks}/*.test.mjs
 }

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { recipes } from '../../web-demo/words.js';
-import { Demo, launchBrowser, newTabs, startBroker, startWire } from './harness.mjs';
+import { Demo, freePort, launchBrowser, newTabs, startBroker, startWire } from './harness.mjs';
 
 /** @type {Awaited<ReturnType<typeof startBroker>>} */
 let broker;
@@ -598,7 +598,7 @@ describe('a lost connection', { timeout: 240_000 }, () => {
 
   for (const signal of /** @type {const} */ (['SIGTERM', 'SIGKILL'])) {
     test(`of a broker that restarts after ${signal} shows in words, and not among the people`, async () => {
-      let own = await startBroker();
+      let own = await startBroker({ port: await freePort() });
       try {
         const ada = await Demo.open(context, own.http, { name: 'ada', channel });
         const bob = await Demo.open(context, own.http, { name: 'bob', channel });

@@ -3,7 +3,7 @@
 import { chromium } from 'playwright-core';
 import { generator } from '../../clients/javascript/test/seed.js';
 
-export { BROKER, startBroker, startWire } from '../../clients/javascript/test/rig.js';
+export { BROKER, freePort, startBroker, startWire } from '../../clients/javascript/test/rig.js';
 
 export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 

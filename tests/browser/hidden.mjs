@@ -10,15 +10,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import WebSocket from 'ws';
+import { owned } from '../../clients/javascript/test/owned.js';
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 export async function launchPlainBrowser() {
   const profile = await mkdtemp(join(tmpdir(), 'herenow-browser-'));
-  const child = spawn(CHROMIUM, [
+  const child = owned(spawn(CHROMIUM, [
     '--headless=new', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync', `--user-data-dir=${profile}`, '--remote-debugging-port=0', 'about:blank',
-  ], { stdio: ['ignore', 'ignore', 'pipe'] });
+  ], { stdio: ['ignore', 'ignore', 'pipe'] }));
   const socket = new WebSocket(await debuggerUrl(child));
   await once(socket, 'open');
   let lastId = 0;

@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import net from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { pack, run } from '../../clients/javascript/test/pack/install.js';
-import { launchBrowser, newTabs, startBroker } from './harness.mjs';
+import { owned } from '../../clients/javascript/test/owned.js';
+import { freePort, launchBrowser, newTabs, startBroker } from './harness.mjs';
 
 const SECRET = 'a secret for tests only, 32 bytes';
 const KEY = 'a-secret-of-the-back-end';
@@ -62,7 +62,7 @@ function next(what, flags) {
   const env = {
     ...process.env, NODE_ENV: 'production', NEXT_TELEMETRY_DISABLED: '1', NEXT_PUBLIC_HERENOW_URL: broker.url, HERENOW_JWT_SECRET: SECRET,
   };
-  return spawn(process.execPath, [join(own, 'node_modules/next/dist/bin/next'), what, ...flags], { cwd: app, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  return owned(spawn(process.execPath, [join(own, 'node_modules/next/dist/bin/next'), what, ...flags], { cwd: app, env, stdio: ['ignore', 'pipe', 'pipe'] }));
 }
 
 /** @param {import('node:child_process').ChildProcess} child */
@@ -80,15 +80,6 @@ async function answers(url) {
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   throw new Error('next start does not answer');
-}
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {net.AddressInfo} */ (server.address());
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** How the broker sees the channel. */

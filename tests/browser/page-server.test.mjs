@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { launchBrowser, newTabs, startBroker } from './harness.mjs';
+import { owned } from '../../clients/javascript/test/owned.js';
+import { freePort, launchBrowser, newTabs, startBroker } from './harness.mjs';
 
 const SERVER = fileURLToPath(new URL('../../examples/page-server/server.mjs', import.meta.url));
 const SECRET = 'a secret of thirty-two bytes or more';
@@ -17,24 +17,15 @@ let browser;
 let server;
 let origin;
 
-/** Broker and page server have to know each other's address before they start. */
-async function freePort() {
-  const socket = net.createServer().listen(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = /** @type {net.AddressInfo} */ (socket.address());
-  socket.close();
-  await once(socket, 'close');
-  return port;
-}
-
 before(async () => {
+  // Broker and page server have to know each other's address before they start.
   const port = await freePort();
   origin = `http://127.0.0.1:${port}`;
   broker = await startBroker({ flags: ['--allow-origin', origin], env: { HERENOW_JWT_SECRET: SECRET } });
-  server = spawn(process.execPath, [SERVER], {
+  server = owned(spawn(process.execPath, [SERVER], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, PORT: String(port), HERENOW_JWT_SECRET: SECRET, HERENOW_URL: broker.http },
-  });
+  }));
   const [line] = await once(createInterface({ input: server.stdout }), 'line');
   assert.equal(line, `listening on ${origin}`);
   browser = await launchBrowser();
@@ -89,7 +80,7 @@ test('a token is for who the cookie proves', async () => {
 
 test('without the secret it does not start', async () => {
   const { HERENOW_JWT_SECRET: _, ...env } = process.env;
-  const started = spawn(process.execPath, [SERVER], { stdio: 'ignore', env: { ...env, PORT: '0' } });
+  const started = owned(spawn(process.execPath, [SERVER], { stdio: 'ignore', env: { ...env, PORT: '0' } }));
   const [code] = await once(started, 'exit');
   assert.equal(code, 1);
 });

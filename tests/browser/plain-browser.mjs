@@ -7,16 +7,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import WebSocket from 'ws';
+import { owned } from '../../clients/javascript/test/owned.js';
 import { CHROMIUM } from './harness.mjs';
 
 /** @param {string} url of the page that it opens */
 export async function openPlainBrowser(url) {
   const profile = await mkdtemp(join(tmpdir(), 'herenow-browser-'));
-  const child = spawn(CHROMIUM, [
+  const child = owned(spawn(CHROMIUM, [
     '--headless=new', '--no-sandbox', '--disable-gpu', '--no-first-run', '--remote-debugging-port=0',
     // However little memory the machine has.
     '--disable-features=Prerender2MemoryControls', `--user-data-dir=${profile}`, url,
-  ], { stdio: ['ignore', 'ignore', 'pipe'] });
+  ], { stdio: ['ignore', 'ignore', 'pipe'] }));
   const host = await new Promise((resolve, reject) => {
     createInterface({ input: child.stderr }).on('line', (line) => {
       const found = /DevTools listening on ws:\/\/([^/]+)/.exec(line);

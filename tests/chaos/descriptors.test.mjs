@@ -10,24 +10,24 @@ import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../../clients/javascript/test/broker.js';
+import { owned } from '../../clients/javascript/test/owned.js';
 import { BROKER } from '../../clients/javascript/test/rig.js';
 import { Line } from '../nodes/line.mjs';
 
 /** A broker whose log we read. */
 async function start() {
-  const child = spawn(BROKER, ['--listen', '127.0.0.1:0'], {
+  const child = owned(spawn(BROKER, ['--listen', '127.0.0.1:0'], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, HERENOW_LOG: 'info' },
-  });
+  }));
   /** @type {string[]} */
   const log = [];
   createInterface({ input: child.stderr }).on('line', (line) => log.push(line));
   const [line] = await once(createInterface({ input: child.stdout }), 'line');
   const http = /(http:\S+)/.exec(line)[1];
-  after(() => { child.kill('SIGKILL'); });
   return { pid: child.pid, log, http, port: Number(new URL(http).port), url: `${http.replace('http', 'ws')}/ws` };
 }
 

@@ -15,8 +15,8 @@ import http from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startBroker } from '../../clients/javascript/test/rig.js';
-import { sleep, until } from '../../clients/javascript/test/broker.js';
+import { owned } from '../../clients/javascript/test/owned.js';
+import { freePort, sleep, startBroker, until } from '../../clients/javascript/test/broker.js';
 
 const [minutes = '20', ...flags] = process.argv.slice(2);
 const CLIENTS = 40;
@@ -32,15 +32,6 @@ function shown(language, mine) {
   }, typed);
 }
 
-/** @returns {Promise<number>} */
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = /** @type {net.AddressInfo} */ (server.address());
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 const accepts = (/** @type {number} */ port) => new Promise((resolve) => {
   const socket = net.connect(port, '127.0.0.1', () => { socket.destroy(); resolve(true); });
   socket.on('error', () => resolve(false));
@@ -52,7 +43,7 @@ async function startProxy(program, flagged, configured) {
   const file = join(folder, 'configuration');
   writeFileSync(file, configured(port, folder));
   const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin`, HOME: folder };
-  const child = spawn(program, flagged(file), { stdio: 'ignore', env });
+  const child = owned(spawn(program, flagged(file), { stdio: 'ignore', env }));
   await until(`${program} listens`, () => accepts(port));
   return { port, stop() { child.kill(); rmSync(folder, { recursive: true, force: true }); } };
 }

@@ -15,7 +15,8 @@ import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { startBroker } from '../../clients/javascript/test/rig.js';
+import { owned } from '../../clients/javascript/test/owned.js';
+import { freePort, startBroker } from '../../clients/javascript/test/rig.js';
 import '../../clients/javascript/test/seed.js';
 
 const MIRROR = fileURLToPath(new URL('../../examples/mirror/mirror.mjs', import.meta.url));
@@ -31,11 +32,12 @@ const below = (end) => Math.floor(Math.random() * end);
 /** A mirror that runs: killed as a machine that loses power does it. */
 async function startMirror(file, broker) {
   const env = { ...process.env, SECRET, BROKER: broker, FILE: file, PORT: '0' };
-  const child = spawn(process.execPath, [MIRROR], { env, stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = owned(spawn(process.execPath, [MIRROR], { env, stdio: ['ignore', 'pipe', 'ignore'] }));
   const [line] = await once(createInterface({ input: child.stdout }), 'line');
   return {
     url: line.replace('listening on ', ''),
     async kill() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill('SIGKILL');
       await once(child, 'exit');
     },
@@ -125,7 +127,7 @@ for (let round = 1; round <= ROUNDS; round += 1) {
     await writeFile(hooks, `[[hook]]\nname = "mirror"\nurl = "${door.url}"\nsecret = "${SECRET}"\n`);
     const flags = ['--webhooks-file', hooks, '--webhooks-allow-private', '--max-webhook-bytes', String(1 << 20),
       '--max-requests-per-second', '1000000', '--max-requests-burst', '1000000'];
-    let broker = await startBroker({ flags });
+    let broker = await startBroker({ port: await freePort(), flags });
     let mirror = await startMirror(file, broker.http);
     door.behind = mirror.url;
     t.after(async () => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startBroker } from '../../clients/javascript/test/broker.js';
+import { freePort, startBroker } from '../../clients/javascript/test/broker.js';
 import { startProxy } from './proxy.mjs';
 import { startMasters, startRedis } from './redis.mjs';
 
@@ -24,11 +24,11 @@ export async function startCluster(count, { flags = [], alone = false, masters: 
   const masters = many ? await startMasters(many) : null;
 
   /** @param {number} index @param {number} [port] */
-  async function startNode(index, port = 0) {
+  async function startNode(index, port) {
     const proxy = redis && await startProxy(redis.port);
     const url = proxy?.url ?? masters?.url;
     const own = url ? ['--redis-url', url, '--node-name', `node-${index}`] : [];
-    const broker = await startBroker({ port, flags: [...FLAGS, ...own, ...flags], env }).catch(async (error) => {
+    const broker = await startBroker({ port: port ?? await freePort(), flags: [...FLAGS, ...own, ...flags], env }).catch(async (error) => {
       // Else it would hold this process for ever.
       await proxy?.stop();
       throw error;

@@ -3,23 +3,14 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { owned } from '../../clients/javascript/test/owned.js';
+import { freePort } from '../../clients/javascript/test/rig.js';
 
 const run = promisify(execFile);
-
-/** A port that was free a moment ago. @returns {Promise<number>} */
-export async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {net.AddressInfo} */ (server.address());
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** @param {string[]} [flags] */
 export async function startRedis(flags = []) {
@@ -33,9 +24,9 @@ export async function startRedis(flags = []) {
   const ask = async (...words) => (await run('redis-cli', ['-p', String(port), ...words], { maxBuffer: 1 << 28 })).stdout;
 
   async function begin() {
-    child = spawn('redis-server', [
+    child = owned(spawn('redis-server', [
       '--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no', ...flags,
-    ], { stdio: 'ignore' });
+    ], { stdio: 'ignore' }));
     child.once('error', (error) => { throw error; });
     for (let tries = 0; !(await ask('ping').catch(() => '')).startsWith('PONG'); tries++) {
       if (tries > 200) throw new Error('Redis does not answer');

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Channel, ID, Permission, Query, Role } from 'appwrite';
-import { startBroker } from '../../clients/javascript/test/rig.js';
+import { freePort, startBroker } from '../../clients/javascript/test/rig.js';
 import { sleep, until } from '../../clients/javascript/test/broker.js';
 import { app, bare, listen, plain, user } from './appwrite-host.mjs';
 import { SECRET, token } from './token.mjs';
@@ -319,7 +319,7 @@ test("the client's older subscribe is told the same, and stays away after 1008",
 });
 
 test('a lost line comes back, subscribed and present as before', async () => {
-  const second = await startBroker({ flags });
+  const second = await startBroker({ port: await freePort(), flags });
   const ada = app(second, user('ada'));
   const heard = await listen(second, ada);
   await ada.realtime.upsertPresence({ presenceId: 'back-1', status: 'online', permissions: forAll });

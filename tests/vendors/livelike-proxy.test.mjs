@@ -9,8 +9,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { startBroker } from '../../clients/javascript/test/rig.js';
-import { until } from '../../clients/javascript/test/broker.js';
+import { freePort, startBroker, until } from '../../clients/javascript/test/broker.js';
+import { owned } from '../../clients/javascript/test/owned.js';
 import { Remote } from './livelike/rig.mjs';
 import { certificate } from '../../clients/javascript/test/certificate.js';
 import { SECRET, token } from './token.mjs';
@@ -25,15 +25,6 @@ function hasNginx() {
   } catch {
     return false;
   }
-}
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {net.AddressInfo} */ (server.address());
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** nginx, as the document configures it, on another port, with a certificate of the test's. @param {{key: string, cert: string}} files @param {number} port */
@@ -61,7 +52,7 @@ async function startNginx(files, port) {
   writeFileSync(file, `daemon off; pid ${path.join(directory, 'pid')}; error_log stderr crit;
 events {}
 http { ${temporary} ${typed} }`);
-  const child = spawn('nginx', ['-p', directory, '-c', file], { stdio: 'inherit' });
+  const child = owned(spawn('nginx', ['-p', directory, '-c', file], { stdio: 'inherit' }));
   const url = `https://127.0.0.1:${own}`;
   await until('nginx', () => new Promise((resolve) => {
     const socket = net.connect(own, '127.0.0.1', () => { socket.destroy(); resolve(true); });
@@ -91,13 +82,14 @@ process.exit();`], {
     cwd: path.dirname(fileURLToPath(import.meta.url)),
     env: { ...process.env, NODE_EXTRA_CA_CERTS: ca },
     encoding: 'utf8',
+    timeout: 30_000,
   });
 }
 
 test('behind nginx a restart is got over, and no token is written down', { skip: !hasNginx() && 'nginx is not installed', timeout: 90_000 }, async () => {
   const files = certificate();
   const env = { HERENOW_JWT_SECRET: SECRET };
-  const broker = await startBroker({ flags: FLAGS, env });
+  const broker = await startBroker({ port: await freePort(), flags: FLAGS, env });
   const nginx = await startNginx(files, broker.port);
   const [ear, ada] = [new Remote(files.cert), new Remote(files.cert)];
   const begin = (/** @type {Remote} */ one, /** @type {string} */ sub) => one.do('livelike', {

@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import WebSocket from 'ws';
 import { connect } from '../../clients/javascript/src/index.js';
-import { startBroker } from '../../clients/javascript/test/rig.js';
+import { freePort, startBroker } from '../../clients/javascript/test/rig.js';
 import { until } from '../../clients/javascript/test/broker.js';
 import { Remote } from './livelike/rig.mjs';
 import { certificate } from '../../clients/javascript/test/certificate.js';
@@ -323,7 +323,7 @@ test('where presence is switched off, the library begins and every call is refus
 });
 
 test('a restart of the broker: who listens hears of whoever comes back', { timeout: 60_000 }, async () => {
-  const broker = await startBroker({ flags: ['--vendors', 'livelike'] });
+  const broker = await startBroker({ port: await freePort(), flags: ['--vendors', 'livelike'] });
   const proxy = await startProxy(files, broker.port);
   const [ear, ada] = await Promise.all(['ear', 'ada'].map((name) => livelike(proxy, name)));
   await ear.do('listen', 'c');

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, mock, test } from 'node:test';
-import { startBroker } from '../../clients/javascript/test/rig.js';
+import { freePort, startBroker } from '../../clients/javascript/test/rig.js';
 import { client, until } from '../../clients/javascript/test/broker.js';
 import { loggedIn } from './amity.mjs';
 import { SECRET, token } from './token.mjs';
@@ -126,7 +126,7 @@ test('a hundred ids of the greatest length fit into one request', async () => {
 
 test('a session outlives a restart, name and all', async () => {
   const flags = ['--vendors', 'social-plus'];
-  let broker = await startBroker({ flags });
+  let broker = await startBroker({ port: await freePort(), flags });
   const ada = await loggedIn(broker.http, { userId: 'ada', displayName: 'Ada & Söhne 😀' });
   await broker.stop();
   broker = await startBroker({ port: broker.port, flags });

@@ -3,10 +3,10 @@
 import { after } from 'node:test';
 import WebSocket from 'ws';
 import { connect } from '../src/index.js';
-import { startBroker, startWire } from './rig.js';
+import { freePort, startBroker, startWire } from './rig.js';
 import './seed.js';
 
-export { WebSocket, startBroker, startWire };
+export { WebSocket, freePort, startBroker, startWire };
 
 /** A broker, a wire to it, and clients, all of which end with the tests of the file. */
 export async function stage() {

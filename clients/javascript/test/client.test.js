@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { client, loses, settled, sleep, startBroker, startWire, state, tellings, until } from './broker.js';
+import { client, freePort, loses, settled, sleep, startBroker, startWire, state, tellings, until } from './broker.js';
 
 /** @type {Awaited<ReturnType<typeof startBroker>>} */
 let broker;
@@ -266,7 +266,7 @@ describe('a short loss', () => {
 describe('a broker that restarts', () => {
   for (const signal of /** @type {const} */ (['SIGTERM', 'SIGKILL'])) {
     test(`by ${signal}: nobody comes or goes who stayed`, async () => {
-      let own = await startBroker();
+      let own = await startBroker({ port: await freePort() });
       const { url, port } = own;
       const { name, room, told } = await observer({ url, maxRetryMs: 8_000 });
       const people = ['ada', 'bob', 'cy'].map((user) => person(user, { url }).channel(name));

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
@@ -13,9 +12,10 @@ import WebSocket from 'ws';
 import { connect } from '../src/index.js';
 import { HerenowProvider } from '../src/react.js';
 import { fakeBroker } from '../src/testing.js';
-import { startBroker } from './broker.js';
+import { freePort, startBroker } from './broker.js';
 import { window } from './dom.js';
 import { SECRET, token, until } from './facade-helpers.js';
+import { owned } from './owned.js';
 // Its tests are tests of ours.
 import '../cookbook/livestream.test.js';
 
@@ -174,9 +174,9 @@ for (const [name, command, file] of [['Node', process.execPath, 'token-server.mj
   test(`a token end point in ${name}: the broker takes what it signs`, async () => {
     const port = await freePort();
     const strict = await startBroker({ env: { HERENOW_JWT_SECRET: SECRET } });
-    const server = spawn(command, [join(cookbook, file)], {
+    const server = owned(spawn(command, [join(cookbook, file)], {
       env: { ...process.env, PORT: String(port), HERENOW_JWT_SECRET: SECRET }, stdio: ['ignore', 'inherit', 'pipe'],
-    });
+    }));
     const ask = (user) => fetchReally(`http://127.0.0.1:${port}/token`, { headers: user ? { cookie: `user=${user}` } : {} });
     const ada = connect(strict.url, { token: async () => (await ask('ada')).text(), WebSocket });
     try {
@@ -202,11 +202,3 @@ test('the document shows every file as it is', async () => {
   assert.deepEqual(shown.map(([, name]) => name).sort(), files.sort());
   for (const [, name, code] of shown) assert.equal(code, await readFile(join(cookbook, name), 'utf8'), name);
 });
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import { WebSocketServer } from 'ws';
-import { client, loses, sleep, startBroker, startWire, until } from './broker.js';
+import { client, freePort, loses, sleep, startBroker, startWire, until } from './broker.js';
 import { SECRET, token } from './facade-helpers.js';
 
 /** @type {Awaited<ReturnType<typeof startBroker>>} */
@@ -158,7 +158,7 @@ describe('a token that is refused', { concurrency: true }, () => {
   });
 
   test('is not the end where the page can bring another: a secret that rotates', async () => {
-    let rotating = await startBroker({ env: { HERENOW_JWT_SECRET: SECRET } });
+    let rotating = await startBroker({ port: await freePort(), env: { HERENOW_JWT_SECRET: SECRET } });
     const { port } = rotating;
     const { here } = person(() => token({ sub: 'ada', exp: inSeconds(600) }), rotating.url);
     await here.channel('rotates').join();

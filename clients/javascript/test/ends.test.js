@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { startBroker, startWire } from './broker.js';
+import { owned } from './owned.js';
 
 const cwd = fileURLToPath(new URL('..', import.meta.url));
 
@@ -64,7 +65,7 @@ for (const [socket, flags, use] of /** @type {const} */ ([
     if (flags.length && act.includes('dead') && process.version.startsWith('v20.')) continue;
     test(`a program ends within a second of close(), ${when}: ${socket}`, async () => {
       const wire = await startWire(broker.port);
-      const child = spawn(process.execPath, [...flags, '--input-type=module', '-e', `
+      const child = owned(spawn(process.execPath, [...flags, '--input-type=module', '-e', `
         import { setTimeout as sleep } from 'node:timers/promises';
         import { connect } from 'herenow';
         ${use}
@@ -77,7 +78,7 @@ for (const [socket, flags, use] of /** @type {const} */ ([
         const began = performance.now();
         here.close();
         process.on('exit', () => console.log('ended', performance.now() - began));
-      `], { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
+      `], { cwd, stdio: ['ignore', 'pipe', 'inherit'] }));
       let said = '';
       child.stdout.setEncoding('utf8').on('data', (text) => {
         said += text;

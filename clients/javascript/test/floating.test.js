@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { after, before, test } from 'node:test';
 import { startBroker } from './broker.js';
+import { owned } from './owned.js';
 
 /** @type {Awaited<ReturnType<typeof startBroker>>} */
 let broker;
@@ -17,7 +18,7 @@ after(() => broker.stop());
  * @param {string} program with `here`, a client that reaches a broker, and `nowhere`, one that does not
  */
 async function run(program) {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', `
+  const child = owned(spawn(process.execPath, ['--input-type=module', '-e', `
     import WebSocket from 'ws';
     import { connect } from '${fileURLToPath(new URL('../src/index.js', import.meta.url))}';
     import * as livelike from '${fileURLToPath(new URL('../src/livelike.js', import.meta.url))}';
@@ -29,7 +30,7 @@ async function run(program) {
     nowhere.close();
     await sleep(50);
     console.log('done');
-  `], { cwd: fileURLToPath(new URL('..', import.meta.url)), stdio: ['ignore', 'pipe', 'pipe'] });
+  `], { cwd: fileURLToPath(new URL('..', import.meta.url)), stdio: ['ignore', 'pipe', 'pipe'] }));
   let told = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => { told += data; });
   const [code] = await once(child, 'close');

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import WebSocket from 'ws';
 import { connect } from '../src/index.js';
-import { sleep, startBroker } from './broker.js';
+import { freePort, sleep, startBroker } from './broker.js';
 import { window } from './dom.js';
 import { SECRET, token, until } from './facade-helpers.js';
 
@@ -199,15 +199,14 @@ test('what was refused still shows to a component that comes later, until it is 
 });
 
 test('a broker that cannot be reached shows as an error, until it is', async () => {
-  const spare = await startBroker();
-  await spare.stop();
-  const ada = connect(spare.url, { user: 'ada', WebSocket, maxRetryMs: 50 });
+  const port = await freePort();
+  const ada = connect(`ws://127.0.0.1:${port}/ws`, { user: 'ada', WebSocket, maxRetryMs: 50 });
   const Told = () => h('p', null, useError(ada)?.code ?? 'fine');
   try {
     await until(() => ada.error);
     render(h(Told));
     assert.equal(main.textContent, 'unreachable');
-    const again = await startBroker({ port: spare.port });
+    const again = await startBroker({ port });
     await until(() => main.textContent === 'fine');
     await again.stop();
   } finally {

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { startBroker } from './broker.js';
 import { SECRET, token } from './facade-helpers.js';
+import { owned } from './owned.js';
 
 const client = fileURLToPath(new URL('..', import.meta.url));
 const readme = await readFile(join(client, 'README.md'), 'utf8');
@@ -55,7 +56,7 @@ for (const { name, marker, behind = '', prints } of EXAMPLES) {
     await writeFile(file, [given, code, behind].join('\n')
       .replaceAll('wss://example.com/ws', strict.url)
       .replaceAll('ws://127.0.0.1:8080/ws', open.url));
-    const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = owned(spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'pipe'] }));
     let printed = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (data) => {

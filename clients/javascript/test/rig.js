@@ -1,10 +1,12 @@
-/** What every test against a real broker stands on: the broker, and a wire to it that can be cut. */
+/** What every test against a real broker stands on: the broker, a wire to it that can be cut, and ports. */
 
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { owned } from './owned.js';
 
 export const BROKER = process.env.HERENOW_BIN
   ?? fileURLToPath(new URL('../../../target/debug/herenow', import.meta.url));
@@ -14,10 +16,10 @@ export const BROKER = process.env.HERENOW_BIN
  * @param {{port?: number, flags?: string[], env?: Record<string, string>}} [options]
  */
 export async function startBroker({ port = 0, flags = [], env = {} } = {}) {
-  const child = spawn(BROKER, ['--listen', `127.0.0.1:${port}`, ...flags], {
+  const child = owned(spawn(BROKER, ['--listen', `127.0.0.1:${port}`, ...flags], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, HERENOW_LOG: 'error', ...env },
-  });
+  }));
   return {
     ...addresses(await listening(child)),
     pid: /** @type {number} */ (child.pid),
@@ -47,6 +49,23 @@ function listening(child) {
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`the broker ended with ${code}`)));
   });
+}
+
+/**
+ * A port to be listened on by somebody else, or more than once. It is below those that Linux gives away by
+ * itself (32,768 and above), so nobody gets it by chance in the meantime.
+ * @returns {Promise<number>}
+ */
+export async function freePort() {
+  for (;;) {
+    const port = randomInt(10_000, 32_768);
+    const server = net.createServer().listen(port, '127.0.0.1');
+    const isFree = await once(server, 'listening').then(() => true, () => false);
+    if (!isFree) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 /** A wire that loses connections as a network does: without a goodbye. @param {number} port of the broker */

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import WebSocket from 'ws';
-import { client, loses, startBroker, startWire, tellings, until } from './broker.js';
+import { client, freePort, loses, startBroker, startWire, tellings, until } from './broker.js';
 
 /** Between two doubles: whoever reads it as a JavaScript number and writes it again has rounded it. */
 const LARGE = '9007199254740993';
@@ -78,7 +78,7 @@ test('a number of a back end or of another tab that JavaScript cannot hold is st
 });
 
 test('two tabs and a restart: each says what it wrote itself, and neither wipes the other', async () => {
-  let own = await startBroker();
+  let own = await startBroker({ port: await freePort() });
   const clients = [client(own.url, { user: 'ada' }), client(own.url, { user: 'ada' })];
   const [one, two] = clients.map((here) => here.channel('desk'));
   await one.join({ mood: 'happy', seat: 4 });

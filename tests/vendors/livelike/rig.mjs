@@ -3,6 +3,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { owned } from '../../../clients/javascript/test/owned.js';
 
 const CHILD = fileURLToPath(new URL('./child.mjs', import.meta.url));
 
@@ -22,7 +23,7 @@ export class Remote {
 
   /** @param {string} ca file with the certificate that it trusts */
   constructor(ca) {
-    this.child = fork(CHILD, { env: { ...process.env, NODE_EXTRA_CA_CERTS: ca } });
+    this.child = owned(fork(CHILD, { env: { ...process.env, NODE_EXTRA_CA_CERTS: ca } }));
     this.child.on('message', (/** @type {any} */ told) => this.#hear(told));
   }
 
