@@ -268,7 +268,11 @@ fn serve_with(mut config: Config) -> Result<(), String> {
 fn serve(config: &Config) -> Result<(), String> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().event_interval(SOCKETS_EVERY).build();
-    runtime.map_err(|error| format!("can't start threads: {error}"))?.block_on(run(config))
+    let runtime = runtime.map_err(|error| format!("can't start threads: {error}"))?;
+    let outcome = runtime.block_on(run(config));
+    // What is under way on threads of its own, as a file that is read, would be waited for without end.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn run(config: &Config) -> Result<(), String> {
@@ -278,7 +282,7 @@ async fn run(config: &Config) -> Result<(), String> {
     let broker = herenow::start(config)?;
     // Whoever starts it may read no further than the first line, or nothing.
     let _ = std::io::stdout().write_all(greeting(&broker).as_bytes());
-    wait(&mut signals, reloads, || broker.reload()).await;
+    wait(&mut signals, reloads, async || broker.reload().await).await;
     tracing::info!("shutting down");
     tokio::select! {
         () = broker.stop() => Ok(()),
@@ -331,16 +335,21 @@ fn termination() -> Result<impl Stream<Item = ()> + Unpin, String> {
     Ok(futures_util::stream::select(interrupt, terminate))
 }
 
-/// Waits for a signal that ends the broker, and has it `reload` at each SIGHUP until then.
+/// Waits for a signal that ends the broker, and has it `reload` at each SIGHUP until then: one after the
+/// other, and a signal that ends it waits for none.
 async fn wait(
     signals: &mut (impl Stream<Item = ()> + Unpin),
     mut reloads: impl Stream<Item = ()> + Unpin,
-    reload: impl Fn(),
+    reload: impl AsyncFn(),
 ) {
-    loop {
-        tokio::select! {
-            _ = signals.next() => return,
-            Some(()) = reloads.next() => reload(),
+    let reloading = async {
+        while let Some(()) = reloads.next().await {
+            reload().await;
         }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        _ = signals.next() => {}
+        () = reloading => {}
     }
 }

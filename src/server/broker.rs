@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::connection_limits::ConnectionLimits;
 use super::listener::{self, Serving, Times};
-use super::renewal;
+use super::renewal::{self, Renewable};
 use super::routes::{self, Kept};
 use crate::actions::{Desk, Rules};
 use crate::admin::{self, Samples};
@@ -48,12 +48,7 @@ pub struct Broker {
     answered: mpsc::Receiver<Infallible>,
     /// What joins it to other nodes, if there are any.
     node: Option<redis::Node>,
-    /// Who is told by HTTP requests, if anybody is.
-    hooks: Option<Hooks>,
-    /// Who may use it.
-    auth: Arc<Auth>,
-    /// The certificate that clients are shown, if they are shown one.
-    shown: Option<Arc<Shown>>,
+    renewable: Arc<Renewable>,
 }
 
 /// The port for whoever operates a broker.
@@ -147,9 +142,7 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
         accepting,
         answered,
         node,
-        hooks,
-        auth,
-        shown,
+        renewable: Arc::new(Renewable { auth, shown, hooks }),
     })
 }
 
@@ -191,29 +184,14 @@ impl Broker {
     /// Whether clients speak TLS to it.
     #[must_use]
     pub fn speaks_tls(&self) -> bool {
-        self.shown.is_some()
+        self.renewable.shown.is_some()
     }
 
     /// Reads again what may be replaced while it runs: the keys of tokens and of back ends, the
     /// certificate and its key, the webhooks. Whoever is connected stays so, and what can't be used
     /// changes nothing but the log.
-    pub fn reload(&self) {
-        match self.auth.read_again() {
-            Ok(()) => tracing::info!("the keys were read again"),
-            Err(wrong) => {
-                for error in wrong {
-                    tracing::error!(%error, "the keys stay as they were");
-                }
-            }
-        }
-        if let Some(shown) = &self.shown {
-            renewal::renew(shown);
-        }
-        match self.hooks.as_ref().map(Hooks::read_again) {
-            Some(Ok(())) => tracing::info!("the webhooks were read again"),
-            Some(Err(error)) => tracing::error!(%error, "the webhooks stay as they were"),
-            None => {}
-        }
+    pub async fn reload(&self) {
+        self.renewable.renew().await;
     }
 
     /// How many streams of events are open.
@@ -256,7 +234,7 @@ impl Broker {
         if gone.is_err() {
             tracing::warn!(left = self.hub.connection_count(), "the drain timeout is over");
         }
-        if let Some(hooks) = &self.hooks {
+        if let Some(hooks) = &self.renewable.hooks {
             hooks.end().await;
         }
         if let Some(node) = &self.node {

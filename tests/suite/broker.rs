@@ -120,8 +120,8 @@ impl Broker {
     }
 
     /// As SIGHUP does.
-    pub(crate) fn reload(&self) {
-        self.0.reload();
+    pub(crate) async fn reload(&self) {
+        self.0.reload().await;
     }
 
     pub(crate) async fn stop(self) {

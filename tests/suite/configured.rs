@@ -2,7 +2,6 @@
 //! for some channels come to over real sockets.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -17,29 +16,8 @@ use serde_json::{Value, json};
 use crate::broker::{Broker, Process, binary};
 use crate::http::ask;
 use crate::lifecycle::refused;
+use crate::place::TextFile;
 use crate::rights::{KEYS, OPERATOR};
-
-/// A file of that text, gone with this.
-struct Written(PathBuf);
-
-impl Written {
-    fn new(name: &str, text: &str) -> Self {
-        let file = format!("herenow-{}-{name}.toml", std::process::id());
-        let path = std::env::temp_dir().join(file);
-        std::fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for Written {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
 
 /// What `herenow config` says, line by line, less the space between a value and its source.
 fn config(command: &mut Command) -> Vec<String> {
@@ -66,7 +44,7 @@ fn sections(text: &str) -> Vec<ChannelSection> {
 
 #[test]
 fn flags_beat_the_environment_which_beats_the_file() {
-    let file = Written::new(
+    let file = TextFile::new(
         "order",
         "max-members = 11\nroster-limit = 12\nmax-channels = 13\npresence-timeout = \"14s\"\n\
          allow-origin = [\"https://a.example\", \"https://b.example\"]\ndisable-presence = true\n",
@@ -100,7 +78,7 @@ fn what_config_prints_is_a_file_that_says_the_same_and_holds_no_secret() {
          node-name = 'a \"b\"'\nmax-grace = \"90s\"\n\n[[channel]]\npattern = [\"a-*\", \"b\"]\n\
          max-grace = \"2m\"\nguests-join = false\nroster-limit = 0\n"
     );
-    let file = Written::new("printed", &text);
+    let file = TextFile::new("printed", &text);
     let with = |path: &str| {
         let mut command = binary();
         command.args(["config", "--config", path]);
@@ -119,7 +97,7 @@ fn what_config_prints_is_a_file_that_says_the_same_and_holds_no_secret() {
     assert!(printed.contains("# redis-url is set, and not shown"), "{printed}");
     assert_eq!(first["node-name"].as_str(), Some("a \"b\""));
     assert_eq!(first["channel"][0]["pattern"].as_array().unwrap().len(), 2);
-    let again = Written::new("printed-again", &printed);
+    let again = TextFile::new("printed-again", &printed);
     let output = with(again.path());
     // Its own password needs the Redis that is not shown.
     let (_, second) = values(&output);
@@ -166,7 +144,7 @@ fn what_is_wrong_is_one_line_that_names_key_and_line() {
         assert!(why.starts_with(&format!("herenow.toml, line {line}: ")), "{text:?}: {why}");
         assert!(why.contains(says), "{text:?}: {why}");
         assert!(!why.contains('\n') && !why.contains("hunter2"), "{why:?}");
-        let file = Written::new("wrong", text);
+        let file = TextFile::new("wrong", text);
         let said = refused(binary().args(["--config", file.path()]));
         assert!(said.contains(&format!("line {line}: ")) && said.contains(says), "{said}");
     }
@@ -174,10 +152,10 @@ fn what_is_wrong_is_one_line_that_names_key_and_line() {
     assert!(parsed(&many).unwrap_err().contains("at most 256 sections"));
     let said = refused(binary().args(["--config", "/nonexistent/herenow.toml"]));
     assert!(said.contains("--config /nonexistent/herenow.toml"), "{said}");
-    let large = Written::new("large", &"#".repeat((1 << 20) + 1));
+    let large = TextFile::new("large", &"#".repeat((1 << 20) + 1));
     assert!(refused(binary().args(["--config", large.path()])).contains("larger than"));
     // What no key alone can be checked for.
-    let file = Written::new("grace", "[[channel]]\npattern = \"a\"\ndefault-grace = \"5m\"\n");
+    let file = TextFile::new("grace", "[[channel]]\npattern = \"a\"\ndefault-grace = \"5m\"\n");
     let said = refused(binary().args(["config", "--config", file.path()]));
     assert!(said.contains("[[channel]] 1: default-grace 5m") && said.contains("1m"), "{said}");
 }
@@ -185,9 +163,9 @@ fn what_is_wrong_is_one_line_that_names_key_and_line() {
 /// `herenow nodes` and `herenow token` read what is for them.
 #[test]
 fn other_commands_read_the_file_too() {
-    let secret = Written::new("secret", "0123456789abcdef0123456789abcdef");
+    let secret = TextFile::new("secret", "0123456789abcdef0123456789abcdef");
     let text = format!("jwt-secret-file = {:?}\nmax-members = 5\n", secret.path());
-    let file = Written::new("for-token", &text);
+    let file = TextFile::new("for-token", &text);
     let mut command = binary();
     command.args(["token", "--config", file.path(), "--user", "ada"]);
     let Output { status, stdout, stderr } = command.output().unwrap();
@@ -199,7 +177,7 @@ fn other_commands_read_the_file_too() {
 async fn the_binary_serves_by_its_file() {
     let text = "presence-timeout = \"7s\"\nlisten = \"127.0.0.1:0\"\n\n\
                 [[channel]]\npattern = \"quick-*\"\npresence-timeout = \"2s\"\n";
-    let file = Written::new("served", text);
+    let file = TextFile::new("served", text);
     let mut command = binary();
     command.args(["serve", "--config", file.path()]);
     let process = Process::spawn(command);

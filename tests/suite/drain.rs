@@ -1,6 +1,7 @@
 //! A shutdown under many clients, and the port for whoever operates the broker.
 
 use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
 use std::time::Duration;
 
 use herenow::clock::Clock;
@@ -12,6 +13,7 @@ use crate::broker::{Broker, Process, until};
 use crate::client::Client;
 use crate::http::ask;
 use crate::lifecycle::refused;
+use crate::place::TextFile;
 
 /// Enough that a drain shows that it is spread.
 const CLIENTS: usize = 2_000;
@@ -103,6 +105,26 @@ async fn a_second_signal_ends_at_once() {
     let (status, said) = process.exited(Duration::from_secs(20));
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("a second signal came"), "{said}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_never_read_to_its_end_holds_nothing_up() {
+    let keys =
+        "[[key]]\nname = \"back\"\nsecret = \"of-at-least-sixteen-bytes\"\nrights = [\"read\"]\n";
+    let file = TextFile::new("keys", keys);
+    let mut process = Process::start(&["--api-keys-file", file.path()]);
+    // A pipe into which nobody writes.
+    std::fs::remove_file(file.path()).unwrap();
+    assert!(Command::new("mkfifo").arg(file.path()).status().unwrap().success());
+    for _ in 0..3 {
+        process.signal("HUP");
+    }
+    let mut ada = process.connect("ada").await;
+    ada.ok("join room").await;
+    process.signal("TERM");
+    assert_eq!(ada.ended().await.code(), 1012);
+    let (status, _) = process.exited(Duration::from_secs(10));
+    assert_eq!(status.code(), Some(0));
 }
 
 // The port for whoever operates the broker.

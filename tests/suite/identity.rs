@@ -1,7 +1,6 @@
 //! `herenow token`, and what is wrong with the flags of identity: always one line, and no secret.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use herenow::auth::{Auth, Identity, IdentityFlags, Right, Secret};
@@ -11,33 +10,12 @@ use herenow_protocol::{ChannelName, UserId};
 use crate::broker::{Process, binary};
 use crate::http::ask;
 use crate::lifecycle::refused;
-use crate::place::ROOT;
+use crate::place::{ROOT, TextFile};
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
 
 fn key_file(name: &str) -> String {
     format!("{ROOT}/tests/keys/{name}")
-}
-
-/// A file with this text, gone with the test.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("herenow-{}-{name}", std::process::id()));
-        fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
 }
 
 /// `herenow token` with the secret, and these flags.
@@ -138,7 +116,7 @@ fn a_minted_token_is_for_whom_the_broker_asks() {
 #[test]
 fn the_secret_of_a_file_is_the_one_of_the_environment() {
     for (number, end) in ["", "\n", "\r\n"].iter().enumerate() {
-        let file = File::new(&format!("secret-{number}"), &format!("{SECRET}{end}"));
+        let file = TextFile::new(&format!("secret-{number}"), &format!("{SECRET}{end}"));
         let flags = ["token", "--user", "ada", "--jwt-secret-file", file.path()];
         verified(&minted(binary().args(flags)), |_| {});
         let mut command = binary();
@@ -217,9 +195,9 @@ fn broker(flag: &str, value: &str) -> Command {
 
 #[test]
 fn a_bad_key_is_one_line_that_names_the_flag() {
-    let short = File::new("short", "tell nobody");
-    let huge = File::new("huge", &"x".repeat(1024 * 1024 + 1));
-    let keys = File::new("keys.toml", "[[key]]\nname='a'\nsecret='tell nobody'\nrights=[]");
+    let short = TextFile::new("short", "tell nobody");
+    let huge = TextFile::new("huge", &"x".repeat(1024 * 1024 + 1));
+    let keys = TextFile::new("keys.toml", "[[key]]\nname='a'\nsecret='tell nobody'\nrights=[]");
     let [public, private, p384] = ["rsa.pub.pem", "rsa.pem", "ec384.pub.pem"].map(key_file);
     let missing = key_file("missing");
     for (flag, path, says) in [
@@ -254,7 +232,7 @@ fn a_bad_key_is_one_line_that_names_the_flag() {
 
 #[test]
 fn flags_that_contradict_each_other_are_one_line_that_names_both() {
-    let (public, secret) = (key_file("rsa.pub.pem"), File::new("both", SECRET));
+    let (public, secret) = (key_file("rsa.pub.pem"), TextFile::new("both", SECRET));
     let both = |said: String, names: [&str; 2]| {
         assert!(names.iter().all(|name| said.contains(name)), "{said}");
     };
@@ -307,8 +285,8 @@ async fn keys_are_replaced_while_clients_are_connected() {
     let key = |secret: &str| {
         format!("[[key]]\nname = \"a\"\nsecret = \"{secret}\"\nrights = [\"read\"]\n")
     };
-    let secrets = File::new("rotated-secret", SECRET);
-    let keys = File::new("rotated-keys", &key("first-first-first"));
+    let secrets = TextFile::new("rotated-secret", SECRET);
+    let keys = TextFile::new("rotated-keys", &key("first-first-first"));
     let mut broker =
         Process::start(&["--jwt-secret-file", secrets.path(), "--api-keys-file", keys.path()]);
     let at = broker.address();

@@ -1,6 +1,7 @@
 //! Where the sources are, and the binary.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The root of the repository.
 pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -12,4 +13,29 @@ pub(crate) fn binary() -> PathBuf {
     let binary = built.join("herenow");
     assert!(binary.exists(), "{} is not there: cargo build makes it", binary.display());
     binary
+}
+
+/// A file, gone with this.
+pub(crate) struct TextFile(PathBuf);
+
+impl TextFile {
+    /// With this text, and with `name` in its own.
+    pub(crate) fn new(name: &str, text: &str) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let file = format!("herenow-{}-{number}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(file);
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TextFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }

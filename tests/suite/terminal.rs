@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
@@ -14,6 +13,7 @@ use crate::broker::{Process, binary};
 use crate::client::{Client, PATIENCE};
 use crate::http::ask;
 use crate::lifecycle::refused;
+use crate::place::TextFile;
 use crate::replica::Observer;
 use crate::rights::{SECRET, token};
 
@@ -99,27 +99,6 @@ async fn lease(broker: &Process, user: &str, attributes: Value) {
     let body = json!({"attributes": attributes}).to_string();
     let status = ask(broker.address(), "PUT", &path, &[], &body).await.status;
     assert!(status < 300, "{user}: {status}");
-}
-
-/// A file with this text, gone with this.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("herenow-{}-{name}", std::process::id()));
-        std::fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -357,21 +336,21 @@ async fn a_token_comes_from_a_file_and_may_be_renewed_there() {
     let mut command = binary();
     command.env("HERENOW_JWT_SECRET", SECRET).args(["--listen", "127.0.0.1:0"]);
     let broker = Process::spawn(command);
-    let file = File::new("token", &token("--user ada --ttl 2s"));
+    let file = TextFile::new("token", &token("--user ada --ttl 2s"));
     let from_file = ["watch", "room", "--token-file", file.path()];
     let watch = Running::start(&mut typed(broker.address(), &from_file));
     watch.line("# 0 here");
-    std::fs::write(&file.0, token("--user ada --ttl 1h")).unwrap();
+    std::fs::write(file.path(), token("--user ada --ttl 1h")).unwrap();
     watch.line("the token has expired");
     watch.line("connected again");
     // With the same token once more there is no use in coming back.
-    std::fs::write(&file.0, token("--user ada --ttl 1s")).unwrap();
+    std::fs::write(file.path(), token("--user ada --ttl 1s")).unwrap();
     let mut watch = Running::start(&mut typed(broker.address(), &from_file));
     let (status, _, said) = watch.ended();
     assert_eq!(status.code(), Some(1));
     assert!(said.contains("--token-file") && said.lines().count() == 1, "{said}");
     // Rights are told by their name.
-    std::fs::write(&file.0, token("--user ada --channel hall=subscribe")).unwrap();
+    std::fs::write(file.path(), token("--user ada --channel hall=subscribe")).unwrap();
     let said = refused(&mut typed(broker.address(), &from_file));
     assert!(said.contains("subscribe") && said.contains("forbidden"), "{said}");
 }
@@ -379,7 +358,7 @@ async fn a_token_comes_from_a_file_and_may_be_renewed_there() {
 #[test]
 fn what_is_wrong_is_one_line_that_names_what_to_change() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let token = File::new("bad-token", "two words");
+    let token = TextFile::new("bad-token", "two words");
     let with = format!("--token-file={}", token.path());
     for (words, named) in [
         (&["watch", "room"][..], "nothing answers there"),

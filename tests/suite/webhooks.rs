@@ -381,19 +381,19 @@ async fn the_file_is_read_again() {
     let rotated =
         rotated.replace(&format!("\"{SECRET}\""), &format!("[\"{SECRET}\", \"{second}\"]"));
     file.write(&[rotated]);
-    broker.reload();
+    broker.reload().await;
     lease(at, "room", "bob", &json!({})).await;
     let sent = old.sent().await;
     assert!(sent.is_signed_by(SECRET) && sent.is_signed_by(second));
     assert_eq!(short(&sent.items()[0]), ["room 2 join bob"]);
     // What can't be used changes nothing.
     file.write(&["nonsense".to_owned()]);
-    broker.reload();
+    broker.reload().await;
     lease(at, "room", "cleo", &json!({})).await;
     assert_eq!(old.lines(1).await, ["room 3 join cleo"]);
     // One goes, one comes: it lacks what was before, and is told so, in general and of each channel.
     file.write(&[hook("new", &new.url(), "")]);
-    broker.reload();
+    broker.reload().await;
     let began = new.told().await;
     assert_eq!(began, json!({"type": "gap", "reason": "began"}));
     let lacking = new.told().await;
