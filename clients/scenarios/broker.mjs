@@ -6,6 +6,7 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import { createRequire } from 'node:module';
+import { freePort } from '../javascript/test/rig.js';
 import { until } from './patience.mjs';
 
 // The one package this needs is among those of the JavaScript client's tests.
@@ -136,9 +137,10 @@ export class Broker {
         });
       }));
     });
+    // The same after `stop`, and nobody else's in between.
+    this.#port ||= await freePort();
     this.#http.listen(this.#port, '127.0.0.1');
     await once(this.#http, 'listening');
-    this.#port = /** @type {import('node:net').AddressInfo} */ (this.#http.address()).port;
   }
 
   /** Nobody answers at the address any more. */

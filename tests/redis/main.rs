@@ -4,6 +4,7 @@
 //! What knows Redis, against a real one.
 
 mod connections;
+mod free;
 mod scripts;
 mod server;
 mod start;

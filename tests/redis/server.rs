@@ -1,10 +1,12 @@
 //! A Redis of a test's own.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::free::free_address;
 
 /// A redis-server on a free port, which ends with the test.
 pub(crate) struct Redis {
@@ -22,7 +24,7 @@ impl Redis {
 
     /// One with further arguments.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
-        let port = free_port();
+        let port = free_address().port();
         let folder = std::env::temp_dir().join(format!("herenow-redis-{port}"));
         std::fs::create_dir_all(&folder).unwrap();
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
@@ -91,9 +93,4 @@ impl Drop for Redis {
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
-}
-
-/// A port that nobody listens on.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -6,7 +6,8 @@ use herenow::auth::Secret;
 use herenow::config::ClusterFlags;
 use herenow::redis::{Address, check};
 
-use crate::server::{Redis, free_port};
+use crate::free::free_address;
+use crate::server::Redis;
 
 fn flags(url: &str) -> ClusterFlags {
     ClusterFlags { redis_url: Some(Secret::new(url.as_bytes())), ..ClusterFlags::default() }
@@ -33,7 +34,7 @@ fn a_redis_that_will_do_is_accepted_and_nothing_is_left_there() {
 
 #[test]
 fn nobody_there_nobody_who_answers_and_somebody_else_are_each_one_line() {
-    let error = refused(&flags(&format!("redis://127.0.0.1:{}", free_port())));
+    let error = refused(&flags(&format!("redis://{}", free_address())));
     assert!(error.contains("can't connect to 127.0.0.1") && error.contains("refused"), "{error}");
     let error = refused(&flags("redis://no-such-host.invalid"));
     assert!(error.contains("no-such-host.invalid"), "{error}");

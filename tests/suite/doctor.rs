@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::broker::{Broker, Process, binary};
+use crate::free::free_address;
 use crate::proxied::Proxy;
 use crate::rights::{READER, SECRET, token, with_identity};
 use crate::secured::Pair;
@@ -255,6 +256,6 @@ async fn presence_that_is_switched_off_is_found() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_leads_nowhere_is_found() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = free_address();
     assert_eq!(fault(binary(), &http(nobody), &[], "address").await.0, "nothingListens");
 }

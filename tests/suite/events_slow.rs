@@ -2,7 +2,7 @@
 //! nginx, in its logs, at its end.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use tokio::time::sleep;
 use crate::broker::{Broker, Process, until};
 use crate::client::Client;
 use crate::closes::resident_kib;
+use crate::free::free_address;
 use crate::source::{Known, Source};
 use crate::wire::small_socket;
 
@@ -204,7 +205,7 @@ struct Nginx {
 
 impl Nginx {
     async fn before(broker: SocketAddr) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let folder = std::env::temp_dir().join(format!("herenow-nginx-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();

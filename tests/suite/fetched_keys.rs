@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::broker::{Broker, Process, binary};
 use crate::client::{Client, PATIENCE};
+use crate::free::free_address;
 use crate::http::ask;
 use crate::place::ROOT;
 use crate::secured::Pair;
@@ -159,9 +160,7 @@ async fn a_key_that_is_new_is_fetched_when_a_token_names_it() {
 /// Nobody is let in before there are keys, nor sent away for good.
 #[tokio::test]
 async fn without_keys_everybody_is_to_come_back() {
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = nobody.local_addr().unwrap();
-    drop(nobody);
+    let address = free_address();
     let broker = broker_of(format!("http://{address}/keys"));
     let (at, good) = (broker.address(), token("a", Algorithm::ES256));
     let ready = async || ask(at, "GET", "/readyz", &[], "").await.status;

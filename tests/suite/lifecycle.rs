@@ -1,6 +1,6 @@
 //! The binary from its flags to its shutdown.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -13,12 +13,8 @@ use tokio::net::TcpStream;
 
 use crate::broker::{Broker, Process, binary};
 use crate::client::{Client, PATIENCE};
+use crate::free::free_address;
 use crate::wire::{TEXT_BEGINS, Wire, frame};
-
-/// A free port, most likely still free a moment later.
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 fn run(command: &mut Command) -> Output {
     command.output().unwrap()

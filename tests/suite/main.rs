@@ -88,6 +88,8 @@ mod examples;
 mod fetched_keys;
 mod follow;
 mod followed;
+#[path = "../redis/free.rs"]
+mod free;
 mod hooked;
 mod house;
 mod http;

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 
 use crate::broker::{Broker, Process, took, until};
 use crate::client::{Client, PATIENCE};
+use crate::free::free_address;
 use crate::place::ROOT;
 use crate::secured::{Pair, secure};
 use crate::wire::{Got, Wire};
@@ -276,7 +277,7 @@ impl Proxy {
         arguments: impl Fn(&Path) -> Vec<String>,
         configured: impl Fn(SocketAddr, &Path) -> String,
     ) -> Self {
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let name = format!("herenow-{program}-{}-{}", std::process::id(), address.port());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).unwrap();

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::broker::{Process, binary};
 use crate::client::{Client, PATIENCE};
+use crate::free::free_address;
 use crate::http::ask;
 use crate::lifecycle::refused;
 use crate::place::TextFile;
@@ -357,7 +358,7 @@ async fn a_token_comes_from_a_file_and_may_be_renewed_there() {
 
 #[test]
 fn what_is_wrong_is_one_line_that_names_what_to_change() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = free_address();
     let token = TextFile::new("bad-token", "two words");
     let with = format!("--token-file={}", token.path());
     for (words, named) in [

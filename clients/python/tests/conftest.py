@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -44,6 +46,15 @@ class Broker:
         """Ends it."""
         self.process.terminate()
         self.process.communicate()
+
+
+def free_port() -> int:
+    """A port for what listens there more than once: below those that Linux gives away by itself (32,768 and above)."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_768)
+        with socket.socket() as tried, contextlib.suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
 
 
 def start_broker(*flags: str, port: int = 0) -> Broker:

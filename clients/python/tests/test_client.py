@@ -13,7 +13,7 @@ import pytest
 
 import herenow
 
-from .conftest import BROKER, Broker, connect, run, start_broker, start_wire, until
+from .conftest import BROKER, Broker, connect, free_port, run, start_broker, start_wire, until
 
 Lines = list[tuple[str, str, "str | None"]]
 
@@ -115,8 +115,8 @@ def test_a_restart_is_nobody_s_business() -> None:
     """Everybody comes back to a broker that knows nothing, and nobody is said to have left."""
 
     async def main() -> None:
-        first = start_broker()
-        port = int(first.http.rsplit(":", 1)[1])
+        port = free_port()
+        first = start_broker(port=port)
         clients = [connect(first.url, f"user-{n}") for n in range(5)]
         rooms = [each.channel("restart") for each in clients]
         await asyncio.gather(*(each.subscribe() for each in rooms), *(each.join({"n": 1}) for each in rooms))

@@ -19,7 +19,7 @@ import pytest
 from herenow import HerenowError, _calls
 from herenow.http import Api, AsyncApi, EndLease, TakeLease
 
-from .conftest import PATIENCE_S, Broker, connect, run, start_broker, until
+from .conftest import PATIENCE_S, Broker, connect, free_port, run, start_broker, until
 
 
 @pytest.fixture
@@ -219,12 +219,13 @@ def test_a_stream_outlives_its_broker() -> None:
     """It is begun again when there is one, and then with a snapshot."""
 
     async def main() -> None:
-        first = start_broker("--drain-timeout", "1s")
+        port = free_port()
+        first = start_broker("--drain-timeout", "1s", port=port)
         async with AsyncApi(first.http) as api:
             events = api.events("streamed")
             await anext(events)
             await asyncio.to_thread(first.stop)
-            second = start_broker(port=int(first.http.rsplit(":", 1)[1]))
+            second = start_broker(port=port)
             try:
                 event = await anext(events)
                 assert event.frame["type"] == "snapshot"

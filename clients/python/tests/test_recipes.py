@@ -23,7 +23,7 @@ import pytest
 from herenow import HerenowError, connect
 from herenow.http import Api, AsyncApi, EndLease, TakeLease
 
-from .conftest import PATIENCE_S, REPOSITORY, Broker, program, run, start_broker, until
+from .conftest import PATIENCE_S, REPOSITORY, Broker, free_port, program, run, start_broker, until
 
 PYTHON = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```python\n(.*?)```", (PYTHON / "README.md").read_text(), re.DOTALL)
@@ -225,12 +225,15 @@ class Mirrored:
     def __init__(self, folder: Path) -> None:
         self.file = folder / "mirror.db"
         self.chance = random.Random(os.environ.get("HERENOW_SEED", 7))
+        self.port = free_port()
         self.start_broker()
         self.start_mirror()
 
-    def start_broker(self, port: int = 0) -> None:
-        """On the port that the mirror knows, if it knows one."""
-        self.broker = start_broker("--max-requests-per-second", "100000", "--max-requests-burst", "100000", port=port)
+    def start_broker(self) -> None:
+        """On the port that the mirror knows."""
+        self.broker = start_broker(
+            "--max-requests-per-second", "100000", "--max-requests-burst", "100000", port=self.port
+        )
 
     def start_mirror(self) -> None:
         """Upon the table that is there, if there is one."""
@@ -243,7 +246,7 @@ class Mirrored:
         """As a machine that loses power does, and it is back with nobody."""
         self.broker.process.kill()
         self.broker.process.communicate()
-        self.start_broker(int(self.broker.http.rsplit(":", 1)[1]))
+        self.start_broker()
 
     def kill_mirror(self) -> None:
         """The same for the mirror; it is not back yet."""
