@@ -16,19 +16,20 @@
 //! 7. [`auth`], [`tls`], [`proxy`], [`outgoing`]: who a client is, and what it may do: tokens, API keys,
 //!    origins; the certificate that it is shown; where it is, if it comes by a proxy; what we ask others.
 //! 8. [`config`]: every flag.
-//! 9. [`delivery`]: one connection's way out, and the cursor of each of its subscriptions.
-//! 10. [`hub`]: all channels: applying commands, telling subscribers and followers, the timers.
-//! 11. [`actions`]: the desk: all that a client may ask, whichever wing it came by.
-//! 12. [`web`]: what everything that speaks HTTP shares: callers, rates, input, problems, tables of
+//! 9. [`logging`]: the log, which holds up nobody.
+//! 10. [`delivery`]: one connection's way out, and the cursor of each of its subscriptions.
+//! 11. [`hub`]: all channels: applying commands, telling subscribers and followers, the timers.
+//! 12. [`actions`]: the desk: all that a client may ask, whichever wing it came by.
+//! 13. [`web`]: what everything that speaks HTTP shares: callers, rates, input, problems, tables of
 //!     operations.
-//! 13. [`connection`], [`http`], [`sse`], [`admin`], [`redis`](mod@redis), [`jwks`], [`webhooks`]: the
+//! 14. [`connection`], [`http`], [`sse`], [`admin`], [`redis`](mod@redis), [`jwks`], [`webhooks`]: the
 //!     wings: one WebSocket from its first byte to its last; the HTTP API; server-sent events; what the
 //!     operator's page shows of the broker as a whole; what carries one presence over many nodes; the
 //!     keys of tokens, fetched; back ends that are told by requests.
-//! 14. [`vendors`]: a wing for each vendor whose own client libraries are served.
-//! 15. [`demo`]: the pages: their files; simulated viewers, clients of our own port.
-//! 16. [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
-//! 17. [`terminal`]: commands for people, each a client of some broker: of this house it knows next to
+//! 15. [`vendors`]: a wing for each vendor whose own client libraries are served.
+//! 16. [`demo`]: the pages: their files; simulated viewers, clients of our own port.
+//! 17. [`server`]: the port: what is served over HTTP, the upgrade, start and shutdown.
+//! 18. [`terminal`]: commands for people, each a client of some broker: of this house it knows next to
 //!     nothing, and nobody knows it.
 //!
 //! ARCHITECTURE.md walks through them in the order of a change.
@@ -49,6 +50,7 @@ pub mod http;
 pub mod hub;
 pub mod jwks;
 pub mod limits;
+pub mod logging;
 pub mod metrics;
 pub mod now;
 pub mod outgoing;

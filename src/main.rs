@@ -12,8 +12,9 @@ use herenow::Config;
 use herenow::auth::Secret;
 use herenow::auth::mint::TokenOrder;
 use herenow::clock::Clock;
-use herenow::config::{ClusterFlags, ConfigFile, FileFlag, LogFormat, SECRET_VARIABLES, shown};
+use herenow::config::{ClusterFlags, ConfigFile, FileFlag, SECRET_VARIABLES, shown};
 use herenow::limits::{MEMORY_DECAY_MS, SOCKETS_EVERY};
+use herenow::logging;
 use herenow::server::probe::{Asking, probe};
 use herenow::terminal::{self, Out, TOKEN_VARIABLE, Typed};
 use herenow::webhooks::receiver::SECRET_VARIABLE as WEBHOOK_SECRET_VARIABLE;
@@ -22,7 +23,6 @@ use tikv_jemalloc_ctl::{Access, AsName};
 use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::SignalStream;
-use tracing_subscriber::EnvFilter;
 
 /// The allocator that people run the broker with; the library leaves the choice to its user.
 #[global_allocator]
@@ -119,18 +119,19 @@ fn main() -> ExitCode {
             serve_with(Config { echo: true, ..with_sections(*config) })
         }
         Some(CliCommand::ShowConfig { config }) => {
-            print_config(with_sections(*config), &asked.matches, asked.file.as_ref())
+            print_config(with_sections(*config), &asked.matches, asked.file.as_ref()).map(well)
         }
-        Some(CliCommand::Health { config, ready }) => health(&config, ready),
-        Some(CliCommand::Nodes { cluster, .. }) => nodes(*cluster),
-        Some(CliCommand::WebhookTest { receiver }) => webhook_test(receiver),
-        Some(CliCommand::Token { order, .. }) => token(*order),
-        Some(CliCommand::Terminal(typed)) => at_terminal(typed),
+        Some(CliCommand::Health { config, ready }) => health(&config, ready).map(well),
+        Some(CliCommand::Nodes { cluster, .. }) => nodes(*cluster).map(well),
+        Some(CliCommand::WebhookTest { receiver }) => webhook_test(receiver).map(well),
+        Some(CliCommand::Token { order, .. }) => token(*order).map(well),
+        Some(CliCommand::Terminal(typed)) => at_terminal(typed).map(well),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => fail(&why),
-    }
+    done.unwrap_or_else(|why| fail(&why))
+}
+
+fn well((): ()) -> ExitCode {
+    ExitCode::SUCCESS
 }
 
 /// What the command line asks for, with what a configuration file says beneath it.
@@ -259,13 +260,13 @@ async fn at_terminal(mut typed: Typed) -> Result<(), String> {
     terminal::run(typed, out, Box::pin(async move { _ = signals.next().await })).await
 }
 
-fn serve_with(mut config: Config) -> Result<(), String> {
+fn serve_with(mut config: Config) -> Result<ExitCode, String> {
     config.identity.take_secrets(secret);
     config.cluster.take_secrets(secret);
     serve(&config)
 }
 
-fn serve(config: &Config) -> Result<(), String> {
+fn serve(config: &Config) -> Result<ExitCode, String> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().event_interval(SOCKETS_EVERY).build();
     let runtime = runtime.map_err(|error| format!("can't start threads: {error}"))?;
@@ -275,8 +276,8 @@ fn serve(config: &Config) -> Result<(), String> {
     outcome
 }
 
-async fn run(config: &Config) -> Result<(), String> {
-    start_logging(config)?;
+async fn run(config: &Config) -> Result<ExitCode, String> {
+    let _log = logging::start(config)?;
     let mut signals = termination()?;
     let reloads = stream_of(SignalKind::hangup())?;
     let broker = herenow::start(config)?;
@@ -285,24 +286,12 @@ async fn run(config: &Config) -> Result<(), String> {
     wait(&mut signals, reloads, async || broker.reload().await).await;
     tracing::info!("shutting down");
     tokio::select! {
-        () = broker.stop() => Ok(()),
-        _ = signals.next() => Err("a second signal came: ended at once".to_owned()),
+        () = broker.stop() => Ok(ExitCode::SUCCESS),
+        _ = signals.next() => {
+            tracing::error!("a second signal came: ended at once");
+            Ok(ExitCode::FAILURE)
+        }
     }
-}
-
-fn start_logging(config: &Config) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&config.log)
-        .map_err(|error| format!("--log {}: {error}", config.log))?;
-    // Standard output is for scripts that wait for the first line.
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().init(),
-    }
-    Ok(())
 }
 
 fn greeting(broker: &herenow::Broker) -> String {

@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::shapes::{ClusterHealth, Health};
+use crate::logging;
 use crate::web::compressed::ForAll;
 use crate::web::problem::Problem;
 use crate::web::state::Web;
@@ -64,6 +65,11 @@ pub async fn metrics(State(web): State<Web>, headers: HeaderMap) -> Response {
     gauge("max_open_files", "Files that the process may have open", process.max_open_files);
     gauge("tasks", "Tasks of the runtime that have not ended", process.tasks);
     gauge("uptime_seconds", "Since the start", hub.clock().elapsed().as_secs() as usize);
+    registry.register(
+        "lost_log_lines",
+        "Lines of the log that were lost because it was not read",
+        ConstCounter::new(logging::lost_lines() as u64),
+    );
     registry.register(
         "connections_opened",
         "WebSockets that were ever connected",

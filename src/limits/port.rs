@@ -36,6 +36,13 @@ pub const RESERVED_FILES: u64 = 64 + MAX_OPERATORS as u64;
 /// From one line in the log to the next about the same kind of thing that clients do.
 pub const FLOOD_LINE: Duration = Duration::from_secs(1);
 
+/// Lines of the log that wait to be written; what comes then is lost. A line has a few hundred bytes, at
+/// most some 2 KiB: what strangers chose is cut. So 16 MiB at the most.
+pub const LOG_LINES: usize = 8_192;
+
+/// From one line in the log to the next about lines that were lost.
+pub const LOST_LINES_LINE: Duration = Duration::from_secs(1);
+
 /// Characters of an `Origin` or a `Host` that a refusal or a line in the log shows.
 pub const SHOWN_CHARS: usize = 120;
 

@@ -8,7 +8,6 @@ use clap::Args;
 use herenow::Config;
 use herenow::clock::Clock;
 use herenow_protocol::ServerFrame;
-use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::broker::{Broker, Process, binary};
@@ -230,30 +229,6 @@ fn a_flag_before_serve_is_one_line_that_names_it() {
     assert!(said.contains("--listen") && said.contains("serve"), "{said}");
     let said = refused(binary().args(["--insecure-open", "serve", "--listen", "127.0.0.1:0"]));
     assert!(said.contains("--insecure-open"), "{said}");
-}
-
-#[tokio::test]
-async fn logs_are_text_or_json_and_never_on_standard_output() {
-    let mut process = Process::start(&["--log-format", "json", "--log", "debug"]);
-    process.connect("ada").await.close(1000).await;
-    process.signal("TERM");
-    let (status, logs) = process.exited(Duration::from_secs(5));
-    assert!(status.success());
-    assert!(logs.lines().count() > 1, "{logs}");
-    for line in logs.lines() {
-        let entry: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-        for field in ["timestamp", "level", "target", "fields"] {
-            assert!(!entry[field].is_null(), "no {field} in {line}");
-        }
-    }
-    let mut process = Process::start(&["--log", "off"]);
-    process.connect("ada").await.close(1000).await;
-    process.signal("TERM");
-    assert_eq!(process.exited(Duration::from_secs(5)).1, "");
-    let mut process = Process::start(&[]);
-    process.signal("TERM");
-    let (_, logs) = process.exited(Duration::from_secs(5));
-    assert!(logs.contains("INFO") && !logs.contains('\u{1b}'), "{logs}");
 }
 
 // Shutdown.

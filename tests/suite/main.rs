@@ -100,6 +100,7 @@ mod letters;
 mod levels;
 mod lifecycle;
 mod liveness;
+mod logged;
 mod many;
 mod many_leases;
 mod metrics;

@@ -32,7 +32,7 @@ const JAVASCRIPT: [(&str, &[&str]); 3] = [
 
 /// Parts that may know only some of what stands below them: the part, and what it may know beside
 /// itself. The first that a file's path begins with holds for it.
-const NARROW: [(&str, &[&str]); 31] = [
+const NARROW: [(&str, &[&str]); 32] = [
     ("protocol/src/", &[]),
     ("src/deflate/", &["protocol/src/", "src/limits/", "src/metrics.rs"]),
     ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits/"]),
@@ -55,6 +55,7 @@ const NARROW: [(&str, &[&str]); 31] = [
     ("src/tls/", &["src/limits/"]),
     ("src/proxy/", &["src/limits/"]),
     ("src/outgoing.rs", &[]),
+    ("src/logging.rs", &["src/config.rs", "src/limits/"]),
     ("src/jwks/", &["src/auth/", "src/clock.rs", "src/limits/", "src/outgoing.rs"]),
     // A simulated viewer is a client: it has no way in but the port.
     (
@@ -166,7 +167,7 @@ const OUTSIDE: [(&str, &[&str]); 16] = [
     ("…::RawFd", &["src/delivery/transport.rs", "bench/"]),
     ("std::env::…", &["src/main.rs", "bench/"]),
     ("std::io::stdout", &["src/main.rs", "bench/"]),
-    ("std::io::stderr", &["src/main.rs", "bench/"]),
+    ("std::io::stderr", &["src/main.rs", "src/logging.rs", "bench/"]),
     ("print", &["bench/"]),
     ("println", &["bench/"]),
     ("eprint", &["bench/"]),
