@@ -28,7 +28,7 @@ const asServed = {
 };
 
 export default [
-  { ignores: ['**/node_modules/', '**/target/', 'clients/javascript/{types,cjs,dist}/', 'bench/runs/'] },
+  { ignores: ['**/node_modules/', '**/target/', 'clients/javascript/{types,cjs,dist}/', 'bench/runs/', 'tests/next/.app-*/'] },
   js.configs.recommended,
   {
     plugins: { 'import-x': importX },

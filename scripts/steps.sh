@@ -162,9 +162,12 @@ advisories() {
 }
 
 # Runs tests that take a few minutes. After a time in which they must be over they are ended, so that a
-# test that hangs is a failure and not a run without end.
+# test that hangs is a failure and not a run without end: with all that they started, unless somebody at a
+# terminal wants ctrl-c to reach them.
 within() {
-  timeout --foreground --kill-after=10 "$@"
+  local who=()
+  [ ! -t 0 ] || who=(--foreground)
+  timeout "${who[@]}" --kill-after=10 "$@"
 }
 
 # Tests of Node's. Of a file that hangs the name is told.

@@ -49,7 +49,7 @@ before(async () => {
 
 after(async () => {
   await browser?.close();
-  if (server?.exitCode === null) {
+  if (server && server.exitCode === null && server.signalCode === null) {
     server.kill();
     await once(server, 'exit');
   }

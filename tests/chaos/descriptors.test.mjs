@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../../clients/javascript/test/broker.js';
 import { owned } from '../../clients/javascript/test/owned.js';
@@ -28,6 +28,7 @@ async function start() {
   createInterface({ input: child.stderr }).on('line', (line) => log.push(line));
   const [line] = await once(createInterface({ input: child.stdout }), 'line');
   const http = /(http:\S+)/.exec(line)[1];
+  after(() => { child.kill('SIGKILL'); });
   return { pid: child.pid, log, http, port: Number(new URL(http).port), url: `${http.replace('http', 'ws')}/ws` };
 }
 

@@ -7,6 +7,9 @@
 import { constants } from 'node:os';
 import { after } from 'node:test';
 
+/** Time for what a file does at its own end, which may begin later than ours. */
+const GRACE_MS = 15_000;
+
 /** @type {Set<import('node:child_process').ChildProcess>} */
 const living = new Set();
 
@@ -22,7 +25,7 @@ function endAll() {
 }
 
 // Benchmarks and scripts start programs as well, and are no tests.
-if (process.env.NODE_TEST_CONTEXT) after(endAll);
+if (process.env.NODE_TEST_CONTEXT) after(() => { setTimeout(endAll, GRACE_MS).unref(); });
 process.once('exit', endAll);
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
   process.once(signal, () => process.exit(128 + constants.signals[signal]));
