@@ -139,6 +139,8 @@ async fn a_watch_tells_who_comes_and_who_goes_line_by_line() {
     ada.ok("leave room").await;
     assert!(watch.line("ada").ends_with("- ada left"));
     ada.ok("join room").await;
+    // Who comes and is lost within one tick was never there.
+    watch.line("+ ada");
     ada.kill();
     assert!(watch.line("!").ends_with("! ada lost (connection)"));
     // It looks, and is nobody there.
