@@ -45,9 +45,9 @@ pub enum Order {
         /// When it was last heard, by the wall clock, about.
         last_seen: u64,
     },
-    /// The store holds other data than before, of that name: each group is to be asked which data it
-    /// holds ([`Nodes::data_seen`]), since groups in which nothing happens would not be heard of. Said
-    /// again until [`Nodes::asked_groups`].
+    /// The store holds other data than before, or is met for the first time. These are of that name:
+    /// each group is to be asked which data it holds ([`Nodes::data_seen`]), since groups in which nothing
+    /// happens would not be heard of. Said again until [`Nodes::asked_groups`].
     AskGroups(u64),
 }
 
@@ -205,7 +205,7 @@ impl Nodes {
         let asked_ms = self.rhythm.asked_ms();
         self.rhythm.answered();
         let mut orders = Vec::new();
-        if self.unbroken.data().is_some_and(|before| before != data) {
+        if self.unbroken.data() != Some(data) {
             self.asks_groups = Some(data);
         }
         orders.extend(self.asks_groups.map(Order::AskGroups));

@@ -33,9 +33,13 @@ pub(super) enum Fault {
     ClaimSpares,
     /// Nobody cares for what dead nodes left that are in no list.
     StraysStay,
+    /// Nobody asks which data groups hold in which it has nothing.
+    GroupsUnasked,
+    /// What changed is asked for since a moment of a clock that was set back meanwhile.
+    ClockTrusted,
 }
 
-const ALL: [Fault; 12] = [
+const ALL: [Fault; 14] = [
     Fault::JudgedTooSoon,
     Fault::HoleOverlooked,
     Fault::EraIgnored,
@@ -48,6 +52,8 @@ const ALL: [Fault; 12] = [
     Fault::ClaimForEver,
     Fault::ClaimSpares,
     Fault::StraysStay,
+    Fault::GroupsUnasked,
+    Fault::ClockTrusted,
 ];
 
 /// Histories in which each must be found. Most are found by one of the first hundreds.

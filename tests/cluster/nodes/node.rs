@@ -37,10 +37,14 @@ pub(super) enum Ask {
     Groups(u64),
 }
 
-/// What it answers, with the run id of its process where that matters.
+/// What it answers, with the run id of its process where that matters, and when it did.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
-    Renewed(Renewed, u64),
+    Renewed {
+        renewed: Renewed,
+        run: u64,
+        at_ms: u64,
+    },
     Claimed(NodeId, Claimed),
     Listed(NodeId, Vec<ChannelName>),
     Buried(NodeId, Vec<ChannelName>, Option<u64>),
@@ -92,6 +96,8 @@ pub(super) struct Node {
     met: BTreeSet<NodeId>,
     /// How far its clock is behind: a fault.
     behind_ms: u64,
+    /// The latest moment since which it asked what changed.
+    asked_since: u64,
     heard_ms: u64,
     /// The lease was taken, so that something may be said.
     is_known: bool,
@@ -141,6 +147,7 @@ impl Node {
             burial: None,
             met: BTreeSet::new(),
             behind_ms: 0,
+            asked_since: 0,
             heard_ms: now_ms,
             is_known: false,
             draining: false,
@@ -168,7 +175,11 @@ impl Node {
             self.nodes.failed(now_ms);
         }
         if self.nodes.due_ms() <= now_ms {
-            let renew = self.nodes.renew((0, 0), now_ms);
+            let mut renew = self.nodes.renew((0, 0), now_ms);
+            if self.fault == Some(Fault::ClockTrusted) {
+                self.asked_since = self.asked_since.max(renew.since);
+                renew.since = self.asked_since;
+            }
             self.renewal = Some((self.ask(Ask::Renew(renew)), now_ms));
         }
         self.bury(now_ms);
@@ -259,9 +270,9 @@ impl Node {
         let now_ms = now_ms - self.behind_ms;
         let is_burial = self.burial.is_some_and(|(number, _)| number == asked);
         match answer {
-            Answer::Renewed(answer, run) => {
+            Answer::Renewed { renewed, run, at_ms } => {
                 if self.renewal.take_if(|(number, _)| *number == asked).is_some() {
-                    return self.renewed(answer, run, new_id, truth, true_ms);
+                    return self.renewed(renewed, run, new_id, truth, (at_ms, true_ms));
                 }
             }
             Answer::Said(number, era, run) => {
@@ -312,13 +323,12 @@ impl Node {
         run: u64,
         new_id: NodeId,
         truth: &mut Truth,
-        now_ms: u64,
+        (answered_ms, now_ms): (u64, u64),
     ) -> Result<(), String> {
         if self.fault == Some(Fault::JudgedTooSoon) {
             answer.nodes.iter_mut().for_each(|seen| seen.left_ms -= TIMEOUT_MS.cast_signed() / 2);
         }
         self.met.extend(answer.nodes.iter().map(|seen| seen.node));
-        let answered_ms = answer.now - STORE_AHEAD_MS;
         let hole_ms = now_ms - self.heard_ms;
         self.heard_ms = now_ms;
         if self.fault == Some(Fault::HoleOverlooked) && hole_ms > TIMEOUT_MS / 3 {
@@ -334,9 +344,8 @@ impl Node {
         let old = self.id();
         for order in self.nodes.renewed(answer, data, new_id, moment(now_ms - self.behind_ms)) {
             match order {
-                Order::AskGroups(data) => {
-                    self.ask(Ask::Groups(data));
-                }
+                Order::AskGroups(_) if self.fault == Some(Fault::GroupsUnasked) => {}
+                Order::AskGroups(data) => drop(self.ask(Ask::Groups(data))),
                 Order::Judged { node, .. } => {
                     truth.judge(self.id(), node, (answered_ms, now_ms))?
                 }

@@ -24,6 +24,8 @@ pub(super) struct Truth {
     pub(super) hiccups: Vec<u64>,
     /// When it last came back old.
     pub(super) old_ms: Option<u64>,
+    /// The furthest that its clock ever went back at that: so much longer leases may last.
+    back_ms: u64,
     /// Whether it ever lost anything.
     pub(super) lost_data: bool,
     /// Those whose death is still to be noticed.
@@ -40,6 +42,11 @@ pub(super) struct Witness<'a> {
 }
 
 impl Truth {
+    /// The store's clock went back by so much.
+    pub(super) fn clock_back(&mut self, ms: u64) {
+        self.back_ms = self.back_ms.max(ms);
+    }
+
     /// The store renewed a lease.
     pub(super) fn renew(&mut self, node: NodeId, now_ms: u64) {
         self.renewed.entry(node).or_default().insert(now_ms);
@@ -116,7 +123,7 @@ impl Truth {
         let mut deaths = std::mem::take(&mut self.deaths);
         deaths.retain(|&dead| {
             let Some(renewed_ms) = self.renewed_ms(dead, now_ms) else { return false };
-            if now_ms <= renewed_ms + JUDGED_WITHIN_MS {
+            if now_ms <= renewed_ms + JUDGED_WITHIN_MS + self.back_ms {
                 return true;
             }
             let unaware = all.iter().find(|node| {

@@ -51,8 +51,9 @@ pub(super) enum Action {
     Down(u64),
     /// The store loses everything.
     Empty,
-    /// The store comes back as it was so long ago.
-    OldCopy(u64),
+    /// The store comes back as it was so long ago, on a machine whose clock is so much ahead of the one
+    /// before, or behind.
+    OldCopy(u64, i64),
 }
 
 /// One process, or the place for one.
@@ -72,6 +73,8 @@ struct Slot {
 pub(super) struct World {
     now_ms: u64,
     store: Store,
+    /// How far the store's clock is ahead of the one that it began with.
+    ahead_ms: i64,
     run: u64,
     era: u64,
     copies: VecDeque<(u64, Store)>,
@@ -104,6 +107,7 @@ impl World {
         Self {
             now_ms: 0,
             store: Store::new(1),
+            ahead_ms: 0,
             run: 1,
             era: 1,
             copies: VecDeque::new(),
@@ -148,6 +152,11 @@ impl World {
             self.step()?;
         }
         Ok(())
+    }
+
+    /// What the store's clock shows.
+    fn store_ms(&self) -> u64 {
+        (STORE_AHEAD_MS + self.now_ms).strict_add_signed(self.ahead_ms)
     }
 
     fn new_id(&mut self) -> NodeId {
@@ -203,11 +212,13 @@ impl World {
                 self.store.lose_everything(self.era);
                 self.lost_data(false);
             }
-            Action::OldCopy(age_ms) => {
+            Action::OldCopy(age_ms, ahead_ms) => {
                 let old = self.copies.iter().rev().find(|(at, _)| at + age_ms <= now_ms);
                 if let Some((_, copy)) = old.cloned() {
                     self.store.go_back(copy);
                     self.run += 1;
+                    self.ahead_ms += ahead_ms;
+                    self.truth.clock_back(ahead_ms.min(0).unsigned_abs());
                     self.lost_data(true);
                 }
             }
@@ -332,7 +343,7 @@ impl World {
                 rest.insert(key, (number, process, asked, answer));
                 continue;
             }
-            let is_renewal = matches!(answer, Answer::Renewed(..));
+            let is_renewal = matches!(answer, Answer::Renewed { .. });
             let new_id = self.new_id();
             let node = self.slots[number].node.as_mut();
             if let Some(node) = node.filter(|_| self.processes[number] == process) {

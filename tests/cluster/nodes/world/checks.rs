@@ -7,7 +7,7 @@ use herenow::presence::{Keeper, NodeId};
 
 use super::super::node::{CHANNELS_ALL, Node, channel, leaser, user};
 use super::super::truth::Witness;
-use super::{STORE_AHEAD_MS, World};
+use super::World;
 
 impl World {
     fn living(&self) -> impl Iterator<Item = &Node> {
@@ -28,7 +28,7 @@ impl World {
     /// Of whom a node believes that it has said everything for what the store holds, nothing is
     /// missing.
     pub(super) fn check_complete(&mut self, number: usize) -> Result<(), String> {
-        let now = STORE_AHEAD_MS + self.now_ms;
+        let now = self.store_ms();
         for at in CHANNELS_ALL {
             let Some(node) = &self.slots[number].node else { return Ok(()) };
             let load = self.store.load(&channel(at), now);
@@ -58,7 +58,7 @@ impl World {
     }
 
     pub(super) fn check_end(&mut self) -> Result<(), String> {
-        let now = STORE_AHEAD_MS + self.now_ms;
+        let now = self.store_ms();
         let living: BTreeSet<_> = self.living().map(Node::id).collect();
         let known: BTreeSet<_> = self.store.nodes(now).collect();
         let wanted: BTreeSet<_> = living.iter().map(|&node| (node, true)).collect();
@@ -70,6 +70,14 @@ impl World {
             if let Some(other) = living.iter().find(|other| peers.is_dead(**other)) {
                 return Err(format!("in the end {} takes {other} for dead", node.id()));
             }
+            let waits =
+                |at| living.iter().find(|&&it| it != node.id() && !node.takes_for_complete(at, it));
+            if let Some((at, other)) =
+                CHANNELS_ALL.into_iter().find_map(|at| Some((at, waits(at)?)))
+            {
+                let node = node.id();
+                return Err(format!("in the end {node} still waits for what {other} has in {at}"));
+            }
         }
         for at in CHANNELS_ALL {
             self.check_channel(at, &living)?;
@@ -78,7 +86,7 @@ impl World {
     }
 
     fn check_channel(&mut self, at: usize, living: &BTreeSet<NodeId>) -> Result<(), String> {
-        let load = self.store.load(&channel(at), STORE_AHEAD_MS + self.now_ms);
+        let load = self.store.load(&channel(at), self.store_ms());
         let mut marks = BTreeSet::new();
         let mut leases = BTreeSet::new();
         for (name, record) in &load.records {

@@ -8,13 +8,16 @@ use herenow_protocol::{ChannelName, LossReason};
 
 use super::super::faults::Fault;
 use super::super::node::{Answer, Ask, channel};
-use super::{STORE_AHEAD_MS, World};
+use super::World;
 
 impl World {
     pub(super) fn answer(&mut self, ask: Ask) -> Result<Answer, String> {
-        let (now, run) = (STORE_AHEAD_MS + self.now_ms, self.run);
+        let (now, run) = (self.store_ms(), self.run);
         Ok(match ask {
-            Ask::Renew(renew) => Answer::Renewed(self.renew(&renew, now), run),
+            Ask::Renew(renew) => {
+                let (renewed, at_ms) = (self.renew(&renew, now), self.now_ms);
+                Answer::Renewed { renewed, run, at_ms }
+            }
             Ask::Claim { dead, by, for_ms } => {
                 Answer::Claimed(dead, self.claim((dead, by), for_ms, now))
             }
