@@ -6,9 +6,10 @@
 //!
 //! 1. [`herenow_protocol`]: the frames, and what they may say.
 //! 2. [`now`], `duration`: a moment; times as people type them.
-//! 3. [`limits`], [`clock`], [`chance`], [`metrics`], [`token_bucket`], `shrink`, `share`: every bound;
-//!    the only readers of time and of randomness; what is counted; how often anybody may ask; giving
-//!    back the room of a map; what one thing takes of a bound for all.
+//! 3. [`limits`], [`clock`], [`chance`], [`metrics`], [`vital`], [`token_bucket`], `shrink`, `share`: every
+//!    bound; the only readers of time and of randomness; what is counted; work whose failure ends the
+//!    broker; how often anybody may ask; giving back the room of a map; what one thing takes of a bound
+//!    for all.
 //! 4. [`deflate`]: messages compressed, and what clients compressed.
 //! 5. [`presence`], [`users`]: one channel's members and what observers are told of them, pure; what
 //!    is known of each user apart from any channel.
@@ -66,6 +67,7 @@ pub mod tls;
 pub mod token_bucket;
 pub mod users;
 pub mod vendors;
+pub mod vital;
 pub mod web;
 pub mod webhooks;
 

@@ -8,7 +8,6 @@ use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use futures_util::{Stream, StreamExt};
-use herenow::Config;
 use herenow::auth::Secret;
 use herenow::auth::mint::TokenOrder;
 use herenow::clock::Clock;
@@ -19,6 +18,7 @@ use herenow::server::probe::{Asking, probe};
 use herenow::terminal::{self, Out, TOKEN_VARIABLE, Typed};
 use herenow::webhooks::receiver::SECRET_VARIABLE as WEBHOOK_SECRET_VARIABLE;
 use herenow::webhooks::{ReceiverFlags, receive};
+use herenow::{Broker, Config};
 use tikv_jemalloc_ctl::{Access, AsName};
 use tikv_jemallocator::Jemalloc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -278,23 +278,40 @@ fn serve(config: &Config) -> Result<ExitCode, String> {
 
 async fn run(config: &Config) -> Result<ExitCode, String> {
     let _log = logging::start(config)?;
-    let mut signals = termination()?;
-    let reloads = stream_of(SignalKind::hangup())?;
+    let (signals, reloads) = (termination()?, stream_of(SignalKind::hangup())?);
     let broker = herenow::start(config)?;
     // Whoever starts it may read no further than the first line, or nothing.
     let _ = std::io::stdout().write_all(greeting(&broker).as_bytes());
-    wait(&mut signals, reloads, async || broker.reload().await).await;
-    tracing::info!("shutting down");
+    Ok(until_ended(broker, signals, reloads).await)
+}
+
+/// Serves until a signal ends the broker, or it can't be relied on any longer. A second signal does not wait
+/// for the end.
+async fn until_ended(
+    broker: Broker,
+    mut signals: impl Stream<Item = ()> + Unpin,
+    reloads: impl Stream<Item = ()> + Unpin,
+) -> ExitCode {
+    let code = tokio::select! {
+        () = wait(&mut signals, reloads, async || broker.reload().await) => {
+            tracing::info!("shutting down");
+            ExitCode::SUCCESS
+        }
+        what = broker.failed() => {
+            tracing::error!(what, "shutting down: a bug ended what everybody depends on");
+            ExitCode::FAILURE
+        }
+    };
     tokio::select! {
-        () = broker.stop() => Ok(ExitCode::SUCCESS),
+        () = broker.stop() => code,
         _ = signals.next() => {
             tracing::error!("a second signal came: ended at once");
-            Ok(ExitCode::FAILURE)
+            ExitCode::FAILURE
         }
     }
 }
 
-fn greeting(broker: &herenow::Broker) -> String {
+fn greeting(broker: &Broker) -> String {
     let (address, s) = (broker.address(), if broker.speaks_tls() { "s" } else { "" });
     // "All addresses" is none that a client could name.
     let port = address.port();
@@ -340,5 +357,22 @@ async fn wait(
     tokio::select! {
         _ = signals.next() => {}
         () = reloading => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_broker_that_cannot_be_relied_on_ends_as_a_failure() {
+        let listen = ([127, 0, 0, 1], 0).into();
+        let broker = herenow::start(&Config { listen, ..Config::default() }).unwrap();
+        tokio::spawn(broker.hub().vital().mind("a test", async { panic!("on purpose") }));
+        let never = futures_util::stream::pending;
+        assert_eq!(until_ended(broker, never(), never()).await, ExitCode::FAILURE);
+        let broker = herenow::start(&Config { listen, ..Config::default() }).unwrap();
+        let signal = futures_util::stream::iter([()]).chain(never());
+        assert_eq!(until_ended(broker, signal, never()).await, ExitCode::SUCCESS);
     }
 }

@@ -71,6 +71,11 @@ pub async fn metrics(State(web): State<Web>, headers: HeaderMap) -> Response {
         ConstCounter::new(logging::lost_lines() as u64),
     );
     registry.register(
+        "panics",
+        "Times that something panicked, which is a bug each time",
+        ConstCounter::new(logging::panics()),
+    );
+    registry.register(
         "connections_opened",
         "WebSockets that were ever connected",
         ConstCounter::new(hub.connections_opened()),

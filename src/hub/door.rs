@@ -20,12 +20,13 @@ use super::state::{Hub, PatternFollower};
 use super::wanting::Tended;
 use crate::cluster::{Peers, Replica, Told};
 use crate::delivery::Subscription;
-use crate::limits::STATUS_KEPT_MS;
+use crate::limits::{PANIC_REST, STATUS_KEPT_MS};
 use crate::now::{NEVER, Now};
 use crate::presence::{
     Asked, ChannelState, Command, Follow, Keeper, Ring, Source, Standing, Sum, Touch, Viewer,
 };
 use crate::users::View;
+use crate::vital::on_panic;
 
 /// Which channel to enter.
 #[derive(Clone, Copy, Debug)]
@@ -183,7 +184,7 @@ impl Hub {
         // What the last member's going has to tell where nobody observes, nobody hears.
         let unheard = guarded.is_vain() && !guarded.is_followed();
         if !unheard && guarded.start_flusher() {
-            self.runtime.spawn(flush(Arc::clone(self), Arc::clone(channel)));
+            self.runtime.spawn(flusher(Arc::clone(self), Arc::clone(channel)));
         }
         if let Some((before_ms, due_ms)) = guarded.arm() {
             self.timers.rearm_channel(channel.name(), before_ms, due_ms);
@@ -458,13 +459,26 @@ pub(super) async fn forget(hub: Arc<Hub>, channel: Arc<Channel>) {
     }
 }
 
-/// Tells until there is nothing left to tell: the channel's flusher.
+/// A channel's flusher. Where one panics, another goes on after a rest, since it may panic each time.
+fn flusher(hub: Arc<Hub>, channel: Arc<Channel>) -> impl Future<Output = ()> {
+    let flush = flush(Arc::clone(&hub), Arc::clone(&channel));
+    on_panic(flush, move || {
+        let runtime = hub.runtime.clone();
+        runtime.spawn(async move {
+            tokio::time::sleep(PANIC_REST).await;
+            let mut guarded = channel.lock();
+            guarded.flusher_ended();
+            hub.settle(&channel, guarded);
+        });
+    })
+}
+
+/// Tells until there is nothing left to tell.
 ///
 /// It runs only while there is something to tell. The first tick comes at once; while it and its
 /// pass are under way further changes gather and fold, so the busier a channel is the larger its
 /// steps. It never sleeps until a count is due: it ends, and the channel's timer starts another.
 async fn flush(hub: Arc<Hub>, channel: Arc<Channel>) {
-    let running = Running { hub: &hub, channel: &channel };
     let counted = (&hub.backlog, &hub.metrics);
     let bounds = &hub.rules_in(&channel).bounds;
     let mut pace = Pace::default();
@@ -486,23 +500,6 @@ async fn flush(hub: Arc<Hub>, channel: Arc<Channel>) {
             wake_followers(hub.clock, &channel, &mut pace).await;
         }
     }
-    drop(running);
-}
-
-/// Cleans up behind the flusher, whichever way it ends.
-struct Running<'a> {
-    hub: &'a Arc<Hub>,
-    channel: &'a Arc<Channel>,
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        // After a panic this starts another flusher if there is news; after the ordinary end it
-        // finds nothing to do but to reap.
-        let mut guarded = self.channel.lock();
-        if std::thread::panicking() {
-            guarded.flusher_ended();
-        }
-        self.hub.settle(self.channel, guarded);
-    }
+    // Nothing is left to do but to reap.
+    hub.settle(&channel, channel.lock());
 }

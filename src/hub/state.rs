@@ -24,6 +24,7 @@ use crate::limits::CHANNEL_SHARDS;
 use crate::metrics::Metrics;
 use crate::shrink::shrink;
 use crate::users::Users;
+use crate::vital::Vital;
 use herenow_protocol::Level;
 
 /// All channels of this broker, and all connections.
@@ -42,6 +43,7 @@ pub struct Hub {
     pub(super) clock: Clock,
     pub(super) chance: Chance,
     pub(super) metrics: Arc<Metrics>,
+    vital: Vital,
     pub(super) backlog: Arc<Backlog>,
     /// Where flushers run. They are spawned from synchronous code, which has no runtime of its own.
     pub(super) runtime: Handle,
@@ -102,6 +104,7 @@ impl Hub {
             clock,
             chance,
             metrics,
+            vital: Vital::default(),
             backlog: Backlog::new(limits.max_backlog as usize),
             runtime,
             leaving: AtomicBool::new(false),
@@ -132,6 +135,12 @@ impl Hub {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// Notices when work on which everybody depends panics.
+    #[must_use]
+    pub fn vital(&self) -> &Vital {
+        &self.vital
     }
 
     /// What slow readers keep in memory.

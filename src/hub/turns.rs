@@ -24,7 +24,7 @@ impl Hub {
         runtime: Handle,
     ) -> Arc<Self> {
         let hub = Arc::new(Self::new(config, clock, chance, metrics, runtime));
-        hub.runtime.spawn(run(Arc::downgrade(&hub)));
+        hub.runtime.spawn(hub.vital().mind("the timers", run(Arc::downgrade(&hub))));
         hub
     }
 }

@@ -11,6 +11,7 @@ use crate::auth::{Auth, FetchedKeys};
 use crate::clock::Clock;
 use crate::limits::{JWKS_BACK_OFF, JWKS_PAUSE};
 use crate::outgoing::{Client, Reach, client};
+use crate::vital::Vital;
 
 /// Keeps the keys of tokens fresh until the broker goes, if they are fetched at all.
 ///
@@ -19,6 +20,7 @@ use crate::outgoing::{Client, Reach, client};
 pub fn mind(
     auth: &Arc<Auth>,
     clock: Clock,
+    vital: &Vital,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), String> {
     let Some((url, keys)) = auth.fetching() else { return Ok(()) };
@@ -30,12 +32,12 @@ pub fn mind(
         clock,
         back_off: *JWKS_BACK_OFF.start(),
     };
-    tokio::spawn(async move {
+    tokio::spawn(vital.mind("what fetches keys", async move {
         tokio::select! {
             _ = stopped.wait_for(|&stop| stop) => {}
             () = fetcher.go_on(&keys) => {}
         }
-    });
+    }));
     Ok(())
 }
 

@@ -40,6 +40,9 @@ pub const FLOOD_LINE: Duration = Duration::from_secs(1);
 /// most some 2 KiB: what strangers chose is cut. So 16 MiB at the most.
 pub const LOG_LINES: usize = 8_192;
 
+/// Characters of what panicked that a line in the log shows.
+pub const PANIC_CHARS: usize = 500;
+
 /// From one line in the log to the next about lines that were lost.
 pub const LOST_LINES_LINE: Duration = Duration::from_secs(1);
 

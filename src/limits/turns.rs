@@ -8,6 +8,11 @@ use std::time::Duration;
 /// turns of whoever floods, or of a giant's pass; with fewer than 16 nothing becomes better.
 pub const SOCKETS_EVERY: u32 = 16;
 
+// Telling.
+
+/// How long a channel's news waits after telling it panicked.
+pub const PANIC_REST: Duration = Duration::from_secs(1);
+
 // Timers.
 
 /// How often the timers look at what is due, and so by how much they may be late.

@@ -27,18 +27,22 @@ use crate::hub::{Answering, Channel, Engine, Kicked, Meeting};
 use crate::limits::MAX_DEEDS;
 use crate::metrics::RedisMetrics;
 use crate::presence::NodeId;
+use crate::vital::Vital;
 
 /// A node among others, by Redis. Its loops run as long as anybody has it, and the hub does.
 #[derive(Clone, Debug)]
 pub struct Node(Arc<Joint>, Arc<Running>);
 
 /// The loops.
-#[derive(Debug, Default)]
-struct Running(parking_lot::Mutex<Vec<AbortHandle>>);
+#[derive(Debug)]
+struct Running {
+    loops: parking_lot::Mutex<Vec<AbortHandle>>,
+    vital: Vital,
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.lock().iter().for_each(AbortHandle::abort);
+        self.loops.lock().iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -118,7 +122,8 @@ impl Node {
             to_meet: tokio::sync::Notify::new(),
             senders: watch::channel(Senders::default()).0,
         });
-        let node = Self(joint, Arc::default());
+        let running = Running { loops: <_>::default(), vital: hub.vital().clone() };
+        let node = Self(joint, Arc::new(running));
         hub.join(Arc::new(node.clone()));
         node.run(heard, to_do);
         Ok(node)
@@ -150,7 +155,8 @@ impl Node {
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.1.0.lock().push(tokio::spawn(work).abort_handle());
+        let work = self.1.vital.mind("what joins the nodes", work);
+        self.1.loops.lock().push(tokio::spawn(work).abort_handle());
     }
 
     /// The other nodes are told that this one shuts down.

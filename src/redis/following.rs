@@ -16,7 +16,10 @@ use super::line::{Failed, jittered};
 use crate::cluster::name::{Group, channel_named};
 use crate::cluster::wire::told;
 use crate::hub::{Channel, Hub};
-use crate::limits::{FOLLOW_BATCH, HEARD_BATCH, LOAD_TURN, LOADS_AT_ONCE, NAMES_EVERY, SAY_AGAIN};
+use crate::limits::{
+    FOLLOW_BATCH, HEARD_BATCH, LOAD_TURN, LOADS_AT_ONCE, NAMES_EVERY, SAY_AGAIN, SAY_REFUSED,
+};
+use crate::vital::on_panic;
 
 impl Joint {
     /// The channel is followed, and to be loaded. With its lock held.
@@ -80,12 +83,20 @@ impl Joint {
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
             let channel = self.unloaded.next().await;
             let Some(hub) = self.hub() else { return };
-            let joint = Arc::clone(&self);
-            tokio::spawn(async move {
-                joint.begin_load(&hub, &channel).await;
+            let (joint, loaded) = (Arc::clone(&self), Arc::clone(&channel));
+            let load = async move {
+                joint.begin_load(&hub, &loaded).await;
                 drop(permit);
-            });
+            };
+            let joint = Arc::clone(&self);
+            tokio::spawn(on_panic(load, move || joint.load_again(&channel)));
         }
+    }
+
+    /// Loading it panicked: it is tried again.
+    fn load_again(&self, channel: &Arc<Channel>) {
+        self.loading.lock().remove(&(Arc::as_ptr(channel) as usize));
+        self.unloaded.push_later(channel, jittered(SAY_REFUSED, &self.chance));
     }
 
     async fn begin_load(&self, hub: &Arc<Hub>, channel: &Arc<Channel>) {

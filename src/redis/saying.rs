@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use herenow_protocol::UserId;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::joint::Joint;
 use super::line::Failed;
@@ -13,6 +14,7 @@ use crate::cluster::{LeaseSay, Say, Told, UserSay};
 use crate::hub::{Channel, Hub};
 use crate::limits::{RENEWALS_EVERY_MS, SAY_AGAIN, SAY_REFUSED};
 use crate::presence::Keeper;
+use crate::vital::on_panic;
 
 impl Joint {
     /// The channel has something to say. With its lock held.
@@ -49,12 +51,33 @@ impl Joint {
             }
             self.metrics.unsaid.set(self.unsaid.len() as i64);
             let Some(hub) = self.hub() else { return };
-            let joint = Arc::clone(&self);
-            tokio::spawn(async move {
-                joint.say(&hub, &channel).await;
-                drop(permit);
-            });
+            tokio::spawn(Arc::clone(&self).say_guarded(hub, channel, permit));
         }
+    }
+
+    /// Says what there is to say in the channel. Should that panic, it is tried again.
+    fn say_guarded(
+        self: Arc<Self>,
+        hub: Arc<Hub>,
+        channel: Arc<Channel>,
+        permit: OwnedSemaphorePermit,
+    ) -> impl Future<Output = ()> {
+        let again = (Arc::clone(&self), Arc::clone(&hub), Arc::clone(&channel));
+        let work = async move {
+            self.say(&hub, &channel).await;
+            drop(permit);
+        };
+        on_panic(work, move || {
+            let (joint, hub, channel) = again;
+            joint.say_later(&hub, &channel, SAY_REFUSED);
+        })
+    }
+
+    /// What is in flight failed: it is said again, so much later.
+    fn say_later(&self, hub: &Arc<Hub>, channel: &Arc<Channel>, wait: Duration) {
+        // Before it is known to have failed: from then on it has something to say at once.
+        self.unsaid.push_later(channel, jittered(wait, &self.chance));
+        hub.said(channel, None);
     }
 
     /// Renewals of leases go together, once a second: they are no news to anybody. Whether they wait.
@@ -99,9 +122,7 @@ impl Joint {
                     }
                     Failed::Away | Failed::Unknown => SAY_AGAIN,
                 };
-                // Before it is known to have failed: from then on it has something to say at once.
-                self.unsaid.push_later(channel, jittered(wait, &self.chance));
-                hub.said(channel, None);
+                self.say_later(hub, channel, wait);
             }
         }
     }

@@ -92,7 +92,7 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     let node = redis.as_ref().map(join).transpose()?;
     let hooks = Hooks::start(config, &hub)?;
     let (stop, stopped) = watch::channel(false);
-    jwks::mind(&auth, hub.clock(), stopped.clone())?;
+    jwks::mind(&auth, hub.clock(), hub.vital(), stopped.clone())?;
     let (web, rules) = (Web::new(config, desk, stopped.clone()), SocketRules::new(config));
     let limits = ConnectionLimits::new(config);
     let streams = Streams::new(config);
@@ -129,7 +129,7 @@ pub fn start_with(config: &Config, clock: Clock, chance: Chance) -> Result<Broke
     }
     let admin = Serving { routes: for_admin, ..serving.clone() };
     let admin = for_operators.map(|(listener, address)| serve_operators(listener, address, admin));
-    let accepting = tokio::spawn(listener::accept(listener, serving));
+    let accepting = spawn_port(listener, serving);
     let (drain_delay, drain_timeout) = (config.drain_delay, config.drain_timeout);
     Ok(Broker {
         address,
@@ -164,8 +164,13 @@ fn serve_operators(listener: TcpListener, address: SocketAddr, serving: Serving)
         under_way: mpsc::channel(1).0,
         ..serving
     };
-    tokio::spawn(listener::accept(listener, serving));
+    spawn_port(listener, serving);
     Admin { address, stop }
+}
+
+fn spawn_port(listener: TcpListener, serving: Serving) -> JoinHandle<()> {
+    let vital = serving.hub.vital().clone();
+    tokio::spawn(vital.mind("a port", listener::accept(listener, serving)))
 }
 
 impl Broker {
@@ -192,6 +197,12 @@ impl Broker {
     /// changes nothing but the log.
     pub async fn reload(&self) {
         self.renewable.renew().await;
+    }
+
+    /// Waits until something on which everybody depends has panicked, which is a bug, and says what. Such a
+    /// broker can't be relied on any longer, and is to be [stopped](Self::stop).
+    pub async fn failed(&self) -> &'static str {
+        self.hub.vital().failed().await
     }
 
     /// How many streams of events are open.

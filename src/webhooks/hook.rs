@@ -108,14 +108,13 @@ impl Hook {
         };
         shared.queue.lock().push_item(&first, at);
         let kinds = order.kinds.clone();
-        let mut tasks = vec![
-            tokio::spawn(follow(Arc::clone(&shared), follower, kinds, Arc::clone(hub))),
-            tokio::spawn(send(Arc::clone(&shared), manner.clone(), number)),
-        ];
-        if let Some((sharing, senders)) = sharing {
-            let (shared, hub) = (Arc::clone(&shared), Arc::clone(hub));
-            tasks.push(tokio::spawn(share(shared, sharing, senders, hub)));
-        }
+        let follows = follow(Arc::clone(&shared), follower, kinds, Arc::clone(hub));
+        let sends = send(Arc::clone(&shared), manner.clone(), number);
+        let shares = sharing.map(|(sharing, senders)| {
+            share(Arc::clone(&shared), sharing, senders, Arc::clone(hub))
+        });
+        let mut tasks = vec![spawn(hub, follows), spawn(hub, sends)];
+        tasks.extend(shares.map(|shares| spawn(hub, shares)));
         Ok(Self { order: order.clone(), shared, hub: Arc::clone(hub), tasks })
     }
 
@@ -148,6 +147,10 @@ impl Drop for Hook {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
     }
+}
+
+fn spawn(hub: &Hub, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(hub.vital().mind("a webhook", work))
 }
 
 /// Puts what happens into the queue.

@@ -64,8 +64,8 @@ enum Mutant {
     /// Replies are written although the rest of a cut frame waits.
     RepliesOvertakeATail,
     /// The flusher sees that nothing is owed, ends in another hold of the lock, and nobody looks
-    /// again behind it. (With that look, which is there for panics and for reaping, the second
-    /// hold alone would do no harm.)
+    /// again behind it. (With that look, which is there for reaping, the second hold alone would do
+    /// no harm.)
     EndsInAnotherHold,
     /// A change starts a flusher although one runs.
     StartsTwice,

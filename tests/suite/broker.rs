@@ -104,6 +104,11 @@ impl Broker {
         self.0.hub()
     }
 
+    /// What of it failed, once something has.
+    pub(crate) async fn failed(&self) -> &'static str {
+        self.0.failed().await
+    }
+
     /// How many streams of events are open.
     pub(crate) fn stream_count(&self) -> usize {
         self.0.stream_count()

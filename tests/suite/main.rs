@@ -64,6 +64,7 @@ mod away;
 mod backlog;
 mod badge;
 mod beat;
+mod broken;
 mod broker;
 mod client;
 mod closes;

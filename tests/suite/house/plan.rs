@@ -32,7 +32,7 @@ const JAVASCRIPT: [(&str, &[&str]); 3] = [
 
 /// Parts that may know only some of what stands below them: the part, and what it may know beside
 /// itself. The first that a file's path begins with holds for it.
-const NARROW: [(&str, &[&str]); 32] = [
+const NARROW: [(&str, &[&str]); 33] = [
     ("protocol/src/", &[]),
     ("src/deflate/", &["protocol/src/", "src/limits/", "src/metrics.rs"]),
     ("src/presence/", &["protocol/src/", "src/now.rs", "src/limits/"]),
@@ -52,11 +52,12 @@ const NARROW: [(&str, &[&str]); 32] = [
             "src/presence/viewer.rs",
         ],
     ),
+    ("src/vital.rs", &[]),
     ("src/tls/", &["src/limits/"]),
     ("src/proxy/", &["src/limits/"]),
     ("src/outgoing.rs", &[]),
     ("src/logging.rs", &["src/config.rs", "src/limits/"]),
-    ("src/jwks/", &["src/auth/", "src/clock.rs", "src/limits/", "src/outgoing.rs"]),
+    ("src/jwks/", &["src/auth/", "src/clock.rs", "src/limits/", "src/outgoing.rs", "src/vital.rs"]),
     // A simulated viewer is a client: it has no way in but the port.
     (
         "src/demo/",
