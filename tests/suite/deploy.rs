@@ -74,7 +74,14 @@ fn image_and_service_say_what_the_binary_takes() {
     assert!(ours.iter().all(|name| variables.contains(name)), "{ours:?}");
     assert!(image.contains(r#"CMD ["/herenow", "health"]"#) && image.contains("\nUSER 65534"));
     let service = include_str!("../../deploy/herenow.service");
-    assert!(service.contains("ExecStart=/usr/local/bin/herenow --config "));
+    for line in [
+        "ExecStart=/usr/local/bin/herenow --config /etc/herenow/herenow.toml",
+        "ExecReload=/bin/kill -HUP $MAINPID",
+        "Restart=on-failure",
+        "StartLimitIntervalSec=0",
+    ] {
+        assert!(service.lines().any(|known| known == line), "no {line}");
+    }
     // The longest stop that the flags lead to without being set: the parts of it are in the document.
     let Config { drain_delay, drain_timeout, .. } = Config::default();
     let stop = service.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).unwrap();
