@@ -2,7 +2,7 @@
  * Clients that behave and misbehave at random, with short time-outs: they join, leave and write, crash,
  * hang, crawl, flood, send nonsense, change their tokens, are thrown out, and are kept present by back
  * ends. Whenever they rest, exactly those are shown who are there; who behaves is never closed, nor
- * told anything false; and when all are gone, nothing of them is left.
+ * told anything false; nothing panics; and when all are gone, nothing of them is left.
  * `HERENOW_SEED=… node --test` rolls the same dice. `scripts/chaos` runs it for minutes, ten times.
  */
 
@@ -165,6 +165,7 @@ test('who misbehaves harms nobody, and leaves nothing behind', async () => {
         .map((name) => `${now[name]} ${name}, not ${before[name]}`);
     });
     const after = await stage.numbers();
+    assert.equal(after.panics_total, 0);
     const at = (/** @type {number} */ share) => took[Math.floor(took.length * share)].toFixed(1);
     console.log(`${ROUNDS} rounds; who behaves is answered in ${at(0.5)} ms (p50), ${at(0.99)} ms (p99)`);
     console.log(`tasks ${before.tasks} → ${after.tasks}, files ${before.open_files} → ${after.open_files}, KiB ${before.resident_bytes >> 10} → ${after.resident_bytes >> 10}`);

@@ -12,7 +12,8 @@ mod world;
 use fastrand::Rng;
 use faults::Fault;
 use kept::{
-    dead_and_lost, found, the_last_word_of_a_dead_node, wandering_leases, what_a_buried_node_says,
+    dead_and_lost, found, lost_while_it_stood_still, the_last_word_of_a_dead_node,
+    wandering_leases, what_a_buried_node_says,
 };
 use world::{Action, History, Join, NODES, Place, USERS, World};
 
@@ -102,7 +103,8 @@ fn all_nodes_show_the_same_and_tell_nothing_false() {
     let histories = crate::numbered("HERENOW_HISTORIES", if first > 0 { 1 } else { 9_000 });
     let first = if first > 0 { first } else { fastrand::u64(1 << 32..1 << 62) };
     let [one, other] = wandering_leases();
-    for history in [one, other, dead_and_lost(), the_last_word_of_a_dead_node()] {
+    let (dead, last) = (dead_and_lost(), the_last_word_of_a_dead_node());
+    for history in [one, other, dead, last, lost_while_it_stood_still()] {
         (0..20).for_each(|seed| assert!(run(seed, &history, None).is_ok_and(|steps| steps > 0)));
     }
     for (crossing, history) in found() {
@@ -128,10 +130,11 @@ fn all_nodes_show_the_same_and_tell_nothing_false() {
 fn each_planted_fault_is_found() {
     let [one, other] = wandering_leases();
     let (dead, last) = (dead_and_lost(), the_last_word_of_a_dead_node());
+    let still = lost_while_it_stood_still();
     let (crossing, buried) = what_a_buried_node_says();
     let finds = |fault, seed| {
         let fails = |seed, history: &_| run(seed, history, Some(fault)).is_err();
-        let thought_out = [&history(seed), &one, &other, &dead, &last];
+        let thought_out = [&history(seed), &one, &other, &dead, &last, &still];
         fails(crossing, &buried) || thought_out.into_iter().any(|it| fails(seed, it))
     };
     let found = |fault| (0..5_000).find(|&seed| finds(fault, seed));

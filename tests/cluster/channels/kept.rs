@@ -42,6 +42,20 @@ pub(super) fn the_last_word_of_a_dead_node() -> History {
     unfollow.chain(says).collect()
 }
 
+/// The same: the store stands still, and goes on without what it had. Then what a node has to say again may
+/// come after what it says of itself.
+pub(super) fn lost_while_it_stood_still() -> History {
+    let place = |slot, at, user| Place { slot, at, user, tab: 0 };
+    let join = Join { brings: 0, merge: false, audience: 0, info: 0, graced: false };
+    vec![
+        (3_000, Action::Join(place(1, 0, 0), join)),
+        (1_200, Action::Rest),
+        (2_800, Action::Freeze(6_000)),
+        (5_900, Action::Empty),
+        (500, Action::Join(place(0, 1, 4), join)),
+    ]
+}
+
 /// The same, found by chance once in 40,000: the last one leaves at one node, and joins at another in the
 /// same moment, while somebody else makes the channel anew, whose numbers begin where they began before.
 /// With the seed by which messages cross so.
